@@ -1,0 +1,101 @@
+//! A path below the pipeline's folder: relative, UTF-8, normalised, never leaving it.
+//! It must not know the disk.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A normalised path such as `data/quick/cifar10.bin`; `/` separates, no `.`, no `..`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(String);
+
+/// Why a text is no path below the pipeline's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RelPathError {
+    /// Nothing, or nothing but `.`.
+    #[error("path is empty")]
+    Empty,
+    /// Starts with `/`.
+    #[error("path is absolute")]
+    Absolute,
+    /// `..` climbs out of the folder.
+    #[error("path leaves the pipeline's folder")]
+    Outside,
+    /// Has a control character (a NUL or a line break).
+    #[error("path has a control character")]
+    Control,
+}
+
+impl RelPath {
+    /// Normalises `a//b/./c/../d` to `a/b/d`.
+    pub fn new(text: &str) -> Result<Self, RelPathError> {
+        if text.chars().any(char::is_control) {
+            return Err(RelPathError::Control);
+        }
+        if text.starts_with('/') {
+            return Err(RelPathError::Absolute);
+        }
+        let mut parts: Vec<&str> = Vec::new();
+        for part in text.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop().ok_or(RelPathError::Outside)?;
+                }
+                part => parts.push(part),
+            }
+        }
+        if parts.is_empty() {
+            return Err(RelPathError::Empty);
+        }
+        Ok(Self(parts.join("/")))
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path below `root`.
+    pub fn under(&self, root: &Path) -> PathBuf {
+        root.join(&self.0)
+    }
+
+    /// Whether `self` is `other` or lies inside it.
+    pub fn is_within(&self, other: &RelPath) -> bool {
+        self.0
+            .strip_prefix(&other.0)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_normalised() {
+        assert_eq!(RelPath::new("./a//b/../c/").unwrap().as_str(), "a/c");
+    }
+
+    #[test]
+    fn paths_that_leave_the_folder_are_refused() {
+        assert_eq!(RelPath::new("a/../../b"), Err(RelPathError::Outside));
+        assert_eq!(RelPath::new("/a"), Err(RelPathError::Absolute));
+        assert_eq!(RelPath::new("a/.."), Err(RelPathError::Empty));
+        assert_eq!(RelPath::new("a\nb"), Err(RelPathError::Control));
+    }
+
+    #[test]
+    fn a_path_is_within_itself_and_its_folders_only() {
+        let p = |s| RelPath::new(s).unwrap();
+        assert!(p("a/b").is_within(&p("a")));
+        assert!(p("a").is_within(&p("a")));
+        assert!(!p("ab").is_within(&p("a")));
+    }
+}

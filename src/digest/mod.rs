@@ -1,0 +1,5 @@
+//! Content digests, the framing rule and the stage key.
+
+mod hash;
+
+pub use hash::{Digest, ParseDigestError};

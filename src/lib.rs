@@ -1,0 +1,14 @@
+//! A declarative runner for reproducible experiments: the crate's map.
+//!
+//! Arrows go one way: `cli -> runner -> {graph, store, exec, tables} -> {spec, digest} -> base`;
+//! siblings do not import each other. Nothing here knows what a stage computes.
+
+pub mod base;
+pub mod cli;
+pub mod digest;
+pub mod exec;
+pub mod graph;
+pub mod runner;
+pub mod spec;
+pub mod store;
+pub mod tables;

@@ -1,0 +1,133 @@
+//! The validated pipeline: one profile chosen, matrices expanded, templates filled in.
+//! It must not know YAML, the disk, or what has already run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::base::rel_path::RelPath;
+use crate::base::span::Location;
+
+/// An experiment, ready to be made into a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// The experiment's name.
+    pub name: String,
+    /// The profile that the parameters were resolved for.
+    pub profile: String,
+    /// Every parameter after profile and overrides were merged in.
+    pub params: Value,
+    /// Stage instances in the order in which the file declares them.
+    pub stages: Vec<Stage>,
+    /// How result tables are compared, in order; a later rule wins.
+    pub compare: Vec<CompareRule>,
+}
+
+/// One stage instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// `train@resnet18`, or the group's name where nothing was expanded.
+    pub name: String,
+    /// The name under `stages:`.
+    pub group: String,
+    /// For people; never part of a key.
+    pub desc: Option<String>,
+    /// What is run.
+    pub action: Action,
+    /// What is read, in declared order.
+    pub deps: Vec<Dep>,
+    /// Declared parameters: dotted path and value, sorted by path.
+    pub params: BTreeMap<String, Value>,
+    /// What is written, in declared order.
+    pub outs: Vec<Out>,
+    /// Environment: a value sets it, `None` passes the caller's value on. Both enter the key.
+    pub env: BTreeMap<String, Option<String>>,
+    /// What the scheduler reserves; never part of a key.
+    pub resources: Resources,
+    /// Wall time after which an attempt is stopped.
+    pub timeout: Option<Duration>,
+    /// Attempts after the first one.
+    pub retries: u32,
+    /// Where the stage's name stands in the file.
+    pub location: Location,
+}
+
+/// What a stage runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// A workspace crate under `stages/`, built by cargo; its code is part of the key.
+    Program {
+        /// The package's name.
+        package: String,
+        /// Its arguments, templates filled in.
+        args: Vec<String>,
+    },
+    /// A line for `sh -c`, templates filled in and quoted.
+    Command(String),
+}
+
+/// A declared input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dep {
+    /// The path or pattern as declared, after templates.
+    pub pattern: DepPattern,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// A file, folder or glob, relative to the pipeline's folder.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DepPattern {
+    /// Exactly this file or folder.
+    Path(RelPath),
+    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the files on disk and the
+    /// declared outs of other stages. The matched set is part of the key.
+    Glob(String),
+}
+
+/// A declared output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Out {
+    /// A file or folder.
+    pub path: RelPath,
+    /// Its bytes enter no key (times, memory).
+    pub volatile: bool,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// What the scheduler reserves for a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// Cores, at least 1.
+    pub cpu: u32,
+    /// Graphics cards.
+    pub gpu: u32,
+    /// Memory in bytes.
+    pub mem: Option<u64>,
+}
+
+/// Which tables are compared, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompareRule {
+    /// Glob over paths relative to the pipeline's folder, after templates.
+    pub files: String,
+    /// Key columns that name a row; empty: rows are compared in order.
+    pub key: Vec<String>,
+    /// Rule by column; `*` is every column that is not named.
+    pub columns: BTreeMap<String, ColumnRule>,
+}
+
+/// How one column must match.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ColumnRule {
+    /// The same text.
+    Exact,
+    /// Not compared.
+    Ignore,
+    /// Numbers that differ by at most this.
+    Absolute(f64),
+    /// Numbers that differ by at most this share of the expected one.
+    Relative(f64),
+}

@@ -1,0 +1,3 @@
+//! The `ablation` stage.
+
+fn main() {}

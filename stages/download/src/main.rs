@@ -1,0 +1,3 @@
+//! The `download` stage.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `gradients` stage.
+
+fn main() {}

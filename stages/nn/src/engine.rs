@@ -1,0 +1,115 @@
+//! What a training engine does for one network, whatever computes it.
+//! It must not know files, epochs' schedules or where images come from.
+
+/// Trains and evaluates one network.
+///
+/// Images are `[n, 32, 32, 3]` (NHWC, scaled as the caller likes), labels `0..classes`.
+pub trait Engine {
+    /// Forward, backward and one optimiser step; `step` numbers the optimiser's steps from 0
+    /// and picks the dropout mask, so that training can resume anywhere.
+    fn train_step(&mut self, batch: Batch<'_>, step: u64, learning_rate: f32) -> Result<StepStats, EngineError>;
+
+    /// Forward with moving statistics and without dropout. Any number of images; the result
+    /// does not depend on how the engine cuts them into batches.
+    fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError>;
+
+    /// L2 norm of the loss's gradient with respect to each convolution's and the dense layer's
+    /// weights, in network order, in training mode but without dropout; nothing is updated.
+    fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError>;
+
+    /// All state that training needs to go on: parameters, moving statistics, optimiser moments.
+    fn export_state(&self) -> State;
+
+    /// Takes back what `export_state` gave; names and shapes must match. A state without
+    /// optimiser moments (published weights) resets them.
+    fn import_state(&mut self, state: &State) -> Result<(), EngineError>;
+
+    /// How many numbers the network holds.
+    fn parameters(&self) -> ParameterCount;
+}
+
+/// Images and labels of one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// `[n, 32, 32, 3]`.
+    pub images: &'a [f32],
+    /// `[n]`.
+    pub labels: &'a [u8],
+}
+
+/// What one training step saw, before its update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepStats {
+    /// Sum of the batch's cross-entropies, in nats.
+    pub loss_sum: f64,
+    /// Images whose largest logit was the label's.
+    pub correct: usize,
+}
+
+/// What the network says about some images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Cross-entropy of each image, `[n]`, in nats.
+    pub losses: Vec<f32>,
+    /// Softmax, `[n, classes]`.
+    pub probabilities: Vec<f32>,
+    /// Class of the largest probability (the lowest such class), `[n]`.
+    pub predicted: Vec<u8>,
+}
+
+/// The gradient's size in one layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerNorm {
+    /// The layer's name, such as `stage2.block1.conv1`.
+    pub layer: String,
+    /// L2 norm over all weights of the layer.
+    pub l2: f64,
+}
+
+/// A named tensor of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Such as `stem.conv.weight`, `stem.bn.moving_mean`, `adam.m.stem.conv.weight`.
+    pub name: String,
+    /// Its extents; PyTorch's order: convolutions are `[out, in, kh, kw]`, dense `[out, in]`.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// Every number that an engine holds, in a fixed order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    /// Parameters and moving statistics in network order, then optimiser moments.
+    pub tensors: Vec<Tensor>,
+}
+
+/// Sizes of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// Numbers that the optimiser changes.
+    pub trainable: usize,
+    /// Batch norm's moving means and variances.
+    pub moving: usize,
+}
+
+/// Why an engine could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The state does not fit the network.
+    #[error("state does not fit the network: {0}")]
+    State(String),
+    /// A batch's length or label does not fit the network.
+    #[error("batch does not fit the network: {0}")]
+    Batch(String),
+    /// A number became infinite or undefined.
+    #[error("`{layer}` gave a non-finite {what} at step {step}")]
+    NonFinite {
+        /// First layer at which it was seen.
+        layer: String,
+        /// `activation`, `loss` or `gradient`.
+        what: &'static str,
+        /// The optimiser's step.
+        step: u64,
+    },
+}

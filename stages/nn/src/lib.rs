@@ -1,0 +1,3 @@
+//! Networks and their training steps: the crate's map.
+
+pub mod engine;

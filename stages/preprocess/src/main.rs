@@ -1,0 +1,3 @@
+//! The `preprocess` stage.
+
+fn main() {}

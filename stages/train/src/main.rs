@@ -1,0 +1,3 @@
+//! The `train` stage.
+
+fn main() {}
