@@ -1,1 +1,12 @@
-//! exec.
+//! Runs commands: on this machine, or pretended for tests; and builds programs by cargo.
+//! It must not know stages, keys, parameters or the store.
+
+pub mod cargo;
+pub mod fake;
+mod job;
+mod local;
+pub mod process;
+
+pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
+pub use local::LocalExecutor;
+pub use process::ProcessRef;

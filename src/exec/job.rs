@@ -1,0 +1,135 @@
+//! What an executor is given, and what it gives back.
+//! It must not know how or where a job runs.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::exec::process::ProcessRef;
+
+/// Runs jobs, several at once, without ever blocking its caller for longer than asked.
+///
+/// How a job ended is a value ([`Outcome`]); an [`ExecError`] means that we could not do our part.
+pub trait Executor {
+    /// Starts a job. The caller decides how many run at once.
+    ///
+    /// A program that cannot be started is no error here: it ends as [`Outcome::NotStarted`].
+    fn submit(&mut self, job: Job) -> Result<JobId, ExecError>;
+
+    /// Waits until something has finished, at most `wait`, and returns all that has; in the
+    /// order in which it finished. Each submitted job is reported exactly once.
+    fn poll(&mut self, wait: Duration) -> Vec<Finished>;
+
+    /// Asks a job to stop: TERM now, KILL after its grace period. Its end is reported by
+    /// [`Executor::poll`]. A job that has ended, or is unknown, is left alone.
+    fn cancel(&mut self, id: JobId);
+
+    /// Jobs submitted and not yet reported by [`Executor::poll`].
+    fn running(&self) -> usize;
+
+    /// The process behind a job that has not been reported yet, where there is one.
+    fn process(&self, id: JobId) -> Option<ProcessRef>;
+}
+
+/// Names a job within its executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A command to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// For people and messages; need not be unique.
+    pub name: String,
+    /// The program and its arguments. A program without `/` is looked up in `env`'s `PATH`;
+    /// one with `/` that is not absolute is taken below `dir`.
+    pub argv: Vec<OsString>,
+    /// Where it starts; must exist.
+    pub dir: PathBuf,
+    /// The whole environment: nothing is inherited.
+    pub env: BTreeMap<OsString, OsString>,
+    /// File that takes its standard output; created or emptied.
+    pub stdout: PathBuf,
+    /// File that takes its standard error; may be the same as `stdout`.
+    pub stderr: PathBuf,
+    /// Wall time after which it is stopped.
+    pub timeout: Option<Duration>,
+    /// Time between TERM and KILL.
+    pub grace: Duration,
+}
+
+/// How a job ended, and what it took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The job.
+    pub id: JobId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Wall time from start to end, in seconds.
+    pub seconds: f64,
+    /// Peak memory in bytes of its largest process, as far as the system tells: the resident set
+    /// of the first process or of a child that it waited for. The system counts what the
+    /// caller held when it started the job, so small numbers are an upper bound.
+    pub peak_memory: Option<u64>,
+    /// Processes were still running in its group after the first one had ended; they were stopped.
+    pub leftovers: bool,
+}
+
+/// How a job ended. These are values, not errors: the caller decides what they mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By this signal, which was not sent by us.
+    Signaled(i32),
+    /// Stopped because its time was over.
+    TimedOut,
+    /// Stopped because [`Executor::cancel`] was called.
+    Cancelled,
+    /// Never ran: the program is missing, not executable, or similar; the reason.
+    NotStarted(String),
+}
+
+impl Outcome {
+    /// Whether it exited with 0.
+    pub fn is_success(&self) -> bool {
+        *self == Outcome::Exited(0)
+    }
+}
+
+/// What an executor could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// There is no program to run.
+    #[error("job `{name}` has an empty command")]
+    EmptyCommand {
+        /// The job's name.
+        name: String,
+    },
+    /// A log file could not be created.
+    #[error("cannot write the log `{}` of job `{name}`", path.display())]
+    Log {
+        /// The job's name.
+        name: String,
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gave us no thread to watch the job with.
+    #[error("cannot watch job `{name}`: no more threads")]
+    Thread {
+        /// The job's name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+}
