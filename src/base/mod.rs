@@ -1,4 +1,7 @@
 //! What every module may use: paths, spans, files, the clock.
 
+pub mod clock;
+pub mod fs;
+pub mod glob;
 pub mod rel_path;
 pub mod span;

@@ -11,3 +11,22 @@ pub struct Location {
     /// First line, from 1.
     pub line: usize,
 }
+
+impl Location {
+    /// The byte after the last one.
+    pub fn end(self) -> usize {
+        self.offset + self.len
+    }
+
+    /// The place of `text[offset..offset + len]`, with its line counted.
+    pub fn in_text(text: &str, offset: usize, len: usize) -> Self {
+        let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        Self { offset, len, line }
+    }
+
+    /// Whether the range lies inside `text`, and begins and ends between characters.
+    pub fn fits(self, text: &str) -> bool {
+        text.get(self.offset..self.end()).is_some()
+    }
+}

@@ -1,0 +1,120 @@
+//! A failed file operation: what was tried, on which path, why it failed, what may help.
+//! It must not know what the file was for.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file operation that failed. Its text holds the cause, so `source` starts below it.
+#[derive(Debug)]
+pub struct FsError {
+    /// The verb, as in "cannot {op} `{path}`".
+    pub op: &'static str,
+    /// What it was done to.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl FsError {
+    /// What the reader may do about it, where the cause is a usual one.
+    pub fn hint(&self) -> Option<&'static str> {
+        use rustix::io::Errno;
+        let errno = Errno::from_io_error(&self.source)?;
+        Some(match errno {
+            Errno::NOSPC => {
+                "the disk is full: free some space (`restage gc` drops what no record needs), then run again; nothing finished is lost"
+            }
+            Errno::DQUOT => {
+                "your disk quota is used up: free some space, then run again; nothing finished is lost"
+            }
+            Errno::FBIG => {
+                "the file would pass the size limit of this process (`ulimit -f`) or of the file system"
+            }
+            Errno::ACCESS | Errno::PERM => "check who owns the path and its permissions",
+            Errno::ROFS => {
+                "the file system is mounted read-only: work in a folder that can be written"
+            }
+            Errno::MFILE => "this process has too many open files: raise `ulimit -n` or lower `-j`",
+            Errno::NFILE => "the machine has too many open files: close programs or lower `-j`",
+            Errno::LOOP => "a symbolic link leads back to itself",
+            Errno::NAMETOOLONG => "a file name may have 255 bytes: shorten it",
+            Errno::IO => "the disk reported an error: check its health before running again",
+            Errno::STALE => {
+                "the network file system lost the file: check that it is mounted, then run again"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for FsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot {} `{}`: {}",
+            self.op,
+            self.path.display(),
+            cause(&self.source)
+        )
+    }
+}
+
+impl std::error::Error for FsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
+}
+
+/// The system's words in this program's style: lower case, no error number.
+fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => error.kind().to_string(),
+    }
+}
+
+/// Adds operation and path to a bare I/O result.
+pub trait Context<T> {
+    /// Names the operation, as in "cannot {op} `{path}`", and the path.
+    fn at(self, op: &'static str, path: &Path) -> Result<T, FsError>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
+    fn at(self, op: &'static str, path: &Path) -> Result<T, FsError> {
+        self.map_err(|error| FsError {
+            op,
+            path: path.to_owned(),
+            source: error.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(errno: rustix::io::Errno) -> FsError {
+        Err::<(), _>(errno)
+            .at("write", Path::new("a/b"))
+            .unwrap_err()
+    }
+
+    #[test]
+    fn a_full_disk_says_so_and_what_to_do() {
+        let full = error(rustix::io::Errno::NOSPC);
+        assert_eq!(
+            full.to_string(),
+            "cannot write `a/b`: no space left on device"
+        );
+        assert!(full.hint().unwrap().contains("restage gc"));
+    }
+
+    #[test]
+    fn a_plain_absence_needs_no_hint() {
+        assert_eq!(error(rustix::io::Errno::NOENT).hint(), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! Putting one file's bytes at a second path: shared blocks, a second name, a copy, a link.
+//! It must not choose among them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is what others call instead"
+)]
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::{Context, FsError};
+
+/// Makes `to`, a new file, share the blocks of `from` (btrfs, XFS, bcachefs): instant, and a
+/// later write to one never shows in the other. `false`, and no file, where the file system
+/// cannot.
+pub fn reflink(from: &Path, to: &Path) -> Result<bool, FsError> {
+    let source = super::open(from)?;
+    let target = super::create_new(to)?;
+    match rustix::fs::ioctl_ficlone(&target, &source) {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            super::remove_file(to)?;
+            use rustix::io::Errno;
+            match error {
+                Errno::OPNOTSUPP
+                | Errno::XDEV
+                | Errno::INVAL
+                | Errno::NOTTY
+                | Errno::NOSYS
+                | Errno::PERM
+                | Errno::TXTBSY
+                | Errno::ISDIR => Ok(false),
+                error => Err(error).at("clone to", to),
+            }
+        }
+    }
+}
+
+/// Gives the file at `from` a second name. `false` where the file system cannot, or allows no
+/// more names; `to` must not exist.
+pub fn hard_link(from: &Path, to: &Path) -> Result<bool, FsError> {
+    use rustix::io::Errno;
+    match std::fs::hard_link(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                Ok(false)
+            }
+            _ => Err(error).at("link to", to),
+        },
+    }
+}
+
+/// Copies the bytes of `from` into a new file at `to`; permissions are the process's default.
+pub fn copy(from: &Path, to: &Path) -> Result<u64, FsError> {
+    let mut source = super::open(from)?;
+    let mut target: File = super::create_new(to)?;
+    io::copy(&mut source, &mut target).at("copy to", to)
+}
+
+/// Makes a symbolic link at `path` that leads to `target`.
+pub fn symlink(target: &Path, path: &Path) -> Result<(), FsError> {
+    std::os::unix::fs::symlink(target, path).at("create the link", path)
+}
+
+/// Swaps two paths in one step. `false` where the file system cannot.
+pub fn exchange(a: &Path, b: &Path) -> Result<bool, FsError> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(error).at("replace", b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::fs;
+
+    #[test]
+    fn a_clone_has_the_bytes_or_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        std::fs::write(&from, b"bytes").unwrap();
+        if reflink(&from, &to).unwrap() {
+            assert_eq!(fs::read(&to).unwrap(), b"bytes");
+        } else {
+            assert!(!fs::exists(&to).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_copy_never_overwrites() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        std::fs::write(&from, b"bytes").unwrap();
+        assert_eq!(copy(&from, &to).unwrap(), 5);
+        assert!(copy(&from, &to).is_err());
+    }
+
+    #[test]
+    fn two_folders_change_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::create_dir_all(&a.join("one")).unwrap();
+        fs::create_dir_all(&b.join("two")).unwrap();
+        if exchange(&a, &b).unwrap() {
+            assert_eq!(fs::read_dir(&a).unwrap(), ["two"]);
+            assert_eq!(fs::read_dir(&b).unwrap(), ["one"]);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Writing a file so that a reader, or a crash, sees the old one or the new one, never half.
+//! It must not know what is written.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is what others call instead"
+)]
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Context, FsError};
+
+/// Replaces the file at `path` by `bytes`: a temporary file beside it, flushed, renamed, its
+/// folder flushed. Permissions of a file that is replaced are kept; a symbolic link is
+/// followed, so that what it leads to is replaced.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    let target = match std::fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error).at("find", path),
+    };
+    let mut staged = StagedFile::new(&target)?;
+    if let Some(old) = super::metadata_if_exists(&target)? {
+        staged.set_mode(old.permissions().mode())?;
+    }
+    staged.write(bytes)?;
+    staged.commit()?;
+    super::sync_dir(parent(&target))
+}
+
+/// A name beside `path` that nothing else uses: `.NAME.restage-PID-COUNT`.
+pub fn temp_name(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // A name may have 255 bytes: a long one gives way to the number.
+    let name = path
+        .file_name()
+        .map(OsString::from)
+        .filter(|name| name.len() < 200);
+    let mut temp = OsString::from(".");
+    temp.push(name.unwrap_or_default());
+    temp.push(format!(".restage-{}-{count}", std::process::id()));
+    path.with_file_name(temp)
+}
+
+/// The folder that holds `path`.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file in the making, beside the one that it will replace; dropped, it is removed.
+#[derive(Debug)]
+pub struct StagedFile {
+    file: File,
+    temp: PathBuf,
+    target: PathBuf,
+    committed: bool,
+}
+
+impl StagedFile {
+    /// Starts an empty file that [`StagedFile::commit`] will rename to `target`.
+    pub fn new(target: &Path) -> Result<Self, FsError> {
+        loop {
+            let temp = temp_name(target);
+            match File::create_new(&temp) {
+                // Left by a dead process that had our number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    super::remove_all(&temp)?;
+                }
+                file => {
+                    let file = file.at("create", target)?;
+                    return Ok(Self {
+                        file,
+                        temp,
+                        target: target.to_owned(),
+                        committed: false,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The open file; errors of its own calls are named by the caller.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Where the bytes are until they are committed.
+    pub fn temp(&self) -> &Path {
+        &self.temp
+    }
+
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        self.file.write_all(bytes).at("write", &self.target)
+    }
+
+    /// Sets the permission bits.
+    pub fn set_mode(&mut self, mode: u32) -> Result<(), FsError> {
+        let mode = std::fs::Permissions::from_mode(mode & 0o7777);
+        self.file
+            .set_permissions(mode)
+            .at("set the permissions of", &self.target)
+    }
+
+    /// Flushes the file and renames it over the target. The caller flushes the folder.
+    pub fn commit(mut self) -> Result<(), FsError> {
+        self.file.sync_all().at("flush", &self.target)?;
+        std::fs::rename(&self.temp, &self.target).at("rename to", &self.target)?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            // Already failing: the first error is the one to report.
+            let _ = std::fs::remove_file(&self.temp);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::fs;
+
+    #[test]
+    fn a_replaced_file_keeps_its_permissions_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, b"old").unwrap();
+        fs::set_mode(&path, 0o640).unwrap();
+        write_atomic(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap(), ["file"]);
+    }
+
+    #[test]
+    fn a_link_stays_a_link_when_its_file_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&path, b"old").unwrap();
+        fs::symlink(Path::new("file"), &link).unwrap();
+        write_atomic(&link, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_file_that_is_given_up_leaves_the_old_one_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, b"old").unwrap();
+        let mut staged = StagedFile::new(&path).unwrap();
+        staged.write(b"half").unwrap();
+        drop(staged);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap(), ["file"]);
+    }
+
+    #[test]
+    fn a_name_of_255_bytes_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n".repeat(255));
+        write_atomic(&path, b"x").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_write_to_a_full_device_is_an_error_that_says_so() {
+        if !fs::exists(Path::new("/dev/full")).unwrap() {
+            println!("skipped: no /dev/full here");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut staged = StagedFile::new(&dir.path().join("file")).unwrap();
+        staged.file = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let error = staged.write(b"x").unwrap_err();
+        assert!(error.hint().unwrap().contains("disk is full"), "{error}");
+    }
+}
