@@ -1,5 +1,24 @@
 //! Content digests, the framing rule and the stage key.
 
+mod diff;
+mod file;
+mod frame;
 mod hash;
+mod json;
+mod key;
+#[cfg(test)]
+mod key_tests;
+mod manifest;
+mod path;
+mod stat_cache;
+mod stat_file;
 
+pub use diff::{Change, diff};
+pub use file::{copy_and_digest, digest_file, digest_tree};
+pub use frame::Frame;
 pub use hash::{Digest, ParseDigestError};
+pub use json::canonical_json;
+pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
+pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
+pub use path::{Kind, PathDigest};
+pub use stat_cache::StatCache;

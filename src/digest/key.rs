@@ -1,0 +1,302 @@
+//! THE stage key: everything that can change a stage's result, and nothing else.
+//! It must not know how its ingredients were found, nor the disk.
+//!
+//! An include list: what is not a field here (a stage's name, description, resources,
+//! timeout, retries, threads, log level) changes no key. Two stages never share a key, since
+//! no two write the same path.
+//!
+//! Numbers in `params` are compared as JSON text after parsing: `1e-3` and `0.001` are one
+//! number, but the integer `1` and the float `1.0` are two, because a stage can tell them
+//! apart in what it is given.
+//!
+//! History of `version`: 1, the first.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Digest;
+use super::frame::Frame;
+use super::json::{canonical_json, escaped};
+
+/// Everything that can change a stage's result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageKey {
+    /// Which rule made this key: [`StageKey::VERSION`] when it was made.
+    pub version: u32,
+    /// What is run.
+    pub action: KeyAction,
+    /// Declared parameters by dotted path.
+    pub params: BTreeMap<String, Value>,
+    /// What is read. Neither order nor repetition counts.
+    pub deps: Vec<KeyDep>,
+    /// Globs among the deps. Neither order nor repetition counts.
+    pub globs: Vec<KeyGlob>,
+    /// Declared environment; `None` is a variable that is not set.
+    pub env: BTreeMap<String, Option<String>>,
+    /// What is written. Neither order nor repetition counts.
+    pub outs: Vec<KeyOut>,
+    /// Facts of the machine that change bits, such as the kind of its GPU.
+    pub machine: BTreeMap<String, String>,
+}
+
+/// What a stage runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAction {
+    /// A program of this workspace.
+    Program {
+        /// Its package.
+        package: String,
+        /// The sources that it is built from.
+        code: Digest,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+    /// A line for the shell.
+    Command(String),
+}
+
+/// Something that the stage reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyDep {
+    /// Where the stage reads it.
+    pub path: String,
+    /// What it reads there.
+    pub content: DepContent,
+}
+
+/// What a stage reads at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DepContent {
+    /// These bytes ([`PathDigest::content_id`](super::PathDigest::content_id)).
+    Bytes(Digest),
+    /// Whatever the stage with this key wrote: a volatile out.
+    VolatileOf(Digest),
+    /// Nothing.
+    Missing,
+}
+
+/// A glob and what it matched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyGlob {
+    /// The pattern as declared, templates filled in.
+    pub pattern: String,
+    /// The paths that it matched.
+    pub paths: Vec<String>,
+}
+
+/// Something that the stage writes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyOut {
+    /// Where.
+    pub path: String,
+    /// Whether its bytes enter no key.
+    pub volatile: bool,
+}
+
+/// What the one walk over a key is told to.
+trait Sink {
+    /// Structure: a count or a variant's number.
+    fn number(&mut self, number: u64);
+    /// A value, and what people call it.
+    fn value(&mut self, label: fmt::Arguments<'_>, value: &str);
+    /// A part of the key that has a label of its own further down.
+    fn name(&mut self, name: &str);
+    /// A digest, and what people call it; `role` says whose digest it is, where that is not
+    /// plain.
+    fn digest(&mut self, label: fmt::Arguments<'_>, role: &str, digest: &Digest);
+}
+
+impl StageKey {
+    /// The rule by which keys are made now. A new rule takes a new number, and every stage
+    /// runs again.
+    pub const VERSION: u32 = 1;
+
+    /// The digest that names this key.
+    pub fn digest(&self) -> Digest {
+        let mut frame = Frame::new("restage stage key");
+        self.walk(&mut frame);
+        frame.finish()
+    }
+
+    /// Every ingredient as a label and a value, in a fixed order; maps are flattened to their
+    /// leaves: `("param train.optimizer.learning_rate", "0.001")`.
+    pub fn explain(&self) -> Vec<(String, String)> {
+        let mut lines = Lines(Vec::new());
+        self.walk(&mut lines);
+        lines.0
+    }
+
+    /// The hash rule, once: what is walked here is the key, in this order.
+    fn walk(&self, sink: &mut impl Sink) {
+        sink.value(format_args!("key version"), &self.version.to_string());
+        match &self.action {
+            KeyAction::Program {
+                package,
+                code,
+                args,
+            } => {
+                sink.number(0);
+                sink.value(format_args!("program"), package);
+                sink.digest(format_args!("code"), "", code);
+                sink.number(args.len() as u64);
+                for (i, arg) in args.iter().enumerate() {
+                    sink.value(format_args!("arg {}", i + 1), arg);
+                }
+            }
+            KeyAction::Command(line) => {
+                sink.number(1);
+                sink.value(format_args!("command"), line);
+            }
+        }
+        sink.number(self.params.len() as u64);
+        for (path, value) in &self.params {
+            sink.name(path);
+            walk_value(path, value, sink);
+        }
+        let deps = set(&self.deps);
+        sink.number(deps.len() as u64);
+        for dep in deps {
+            sink.name(&dep.path);
+            let label = format_args!("dep {}", dep.path);
+            match &dep.content {
+                DepContent::Bytes(digest) => {
+                    sink.number(0);
+                    sink.digest(label, "", digest);
+                }
+                DepContent::VolatileOf(key) => {
+                    sink.number(1);
+                    sink.digest(label, "written under key ", key);
+                }
+                DepContent::Missing => {
+                    sink.number(2);
+                    sink.value(label, "missing");
+                }
+            }
+        }
+        let globs = set(&self.globs);
+        sink.number(globs.len() as u64);
+        for glob in globs {
+            sink.value(format_args!("glob {}", glob.pattern), &glob.pattern);
+            let paths = set(&glob.paths);
+            sink.number(paths.len() as u64);
+            for path in paths {
+                sink.value(format_args!("match of {}", glob.pattern), path);
+            }
+        }
+        sink.number(self.env.len() as u64);
+        for (name, value) in &self.env {
+            sink.name(name);
+            let label = format_args!("env {name}");
+            match value {
+                Some(value) => {
+                    sink.number(0);
+                    sink.value(label, &escaped(value));
+                }
+                None => {
+                    sink.number(1);
+                    sink.value(label, "not set");
+                }
+            }
+        }
+        let outs = set(&self.outs);
+        sink.number(outs.len() as u64);
+        for out in outs {
+            sink.name(&out.path);
+            let volatile = if out.volatile {
+                "volatile"
+            } else {
+                "kept exactly"
+            };
+            sink.value(format_args!("out {}", out.path), volatile);
+        }
+        sink.number(self.machine.len() as u64);
+        for (fact, value) in &self.machine {
+            sink.name(fact);
+            sink.value(format_args!("machine {fact}"), value);
+        }
+    }
+}
+
+/// A list's members, sorted, each once: what is left when order and repetition don't count.
+fn set<T: Ord>(list: &[T]) -> Vec<&T> {
+    let mut items: Vec<&T> = list.iter().collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+fn walk_value(label: &str, value: &Value, sink: &mut impl Sink) {
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            sink.number(1);
+            sink.number(items.len() as u64);
+            for (i, item) in items.iter().enumerate() {
+                walk_value(&format!("{label}[{i}]"), item, sink);
+            }
+        }
+        Value::Object(map) if !map.is_empty() => {
+            sink.number(2);
+            sink.number(map.len() as u64);
+            // serde_json may keep the order in which the file has them.
+            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+            for (name, value) in sorted {
+                sink.name(name);
+                walk_value(&member(label, name), value, sink);
+            }
+        }
+        leaf => {
+            sink.number(0);
+            sink.value(format_args!("param {label}"), &canonical_json(leaf));
+        }
+    }
+}
+
+/// `label.name`; a name that could be taken for several is quoted.
+fn member(label: &str, name: &str) -> String {
+    if name.is_empty() || name.contains(['.', '[', '"', ' ']) {
+        format!("{label}.{}", escaped(name))
+    } else {
+        format!("{label}.{name}")
+    }
+}
+
+impl Sink for Frame {
+    fn number(&mut self, number: u64) {
+        Frame::number(self, number);
+    }
+
+    fn value(&mut self, _label: fmt::Arguments<'_>, value: &str) {
+        self.text(value);
+    }
+
+    fn name(&mut self, name: &str) {
+        self.text(name);
+    }
+
+    fn digest(&mut self, _label: fmt::Arguments<'_>, _role: &str, digest: &Digest) {
+        Frame::digest(self, digest);
+    }
+}
+
+/// The walk as lines for people.
+struct Lines(Vec<(String, String)>);
+
+impl Sink for Lines {
+    fn number(&mut self, _number: u64) {}
+
+    fn value(&mut self, label: fmt::Arguments<'_>, value: &str) {
+        self.0.push((label.to_string(), value.to_owned()));
+    }
+
+    fn name(&mut self, _name: &str) {}
+
+    fn digest(&mut self, label: fmt::Arguments<'_>, role: &str, digest: &Digest) {
+        self.0.push((label.to_string(), format!("{role}{digest}")));
+    }
+}

@@ -1,0 +1,386 @@
+//! Remembers a file's digest by what `stat` says of it, so that an unchanged file is not read
+//! again. It must not be believed where a change could hide from `stat`.
+//!
+//! A file is known by device and inode, so that every name of it is; its digest holds while
+//! size, modification time and change time stay. A file that was touched within one tick of
+//! the clock before it was read could be changed once more with the same times: its digest is
+//! used but not remembered (git calls such entries racy).
+//!
+//! Linking and unlinking move a file's change time on. The store's own objects are sealed:
+//! read-only, theirs to the last link, and trusted without their change time.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::file::{digest_file, expect_file, is_executable, tree};
+use super::stat_file::{self, Entry, Stamp};
+use super::{Digest, Kind, Manifest, PathDigest};
+use crate::base::clock::WallTime;
+use crate::base::fs::{self, FsError};
+use crate::base::rel_path::RelPath;
+
+/// Two ticks of the slowest kernel clock in use (100 Hz).
+const TICK: i64 = 20_000_000;
+/// Two seconds and a bit, for file systems that keep whole seconds, or even ones.
+const COARSE_TICK: i64 = 2_100_000_000;
+/// How often a file may change while it is read before that is an error.
+const ATTEMPTS: u32 = 3;
+/// Saves for which an entry is kept though nobody asked for it.
+const KEEP_UNUSED: u32 = 100;
+
+/// Digests of files by what `stat` says of them; shared by threads.
+#[derive(Debug)]
+pub struct StatCache {
+    file: PathBuf,
+    /// As loaded: sorted by device and inode.
+    loaded: Vec<Entry>,
+    /// Whether each loaded entry was asked for.
+    used: Vec<AtomicBool>,
+    /// Found or sealed since; these stand in for loaded ones.
+    found: Mutex<BTreeMap<(u64, u64), Entry>>,
+    warning: Option<String>,
+}
+
+impl StatCache {
+    /// Loads the cache. One that is damaged, unreadable or of another version counts as
+    /// empty, and [`StatCache::warning`] says so: it costs time, never correctness.
+    pub fn load(file: &Path) -> StatCache {
+        let (loaded, warning) = match fs::read_if_exists(file) {
+            Ok(None) => (Vec::new(), None),
+            Ok(Some(bytes)) => match stat_file::parse(&bytes) {
+                Some(entries) => (entries, None),
+                None => {
+                    let file = file.display();
+                    let why = "is damaged or of another version: files are read again";
+                    (Vec::new(), Some(format!("`{file}` {why}")))
+                }
+            },
+            Err(error) => (Vec::new(), Some(format!("{error}: files are read again"))),
+        };
+        let used = loaded.iter().map(|_| AtomicBool::new(false)).collect();
+        let found = Mutex::new(BTreeMap::new());
+        StatCache {
+            file: file.to_owned(),
+            loaded,
+            used,
+            found,
+            warning,
+        }
+    }
+
+    /// What was wrong with the file, if anything was.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Content of the file or folder at `rel`; `None` if nothing is there. A path that is a
+    /// symbolic link is followed; one that leads nowhere is nothing.
+    pub fn path_digest(&self, root: &Path, rel: &RelPath) -> Result<Option<PathDigest>, FsError> {
+        self.digest_at(&rel.under(root))
+    }
+
+    /// As [`StatCache::path_digest`], for any path.
+    pub fn digest_at(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
+        let Some(metadata) = fs::metadata_if_exists(path)? else {
+            return Ok(None);
+        };
+        if metadata.is_dir() {
+            return Ok(Some(self.tree(path)?.1));
+        }
+        let (digest, metadata) = self.file(path, metadata)?;
+        let kind = Kind::File {
+            executable: is_executable(&metadata),
+        };
+        Ok(Some(PathDigest {
+            digest,
+            kind,
+            size: metadata.len(),
+            files: 1,
+        }))
+    }
+
+    /// Manifest and digest of a folder.
+    pub fn tree(&self, path: &Path) -> Result<(Manifest, PathDigest), FsError> {
+        tree(path, &|file, metadata| {
+            Ok(self.file(file, metadata.clone())?.0)
+        })
+    }
+
+    /// Digest of a file, and what `stat` said of exactly those bytes.
+    fn file(&self, path: &Path, mut metadata: Metadata) -> Result<(Digest, Metadata), FsError> {
+        expect_file(path, &metadata)?;
+        if let Some(digest) = self.lookup(&metadata) {
+            return Ok((digest, metadata));
+        }
+        for _ in 0..ATTEMPTS {
+            let now = nanos(WallTime::file_clock());
+            let digest = digest_file(path)?;
+            let after = fs::metadata(path)?;
+            if Stamp::of(&after) == Stamp::of(&metadata) {
+                self.remember(&metadata, digest, now);
+                return Ok((digest, metadata));
+            }
+            metadata = after;
+        }
+        let source = io::Error::other("it keeps changing while it is read");
+        Err(FsError {
+            op: "digest",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    fn lookup(&self, metadata: &Metadata) -> Option<Digest> {
+        let stamp = Stamp::of(metadata);
+        let writable = metadata.permissions().mode() & 0o222 != 0;
+        let id = stamp.id();
+        if let Ok(at) = self
+            .loaded
+            .binary_search_by_key(&id, |entry| entry.stamp.id())
+            && self.loaded[at].vouches_for(&stamp, writable)
+        {
+            self.used[at].store(true, Ordering::Relaxed);
+            return Some(self.loaded[at].digest);
+        }
+        let found = self.found();
+        found
+            .get(&id)
+            .filter(|entry| entry.vouches_for(&stamp, writable))
+            .map(|e| e.digest)
+    }
+
+    /// Keeps a digest, unless the file was touched so late before `now` that it could have
+    /// been changed after it was read without another time to show for it.
+    fn remember(&self, metadata: &Metadata, digest: Digest, now: i64) {
+        let stamp = Stamp::of(metadata);
+        let tick = if stamp.ctime % 1_000_000_000 == 0 {
+            COARSE_TICK
+        } else {
+            TICK
+        };
+        if stamp.mtime.max(stamp.ctime).saturating_add(tick) <= now {
+            self.found().insert(
+                stamp.id(),
+                Entry {
+                    stamp,
+                    digest,
+                    sealed: false,
+                    unused: 0,
+                },
+            );
+        }
+    }
+
+    /// Vouches for a read-only file of the store, whose bytes were just digested and which
+    /// nobody can be writing to.
+    pub fn seal(&self, path: &Path, digest: Digest) -> Result<(), FsError> {
+        let stamp = Stamp::of(&fs::symlink_metadata(path)?);
+        self.found().insert(
+            stamp.id(),
+            Entry {
+                stamp,
+                digest,
+                sealed: true,
+                unused: 0,
+            },
+        );
+        Ok(())
+    }
+
+    fn found(&self) -> MutexGuard<'_, BTreeMap<(u64, u64), Entry>> {
+        // A map is whole after every insert, whatever became of the thread that did it.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the cache if anything was learnt since it was loaded.
+    pub fn save(&self) -> Result<(), FsError> {
+        let mut entries = self.found().clone();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for (entry, used) in self.loaded.iter().zip(&self.used) {
+            let unused = if used.load(Ordering::Relaxed) {
+                0
+            } else {
+                entry.unused + 1
+            };
+            if unused <= KEEP_UNUSED {
+                entries
+                    .entry(entry.stamp.id())
+                    .or_insert(Entry { unused, ..*entry });
+            }
+        }
+        let entries: Vec<Entry> = entries.into_values().collect();
+        fs::write_atomic(&self.file, &stat_file::to_bytes(&entries))
+    }
+}
+
+fn nanos(time: WallTime) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    struct Setup {
+        dir: tempfile::TempDir,
+    }
+
+    impl Setup {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("file"), b"one").unwrap();
+            Self { dir }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("file")
+        }
+
+        fn cache(&self) -> StatCache {
+            StatCache::load(&self.dir.path().join("cache"))
+        }
+
+        fn digest(&self, cache: &StatCache) -> Digest {
+            cache.digest_at(&self.path()).unwrap().unwrap().digest
+        }
+
+        fn remembered(&self, cache: &StatCache) -> bool {
+            cache.lookup(&fs::metadata(&self.path()).unwrap()).is_some()
+        }
+    }
+
+    fn settle() {
+        std::thread::sleep(Duration::from_nanos(TICK as u64 + 15_000_000));
+    }
+
+    #[test]
+    fn a_settled_file_is_remembered_over_save_and_load() {
+        let setup = Setup::new();
+        settle();
+        let cache = setup.cache();
+        assert!(!setup.remembered(&cache));
+        assert_eq!(setup.digest(&cache), Digest::of(b"one"));
+        assert!(setup.remembered(&cache));
+        cache.save().unwrap();
+        let cache = setup.cache();
+        assert!(setup.remembered(&cache));
+        assert_eq!(setup.digest(&cache), Digest::of(b"one"));
+    }
+
+    #[test]
+    fn a_file_written_a_moment_ago_is_read_again() {
+        let setup = Setup::new();
+        let cache = setup.cache();
+        std::fs::write(setup.path(), b"two").unwrap();
+        assert_eq!(setup.digest(&cache), Digest::of(b"two"));
+        assert!(!setup.remembered(&cache));
+        std::fs::write(setup.path(), b"three").unwrap();
+        assert_eq!(setup.digest(&cache), Digest::of(b"three"));
+    }
+
+    #[test]
+    fn an_edit_of_equal_length_with_the_old_modification_time_is_noticed() {
+        let setup = Setup::new();
+        settle();
+        let cache = setup.cache();
+        setup.digest(&cache);
+        let old = fs::metadata(&setup.path()).unwrap().modified().unwrap();
+        std::fs::write(setup.path(), b"two").unwrap();
+        std::fs::File::open(setup.path())
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        assert_eq!(setup.digest(&cache), Digest::of(b"two"));
+    }
+
+    #[test]
+    fn a_sealed_file_is_known_by_every_name_and_after_linking() {
+        let setup = Setup::new();
+        fs::set_read_only(&setup.path()).unwrap();
+        let cache = setup.cache();
+        cache.seal(&setup.path(), Digest::of(b"one")).unwrap();
+        settle();
+        let link = setup.dir.path().join("link");
+        std::fs::hard_link(setup.path(), &link).unwrap();
+        cache.save().unwrap();
+        let cache = setup.cache();
+        assert!(cache.lookup(&fs::metadata(&link).unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_sealed_file_that_was_made_writable_is_read_again() {
+        let setup = Setup::new();
+        let cache = setup.cache();
+        cache
+            .seal(&setup.path(), Digest::of(b"not its bytes"))
+            .unwrap();
+        assert_eq!(setup.digest(&cache), Digest::of(b"one"));
+    }
+
+    #[test]
+    fn a_damaged_cache_counts_as_empty_and_says_so() {
+        let setup = Setup::new();
+        settle();
+        let cache = setup.cache();
+        setup.digest(&cache);
+        cache.save().unwrap();
+        let file = setup.dir.path().join("cache");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, &bytes).unwrap();
+        let cache = setup.cache();
+        assert!(cache.warning().unwrap().contains("damaged"));
+        assert!(!setup.remembered(&cache));
+        setup.digest(&cache);
+        cache.save().unwrap();
+        assert_eq!(setup.cache().warning(), None);
+    }
+
+    #[test]
+    fn nothing_learnt_means_nothing_written() {
+        let setup = Setup::new();
+        setup.cache().save().unwrap();
+        assert!(!fs::exists(&setup.dir.path().join("cache")).unwrap());
+    }
+
+    #[test]
+    fn what_is_absent_or_a_broken_link_is_none() {
+        let setup = Setup::new();
+        let gone = setup.dir.path().join("gone");
+        assert_eq!(setup.cache().digest_at(&gone).unwrap(), None);
+        fs::symlink(Path::new("nowhere"), &gone).unwrap();
+        assert_eq!(setup.cache().digest_at(&gone).unwrap(), None);
+    }
+
+    #[test]
+    fn a_linked_path_has_the_content_of_what_it_leads_to() {
+        let setup = Setup::new();
+        let link = setup.dir.path().join("link");
+        fs::symlink(&setup.path(), &link).unwrap();
+        let cache = setup.cache();
+        assert_eq!(
+            cache.digest_at(&link).unwrap(),
+            cache.digest_at(&setup.path()).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_folder_has_the_digest_that_is_found_without_a_cache() {
+        let setup = Setup::new();
+        settle();
+        let cache = setup.cache();
+        for _ in 0..2 {
+            let cached = cache.digest_at(setup.dir.path()).unwrap().unwrap();
+            assert_eq!(cached, super::super::digest_tree(setup.dir.path()).unwrap());
+        }
+    }
+}
