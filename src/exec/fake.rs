@@ -1,2 +1,563 @@
-//! A scripted executor: jobs end as a test says, in virtual time, and nothing is started.
+//! A scripted executor for tests: jobs end as a script says, in virtual time, and no process is
+//! started.
 //! It must not know stages; a script names jobs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::base::fs;
+use crate::exec::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
+use crate::exec::process::ProcessRef;
+
+/// Files that a job writes: paths below its folder, and contents.
+pub type Files = Vec<(PathBuf, Vec<u8>)>;
+
+type Work = dyn Fn(&Job) -> Result<Files, String> + Send + Sync;
+
+/// What a job does.
+#[derive(Clone)]
+pub struct Play {
+    seconds: f64,
+    end: End,
+    stubborn: bool,
+    first: Files,
+    work: Arc<Work>,
+    stdout: String,
+    stderr: String,
+    peak_memory: Option<u64>,
+    leftovers: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum End {
+    Of(Outcome),
+    Never,
+}
+
+impl fmt::Debug for Play {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seconds, end, .. } = self;
+        write!(f, "Play({end:?} after {seconds} s)")
+    }
+}
+
+impl Play {
+    fn ends(end: End) -> Self {
+        Self {
+            seconds: 1.0,
+            end,
+            stubborn: false,
+            first: Files::new(),
+            work: Arc::new(|_| Ok(Files::new())),
+            stdout: String::new(),
+            stderr: String::new(),
+            peak_memory: None,
+            leftovers: false,
+        }
+    }
+
+    /// Exits with 0 after a second and writes nothing: an out is missing.
+    pub fn success() -> Self {
+        Self::exits(0)
+    }
+
+    /// Exits with `code`.
+    pub fn exits(code: i32) -> Self {
+        Self::ends(End::Of(Outcome::Exited(code)))
+    }
+
+    /// Is killed by a signal that nobody here sent.
+    pub fn signaled(signal: i32) -> Self {
+        Self::ends(End::Of(Outcome::Signaled(signal)))
+    }
+
+    /// Cannot be started.
+    pub fn not_started(reason: &str) -> Self {
+        Self::ends(End::Of(Outcome::NotStarted(reason.to_owned()))).seconds(0.0)
+    }
+
+    /// Runs until it is cancelled or its timeout is over.
+    pub fn hangs() -> Self {
+        Self::ends(End::Never)
+    }
+
+    /// Takes this long, in virtual seconds.
+    pub fn seconds(self, seconds: f64) -> Self {
+        Self { seconds, ..self }
+    }
+
+    /// Does not listen to TERM: stopping it takes its whole grace period.
+    pub fn stubborn(self) -> Self {
+        Self {
+            stubborn: true,
+            ..self
+        }
+    }
+
+    /// Writes this when it starts: it stays even if the job is stopped.
+    pub fn begins_by_writing(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.first.push((path.into(), bytes.into()));
+        self
+    }
+
+    /// Writes this when it ends by itself.
+    pub fn writes(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        let (path, bytes, before) = (PathBuf::from(path), bytes.into(), Arc::clone(&self.work));
+        self.works(move |job| {
+            let mut files = before(job)?;
+            files.push((path.clone(), bytes.clone()));
+            Ok(files)
+        })
+    }
+
+    /// Computes what it writes when it ends by itself, for example from its inputs below
+    /// `job.dir`. An error becomes exit code 1 with the text on standard error.
+    pub fn works(
+        mut self,
+        work: impl Fn(&Job) -> Result<Files, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.work = Arc::new(work);
+        self
+    }
+
+    /// Prints this to standard output when it starts.
+    pub fn prints(self, text: &str) -> Self {
+        Self {
+            stdout: text.to_owned(),
+            ..self
+        }
+    }
+
+    /// Prints this to standard error when it starts.
+    pub fn complains(self, text: &str) -> Self {
+        Self {
+            stderr: text.to_owned(),
+            ..self
+        }
+    }
+
+    /// Peaks at this many bytes.
+    pub fn peak_memory(self, bytes: u64) -> Self {
+        Self {
+            peak_memory: Some(bytes),
+            ..self
+        }
+    }
+
+    /// Leaves processes running.
+    pub fn leaves_processes(self) -> Self {
+        Self {
+            leftovers: true,
+            ..self
+        }
+    }
+}
+
+/// One line of a [`Record`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A job was started, beside these.
+    Started {
+        /// Virtual seconds.
+        at: f64,
+        /// Its name.
+        name: String,
+        /// The others that ran then.
+        beside: Vec<String>,
+    },
+    /// A job was asked to stop.
+    Cancelled {
+        /// Virtual seconds.
+        at: f64,
+        /// Its name.
+        name: String,
+    },
+    /// A job ended.
+    Ended {
+        /// Virtual seconds.
+        at: f64,
+        /// Its name.
+        name: String,
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+#[derive(Debug)]
+struct Running {
+    job: Job,
+    play: Play,
+    since: f64,
+    ends: Option<f64>,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    now: f64,
+    submitted: u64,
+    scripts: BTreeMap<String, VecDeque<Play>>,
+    otherwise: Option<Play>,
+    running: BTreeMap<JobId, Running>,
+    events: Vec<Event>,
+    jobs: Vec<Job>,
+}
+
+/// Pretends to run jobs.
+///
+/// `poll` never sleeps: it moves virtual time on to the next end, however far that is, or by
+/// `wait` if none is in sight.
+#[derive(Debug, Default)]
+pub struct FakeExecutor(Arc<Mutex<World>>);
+
+/// What a [`FakeExecutor`] was asked to do; to be looked at while or after it is used.
+#[derive(Debug, Clone)]
+pub struct Record(Arc<Mutex<World>>);
+
+impl FakeExecutor {
+    /// An executor without a script: each job succeeds after a second and writes nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a play for the jobs of this name: the first for the first job, and so on; the last
+    /// one is repeated.
+    #[must_use]
+    pub fn play(self, name: &str, play: Play) -> Self {
+        lock(&self.0)
+            .scripts
+            .entry(name.to_owned())
+            .or_default()
+            .push_back(play);
+        self
+    }
+
+    /// The play for every job without one of its own.
+    #[must_use]
+    pub fn otherwise(self, play: Play) -> Self {
+        lock(&self.0).otherwise = Some(play);
+        self
+    }
+
+    /// A view of what happens.
+    pub fn record(&self) -> Record {
+        Record(Arc::clone(&self.0))
+    }
+}
+
+fn lock(world: &Arc<Mutex<World>>) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    fn next_play(&mut self, name: &str) -> Play {
+        match self.scripts.get_mut(name) {
+            Some(plays) if plays.len() > 1 => plays.pop_front(),
+            Some(plays) => plays.front().cloned(),
+            None => self.otherwise.clone(),
+        }
+        .unwrap_or_else(Play::success)
+    }
+
+    fn start(&mut self, id: JobId, job: Job) -> Result<(), ExecError> {
+        let play = self.next_play(&job.name);
+        for (path, text) in [(&job.stdout, &play.stdout), (&job.stderr, &play.stderr)] {
+            write(path.clone(), text.as_bytes()).map_err(|source| ExecError::Log {
+                name: job.name.clone(),
+                source,
+            })?;
+        }
+        let mut planned = match &play.end {
+            End::Of(outcome) => (Some(self.now + play.seconds), outcome.clone()),
+            End::Never => (None, Outcome::Cancelled),
+        };
+        if let Err(error) = write_all(&job, play.first.clone()) {
+            planned = (Some(self.now), Outcome::NotStarted(error));
+        }
+        if let Some(timeout) = job.timeout {
+            let at = self.now + timeout.as_secs_f64();
+            if planned.0.is_none_or(|ends| ends > at) {
+                let late = if play.stubborn {
+                    job.grace.as_secs_f64()
+                } else {
+                    0.0
+                };
+                planned = (Some(at + late), Outcome::TimedOut);
+            }
+        }
+        let beside = self
+            .running
+            .values()
+            .map(|other| other.job.name.clone())
+            .collect();
+        self.events.push(Event::Started {
+            at: self.now,
+            name: job.name.clone(),
+            beside,
+        });
+        self.jobs.push(job.clone());
+        let (ends, outcome) = planned;
+        self.running.insert(
+            id,
+            Running {
+                job,
+                play,
+                since: self.now,
+                ends,
+                outcome,
+            },
+        );
+        Ok(())
+    }
+
+    fn finish(&mut self, id: JobId, running: Running) -> Finished {
+        let Running {
+            job,
+            play,
+            since,
+            mut outcome,
+            ..
+        } = running;
+        if matches!(outcome, Outcome::Exited(_) | Outcome::Signaled(_)) {
+            if let Err(error) = (play.work)(&job).and_then(|files| write_all(&job, files)) {
+                // The message is there for the test to read; it needs no second failure.
+                let _ = write(job.stderr.clone(), error.as_bytes());
+                outcome = Outcome::Exited(1);
+            }
+        }
+        let (at, name) = (self.now, job.name);
+        self.events.push(Event::Ended {
+            at,
+            name,
+            outcome: outcome.clone(),
+        });
+        Finished {
+            id,
+            outcome,
+            seconds: self.now - since,
+            peak_memory: play.peak_memory,
+            leftovers: play.leftovers,
+        }
+    }
+}
+
+fn write(path: PathBuf, bytes: &[u8]) -> Result<(), fs::FsError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write_atomic(&path, bytes)
+}
+
+fn write_all(job: &Job, files: Files) -> Result<(), String> {
+    files.into_iter().try_for_each(|(path, bytes)| {
+        write(job.dir.join(path), &bytes).map_err(|error| error.to_string())
+    })
+}
+
+impl Executor for FakeExecutor {
+    fn submit(&mut self, job: Job) -> Result<JobId, ExecError> {
+        if job.argv.first().is_none_or(|program| program.is_empty()) {
+            return Err(ExecError::EmptyCommand { name: job.name });
+        }
+        let mut world = lock(&self.0);
+        let id = JobId(world.submitted);
+        world.start(id, job)?;
+        world.submitted += 1;
+        Ok(id)
+    }
+
+    fn poll(&mut self, wait: Duration) -> Vec<Finished> {
+        let mut world = lock(&self.0);
+        let next = world
+            .running
+            .values()
+            .filter_map(|job| job.ends)
+            .min_by(f64::total_cmp);
+        let Some(next) = next else {
+            world.now += wait.as_secs_f64();
+            return Vec::new();
+        };
+        world.now = world.now.max(next);
+        let now = world.now;
+        let ended: Vec<_> = world
+            .running
+            .extract_if(.., |_, job| job.ends.is_some_and(|at| at <= now))
+            .collect();
+        ended
+            .into_iter()
+            .map(|(id, running)| world.finish(id, running))
+            .collect()
+    }
+
+    fn cancel(&mut self, id: JobId) {
+        let mut world = lock(&self.0);
+        let now = world.now;
+        let Some(running) = world.running.get_mut(&id) else {
+            return;
+        };
+        let late = if running.play.stubborn {
+            running.job.grace.as_secs_f64()
+        } else {
+            0.0
+        };
+        if running.ends.is_none_or(|ends| ends > now) && running.outcome != Outcome::TimedOut {
+            running.ends = Some(now + late);
+            running.outcome = Outcome::Cancelled;
+        }
+        let name = running.job.name.clone();
+        world.events.push(Event::Cancelled { at: now, name });
+    }
+
+    fn running(&self) -> usize {
+        lock(&self.0).running.len()
+    }
+
+    fn process(&self, _: JobId) -> Option<ProcessRef> {
+        None
+    }
+}
+
+impl Record {
+    /// Everything that happened, in order.
+    pub fn events(&self) -> Vec<Event> {
+        lock(&self.0).events.clone()
+    }
+
+    /// The jobs as they were submitted, in order.
+    pub fn jobs(&self) -> Vec<Job> {
+        lock(&self.0).jobs.clone()
+    }
+
+    /// Names of the jobs in the order in which they were started.
+    pub fn started(&self) -> Vec<String> {
+        lock(&self.0)
+            .jobs
+            .iter()
+            .map(|job| job.name.clone())
+            .collect()
+    }
+
+    /// How many jobs ran at once at most.
+    pub fn most_at_once(&self) -> usize {
+        let beside = |event: &Event| match event {
+            Event::Started { beside, .. } => beside.len() + 1,
+            _ => 0,
+        };
+        lock(&self.0).events.iter().map(beside).max().unwrap_or(0)
+    }
+
+    /// Whether jobs of these two names ever ran at the same time.
+    pub fn overlapped(&self, one: &str, other: &str) -> bool {
+        lock(&self.0).events.iter().any(|event| match event {
+            Event::Started { name, beside, .. } => {
+                let with = |wanted: &str| beside.iter().any(|name| name == wanted);
+                (name == one && with(other)) || (name == other && with(one))
+            }
+            _ => false,
+        })
+    }
+
+    /// Virtual seconds since the executor was made.
+    pub fn now(&self) -> f64 {
+        lock(&self.0).now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(dir: &tempfile::TempDir, name: &str) -> Job {
+        Job {
+            name: name.into(),
+            argv: vec!["x".into()],
+            dir: dir.path().join(name),
+            env: BTreeMap::new(),
+            stdout: dir.path().join(format!("{name}.out")),
+            stderr: dir.path().join(format!("{name}.err")),
+            timeout: None,
+            grace: Duration::from_secs(10),
+        }
+    }
+
+    fn poll(fake: &mut FakeExecutor) -> Vec<(u64, Outcome)> {
+        let finished = fake.poll(Duration::from_secs(1));
+        finished
+            .into_iter()
+            .map(|finished| (finished.id.0, finished.outcome))
+            .collect()
+    }
+
+    #[test]
+    fn jobs_end_in_the_order_of_virtual_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fake = FakeExecutor::new()
+            .play(
+                "slow",
+                Play::success().seconds(3600.0).writes("a/out.csv", "1"),
+            )
+            .play("fast", Play::exits(3).seconds(5.0).complains("oh"));
+        let record = fake.record();
+        fake.submit(job(&dir, "slow")).unwrap();
+        fake.submit(job(&dir, "fast")).unwrap();
+        assert_eq!(poll(&mut fake), [(1, Outcome::Exited(3))]);
+        assert!(!fs::exists(&dir.path().join("slow/a/out.csv")).unwrap());
+        assert_eq!(poll(&mut fake), [(0, Outcome::Exited(0))]);
+        assert_eq!(fs::read(&dir.path().join("slow/a/out.csv")).unwrap(), b"1");
+        assert_eq!(fs::read(&dir.path().join("fast.err")).unwrap(), b"oh");
+        assert_eq!((record.now(), fake.running()), (3600.0, 0));
+        assert!(record.overlapped("fast", "slow"));
+        assert_eq!(record.most_at_once(), 2);
+        assert_eq!(record.started(), ["slow", "fast"]);
+    }
+
+    #[test]
+    fn a_hanging_job_ends_when_cancelled_or_timed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fake =
+            FakeExecutor::new().otherwise(Play::hangs().stubborn().begins_by_writing("half", "x"));
+        let id = fake.submit(job(&dir, "a")).unwrap();
+        assert!(poll(&mut fake).is_empty());
+        fake.cancel(id);
+        assert_eq!(poll(&mut fake), [(0, Outcome::Cancelled)]);
+        assert_eq!(
+            fake.record().now(),
+            11.0,
+            "a second of waiting and the grace period"
+        );
+        assert_eq!(fs::read(&dir.path().join("a/half")).unwrap(), b"x");
+        let timed = Job {
+            timeout: Some(Duration::from_secs(4)),
+            ..job(&dir, "b")
+        };
+        fake.submit(timed).unwrap();
+        assert_eq!(poll(&mut fake), [(1, Outcome::TimedOut)]);
+    }
+
+    #[test]
+    fn attempts_follow_the_script_and_the_last_play_is_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = |job: &Job| Err(format!("no input in {}", job.name));
+        let mut fake = FakeExecutor::new()
+            .play("a", Play::signaled(9))
+            .play("a", Play::success().works(work));
+        let ends: Vec<_> = (0..3)
+            .flat_map(|_| {
+                fake.submit(job(&dir, "a")).unwrap();
+                poll(&mut fake)
+            })
+            .map(|(_, outcome)| outcome)
+            .collect();
+        assert_eq!(
+            ends,
+            [Outcome::Signaled(9), Outcome::Exited(1), Outcome::Exited(1)]
+        );
+        assert_eq!(
+            fs::read(&dir.path().join("a.err")).unwrap(),
+            b"no input in a"
+        );
+    }
+}

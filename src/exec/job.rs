@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::fs::FsError;
 use crate::exec::process::ProcessRef;
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.
@@ -94,7 +95,8 @@ pub enum Outcome {
     TimedOut,
     /// Stopped because [`Executor::cancel`] was called.
     Cancelled,
-    /// Never ran: the program is missing, not executable, or similar; the reason.
+    /// Never ran (the program is missing, not executable, or similar), or the system did not
+    /// tell how it ended; the reason.
     NotStarted(String),
 }
 
@@ -115,18 +117,16 @@ pub enum ExecError {
         name: String,
     },
     /// A log file could not be created.
-    #[error("cannot write the log `{}` of job `{name}`", path.display())]
+    #[error("cannot create a log of job `{name}`")]
     Log {
         /// The job's name.
         name: String,
-        /// The log.
-        path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: FsError,
     },
-    /// The system gave us no thread to watch the job with.
-    #[error("cannot watch job `{name}`: no more threads")]
-    Thread {
+    /// The system gave us no thread to watch the job with, or no file handle.
+    #[error("cannot watch job `{name}`: the system is out of threads or file handles")]
+    Exhausted {
         /// The job's name.
         name: String,
         /// Why.

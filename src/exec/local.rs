@@ -1,42 +1,227 @@
 //! Runs jobs as processes of this machine, each in its own process group.
 //! It must not know stages, or how many jobs should run at once.
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
 use std::time::Duration;
 
+use crate::base::clock::Instant;
+use crate::base::fs;
 use crate::exec::job::{ExecError, Executor, Finished, Job, JobId};
 use crate::exec::process::ProcessRef;
+use crate::exec::watch::{self, Live, Watch};
 
-/// Runs jobs on this machine.
-#[derive(Debug, Default)]
-pub struct LocalExecutor {}
+/// A watching thread only waits: the default of 2 MiB would be wasted on it.
+const STACK: usize = 256 * 1024;
+
+/// Runs jobs on this machine. One thread waits for each job, one keeps time for all of them.
+///
+/// A job is reported only when its whole process group is gone, so that nothing it left running
+/// can still write. A process that leaves its group (`setsid`) escapes this. When dropped, it
+/// kills what still runs.
+#[derive(Debug)]
+pub struct LocalExecutor {
+    watch: Arc<Watch>,
+    sender: Sender<Finished>,
+    finished: Receiver<Finished>,
+    submitted: u64,
+    running: usize,
+    timekeeper: bool,
+}
+
+impl Default for LocalExecutor {
+    fn default() -> Self {
+        let (sender, finished) = mpsc::channel();
+        Self {
+            watch: Arc::default(),
+            sender,
+            finished,
+            submitted: 0,
+            running: 0,
+            timekeeper: false,
+        }
+    }
+}
 
 impl LocalExecutor {
     /// An executor with nothing running.
     pub fn new() -> Self {
         Self::default()
     }
+
+    fn start_timekeeper(&mut self, name: &str) -> Result<(), ExecError> {
+        if !self.timekeeper {
+            let watch = Arc::clone(&self.watch);
+            spawn_thread(name, move || watch.keep_time())?;
+            self.timekeeper = true;
+        }
+        Ok(())
+    }
 }
 
 impl Executor for LocalExecutor {
     fn submit(&mut self, job: Job) -> Result<JobId, ExecError> {
-        Err(ExecError::EmptyCommand { name: job.name })
+        if job.argv.first().is_none_or(|program| program.is_empty()) {
+            return Err(ExecError::EmptyCommand { name: job.name });
+        }
+        self.start_timekeeper(&job.name)?;
+        let mut command = command(&job)?;
+        let id = JobId(self.submitted);
+        let since = Instant::now();
+        self.watch
+            .jobs()
+            .insert(id, Live::new(job.timeout, job.grace));
+
+        let started = watch::start(&mut command, &self.watch, id);
+        match started {
+            Err(source) if source.kind() != io::ErrorKind::ExecutableFileBusy => {
+                let reason = why_not_started(&job, &source);
+                let _ = self.sender.send(watch::not_started(id, since, reason));
+            }
+            started => {
+                let watch = Arc::clone(&self.watch);
+                let sender = self.sender.clone();
+                let thread = spawn_thread(&job.name.clone(), move || {
+                    let started = match started {
+                        Err(_) => watch::start_when_free(&mut command, &watch, id),
+                        started => started.map(Some),
+                    };
+                    drop(command);
+                    let finished = match started {
+                        Ok(Some(child)) => watch::see_through(child, &watch, id, since),
+                        Ok(None) => watch::ended_before_start(&watch, id, since),
+                        Err(source) => {
+                            watch::not_started(id, since, why_not_started(&job, &source))
+                        }
+                    };
+                    // Nobody listens any more: the executor was dropped.
+                    let _ = sender.send(finished);
+                });
+                if let Err(error) = thread {
+                    self.watch.abandon(id);
+                    return Err(error);
+                }
+            }
+        }
+        self.submitted += 1;
+        self.running += 1;
+        Ok(id)
     }
 
     fn poll(&mut self, wait: Duration) -> Vec<Finished> {
-        let _ = wait;
-        Vec::new()
+        let mut all = Vec::new();
+        if let Ok(first) = self.finished.recv_timeout(wait) {
+            all.push(first);
+            all.extend(self.finished.try_iter());
+        }
+        let mut jobs = self.watch.jobs();
+        for finished in &all {
+            jobs.remove(&finished.id);
+        }
+        self.running -= all.len();
+        all
     }
 
     fn cancel(&mut self, id: JobId) {
-        let _ = id;
+        self.watch.cancel(id);
     }
 
     fn running(&self) -> usize {
-        0
+        self.running
     }
 
     fn process(&self, id: JobId) -> Option<ProcessRef> {
-        let _ = id;
-        None
+        self.watch.jobs().get(&id).and_then(Live::process)
     }
 }
+
+impl Drop for LocalExecutor {
+    fn drop(&mut self) {
+        self.watch.close();
+    }
+}
+
+fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), ExecError> {
+    thread::Builder::new()
+        .name("job".into())
+        .stack_size(STACK)
+        .spawn(body)
+        .map(drop)
+        .map_err(|source| ExecError::Exhausted {
+            name: name.to_owned(),
+            source,
+        })
+}
+
+fn command(job: &Job) -> Result<Command, ExecError> {
+    let log = |path: &Path| {
+        fs::create(path).map_err(|source| ExecError::Log {
+            name: job.name.clone(),
+            source,
+        })
+    };
+    let stdout = log(&job.stdout)?;
+    let stderr = if job.stderr == job.stdout {
+        // One open file, one position: two would overwrite each other.
+        stdout.try_clone().map_err(|source| ExecError::Exhausted {
+            name: job.name.clone(),
+            source,
+        })?
+    } else {
+        log(&job.stderr)?
+    };
+    let mut command = Command::new(&job.argv[0]);
+    command
+        .args(&job.argv[1..])
+        .current_dir(&job.dir)
+        .env_clear()
+        .envs(&job.env)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr);
+    Ok(command)
+}
+
+/// The system says "no such file" for a missing folder, program and interpreter alike.
+fn why_not_started(job: &Job, source: &io::Error) -> String {
+    let program = job
+        .argv
+        .first()
+        .map_or(OsStr::new(""), |program| program.as_os_str());
+    let shown = program.to_string_lossy();
+    let has_slash = shown.contains('/');
+    match source.kind() {
+        io::ErrorKind::NotFound if !fs::exists(&job.dir).unwrap_or(true) => {
+            format!("its folder `{}` does not exist", job.dir.display())
+        }
+        io::ErrorKind::NotFound if !has_slash => match path_variable(&job.env) {
+            Some(path) => format!("there is no program `{shown}` in PATH={path}"),
+            None => format!("there is no program `{shown}`, and its environment has no PATH"),
+        },
+        io::ErrorKind::NotFound if fs::exists(&job.dir.join(program)).unwrap_or(false) => {
+            format!("the interpreter that `{shown}` names in its first line does not exist")
+        }
+        io::ErrorKind::NotFound => format!("there is no program `{shown}`"),
+        io::ErrorKind::PermissionDenied => {
+            format!("`{shown}` may not be run: {source}")
+        }
+        _ => format!("`{shown}` could not be started: {source}"),
+    }
+}
+
+fn path_variable(env: &BTreeMap<OsString, OsString>) -> Option<String> {
+    env.get(OsStr::new("PATH"))
+        .map(|path| path.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@ pub mod fake;
 mod job;
 mod local;
 pub mod process;
+mod watch;
 
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;
