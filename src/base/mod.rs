@@ -1,7 +1,8 @@
-//! What every module may use: paths, spans, files, the clock.
+//! What every module may use: paths, spans, files, processes, the clock.
 
 pub mod clock;
 pub mod fs;
 pub mod glob;
+pub mod process;
 pub mod rel_path;
 pub mod span;

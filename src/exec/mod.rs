@@ -5,9 +5,9 @@ pub mod cargo;
 pub mod fake;
 mod job;
 mod local;
-pub mod process;
 mod watch;
 
+pub use crate::base::process;
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;
 pub use process::ProcessRef;
