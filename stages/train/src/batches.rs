@@ -1,0 +1,168 @@
+//! Cuts a split into batches: shuffled and augmented for training, in order for evaluation.
+//! It must not know networks. What a batch holds depends on seed, epoch and step alone.
+
+use dataset::Split;
+use nn::engine::Batch;
+use nn::random::{Stream, StreamName};
+use training::pixels::scale_into;
+
+use crate::augment::{AugmentConfig, Augmenter};
+
+/// Room for one batch, used again for each.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    images: Vec<f32>,
+    labels: Vec<u8>,
+}
+
+impl Buffer {
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch {
+            images: &self.images,
+            labels: &self.labels,
+        }
+    }
+
+    /// Takes the images at `positions`, unchanged but scaled.
+    pub(crate) fn fill(&mut self, split: &Split, positions: impl Iterator<Item = usize>) {
+        self.clear();
+        for position in positions {
+            scale_into(split.image(position), &mut self.images);
+            self.labels.push(split.labels[position]);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.images.clear();
+        self.labels.clear();
+    }
+}
+
+/// One epoch's training batches.
+#[derive(Debug)]
+pub(crate) struct Shuffled<'a> {
+    split: &'a Split,
+    order: Vec<usize>,
+    batch_size: usize,
+    augmenter: Augmenter,
+}
+
+impl<'a> Shuffled<'a> {
+    pub(crate) fn new(
+        split: &'a Split,
+        batch_size: usize,
+        augment: AugmentConfig,
+        seed: u64,
+        epoch: u64,
+    ) -> Self {
+        let order = Stream::new(seed, StreamName::Shuffle, epoch).permutation(split.len());
+        Self {
+            split,
+            order,
+            batch_size,
+            augmenter: Augmenter::new(augment, seed, epoch),
+        }
+    }
+
+    /// Takes the images of the epoch's `step`th batch, from 0; the last one may be smaller.
+    pub(crate) fn fill(&self, step: usize, buffer: &mut Buffer) {
+        buffer.clear();
+        let chosen = self
+            .order
+            .chunks(self.batch_size)
+            .nth(step)
+            .unwrap_or_default();
+        for &position in chosen {
+            let change = self.augmenter.change(position as u64);
+            change.apply_into(self.split.image(position), &mut buffer.images);
+            buffer.labels.push(self.split.labels[position]);
+        }
+    }
+}
+
+/// How many batches a split gives, the partial one included.
+pub(crate) fn steps_per_epoch(split: &Split, batch_size: usize) -> usize {
+    split.len().div_ceil(batch_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use dataset::IMAGE_BYTES;
+
+    use super::*;
+
+    const PLAIN: AugmentConfig = AugmentConfig {
+        flip: 0.0,
+        brightness: 0.0,
+    };
+    const STRONG: AugmentConfig = AugmentConfig {
+        flip: 0.5,
+        brightness: 0.3,
+    };
+
+    /// Image `i` is of shade and label `i`.
+    fn split(count: u8) -> Split {
+        let images = (0..count)
+            .flat_map(|i| std::iter::repeat_n(i, IMAGE_BYTES))
+            .collect();
+        Split {
+            images,
+            labels: (0..count).collect(),
+        }
+    }
+
+    fn labels(batch_size: usize, seed: u64, epoch: u64) -> Vec<Vec<u8>> {
+        let split = split(10);
+        let shuffled = Shuffled::new(&split, batch_size, PLAIN, seed, epoch);
+        let mut buffer = Buffer::default();
+        (0..steps_per_epoch(&split, batch_size))
+            .map(|step| {
+                shuffled.fill(step, &mut buffer);
+                assert_eq!(buffer.images.len(), buffer.labels.len() * IMAGE_BYTES);
+                buffer.labels.clone()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_epoch_shows_each_image_once_and_keeps_the_partial_batch() {
+        let batches = labels(4, 1, 1);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2]);
+        let mut seen = batches.concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..10).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn each_epoch_and_each_seed_has_its_own_order() {
+        assert_eq!(labels(4, 1, 1), labels(4, 1, 1));
+        assert_ne!(labels(4, 1, 1), labels(4, 1, 2));
+        assert_ne!(labels(4, 1, 1), labels(4, 2, 1));
+    }
+
+    #[test]
+    fn the_batch_size_changes_neither_order_nor_augmentation() {
+        let split = split(10);
+        let all = |batch_size| {
+            let shuffled = Shuffled::new(&split, batch_size, STRONG, 3, 5);
+            let mut buffer = Buffer::default();
+            (0..steps_per_epoch(&split, batch_size)).fold(Vec::new(), |mut images, step| {
+                shuffled.fill(step, &mut buffer);
+                images.extend_from_slice(&buffer.images);
+                images
+            })
+        };
+        assert_eq!(all(10), all(3));
+    }
+
+    #[test]
+    fn evaluation_takes_images_in_order_and_as_they_are() {
+        let split = split(5);
+        let mut buffer = Buffer::default();
+        buffer.fill(&split, 1..4);
+        assert_eq!(buffer.batch().labels, [1, 2, 3]);
+        let mut expected = Vec::new();
+        scale_into(&split.images[IMAGE_BYTES..4 * IMAGE_BYTES], &mut expected);
+        assert_eq!(buffer.batch().images, expected);
+    }
+}

@@ -1,0 +1,118 @@
+//! The stage from its parameters to its outs.
+//! It must not know how any single part works.
+
+use std::path::PathBuf;
+
+use contract::{Stage, StageError, files};
+use dataset::Dataset;
+use nn::engine::Engine;
+use training::engine::{Blueprint, native};
+use training::models::network;
+use training::weights::{self, Weights};
+
+use crate::checkpoint::Snapshot;
+use crate::config::Params;
+use crate::error::TrainError;
+use crate::evaluate::evaluate;
+use crate::fingerprint::fingerprint;
+use crate::fit::{Task, fit};
+use crate::outputs::{self, Summary};
+use crate::progress::Reporter;
+use crate::scores::Confusion;
+use crate::scratch::Checkpoints;
+use crate::{history, latency};
+
+/// Where the stage reads and writes.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The variant's key in `models`.
+    pub variant: String,
+    /// The data set.
+    pub data: PathBuf,
+    /// The weights file to write.
+    pub weights: PathBuf,
+    /// The folder of the tables to write.
+    pub out: PathBuf,
+}
+
+/// Trains a variant, tests its best weights, writes every out.
+///
+/// # Errors
+/// Wrong parameters (the stage exits with 2), unreadable data, training that diverges, outs
+/// that cannot be written.
+pub fn run(stage: &Stage, paths: &Paths) -> Result<(), StageError> {
+    let params: Params = stage.params()?;
+    let config = &params.train;
+    config.check()?;
+    let data = Dataset::load(&paths.data)?;
+    let blueprint = Blueprint {
+        network: network(&params.models, &paths.variant)?,
+        batch_norm: &config.batch_norm,
+        initializer: &config.initializer,
+        adam: &config.optimizer,
+        classes: data.classes.len(),
+        seed: params.seed,
+    };
+    let mut engine = native(stage, blueprint)?;
+    let fingerprint = fingerprint(&paths.variant, &stage.params()?, &paths.data)?;
+    let checkpoints = Checkpoints::open(stage.scratch(), fingerprint)?;
+    let mut reporter = Reporter::new(stage, &data, config.epochs, config.batch_size);
+    let task = Task {
+        data: &data,
+        config,
+        seed: params.seed,
+    };
+    let trained = fit(&mut engine, task, &checkpoints, &mut reporter)
+        .map_err(TrainError::into_stage_error)?;
+    finish(&mut engine, &data, trained, paths, &mut reporter)
+}
+
+/// Evaluates the best weights on the test images and writes everything.
+fn finish(
+    engine: &mut dyn Engine,
+    data: &Dataset,
+    trained: Snapshot,
+    paths: &Paths,
+    reporter: &mut Reporter<'_>,
+) -> Result<(), StageError> {
+    let Snapshot {
+        records,
+        best: state,
+        ..
+    } = trained;
+    let best = history::best(&records)
+        .ok_or_else(|| StageError::message("training ended without an epoch"))?;
+    engine.import_state(&state)?;
+    let test = evaluate(engine, &data.test, data.classes.len())?;
+    let confusion = Confusion::new(data.classes.len(), &data.test.labels, &test.predicted);
+
+    files::create_dir_all(&paths.out)?;
+    let table = |name: &str| paths.out.join(name);
+    outputs::write_history(&table("history.csv"), &records)?;
+    outputs::write_timings(&table("timings.csv"), &records)?;
+    outputs::write_predictions(&table("test_predictions.csv"), &data.test.labels, &test)?;
+    outputs::write_confusion(&table("confusion.csv"), &data.classes, &confusion)?;
+    outputs::write_class_report(&table("class_report.csv"), &data.classes, &confusion)?;
+    let summary = Summary {
+        variant: &paths.variant,
+        data: &data.label,
+        parameters: engine.parameters(),
+        epochs_run: records.len() as u64,
+        best,
+        test: test.score,
+        images: [data.train.len(), data.validation.len(), data.test.len()],
+    };
+    outputs::write_summary(&table("summary.csv"), &summary)?;
+    outputs::write_latency(
+        &table("latency.csv"),
+        &latency::measure(engine, &data.test)?,
+    )?;
+    let metadata = [
+        ("variant", paths.variant.clone()),
+        ("epoch", best.epoch.to_string()),
+    ];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    weights::write(&paths.weights, &Weights { state, metadata })?;
+    reporter.finished(records.len() as u64);
+    Ok(())
+}

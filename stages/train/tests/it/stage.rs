@@ -1,0 +1,1 @@
+//! The whole stage with the native engine.
