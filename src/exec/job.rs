@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::fs::FsError;
-use crate::exec::process::ProcessRef;
+use crate::base::process::ProcessRef;
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.
 ///

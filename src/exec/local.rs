@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use crate::base::clock::Instant;
 use crate::base::fs;
+use crate::base::process::ProcessRef;
 use crate::exec::job::{ExecError, Executor, Finished, Job, JobId};
-use crate::exec::process::ProcessRef;
 use crate::exec::watch::{self, Live, Watch};
 
 /// A watching thread only waits: the default of 2 MiB would be wasted on it.

@@ -7,7 +7,6 @@ mod job;
 mod local;
 mod watch;
 
-pub use crate::base::process;
+pub use crate::base::process::ProcessRef;
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;
-pub use process::ProcessRef;

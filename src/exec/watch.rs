@@ -14,8 +14,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use wait4::{ResUse, Wait4};
 
 use crate::base::clock::Instant;
+use crate::base::process::{ProcessRef, VANISH};
 use crate::exec::job::{Finished, JobId, Outcome};
-use crate::exec::process::{ProcessRef, VANISH};
 
 /// Tries to start a program whose file someone still holds open for writing: about a second.
 const BUSY_TRIES: u32 = 40;

@@ -2,189 +2,21 @@
 //! started.
 //! It must not know stages; a script names jobs.
 
+mod play;
+mod record;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use play::{Files, Play};
+pub use record::{Event, Record};
+
+use self::play::End;
 use crate::base::fs;
+use crate::base::process::ProcessRef;
 use crate::exec::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
-use crate::exec::process::ProcessRef;
-
-/// Files that a job writes: paths below its folder, and contents.
-pub type Files = Vec<(PathBuf, Vec<u8>)>;
-
-type Work = dyn Fn(&Job) -> Result<Files, String> + Send + Sync;
-
-/// What a job does.
-#[derive(Clone)]
-pub struct Play {
-    seconds: f64,
-    end: End,
-    stubborn: bool,
-    first: Files,
-    work: Arc<Work>,
-    stdout: String,
-    stderr: String,
-    peak_memory: Option<u64>,
-    leftovers: bool,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum End {
-    Of(Outcome),
-    Never,
-}
-
-impl fmt::Debug for Play {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seconds, end, .. } = self;
-        write!(f, "Play({end:?} after {seconds} s)")
-    }
-}
-
-impl Play {
-    fn ends(end: End) -> Self {
-        Self {
-            seconds: 1.0,
-            end,
-            stubborn: false,
-            first: Files::new(),
-            work: Arc::new(|_| Ok(Files::new())),
-            stdout: String::new(),
-            stderr: String::new(),
-            peak_memory: None,
-            leftovers: false,
-        }
-    }
-
-    /// Exits with 0 after a second and writes nothing: an out is missing.
-    pub fn success() -> Self {
-        Self::exits(0)
-    }
-
-    /// Exits with `code`.
-    pub fn exits(code: i32) -> Self {
-        Self::ends(End::Of(Outcome::Exited(code)))
-    }
-
-    /// Is killed by a signal that nobody here sent.
-    pub fn signaled(signal: i32) -> Self {
-        Self::ends(End::Of(Outcome::Signaled(signal)))
-    }
-
-    /// Cannot be started.
-    pub fn not_started(reason: &str) -> Self {
-        Self::ends(End::Of(Outcome::NotStarted(reason.to_owned()))).seconds(0.0)
-    }
-
-    /// Runs until it is cancelled or its timeout is over.
-    pub fn hangs() -> Self {
-        Self::ends(End::Never)
-    }
-
-    /// Takes this long, in virtual seconds.
-    pub fn seconds(self, seconds: f64) -> Self {
-        Self { seconds, ..self }
-    }
-
-    /// Does not listen to TERM: stopping it takes its whole grace period.
-    pub fn stubborn(self) -> Self {
-        Self {
-            stubborn: true,
-            ..self
-        }
-    }
-
-    /// Writes this when it starts: it stays even if the job is stopped.
-    pub fn begins_by_writing(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
-        self.first.push((path.into(), bytes.into()));
-        self
-    }
-
-    /// Writes this when it ends by itself.
-    pub fn writes(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
-        let (path, bytes, before) = (PathBuf::from(path), bytes.into(), Arc::clone(&self.work));
-        self.works(move |job| {
-            let mut files = before(job)?;
-            files.push((path.clone(), bytes.clone()));
-            Ok(files)
-        })
-    }
-
-    /// Computes what it writes when it ends by itself, for example from its inputs below
-    /// `job.dir`. An error becomes exit code 1 with the text on standard error.
-    pub fn works(
-        mut self,
-        work: impl Fn(&Job) -> Result<Files, String> + Send + Sync + 'static,
-    ) -> Self {
-        self.work = Arc::new(work);
-        self
-    }
-
-    /// Prints this to standard output when it starts.
-    pub fn prints(self, text: &str) -> Self {
-        Self {
-            stdout: text.to_owned(),
-            ..self
-        }
-    }
-
-    /// Prints this to standard error when it starts.
-    pub fn complains(self, text: &str) -> Self {
-        Self {
-            stderr: text.to_owned(),
-            ..self
-        }
-    }
-
-    /// Peaks at this many bytes.
-    pub fn peak_memory(self, bytes: u64) -> Self {
-        Self {
-            peak_memory: Some(bytes),
-            ..self
-        }
-    }
-
-    /// Leaves processes running.
-    pub fn leaves_processes(self) -> Self {
-        Self {
-            leftovers: true,
-            ..self
-        }
-    }
-}
-
-/// One line of a [`Record`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A job was started, beside these.
-    Started {
-        /// Virtual seconds.
-        at: f64,
-        /// Its name.
-        name: String,
-        /// The others that ran then.
-        beside: Vec<String>,
-    },
-    /// A job was asked to stop.
-    Cancelled {
-        /// Virtual seconds.
-        at: f64,
-        /// Its name.
-        name: String,
-    },
-    /// A job ended.
-    Ended {
-        /// Virtual seconds.
-        at: f64,
-        /// Its name.
-        name: String,
-        /// How.
-        outcome: Outcome,
-    },
-}
 
 #[derive(Debug)]
 struct Running {
@@ -212,10 +44,6 @@ struct World {
 /// `wait` if none is in sight.
 #[derive(Debug, Default)]
 pub struct FakeExecutor(Arc<Mutex<World>>);
-
-/// What a [`FakeExecutor`] was asked to do; to be looked at while or after it is used.
-#[derive(Debug, Clone)]
-pub struct Record(Arc<Mutex<World>>);
 
 impl FakeExecutor {
     /// An executor without a script: each job succeeds after a second and writes nothing.
@@ -417,52 +245,6 @@ impl Executor for FakeExecutor {
 
     fn process(&self, _: JobId) -> Option<ProcessRef> {
         None
-    }
-}
-
-impl Record {
-    /// Everything that happened, in order.
-    pub fn events(&self) -> Vec<Event> {
-        lock(&self.0).events.clone()
-    }
-
-    /// The jobs as they were submitted, in order.
-    pub fn jobs(&self) -> Vec<Job> {
-        lock(&self.0).jobs.clone()
-    }
-
-    /// Names of the jobs in the order in which they were started.
-    pub fn started(&self) -> Vec<String> {
-        lock(&self.0)
-            .jobs
-            .iter()
-            .map(|job| job.name.clone())
-            .collect()
-    }
-
-    /// How many jobs ran at once at most.
-    pub fn most_at_once(&self) -> usize {
-        let beside = |event: &Event| match event {
-            Event::Started { beside, .. } => beside.len() + 1,
-            _ => 0,
-        };
-        lock(&self.0).events.iter().map(beside).max().unwrap_or(0)
-    }
-
-    /// Whether jobs of these two names ever ran at the same time.
-    pub fn overlapped(&self, one: &str, other: &str) -> bool {
-        lock(&self.0).events.iter().any(|event| match event {
-            Event::Started { name, beside, .. } => {
-                let with = |wanted: &str| beside.iter().any(|name| name == wanted);
-                (name == one && with(other)) || (name == other && with(one))
-            }
-            _ => false,
-        })
-    }
-
-    /// Virtual seconds since the executor was made.
-    pub fn now(&self) -> f64 {
-        lock(&self.0).now
     }
 }
 
