@@ -1,0 +1,81 @@
+//! What training and inference cost: time, memory, latency by model.
+//! It must not know how it was measured.
+
+use contract::table::{Cell, Table, TableError};
+
+use crate::input::{LatencyRow, Model, Results};
+use crate::number::median;
+
+/// One model's costs.
+#[derive(Debug)]
+pub(crate) struct Efficiency {
+    pub(crate) model: String,
+    pub(crate) label: String,
+    /// Medians over the epochs: one slow epoch on a busy machine does not move them.
+    pub(crate) seconds_per_epoch: Option<f64>,
+    pub(crate) images_per_second: Option<f64>,
+    /// The highest peak of any epoch, for a median would be no peak; none if not measured.
+    pub(crate) peak_memory_mib: Option<f64>,
+    /// The median time of one image alone.
+    pub(crate) latency_ms: Option<f64>,
+    /// The median time of a batch of 64.
+    pub(crate) batch_latency_ms: Option<f64>,
+}
+
+impl Efficiency {
+    /// A row a model.
+    pub(crate) fn all(results: &Results) -> Vec<Self> {
+        results.models.iter().map(Self::of).collect()
+    }
+
+    fn of(model: &Model) -> Self {
+        let timings = &model.timings;
+        Self {
+            model: model.name.clone(),
+            label: model.label.clone(),
+            seconds_per_epoch: median(timings.iter().map(|row| row.seconds)),
+            images_per_second: median(timings.iter().map(|row| row.images_per_second)),
+            peak_memory_mib: timings
+                .iter()
+                .filter_map(|row| row.peak_memory_mib)
+                .reduce(f64::max),
+            latency_ms: latency(&model.latency, 1),
+            batch_latency_ms: latency(&model.latency, LatencyRow::BATCH),
+        }
+    }
+}
+
+fn latency(rows: &[LatencyRow], batch_size: u32) -> Option<f64> {
+    rows.iter()
+        .find(|row| row.batch_size == batch_size)
+        .map(|row| row.median_ms)
+}
+
+/// The table for programs; what was not measured is empty.
+///
+/// # Errors
+/// None in practice: the inputs are finite.
+pub(crate) fn csv(rows: &[Efficiency]) -> Result<Table, TableError> {
+    let mut table = Table::new(&[
+        "model",
+        "seconds_per_epoch",
+        "images_per_second",
+        "peak_memory_mib",
+        "latency_ms",
+        "batch_latency_ms",
+    ]);
+    for row in rows {
+        let cell = |value: Option<f64>, decimals| {
+            value.map_or(Cell::from(""), |value| Cell::float(value, decimals))
+        };
+        table.row(&[
+            row.model.as_str().into(),
+            cell(row.seconds_per_epoch, 3),
+            cell(row.images_per_second, 1),
+            cell(row.peak_memory_mib, 1),
+            cell(row.latency_ms, 3),
+            cell(row.batch_latency_ms, 3),
+        ])?;
+    }
+    Ok(table)
+}

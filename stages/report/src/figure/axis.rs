@@ -1,0 +1,293 @@
+//! Axes: their range, ticks and labels, by exact arithmetic on decimal steps.
+//! It must not know what is plotted.
+//!
+//! plotters chooses ticks by the platform's `log10` and `powf`, whose last bit differs from
+//! machine to machine. Here a step is a digit and a power of ten.
+
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+
+/// A linear axis with given ticks.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Axis {
+    low: f64,
+    high: f64,
+    /// Positions of labelled ticks with their labels, ascending.
+    ticks: Vec<(f64, String)>,
+    /// Positions of grid lines without a label.
+    minor: Vec<f64>,
+}
+
+impl Axis {
+    /// Whole numbers from `first` to `last`, such as epochs or layers.
+    pub(super) fn counts(first: u32, last: u32) -> Self {
+        const MOST_TICKS: u32 = 10;
+        let span = last.saturating_sub(first);
+        let step = [1, 2, 5]
+            .iter()
+            .flat_map(|digit| (0..9).map(move |power| digit * 10_u32.pow(power)))
+            .filter(|step| span / step < MOST_TICKS)
+            .min()
+            .unwrap_or(u32::MAX);
+        // The first count is always labelled; the others at multiples of the step.
+        let ticks = (first..=last)
+            .filter(|count| {
+                *count == first || count % step == 0 && count - first >= step.div_ceil(2)
+            })
+            .map(|count| (f64::from(count), count.to_string()))
+            .collect();
+        let margin = if span == 0 {
+            0.5
+        } else {
+            f64::from(span) * 0.025
+        };
+        Self {
+            low: f64::from(first) - margin,
+            high: f64::from(last) + margin,
+            ticks,
+            minor: Vec::new(),
+        }
+    }
+
+    /// A range around these finite values, which are 0 or more and at most `cap`.
+    pub(super) fn around(values: impl IntoIterator<Item = f64>, cap: f64) -> Self {
+        const MOST_TICKS: usize = 7;
+        let (mut low, mut high) = bounds(values).unwrap_or((0.0, 1.0));
+        let span = high - low;
+        // Equal values, or as good as equal, still need a range to stand in.
+        let margin = if span > high * 1e-6 {
+            span * 0.06
+        } else {
+            (high * 0.1).max(0.05)
+        };
+        low = (low - margin).max(0.0);
+        high = (high + margin).min(cap);
+        Self {
+            low,
+            high,
+            ticks: decimal_ticks(low, high, MOST_TICKS),
+            minor: Vec::new(),
+        }
+    }
+
+    /// Whole decades around these values, given as their log10.
+    pub(super) fn decades(logarithms: impl IntoIterator<Item = f64>) -> Self {
+        const MOST_TICKS: i32 = 9;
+        let (low, high) = bounds(logarithms).unwrap_or((0.0, 0.0));
+        let low = low.floor() as i32;
+        let high = (high.ceil() as i32).max(low + 1);
+        let step = (high - low).div_euclid(MOST_TICKS) + 1;
+        let ticks = (low..=high)
+            .filter(|power| power.rem_euclid(step) == 0)
+            .map(|power| (f64::from(power), power_of_ten(power)))
+            .collect();
+        let minor = if high - low <= 4 {
+            // log10 of 2 to 9, so that no function need be called.
+            const BETWEEN: [f64; 8] = [
+                0.301_029_995_663_981_2,
+                0.477_121_254_719_662_44,
+                0.602_059_991_327_962_4,
+                0.698_970_004_336_018_9,
+                0.778_151_250_383_643_6,
+                0.845_098_040_014_256_8,
+                0.903_089_986_991_943_5,
+                0.954_242_509_439_324_9,
+            ];
+            (low..high)
+                .flat_map(|power| BETWEEN.map(|between| f64::from(power) + between))
+                .collect()
+        } else {
+            (low..=high)
+                .filter(|power| power.rem_euclid(step) != 0)
+                .map(f64::from)
+                .collect()
+        };
+        Self {
+            low: f64::from(low),
+            high: f64::from(high),
+            ticks,
+            minor,
+        }
+    }
+
+    /// The lowest value on the axis.
+    pub(super) fn low(&self) -> f64 {
+        self.low
+    }
+}
+
+fn bounds(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    values.into_iter().fold(None, |bounds, value| {
+        let (low, high) = bounds.unwrap_or((value, value));
+        Some((value.min(low), value.max(high)))
+    })
+}
+
+/// At most `most` ticks at multiples of 1, 2 or 5 times a power of ten.
+fn decimal_ticks(low: f64, high: f64, most: usize) -> Vec<(f64, String)> {
+    for power in -12..=12 {
+        for digit in [1, 2, 5] {
+            let step = Step { digit, power };
+            let (first, last) = ((low / step.value()).ceil(), (high / step.value()).floor());
+            if last - first < most as f64 {
+                // Both are below 2^53 here, for the axis' ends are multiples of the step's size.
+                return (first as i64..=last as i64)
+                    .map(|multiple| step.tick(multiple))
+                    .collect();
+            }
+        }
+    }
+    // Beyond 10^12 only the ends are worth a label.
+    vec![(low, format!("{low:.0e}")), (high, format!("{high:.0e}"))]
+}
+
+#[derive(Clone, Copy)]
+struct Step {
+    digit: i64,
+    power: i32,
+}
+
+impl Step {
+    fn value(self) -> f64 {
+        self.tick(1).0
+    }
+
+    fn tick(self, multiple: i64) -> (f64, String) {
+        let whole = (multiple * self.digit) as f64;
+        // Powers of ten up to 10^22 are exact, so this is the decimal's nearest float.
+        let power = (0..self.power.unsigned_abs()).fold(1.0, |power, _| power * 10.0);
+        if self.power < 0 {
+            let decimals = self.power.unsigned_abs() as usize;
+            let value = whole / power;
+            (value, format!("{value:.decimals$}"))
+        } else {
+            let value = whole * power;
+            (value, format!("{value:.0}"))
+        }
+    }
+}
+
+/// `10⁻³`.
+fn power_of_ten(power: i32) -> String {
+    let digits = power
+        .to_string()
+        .chars()
+        .map(superscript)
+        .collect::<String>();
+    format!("10{digits}")
+}
+
+fn superscript(character: char) -> char {
+    match character {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        '4' => '⁴',
+        '5' => '⁵',
+        '6' => '⁶',
+        '7' => '⁷',
+        '8' => '⁸',
+        '9' => '⁹',
+        _ => '⁰',
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        let share = (value - self.low) / (self.high - self.low);
+        (f64::from(from) + share * f64::from(to - from)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() {
+            self.minor.clone()
+        } else {
+            self.ticks.iter().map(|(value, _)| *value).collect()
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        self.ticks
+            .iter()
+            .find(|(tick, _)| tick == value)
+            .map(|(_, label)| label.clone())
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|(_, label)| label.as_str()).collect()
+    }
+
+    #[test]
+    fn counts_are_labelled_at_whole_numbers() {
+        assert_eq!(labels(&Axis::counts(1, 1)), ["1"]);
+        assert_eq!(labels(&Axis::counts(1, 4)), ["1", "2", "3", "4"]);
+        assert_eq!(
+            labels(&Axis::counts(1, 30)),
+            ["1", "5", "10", "15", "20", "25", "30"]
+        );
+        assert_eq!(
+            labels(&Axis::counts(0, 20)),
+            ["0", "2", "4", "6", "8", "10", "12", "14", "16", "18", "20"]
+        );
+        assert!(labels(&Axis::counts(1, 1000)).len() <= 11);
+    }
+
+    #[test]
+    fn values_get_decimal_ticks_within_their_range() {
+        assert_eq!(
+            labels(&Axis::around([10.0, 92.5], 100.0)),
+            ["20", "40", "60", "80"]
+        );
+        assert_eq!(
+            labels(&Axis::around([0.21, 0.29], f64::INFINITY)),
+            ["0.22", "0.24", "0.26", "0.28"]
+        );
+        let over = Axis::around([10.0, 100.0], 100.0);
+        assert_eq!(over.range().end, 100.0);
+    }
+
+    #[test]
+    fn equal_values_and_none_still_make_an_axis() {
+        for values in [vec![0.5; 3], vec![0.0], vec![100.0], vec![]] {
+            let axis = Axis::around(values.clone(), 100.0);
+            assert!(axis.low < axis.high, "{values:?}");
+            assert!(axis.ticks.len() >= 2, "{values:?}: {axis:?}");
+        }
+    }
+
+    #[test]
+    fn huge_and_tiny_values_end_in_few_ticks() {
+        for value in [1e-9, 1e9, 1e15, 1e300] {
+            let axis = Axis::around([0.0, value], f64::INFINITY);
+            assert!((2..=8).contains(&axis.ticks.len()), "{axis:?}");
+        }
+    }
+
+    #[test]
+    fn decades_are_labelled_as_powers_of_ten() {
+        assert_eq!(
+            labels(&Axis::decades([-2.5, -0.2])),
+            ["10⁻³", "10⁻²", "10⁻¹", "10⁰"]
+        );
+        assert_eq!(labels(&Axis::decades([-1.0, -1.0])), ["10⁻¹", "10⁰"]);
+        assert!(labels(&Axis::decades([-300.0, 2.0])).len() <= 10);
+        assert_eq!(Axis::decades([-12.0, 2.0]).minor.len(), 7);
+    }
+}

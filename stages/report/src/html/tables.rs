@@ -1,0 +1,301 @@
+//! The page's tables, each with a caption and headed rows and columns.
+//! It must not know how the numbers were made.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::model_color;
+use crate::efficiency::Efficiency;
+use crate::input::{DatasetRow, GradientRow, Model, Results};
+use crate::number::{grouped, measured};
+use crate::params::Params;
+use crate::table::{MEASURES, Table1};
+
+/// A table in a box that scrolls by itself where the screen is narrow.
+fn table(caption: &str, head: Markup, body: Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead { (head) }
+                tbody { (body) }
+            }
+        }
+    }
+}
+
+/// A row of column headings.
+fn headings(names: &[&str]) -> Markup {
+    html! { tr { @for name in names { th scope="col" { (name) } } } }
+}
+
+/// A dash that is read as what it means.
+fn number(text: &str) -> Markup {
+    html! { td.number { @if text.is_empty() { span.none aria-label="none" { "–" } } @else { (text) } } }
+}
+
+pub(super) fn table1(table1: &Table1) -> Markup {
+    let head = html! {
+        tr {
+            th rowspan="2" scope="col" { "Model" }
+            @for measure in MEASURES { th.group colspan="2" scope="colgroup" { (measure) } }
+            th.group rowspan="2" scope="col" { "Difference" br; "(points)" }
+        }
+        tr {
+            @for _ in MEASURES { th scope="col" { "ours" } th scope="col" { "paper" } }
+        }
+    };
+    let body = html! {
+        @for row in &table1.rows {
+            tr {
+                th scope="row" { (row.label) }
+                @for (column, cell) in row.cells().iter().enumerate() {
+                    @if column == 4 {
+                        td.number { span title={ (grouped(row.parameters)) " trainable parameters" } { (cell) } }
+                    } @else {
+                        (number(cell))
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        (table(&format!("Table I. {}.", table1.caption()), head, body))
+        @if let Some(caveat) = table1.caveat() { p.caveat { (caveat) } }
+    }
+}
+
+/// How much of the gradient reaches the first layer.
+pub(super) fn gradients(results: &Results) -> Markup {
+    let head = headings(&[
+        "Model",
+        "Layers",
+        "First layer",
+        "Last layer",
+        "First / last, trained",
+        "First / last, initial",
+        "Smallest / largest, trained",
+    ]);
+    let body = html! {
+        @for model in &results.models {
+            @let rows = &model.gradients;
+            tr {
+                th scope="row" style=(model_color(model)) { span.swatch {} (model.label) }
+                td.number { (rows.len()) }
+                @if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+                    (number(&scientific(Some(first.trained_l2))))
+                    (number(&scientific(Some(last.trained_l2))))
+                    (number(&scientific(ratio(first.trained_l2, last.trained_l2))))
+                    (number(&scientific(ratio(first.initial_l2, last.initial_l2))))
+                    (number(&scientific(smallest_to_largest(rows))))
+                }
+            }
+        }
+    };
+    html! {
+        (table("Gradient flow: L2 norms by layer, after training and at initialisation.", head, body))
+        details {
+            summary { "Every layer's norm" }
+            @for model in &results.models { (layers(model)) }
+        }
+    }
+}
+
+fn layers(model: &Model) -> Markup {
+    let body = html! {
+        @for row in &model.gradients {
+            tr {
+                td.number { (row.layer_index) }
+                th scope="row" { code { (row.layer) } }
+                (number(&scientific(Some(row.trained_l2))))
+                (number(&scientific(Some(row.initial_l2))))
+            }
+        }
+    };
+    table(
+        &format!("{}: L2 norm of each layer's gradient.", model.label),
+        headings(&["Index", "Layer", "After training", "At initialisation"]),
+        body,
+    )
+}
+
+fn smallest_to_largest(rows: &[GradientRow]) -> Option<f64> {
+    let norms = || rows.iter().map(|row| row.trained_l2);
+    ratio(norms().reduce(f64::min)?, norms().reduce(f64::max)?)
+}
+
+fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
+    let ratio = numerator / denominator;
+    ratio.is_finite().then_some(ratio)
+}
+
+fn scientific(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.2e}"))
+}
+
+pub(super) fn ablation(results: &Results, params: &Params) -> Markup {
+    let compared = &params.ablation;
+    let with_skip = params.label(&compared.with_skip);
+    let without_skip = params.label(&compared.without_skip);
+    let body = html! {
+        @for row in &results.ablation {
+            tr {
+                th scope="row" { (measure_name(&row.measure)) }
+                (number(&row.with_skip))
+                (number(&row.without_skip))
+                (number(&row.difference))
+            }
+        }
+    };
+    html! {
+        (table(
+            &format!("{with_skip} against {without_skip}: the same network without its shortcuts."),
+            headings(&["Measure", with_skip, without_skip, "Difference"]),
+            body,
+        ))
+        p.note { "A dash: the threshold was never reached, or there is no such ratio." }
+    }
+}
+
+/// `epochs_to_val_accuracy_0.5` as words; an unknown measure as it stands.
+fn measure_name(measure: &str) -> String {
+    if let Some(threshold) = measure.strip_prefix("epochs_to_val_accuracy_") {
+        return format!("First epoch with validation accuracy ≥ {threshold}");
+    }
+    match measure {
+        "test_accuracy" => "Test accuracy",
+        "test_loss" => "Test loss",
+        "best_val_accuracy" => "Validation accuracy of the best epoch",
+        "best_epoch" => "Best epoch (by validation loss)",
+        "epochs_run" => "Epochs run",
+        "first_to_last_gradient_ratio_trained" => "Gradient, first / last layer, trained",
+        "first_to_last_gradient_ratio_initial" => "Gradient, first / last layer, initial",
+        "smallest_to_largest_gradient_ratio_trained" => "Gradient, smallest / largest, trained",
+        "parameters" => "Trainable parameters",
+        other => other,
+    }
+    .to_owned()
+}
+
+pub(super) fn efficiency(rows: &[Efficiency]) -> Markup {
+    let cell = |value: Option<f64>| number(&value.map_or_else(String::new, measured));
+    let body = html! {
+        @for row in rows {
+            tr {
+                th scope="row" { (row.label) }
+                (cell(row.seconds_per_epoch))
+                (cell(row.images_per_second))
+                (cell(row.peak_memory_mib))
+                (cell(row.latency_ms))
+                (cell(row.batch_latency_ms))
+            }
+        }
+    };
+    html! {
+        (table(
+            "Cost of training and inference on the machine that made this report.",
+            headings(&[
+                "Model",
+                "Epoch (s)",
+                "Training (images/s)",
+                "Peak memory (MiB)",
+                "Latency, 1 image (ms)",
+                "Latency, batch of 64 (ms)",
+            ]),
+            body,
+        ))
+        p.note { "Medians over epochs and repetitions; the peak is the highest of any epoch. These numbers vary from run to run." }
+    }
+}
+
+pub(super) fn class_report(model: &Model) -> Markup {
+    let share = |share: f64| number(&format!("{share:.3}"));
+    let body = html! {
+        @for row in &model.classes {
+            tr.average[row.class.ends_with("_average")] {
+                th scope="row" { (row.class.replace('_', " ")) }
+                (share(row.precision))
+                (share(row.recall))
+                (share(row.f1))
+                (number(&grouped(row.support)))
+            }
+        }
+    };
+    let summary = &model.summary;
+    html! {
+        (table(
+            &format!("{}: precision, recall and F1 by class on the test images.", model.label),
+            headings(&["Class", "Precision", "Recall", "F1", "Images"]),
+            body,
+        ))
+        p.note {
+            "Test loss " (format!("{:.4}", summary.test_loss))
+            "; weights of epoch " (summary.best_epoch) " of " (summary.epochs_run)
+            ", chosen by validation loss (validation accuracy " (crate::number::percent(summary.best_val_accuracy)) ")."
+        }
+    }
+}
+
+pub(super) fn dataset(results: &Results) -> Markup {
+    let channels = html! {
+        @for row in &results.channels {
+            tr {
+                th scope="row" { (row.channel) }
+                (number(&format!("{:.4}", row.mean)))
+                (number(&format!("{:.4}", row.std)))
+            }
+        }
+    };
+    let (splits, classes, sources) = splits_and_classes(&results.dataset);
+    let mut head = vec!["Class"];
+    head.extend(&splits);
+    let count = |split: &str, class: &str| {
+        results
+            .dataset
+            .iter()
+            .filter(|row| row.split == split && row.class == class)
+            .map(|row| row.images)
+            .sum::<u64>()
+    };
+    let body = html! {
+        @for class in &classes {
+            tr {
+                th scope="row" { (class) }
+                @for split in &splits { (number(&grouped(count(split, class)))) }
+            }
+        }
+    };
+    html! {
+        (table(&format!("Images by class and split of {}.", results.data), headings(&head), body))
+        @for (split, source) in &sources {
+            p.note { "Source of " (split) ": " (source) "." }
+        }
+        (table("Mean and standard deviation of each colour channel.", headings(&["Channel", "Mean", "Standard deviation"]), channels))
+    }
+}
+
+type Sources<'a> = BTreeMap<&'a str, String>;
+
+/// Splits and classes in the order they first appear, and each split's source.
+fn splits_and_classes(rows: &[DatasetRow]) -> (Vec<&str>, Vec<&str>, Sources<'_>) {
+    let (mut splits, mut classes) = (Vec::new(), Vec::new());
+    let mut sources: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        if !splits.contains(&row.split.as_str()) {
+            splits.push(row.split.as_str());
+        }
+        if !classes.contains(&row.class.as_str()) {
+            classes.push(row.class.as_str());
+        }
+        let of_split = sources.entry(&row.split).or_default();
+        if !of_split.contains(&row.source.as_str()) {
+            of_split.push(&row.source);
+        }
+    }
+    let sources = sources
+        .into_iter()
+        .map(|(split, sources)| (split, sources.join(", ")))
+        .collect();
+    (splits, classes, sources)
+}
