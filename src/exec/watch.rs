@@ -147,11 +147,12 @@ impl Watch {
     }
 
     pub(crate) fn cancel(&self, id: JobId) {
-        if let Some(live) = self.lock().jobs.get_mut(&id) {
-            if live.phase == Phase::Held && live.cause.is_none() {
-                live.cause = Some(Cause::Cancelled);
-                live.stop();
-            }
+        if let Some(live) = self.lock().jobs.get_mut(&id)
+            && live.phase == Phase::Held
+            && live.cause.is_none()
+        {
+            live.cause = Some(Cause::Cancelled);
+            live.stop();
         }
         self.changed.notify_all();
     }
@@ -295,10 +296,10 @@ fn outlives_its_leader(process: &ProcessRef, stopped: bool) -> bool {
 /// process that the kernel cannot end is given up after a while.
 fn stop_leftovers(process: &ProcessRef, watch: &Watch, id: JobId) {
     let mut killed_since = None;
-    if let Some(live) = watch.lock().jobs.get_mut(&id) {
-        if live.cause.is_none() {
-            live.stop();
-        }
+    if let Some(live) = watch.lock().jobs.get_mut(&id)
+        && live.cause.is_none()
+    {
+        live.stop();
     }
     watch.changed.notify_all();
     let mut pause = Duration::from_millis(1);

@@ -149,12 +149,12 @@ impl World {
             mut outcome,
             ..
         } = running;
-        if matches!(outcome, Outcome::Exited(_) | Outcome::Signaled(_)) {
-            if let Err(error) = (play.work)(&job).and_then(|files| write_all(&job, files)) {
-                // The message is there for the test to read; it needs no second failure.
-                let _ = write(job.stderr.clone(), error.as_bytes());
-                outcome = Outcome::Exited(1);
-            }
+        if matches!(outcome, Outcome::Exited(_) | Outcome::Signaled(_))
+            && let Err(error) = (play.work)(&job).and_then(|files| write_all(&job, files))
+        {
+            // The message is there for the test to read; it needs no second failure.
+            let _ = write(job.stderr.clone(), error.as_bytes());
+            outcome = Outcome::Exited(1);
         }
         let (at, name) = (self.now, job.name);
         self.events.push(Event::Ended {
