@@ -1,5 +1,28 @@
-//! `pipeline.yaml`, from text to a validated pipeline.
+//! `pipeline.yaml`, from text to a validated pipeline: located nodes, then instances.
+//! It must not know the disk, the graph, or what has already run.
 
+mod compare;
+mod diagnostic;
+mod expand;
+mod fields;
+mod init;
+mod load;
+mod node;
+mod params;
+mod paths;
 mod pipeline;
+mod scalar;
+mod schema;
+mod shell;
+mod stage;
+pub(crate) mod suggest;
+mod syntax;
+mod template;
+mod units;
+mod yaml;
 
+pub use diagnostic::{Diagnostic, Diagnostics, Note, Source};
+pub use init::{INIT_TEMPLATE, init_files};
+pub use load::{LoadOptions, SCHEMA, load};
 pub use pipeline::*;
+pub use schema::schema;

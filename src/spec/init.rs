@@ -1,0 +1,10 @@
+//! The pipeline that `restage init` writes: small, working, and a lesson.
+//! It must not know where it is written.
+
+/// `pipeline.yaml` of a new experiment.
+pub const INIT_TEMPLATE: &str = include_str!("init/pipeline.yaml");
+
+/// Every file of a new experiment: path and text. The pipeline generates its own data.
+pub fn init_files() -> [(&'static str, &'static str); 1] {
+    [("pipeline.yaml", INIT_TEMPLATE)]
+}

@@ -1,0 +1,344 @@
+//! From the file's text to the validated pipeline: every mistake is collected on the way.
+//! It must not know the disk, nor whether the stages fit together (the graph does).
+
+use super::compare;
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::expand::{self, Variant};
+use super::fields::{FILE, STAGE, expected};
+use super::node::{Entry, Node, Value, is_name};
+use super::params;
+use super::pipeline::{Pipeline, Stage};
+use super::stage::StageReader;
+use super::suggest;
+use super::template::{Instance, RESERVED, Scope, Templates};
+use super::yaml;
+use crate::base::span::Location;
+
+/// The version of the file's format that is read.
+pub const SCHEMA: u64 = 1;
+
+/// The profile's name where a pipeline declares none.
+const NO_PROFILE: &str = "default";
+
+/// What the command line says about the pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// `--profile`; otherwise the file's `default_profile`.
+    pub profile: Option<String>,
+    /// `-S`: `key=value` each, in order.
+    pub overrides: Vec<String>,
+}
+
+/// Reads and checks a pipeline. The file is not opened: its text is given, and its name for
+/// messages.
+///
+/// # Errors
+/// Everything wrong with it, at once; but of a text that is no YAML, or of another schema,
+/// only that.
+pub fn load(file_name: &str, text: &str, options: &LoadOptions) -> Result<Pipeline, Diagnostics> {
+    let mut report = Vec::new();
+    let pipeline = yaml::parse(text, &mut report)
+        .and_then(|root| Loader { file_name, text, options, report: &mut report }.pipeline(&root));
+    match pipeline {
+        Some(pipeline) if report.is_empty() => Ok(pipeline),
+        _ => Err(Diagnostics::new(file_name, text, report)),
+    }
+}
+
+struct Loader<'a> {
+    file_name: &'a str,
+    text: &'a str,
+    options: &'a LoadOptions,
+    report: &'a mut Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn pipeline(mut self, root: &Node) -> Option<Pipeline> {
+        if let Value::Null = root.value {
+            self.report.push(
+                Diagnostic::new(root.location, format!("`{}` is empty", self.file_name), "nothing here")
+                    .hint("`restage init` writes a small working pipeline"),
+            );
+            return None;
+        }
+        if !self.schema_fits(root) {
+            return None;
+        }
+        let clean = FILE.check(root, "the pipeline", self.report)? == 0;
+        if clean {
+            for field in ["schema", "name", "stages"] {
+                self.require(root, field);
+            }
+        }
+        let name = root.get("name").and_then(|node| self.name(node));
+        let profile = self.profile(root);
+        let params = self.params(root, &profile);
+        let scope = Scope { profile: &profile, params: &params, instance: Instance::Single };
+        let stages = root.get("stages").map_or_else(Vec::new, |node| self.stages(node, scope));
+        let templates = Templates { file: self.text, scope, owner: "`compare`" };
+        let compare = root
+            .entry("compare")
+            .map_or_else(Vec::new, |entry| compare::read(entry, &templates, self.report));
+        Some(Pipeline {
+            name: name?,
+            profile: profile.clone(),
+            params: params.to_json(),
+            stages,
+            compare,
+        })
+    }
+
+    /// A file of another schema is not looked at further: its fields may mean other things.
+    fn schema_fits(&mut self, root: &Node) -> bool {
+        let Some(node) = root.get("schema") else { return true };
+        let found = match &node.value {
+            Value::Number(number) => number.as_u64(),
+            _ => None,
+        };
+        if found == Some(SCHEMA) {
+            return true;
+        }
+        let hint = match found {
+            Some(found) if found > SCHEMA => "install a newer restage for this file",
+            _ => "write `schema: 1`",
+        };
+        let written = node.scalar_text().map_or(node.kind().to_owned(), |text| format!("`{text}`"));
+        let message = format!("the pipeline's schema is {written}, and this restage reads {SCHEMA}");
+        self.report.push(Diagnostic::new(node.location, message, format!("expected {SCHEMA}")).hint(hint));
+        false
+    }
+
+    fn require(&mut self, root: &Node, field: &str) {
+        if root.get(field).is_some() {
+            return;
+        }
+        let hint = match field {
+            "schema" => "write `schema: 1` as the first line",
+            "name" => "write `name: my-experiment`",
+            _ => "write `stages:` with at least one stage; `restage init` shows how",
+        };
+        let first = root.entries().first().map_or(root.location, |entry| entry.key_location);
+        let message = format!("the pipeline has no `{field}`");
+        self.report.push(Diagnostic::new(first, message, format!("expected `{field}` beside this")).hint(hint));
+    }
+
+    fn name(&mut self, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Text(name) if !name.trim().is_empty() => Some(name.clone()),
+            _ => {
+                self.report.push(expected(node, "name", "the pipeline", "text"));
+                None
+            }
+        }
+    }
+
+    /// The profile's name; one that does not exist is reported and used nevertheless.
+    fn profile(&mut self, root: &Node) -> String {
+        let profiles = root.get("profiles");
+        let names: Vec<&str> = profiles.into_iter().flat_map(Node::keys).collect();
+        let default = root.get("default_profile");
+        if let Some(node) = default {
+            match &node.value {
+                Value::Text(name) if names.contains(&name.as_str()) => {}
+                Value::Text(name) => {
+                    let message = format!("`default_profile` names `{name}`, which is no profile");
+                    let hint = suggest::hint_among(name, "the profiles are", names.iter().copied());
+                    self.report.push(
+                        Diagnostic::new(node.location, message, "not under `profiles`").maybe_hint(hint),
+                    );
+                }
+                _ => self.report.push(expected(node, "default_profile", "the pipeline", "text")),
+            }
+        } else if let (Some(entry), None) = (root.entry("profiles"), &self.options.profile)
+            && !names.is_empty()
+        {
+            let hint = format!("write `default_profile: {}`", names[0]);
+            self.report.push(
+                Diagnostic::new(entry.key_location, "no `default_profile` says which profile is used", "has no default")
+                    .hint(hint),
+            );
+        }
+        if let Some(name) = &self.options.profile {
+            let exists = names.contains(&name.as_str()) || (names.is_empty() && name == NO_PROFILE);
+            if !exists {
+                let argument = format!("--profile {name}");
+                let at = Location { offset: "--profile ".len(), len: name.len(), line: 1 };
+                let hint = suggest::hint_among(name, "the profiles are", names.iter().copied())
+                    .unwrap_or_else(|| format!("`{}` declares no profiles", self.file_name));
+                self.report.push(
+                    Diagnostic::new(at, format!("there is no profile `{name}`"), "not under `profiles`")
+                        .hint(hint)
+                        .in_argument(&argument),
+                );
+            }
+            return name.clone();
+        }
+        match default.map(|node| &node.value) {
+            Some(Value::Text(name)) => name.clone(),
+            _ => NO_PROFILE.to_owned(),
+        }
+    }
+
+    /// Defaults, the profile over them, `-S` over both.
+    fn params(&mut self, root: &Node, profile: &str) -> Node {
+        let nothing = Node::new(Value::Map(Vec::new()), root.location);
+        let base = match root.get("params") {
+            None => nothing,
+            Some(node) => match &node.value {
+                Value::Map(entries) => {
+                    self.reserved(entries);
+                    node.clone()
+                }
+                Value::Null => nothing,
+                _ => {
+                    self.report.push(expected(node, "params", "the pipeline", "a map"));
+                    nothing
+                }
+            },
+        };
+        let mut merged = base.clone();
+        if let Some(profiles) = root.get("profiles") {
+            if !matches!(profiles.value, Value::Map(_)) {
+                self.report.push(expected(profiles, "profiles", "the pipeline", "a map of profiles"));
+            }
+            for entry in profiles.entries() {
+                let owner = format!("profile `{}`", entry.key);
+                if !is_name(&entry.key) {
+                    self.report.push(bad_name("profile", &entry.key, entry.key_location));
+                }
+                match entry.value.value {
+                    Value::Map(_) => {
+                        params::check_known(&base, &entry.value, "", &owner, self.report);
+                        if entry.key == profile {
+                            merged = params::merge(&base, &entry.value);
+                        }
+                    }
+                    // `paper:` with nothing below: the defaults.
+                    Value::Null => {}
+                    _ => self.report.push(
+                        expected(&entry.value, &entry.key, "`profiles`", "a map of parameters")
+                            .hint("write `{}` for a profile that changes nothing"),
+                    ),
+                }
+            }
+        }
+        for text in &self.options.overrides {
+            if let Some(changed) = params::apply_override(&merged, text, self.report) {
+                merged = changed;
+            }
+        }
+        merged
+    }
+
+    fn reserved(&mut self, entries: &[Entry]) {
+        for entry in entries.iter().filter(|entry| RESERVED.contains(&entry.key.as_str())) {
+            let key = &entry.key;
+            let meaning = match key.as_str() {
+                "profile" => "the profile's name",
+                "key" => "the name of a stage's instance",
+                _ => "the value of a stage's instance",
+            };
+            let message = format!("a parameter cannot be called `{key}`");
+            self.report.push(
+                Diagnostic::new(entry.key_location, message, format!("`${{{key}}}` means {meaning}"))
+                    .hint("choose another name, or put it inside a map"),
+            );
+        }
+    }
+
+    fn stages(&mut self, node: &Node, scope: Scope<'_>) -> Vec<Stage> {
+        let Value::Map(entries) = &node.value else {
+            self.report.push(
+                expected(node, "stages", "the pipeline", "a map of stages")
+                    .hint("write `stages:`, and below it `name: {cmd: .., outs: [..]}` for each stage"),
+            );
+            return Vec::new();
+        };
+        if entries.is_empty() {
+            let message = "the pipeline has no stages";
+            self.report.push(
+                Diagnostic::new(node.location, message, "nothing to run")
+                    .hint("`restage init` shows a small working pipeline"),
+            );
+        }
+        entries.iter().flat_map(|entry| self.stage(entry, scope)).collect()
+    }
+
+    /// All instances of one stage.
+    fn stage(&mut self, entry: &Entry, scope: Scope<'_>) -> Vec<Stage> {
+        let group = entry.key.as_str();
+        let owner = format!("stage `{}`", group.escape_debug());
+        if !is_name(group) || group.starts_with(['.', '-']) {
+            self.report.push(bad_name("stage", group, entry.key_location));
+        }
+        let Some(unknown) = STAGE.check(&entry.value, &owner, self.report) else {
+            return Vec::new();
+        };
+        let outside = Templates { file: self.text, scope, owner: &owner };
+        let (foreach, matrix) = (entry.value.entry("foreach"), entry.value.entry("matrix"));
+        let variants: Option<Vec<Variant>> = match (foreach, matrix) {
+            (Some(foreach), Some(matrix)) => {
+                let message = format!("{owner} has both `foreach` and `matrix`");
+                self.report.push(
+                    Diagnostic::new(matrix.key_location, message, "a stage is expanded one way")
+                        .note_at("`foreach` is given", foreach.key_location)
+                        .hint("a list can be one more axis of the `matrix`"),
+                );
+                None
+            }
+            (Some(foreach), None) => expand::foreach(foreach, &outside, self.report),
+            (None, Some(matrix)) => expand::matrix(matrix, &outside, self.report),
+            (None, None) => {
+                return self
+                    .instance(entry, &owner, unknown == 0, group.to_owned(), scope)
+                    .into_iter()
+                    .collect();
+            }
+        };
+        let Some(variants) = variants else {
+            // Its own mistakes are worth hearing all the same.
+            let scope = Scope { instance: Instance::Unknown, ..scope };
+            self.instance(entry, &owner, unknown == 0, group.to_owned(), scope);
+            return Vec::new();
+        };
+        let mut stages = Vec::with_capacity(variants.len());
+        for variant in &variants {
+            let instance = Instance::Of { key: &variant.key, item: &variant.item };
+            let name = format!("{group}@{}", variant.key);
+            let scope = Scope { instance, ..scope };
+            stages.extend(self.instance(entry, &owner, unknown == 0, name, scope));
+        }
+        stages
+    }
+
+    fn instance(
+        &mut self,
+        entry: &Entry,
+        owner: &str,
+        fields_known: bool,
+        name: String,
+        scope: Scope<'_>,
+    ) -> Option<Stage> {
+        let reader = StageReader {
+            templates: Templates { file: self.text, scope, owner },
+            node: &entry.value,
+            at: entry.key_location,
+            file_name: self.file_name,
+            report: self.report,
+        };
+        reader.read(&entry.key, name, fields_known)
+    }
+}
+
+fn bad_name(what: &str, name: &str, at: Location) -> Diagnostic {
+    let message = format!("`{}` cannot be the name of a {what}", name.escape_debug());
+    let (label, hint) = if name.contains('@') {
+        ("has an `@`", "`@` stands before an instance's key, as in `train@resnet18`; choose a name without it")
+    } else {
+        (
+            "not a name",
+            "names are made of letters, digits, `_`, `.` and `-`, and begin with a letter, digit or `_`",
+        )
+    };
+    Diagnostic::new(at, message, label).hint(hint)
+}
