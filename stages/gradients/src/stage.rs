@@ -117,7 +117,7 @@ pub(crate) fn run(stage: &Stage, args: &Args) -> Result<(), StageError> {
     let norm = |value| Cell::Scientific { value, decimals: 6 };
     for (index, (trained, initial)) in trained.iter().zip(&initial).enumerate() {
         table.row(&[
-            index.into(),
+            (index + 1).into(),
             trained.layer.as_str().into(),
             norm(trained.l2),
             norm(initial.l2),

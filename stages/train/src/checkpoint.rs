@@ -108,12 +108,8 @@ pub fn encode(snapshot: &Snapshot, fingerprint: &str, out: &mut dyn Write) -> io
         .iter()
         .chain(best.iter().flat_map(|best| &best.tensors))
     {
-        let bytes: Vec<u8> = tensor
-            .values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        put(&bytes)?;
+        let bytes: Vec<[u8; 4]> = tensor.values.iter().map(|v| v.to_le_bytes()).collect();
+        put(bytes.as_flattened())?;
     }
     out.write_all(hasher.finalize().as_bytes())
 }

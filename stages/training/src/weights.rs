@@ -137,8 +137,8 @@ fn encode(weights: &Weights) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 + header.len() + offset);
     bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
     bytes.extend_from_slice(header.as_bytes());
-    for value in tensors.iter().flat_map(|tensor| &tensor.values) {
-        bytes.extend_from_slice(&value.to_le_bytes());
+    for tensor in tensors {
+        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
     }
     bytes
 }

@@ -1,1 +1,214 @@
-//! The whole stage with the native engine.
+//! The whole stage as its runner starts it: a process, files in, files out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::toy::{PARAMS, data};
+
+const TABLES: [&str; 5] = [
+    "history.csv",
+    "summary.csv",
+    "test_predictions.csv",
+    "confusion.csv",
+    "class_report.csv",
+];
+const VOLATILE: [&str; 2] = ["timings.csv", "latency.csv"];
+
+/// A work directory with data, as the runner makes one.
+struct Work {
+    folder: tempfile::TempDir,
+    params: String,
+}
+
+impl Work {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        data(80, 40).save(&folder.path().join("data.bin")).unwrap();
+        Self {
+            folder,
+            params: PARAMS.to_owned(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+        command
+            .args([
+                "--variant",
+                "tiny",
+                "--data",
+                "data.bin",
+                "--weights",
+                "weights.safetensors",
+                "--out",
+                "out",
+            ])
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("RESTAGE_PARAMS", &self.params)
+            .env("RESTAGE_SCRATCH", self.path("scratch"))
+            .env("RESTAGE_EVENTS", self.path("events.jsonl"))
+            .env("RESTAGE_THREADS", "2")
+            .envs(environment.iter().copied())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, environment: &[(&str, &str)]) -> Output {
+        self.command(environment).output().unwrap()
+    }
+
+    /// Every out that no two runs may differ in.
+    fn outs(&self) -> Vec<Vec<u8>> {
+        let tables = TABLES.iter().map(|name| self.path("out").join(name));
+        tables
+            .chain([self.path("weights.safetensors")])
+            .map(|path| {
+                fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            })
+            .collect()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn kill_once_there(mut child: Child, path: &Path) {
+    while !path.exists() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before `{}`",
+            path.display()
+        );
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert!(!status.success(), "it ended before it could be killed");
+}
+
+#[test]
+fn the_stage_writes_every_out_and_tells_its_progress() {
+    let work = Work::new();
+    let output = work.run(&[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for name in TABLES.iter().chain(&VOLATILE) {
+        let text = fs::read_to_string(work.path("out").join(name)).unwrap();
+        assert!(text.lines().count() > 1, "{name}: {text}");
+    }
+    let summary = fs::read_to_string(work.path("out/summary.csv")).unwrap();
+    assert!(
+        summary.lines().nth(1).unwrap().starts_with("tiny,stripes,"),
+        "{summary}"
+    );
+    let history = fs::read_to_string(work.path("out/history.csv")).unwrap();
+    assert_eq!(history.lines().count(), 6);
+    let events = fs::read_to_string(work.path("events.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!(last["fraction"], 1.0);
+    assert!(events.contains("for 5 epochs at"), "{events}");
+    assert!(events.contains("\"val_accuracy\""), "{events}");
+}
+
+#[test]
+fn threads_and_instruction_sets_change_no_bit() {
+    let work = Work::new();
+    assert!(work.run(&[]).status.success());
+    let expected = work.outs();
+    for environment in [
+        ("RESTAGE_THREADS", "1"),
+        ("RESTAGE_THREADS", "3"),
+        ("RESTAGE_ISA", "plain"),
+    ] {
+        let other = Work::new();
+        let output = other.run(&[environment]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(other.outs() == expected, "{environment:?} changed a result");
+    }
+}
+
+#[test]
+fn a_stage_killed_in_mid_training_ends_with_the_same_bytes() {
+    let mut undisturbed = Work::new();
+    undisturbed.params = PARAMS.replacen("\"epochs\":5", "\"epochs\":12", 1);
+    assert!(undisturbed.run(&[]).status.success());
+
+    let mut work = Work::new();
+    work.params = undisturbed.params.clone();
+    for epoch in ["epoch-00002", "epoch-00005"] {
+        let child = work.command(&[]).spawn().unwrap();
+        kill_once_there(child, &work.path("scratch/checkpoints").join(epoch));
+        assert!(!work.path("weights.safetensors").exists());
+    }
+    let output = work.run(&[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(work.outs() == undisturbed.outs());
+    let events = fs::read_to_string(work.path("events.jsonl")).unwrap();
+    assert_eq!(events.matches("resumed from epoch").count(), 2, "{events}");
+}
+
+#[test]
+fn the_seed_changes_the_weights() {
+    let mut work = Work::new();
+    assert!(work.run(&[]).status.success());
+    let before = work.outs();
+    work.params = PARAMS.replacen("\"seed\":42", "\"seed\":43", 1);
+    // The scratch belongs to another key: what lies there is not used.
+    assert!(work.run(&[]).status.success());
+    assert!(work.outs() != before);
+    let events = fs::read_to_string(work.path("events.jsonl")).unwrap();
+    assert!(
+        events.contains("made with other parameters or data; starting afresh"),
+        "{events}"
+    );
+}
+
+#[test]
+fn wrong_parameters_exit_with_2_and_say_which() {
+    for (from, to, expected) in [
+        (
+            "native",
+            "dfdx",
+            "error: parameter `train.engine`: unknown variant `dfdx`, expected `native`",
+        ),
+        (
+            "\"tiny\"",
+            "\"other\"",
+            "error: no parameters for variant `tiny`",
+        ),
+        ("[4,8]", "[4,0]", "error: `filters[1]` is 0"),
+        (
+            "\"epochs\":5",
+            "\"epochs\":-1",
+            "error: parameter `train.epochs`",
+        ),
+    ] {
+        let mut work = Work::new();
+        work.params = PARAMS.replacen(from, to, 1);
+        let output = work.run(&[]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn missing_or_broken_data_is_named_and_no_out_appears() {
+    let work = Work::new();
+    fs::write(work.path("data.bin"), b"not a data set").unwrap();
+    let output = work.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("`data.bin`"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!work.path("out").exists() && !work.path("weights.safetensors").exists());
+}

@@ -1,7 +1,7 @@
 //! A small deterministic engine, data that it can learn, and an observer that remembers.
 //! It must not know what the tests check.
 
-use dataset::{ChannelStats, Dataset, IMAGE_BYTES, Split};
+use dataset::{Dataset, IMAGE_BYTES, Split};
 use nn::engine::{
     Batch, Engine, EngineError, Evaluation, LayerNorm, ParameterCount, State, StepStats, Tensor,
 };
@@ -199,18 +199,7 @@ pub(crate) fn data(train: usize, other: usize) -> Dataset {
     };
     let (train, validation, test) = (split(train), split(other), split(other));
     let classes = ["low", "middle", "high"].map(str::to_owned).to_vec();
-    let channels = [ChannelStats {
-        mean: 0.5,
-        std: 0.2,
-    }; 3];
-    Dataset {
-        label: "stripes".to_owned(),
-        classes,
-        train,
-        validation,
-        test,
-        channels,
-    }
+    Dataset::new("stripes".to_owned(), classes, train, validation, test).unwrap()
 }
 
 /// The paper's way of training, cut to a few epochs, with `edits` to its JSON text.
