@@ -8,6 +8,18 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
+/// log10 of 2 to 9, so that no function need be called.
+const LOGARITHMS: [f64; 8] = [
+    0.301_029_995_663_981_2,
+    0.477_121_254_719_662_44,
+    0.602_059_991_327_962_4,
+    0.698_970_004_336_018_9,
+    0.778_151_250_383_643_6,
+    0.845_098_040_014_256_8,
+    0.903_089_986_991_943_5,
+    0.954_242_509_439_324_9,
+];
+
 /// A linear axis with given ticks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Axis {
@@ -20,21 +32,20 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Whole numbers from `first` to `last`, such as epochs or layers.
-    pub(super) fn counts(first: u32, last: u32) -> Self {
-        const MOST_TICKS: u32 = 10;
+    /// Whole numbers from `first` to `last`, such as epochs or layers, with about `most` ticks.
+    pub(super) fn counts(first: u32, last: u32, most: u32) -> Self {
         let span = last.saturating_sub(first);
-        let step = [1, 2, 5]
-            .iter()
-            .flat_map(|digit| (0..9).map(move |power| digit * 10_u32.pow(power)))
-            .filter(|step| span / step < MOST_TICKS)
-            .min()
+        let step = (0..9)
+            .flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u32.pow(power)))
+            .find(|step| span / step < most)
             .unwrap_or(u32::MAX);
-        // The first count is always labelled; the others at multiples of the step.
+        // Small steps count from the first; the others look right at multiples of themselves.
+        let is_tick = |count: &u32| match step {
+            0..=2 => (count - first).is_multiple_of(step),
+            _ => *count == first || count.is_multiple_of(step) && count - first >= step / 2,
+        };
         let ticks = (first..=last)
-            .filter(|count| {
-                *count == first || count % step == 0 && count - first >= step.div_ceil(2)
-            })
+            .filter(is_tick)
             .map(|count| (f64::from(count), count.to_string()))
             .collect();
         let margin = if span == 0 {
@@ -52,7 +63,7 @@ impl Axis {
 
     /// A range around these finite values, which are 0 or more and at most `cap`.
     pub(super) fn around(values: impl IntoIterator<Item = f64>, cap: f64) -> Self {
-        const MOST_TICKS: usize = 7;
+        const MOST_TICKS: usize = 9;
         let (mut low, mut high) = bounds(values).unwrap_or((0.0, 1.0));
         let span = high - low;
         // Equal values, or as good as equal, still need a range to stand in.
@@ -71,43 +82,45 @@ impl Axis {
         }
     }
 
-    /// Whole decades around these values, given as their log10.
-    pub(super) fn decades(logarithms: impl IntoIterator<Item = f64>) -> Self {
+    /// A range around these values, given as their log10, with ticks at powers of ten.
+    ///
+    /// With a `floor`, a whole decade below all others, the axis ends exactly there.
+    pub(super) fn decades(logarithms: impl IntoIterator<Item = f64>, floor: Option<i32>) -> Self {
+        const MARGIN: f64 = 0.15;
         const MOST_TICKS: i32 = 9;
         let (low, high) = bounds(logarithms).unwrap_or((0.0, 0.0));
-        let low = low.floor() as i32;
-        let high = (high.ceil() as i32).max(low + 1);
-        let step = (high - low).div_euclid(MOST_TICKS) + 1;
-        let ticks = (low..=high)
-            .filter(|power| power.rem_euclid(step) == 0)
-            .map(|power| (f64::from(power), power_of_ten(power)))
-            .collect();
-        let minor = if high - low <= 4 {
-            // log10 of 2 to 9, so that no function need be called.
-            const BETWEEN: [f64; 8] = [
-                0.301_029_995_663_981_2,
-                0.477_121_254_719_662_44,
-                0.602_059_991_327_962_4,
-                0.698_970_004_336_018_9,
-                0.778_151_250_383_643_6,
-                0.845_098_040_014_256_8,
-                0.903_089_986_991_943_5,
-                0.954_242_509_439_324_9,
-            ];
-            (low..high)
-                .flat_map(|power| BETWEEN.map(|between| f64::from(power) + between))
-                .collect()
-        } else {
-            (low..=high)
-                .filter(|power| power.rem_euclid(step) != 0)
-                .map(f64::from)
-                .collect()
-        };
+        let (mut low, mut high) = (low - MARGIN, high + MARGIN);
+        if let Some(floor) = floor {
+            low = f64::from(floor);
+        }
+        // One power of ten alone tells no scale.
+        if high.floor() - low.ceil() < 1.0 {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        let (first, last) = (low.ceil() as i32, high.floor() as i32);
+        let step = (last - first).div_euclid(MOST_TICKS) + 1;
+        let (ticks, others): (Vec<i32>, Vec<i32>) =
+            (first..=last).partition(|power| power.rem_euclid(step) == 0);
+        let mut between = Vec::new();
+        if last - first <= 4 {
+            for power in first - 1..=last {
+                let within = LOGARITHMS.map(|logarithm| f64::from(power) + logarithm);
+                between.extend(
+                    within
+                        .into_iter()
+                        .filter(|value| (low..=high).contains(value)),
+                );
+            }
+        }
+        between.extend(others.into_iter().map(f64::from));
         Self {
-            low: f64::from(low),
-            high: f64::from(high),
-            ticks,
-            minor,
+            low,
+            high,
+            ticks: ticks
+                .into_iter()
+                .map(|power| (f64::from(power), power_of_ten(power)))
+                .collect(),
+            minor: between,
         }
     }
 
@@ -236,28 +249,29 @@ mod tests {
 
     #[test]
     fn counts_are_labelled_at_whole_numbers() {
-        assert_eq!(labels(&Axis::counts(1, 1)), ["1"]);
-        assert_eq!(labels(&Axis::counts(1, 4)), ["1", "2", "3", "4"]);
-        assert_eq!(
-            labels(&Axis::counts(1, 30)),
-            ["1", "5", "10", "15", "20", "25", "30"]
-        );
-        assert_eq!(
-            labels(&Axis::counts(0, 20)),
-            ["0", "2", "4", "6", "8", "10", "12", "14", "16", "18", "20"]
-        );
-        assert!(labels(&Axis::counts(1, 1000)).len() <= 11);
+        let ticks = |first, last| {
+            let axis = Axis::counts(first, last, 10);
+            labels(&axis).join(" ")
+        };
+        assert_eq!(ticks(1, 1), "1");
+        assert_eq!(ticks(1, 4), "1 2 3 4");
+        assert_eq!(ticks(1, 12), "1 3 5 7 9 11");
+        assert_eq!(ticks(1, 30), "1 5 10 15 20 25 30");
+        assert_eq!(ticks(0, 19), "0 2 4 6 8 10 12 14 16 18");
+        assert_eq!(ticks(1, 1000), "1 100 200 300 400 500 600 700 800 900 1000");
     }
 
     #[test]
     fn values_get_decimal_ticks_within_their_range() {
         assert_eq!(
             labels(&Axis::around([10.0, 92.5], 100.0)),
-            ["20", "40", "60", "80"]
+            ["10", "20", "30", "40", "50", "60", "70", "80", "90"]
         );
         assert_eq!(
             labels(&Axis::around([0.21, 0.29], f64::INFINITY)),
-            ["0.22", "0.24", "0.26", "0.28"]
+            [
+                "0.21", "0.22", "0.23", "0.24", "0.25", "0.26", "0.27", "0.28", "0.29"
+            ]
         );
         let over = Axis::around([10.0, 100.0], 100.0);
         assert_eq!(over.range().end, 100.0);
@@ -276,18 +290,22 @@ mod tests {
     fn huge_and_tiny_values_end_in_few_ticks() {
         for value in [1e-9, 1e9, 1e15, 1e300] {
             let axis = Axis::around([0.0, value], f64::INFINITY);
-            assert!((2..=8).contains(&axis.ticks.len()), "{axis:?}");
+            assert!((2..=10).contains(&axis.ticks.len()), "{axis:?}");
         }
     }
 
     #[test]
     fn decades_are_labelled_as_powers_of_ten() {
-        assert_eq!(
-            labels(&Axis::decades([-2.5, -0.2])),
-            ["10⁻³", "10⁻²", "10⁻¹", "10⁰"]
-        );
-        assert_eq!(labels(&Axis::decades([-1.0, -1.0])), ["10⁻¹", "10⁰"]);
-        assert!(labels(&Axis::decades([-300.0, 2.0])).len() <= 10);
-        assert_eq!(Axis::decades([-12.0, 2.0]).minor.len(), 7);
+        let ticks = |logarithms: &[f64], floor| {
+            let axis = Axis::decades(logarithms.iter().copied(), floor);
+            labels(&axis).join(" ")
+        };
+        assert_eq!(ticks(&[-2.5, 0.1], None), "10⁻² 10⁻¹ 10⁰");
+        assert_eq!(ticks(&[-1.0, -1.0], None), "10⁻² 10⁻¹ 10⁰");
+        assert_eq!(ticks(&[-0.6, -0.4], None), "10⁻¹ 10⁰");
+        assert_eq!(ticks(&[-1.2, -0.4], Some(-3)), "10⁻³ 10⁻² 10⁻¹");
+        assert_eq!(ticks(&[], Some(-1)), "10⁻¹ 10⁰");
+        assert!(Axis::decades([-300.0, 2.0], None).ticks.len() <= 10);
+        assert_eq!(Axis::decades([-0.2, 0.2], Some(-3)).low(), -3.0);
     }
 }

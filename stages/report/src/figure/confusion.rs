@@ -93,21 +93,35 @@ fn cells(area: &Area<'_>, confusion: &Confusion) -> Result<(), DrawError> {
         }
     }
     let classes = confusion.classes.len();
-    for line in 0..=classes {
-        let style = if line == 0 || line == classes {
-            MUTED.stroke_width(UNIT.unsigned_abs())
-        } else {
-            GRID.stroke_width(UNIT.unsigned_abs())
-        };
+    let inner = GRID.stroke_width(UNIT.unsigned_abs());
+    for line in 1..classes {
         area.draw(&PathElement::new(
             [corner(line, 0), corner(line, classes)],
-            style,
+            inner,
         ))?;
         area.draw(&PathElement::new(
             [corner(0, line), corner(classes, line)],
-            style,
+            inner,
         ))?;
     }
+    rim(area, corner(0, 0), corner(classes, classes))
+}
+
+fn rim(
+    area: &Area<'_>,
+    (left, top): (i32, i32),
+    (right, bottom): (i32, i32),
+) -> Result<(), DrawError> {
+    area.draw(&PathElement::new(
+        [
+            (left, top),
+            (right, top),
+            (right, bottom),
+            (left, bottom),
+            (left, top),
+        ],
+        MUTED.stroke_width(UNIT.unsigned_abs()),
+    ))?;
     Ok(())
 }
 
@@ -157,20 +171,11 @@ fn bar(area: &Area<'_>, left: i32, classes: i32) -> Result<(), DrawError> {
         let corners = [(left, height(shade + 1)), (right, height(shade))];
         area.draw(&Rectangle::new(corners, color.filled()))?;
     }
-    let rim = MUTED.stroke_width(UNIT.unsigned_abs());
-    area.draw(&PathElement::new(
-        [
-            (left, top),
-            (right, top),
-            (right, bottom),
-            (left, bottom),
-            (left, top),
-        ],
-        rim,
-    ))?;
+    rim(area, (left, top), (right, bottom))?;
+    let tick = MUTED.stroke_width(UNIT.unsigned_abs());
     for share in (0..=SHADES).step_by(25) {
         let y = height(share);
-        area.draw(&PathElement::new([(right, y), (right + 4 * UNIT, y)], rim))?;
+        area.draw(&PathElement::new([(right, y), (right + 4 * UNIT, y)], tick))?;
         sheet::write(
             area,
             &share.to_string(),

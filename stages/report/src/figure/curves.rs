@@ -15,6 +15,7 @@ use crate::input::{EpochRow, Model, Results};
 
 const WIDTH: i32 = 980;
 const PLOT_HEIGHT: i32 = 340;
+const LEGEND_GAP: i32 = 10;
 const FOOTER: i32 = 16;
 /// Curves with more epochs than this have a marker at every so many.
 const MOST_MARKERS: usize = 12;
@@ -76,14 +77,14 @@ pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figu
         })
         .collect();
     let legend = Legend::new(entries, WIDTH)?;
-    let height = HEADER + PLOT_HEIGHT + legend.height() + FOOTER;
+    let height = HEADER + PLOT_HEIGHT + LEGEND_GAP + legend.height() + FOOTER;
     let elements = sheet::draw((WIDTH, height), &title, subtitle, |area| {
         let panel_width = (WIDTH - 2 * MARGIN) / 2;
         let panel = |column: i32| {
             let left = (MARGIN + column * panel_width) * UNIT;
             area.clone().margin(
                 HEADER * UNIT,
-                (legend.height() + FOOTER) * UNIT,
+                (LEGEND_GAP + legend.height() + FOOTER) * UNIT,
                 left,
                 (WIDTH - MARGIN - (column + 1) * panel_width) * UNIT,
             )
@@ -104,7 +105,7 @@ pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figu
             f64::INFINITY,
             |row| split.loss(row),
         )?;
-        legend.draw(area, HEADER + PLOT_HEIGHT)
+        legend.draw(area, HEADER + PLOT_HEIGHT + LEGEND_GAP)
     })?;
     Ok(Figure {
         name: format!("fig{number}"),
@@ -128,12 +129,12 @@ fn plot(
     let first = rows().map(|row| row.epoch).min().unwrap_or(1);
     let last = rows().map(|row| row.epoch).max().unwrap_or(1);
     let mut chart = ChartBuilder::on(panel)
-        .margin_right(14 * UNIT)
+        .margin_right(18 * UNIT)
         .margin_top(6 * UNIT)
-        .set_label_area_size(LabelAreaPosition::Left, 64 * UNIT)
-        .set_label_area_size(LabelAreaPosition::Bottom, 52 * UNIT)
+        .set_label_area_size(LabelAreaPosition::Left, 60 * UNIT)
+        .set_label_area_size(LabelAreaPosition::Bottom, 46 * UNIT)
         .build_cartesian_2d(
-            Axis::counts(first, last),
+            Axis::counts(first, last, 10),
             Axis::around(rows().map(&value), cap),
         )?;
     chart
@@ -147,7 +148,7 @@ fn plot(
         .light_line_style(TRANSPARENT)
         .set_all_tick_mark_size(5 * UNIT)
         .draw()?;
-    for model in models {
+    for (index, model) in models.iter().enumerate() {
         let path: Vec<_> = model
             .history
             .iter()
@@ -155,14 +156,14 @@ fn plot(
             .collect();
         let stroke = Stroke::of(model.place);
         sheet::curve(area, &path, color(model), stroke)?;
-        // Each model starts at another epoch, so that markers seldom cover each other.
-        let every = path.len().div_ceil(MOST_MARKERS);
-        for point in path
-            .iter()
-            .skip(model.place % every.max(1))
-            .step_by(every.max(1))
-        {
-            sheet::marker(area, *point, color(model), stroke.marker)?;
+        // Every curve ends with its marker; before that each has its own epochs, so that
+        // markers seldom cover each other.
+        let every = path.len().div_ceil(MOST_MARKERS).max(1);
+        let turn = every * index / models.len();
+        for (left, point) in path.iter().rev().enumerate() {
+            if left == 0 || (left % every == turn && 2 * left >= every) {
+                sheet::marker(area, *point, color(model), stroke.marker)?;
+            }
         }
     }
     Ok(())

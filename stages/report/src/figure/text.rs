@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(text, "automobile");
         assert!(smaller.em < 12.0 && smaller.em > 10.0);
         let (text, cut) = font.fit("automobile", width / 2).unwrap();
-        assert_eq!((text.as_str(), cut.em), ("autom…", 9.0));
+        assert_eq!((text.as_str(), cut.em), ("auto…", 9.0));
         assert_eq!(font.fit("automobile", 0).unwrap().0, "…");
     }
 }
