@@ -53,7 +53,11 @@ impl Glob {
             .compile_matcher();
         let literal = pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len());
         let prefix = pattern[..literal].to_owned();
-        Ok(Self { pattern, prefix, matcher })
+        Ok(Self {
+            pattern,
+            prefix,
+            matcher,
+        })
     }
 
     /// The normalised pattern.
@@ -68,7 +72,9 @@ impl Glob {
 
     /// The folder that every match lies in, `""` for the pipeline's own: where a walk begins.
     pub fn base_folder(&self) -> &str {
-        self.prefix.rsplit_once('/').map_or("", |(folder, _)| folder)
+        self.prefix
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder)
     }
 
     /// Whether the pattern matches this path.
@@ -96,7 +102,9 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, path: &str) -> bool {
-        Glob::new(pattern).unwrap().matches(&RelPath::new(path).unwrap())
+        Glob::new(pattern)
+            .unwrap()
+            .matches(&RelPath::new(path).unwrap())
     }
 
     #[test]
@@ -125,7 +133,10 @@ mod tests {
     fn broken_patterns_are_refused() {
         assert_eq!(Glob::new("../*"), Err(GlobError::Parent));
         assert_eq!(Glob::new("a/../*"), Err(GlobError::Parent));
-        assert_eq!(Glob::new("/*"), Err(GlobError::Path(RelPathError::Absolute)));
+        assert_eq!(
+            Glob::new("/*"),
+            Err(GlobError::Path(RelPathError::Absolute))
+        );
         assert!(matches!(Glob::new("a[b"), Err(GlobError::Syntax(_))));
         assert!(matches!(Glob::new("a{b"), Err(GlobError::Syntax(_))));
     }

@@ -24,7 +24,10 @@ pub(crate) fn read(
         );
         return Vec::new();
     };
-    items.iter().filter_map(|item| rule(item, templates, report)).collect()
+    items
+        .iter()
+        .filter_map(|item| rule(item, templates, report))
+        .collect()
 }
 
 fn rule(
@@ -34,13 +37,21 @@ fn rule(
 ) -> Option<CompareRule> {
     let owner = "a rule of `compare`";
     let unknown = COMPARE.check(item, owner, report)?;
-    let key = item.get("key").map_or_else(Vec::new, |node| key(node, templates, report));
-    let columns = item.get("columns").map_or_else(BTreeMap::new, |node| columns(node, report));
+    let key = item
+        .get("key")
+        .map_or_else(Vec::new, |node| key(node, templates, report));
+    let columns = item
+        .get("columns")
+        .map_or_else(BTreeMap::new, |node| columns(node, report));
     let Some(files) = item.get("files") else {
         if unknown == 0 {
             report.push(
-                Diagnostic::new(item.location, format!("{owner} has no `files`"), "expected `files`")
-                    .hint("write `files: \"results/*.csv\"`"),
+                Diagnostic::new(
+                    item.location,
+                    format!("{owner} has no `files`"),
+                    "expected `files`",
+                )
+                .hint("write `files: \"results/*.csv\"`"),
             );
         }
         return None;
@@ -51,9 +62,16 @@ fn rule(
     };
     let text = templates.text(files, report)?;
     match Glob::new(&text) {
-        Ok(glob) => Some(CompareRule { files: glob.as_str().to_owned(), key, columns }),
+        Ok(glob) => Some(CompareRule {
+            files: glob.as_str().to_owned(),
+            key,
+            columns,
+        }),
         Err(error) => {
-            let message = format!("`files` of {owner} is no pattern below the pipeline's folder: `{}`", text.escape_debug());
+            let message = format!(
+                "`files` of {owner} is no pattern below the pipeline's folder: `{}`",
+                text.escape_debug()
+            );
             report.push(Diagnostic::new(files.location, message, error.to_string()));
             None
         }
@@ -73,7 +91,12 @@ fn key(node: &Node, templates: &Templates<'_>, report: &mut Vec<Diagnostic>) -> 
         .filter_map(|item| match item.value {
             Value::Text(_) => templates.text(item, report),
             _ => {
-                report.push(expected(item, "key", "a rule of `compare`", "a list of columns"));
+                report.push(expected(
+                    item,
+                    "key",
+                    "a rule of `compare`",
+                    "a list of columns",
+                ));
                 None
             }
         })
@@ -83,8 +106,13 @@ fn key(node: &Node, templates: &Templates<'_>, report: &mut Vec<Diagnostic>) -> 
 fn columns(node: &Node, report: &mut Vec<Diagnostic>) -> BTreeMap<String, ColumnRule> {
     let Value::Map(entries) = &node.value else {
         report.push(
-            expected(node, "columns", "a rule of `compare`", "a map from column to rule")
-                .hint("write `columns: {accuracy: {abs: 0.01}, seconds: ignore}`"),
+            expected(
+                node,
+                "columns",
+                "a rule of `compare`",
+                "a map from column to rule",
+            )
+            .hint("write `columns: {accuracy: {abs: 0.01}, seconds: ignore}`"),
         );
         return BTreeMap::new();
     };
@@ -97,7 +125,8 @@ fn columns(node: &Node, report: &mut Vec<Diagnostic>) -> BTreeMap<String, Column
                 let slip = suggest::closest(&written, ["exact", "ignore"]);
                 let hint = match slip {
                     Some(found) => format!("did you mean `{found}`?"),
-                    None => "write `exact`, `ignore`, `{abs: 0.01}` or `{rel: 0.01}`, not below 0".to_owned(),
+                    None => "write `exact`, `ignore`, `{abs: 0.01}` or `{rel: 0.01}`, not below 0"
+                        .to_owned(),
                 };
                 let message = format!("column `{}` has no rule that `compare` knows", entry.key);
                 let label = match entry.value.scalar_text() {
@@ -117,7 +146,9 @@ fn column_rule(node: &Node) -> Option<ColumnRule> {
         Value::Text(text) if text == "ignore" => Some(ColumnRule::Ignore),
         Value::Map(entries) => {
             let [entry] = &entries[..] else { return None };
-            let Value::Number(number) = &entry.value.value else { return None };
+            let Value::Number(number) = &entry.value.value else {
+                return None;
+            };
             let bound = number.as_f64().filter(|bound| *bound >= 0.0)?;
             match entry.key.as_str() {
                 "abs" => Some(ColumnRule::Absolute(bound)),

@@ -55,23 +55,26 @@ impl Diagnostics {
     /// Sorts by place and drops repetitions (instances of one stage share their mistakes).
     pub fn new(file_name: &str, text: &str, mut items: Vec<Diagnostic>) -> Self {
         items.sort_by(|a, b| {
-            (a.source.is_some(), a.location, &a.message)
-                .cmp(&(b.source.is_some(), b.location, &b.message))
+            (a.source.is_some(), a.location, &a.message).cmp(&(
+                b.source.is_some(),
+                b.location,
+                &b.message,
+            ))
         });
         items.dedup_by(|a, b| {
             (a.location, &a.message, &a.source) == (b.location, &b.message, &b.source)
         });
-        Self { file_name: file_name.to_owned(), text: text.to_owned(), items }
+        Self {
+            file_name: file_name.to_owned(),
+            text: text.to_owned(),
+            items,
+        }
     }
 }
 
 impl Diagnostic {
     /// A mistake at a place; the label is said under it.
-    pub fn new(
-        location: Location,
-        message: impl Into<String>,
-        label: impl Into<String>,
-    ) -> Self {
+    pub fn new(location: Location, message: impl Into<String>, label: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             label: label.into(),
@@ -99,21 +102,30 @@ impl Diagnostic {
     /// With a further line that speaks of a place in the file.
     #[must_use]
     pub fn note_at(mut self, text: impl Into<String>, location: Location) -> Self {
-        self.notes.push(Note { text: text.into(), location: Some(location) });
+        self.notes.push(Note {
+            text: text.into(),
+            location: Some(location),
+        });
         self
     }
 
     /// With a further line.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
-        self.notes.push(Note { text: text.into(), location: None });
+        self.notes.push(Note {
+            text: text.into(),
+            location: None,
+        });
         self
     }
 
     /// Pointing into an argument instead of the file.
     #[must_use]
     pub fn in_argument(mut self, text: &str) -> Self {
-        self.source = Some(Source { name: "command line".to_owned(), text: text.to_owned() });
+        self.source = Some(Source {
+            name: "command line".to_owned(),
+            text: text.to_owned(),
+        });
         self
     }
 }
@@ -126,7 +138,11 @@ impl fmt::Display for Diagnostics {
             }
             match &item.source {
                 Some(source) => write!(f, "{}: {}", source.text, item.message)?,
-                None => write!(f, "{}:{}: {}", self.file_name, item.location.line, item.message)?,
+                None => write!(
+                    f,
+                    "{}:{}: {}",
+                    self.file_name, item.location.line, item.message
+                )?,
             }
         }
         Ok(())

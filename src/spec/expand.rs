@@ -30,26 +30,40 @@ pub(crate) fn foreach(
 ) -> Option<Vec<Variant>> {
     let owner = templates.owner;
     let node = templates.value(&entry.value, report)?;
-    let variants: Vec<(Variant, Location)> = match node.value {
-        Value::Map(entries) => entries
-            .into_iter()
-            .map(|entry| (Variant { key: entry.key, item: entry.value }, node.location))
-            .collect(),
-        Value::List(items) => {
-            let mut variants = Vec::with_capacity(items.len());
-            for item in items {
-                variants.push((Variant { key: name_of(&item, "foreach", owner, report)?, item }, node.location));
+    let variants: Vec<(Variant, Location)> =
+        match node.value {
+            Value::Map(entries) => entries
+                .into_iter()
+                .map(|entry| {
+                    (
+                        Variant {
+                            key: entry.key,
+                            item: entry.value,
+                        },
+                        node.location,
+                    )
+                })
+                .collect(),
+            Value::List(items) => {
+                let mut variants = Vec::with_capacity(items.len());
+                for item in items {
+                    variants.push((
+                        Variant {
+                            key: name_of(&item, "foreach", owner, report)?,
+                            item,
+                        },
+                        node.location,
+                    ));
+                }
+                variants
             }
-            variants
-        }
-        _ => {
-            report.push(
-                expected(&node, "foreach", owner, "a list or a map")
-                    .hint("write `foreach: ${..}` with a map or list among the `params`, or `[a, b]`"),
-            );
-            return None;
-        }
-    };
+            _ => {
+                report.push(expected(&node, "foreach", owner, "a list or a map").hint(
+                    "write `foreach: ${..}` with a map or list among the `params`, or `[a, b]`",
+                ));
+                return None;
+            }
+        };
     named(variants, &node.location, "foreach", owner, report)
 }
 
@@ -76,16 +90,27 @@ pub(crate) fn matrix(
         match (&entry.value.value, entry.key.as_str()) {
             (Value::List(items), "exclude") => excludes = items,
             (Value::List(items), _) if !items.is_empty() => {
-                let names: Vec<_> =
-                    items.iter().map(|item| name_of(item, &entry.key, owner, report)).collect();
+                let names: Vec<_> = items
+                    .iter()
+                    .map(|item| name_of(item, &entry.key, owner, report))
+                    .collect();
                 match names.into_iter().collect::<Option<Vec<String>>>() {
-                    Some(names) => axes.push(Axis { name: &entry.key, items, names }),
+                    Some(names) => axes.push(Axis {
+                        name: &entry.key,
+                        items,
+                        names,
+                    }),
                     None => sound = false,
                 }
             }
             (_, key) => {
                 let what = format!("matrix.{key}");
-                report.push(expected(&entry.value, &what, owner, "a list of at least one value"));
+                report.push(expected(
+                    &entry.value,
+                    &what,
+                    owner,
+                    "a list of at least one value",
+                ));
                 sound = false;
             }
         }
@@ -96,7 +121,9 @@ pub(crate) fn matrix(
     if !sound {
         return None;
     }
-    let total = axes.iter().try_fold(1, |total: usize, axis| total.checked_mul(axis.items.len()));
+    let total = axes
+        .iter()
+        .try_fold(1, |total: usize, axis| total.checked_mul(axis.items.len()));
     let Some(total) = total.filter(|total| *total <= INSTANCES) else {
         let message = format!("`matrix` of {owner} has more than {INSTANCES} combinations");
         report.push(Diagnostic::new(entry.key_location, message, "too many"));
@@ -117,18 +144,30 @@ pub(crate) fn matrix(
             })
             .collect();
         picks.reverse();
-        if excludes.iter().any(|exclude| is_excluded(exclude, &axes, &picks)) {
+        if excludes
+            .iter()
+            .any(|exclude| is_excluded(exclude, &axes, &picks))
+        {
             continue;
         }
-        let parts: Vec<&str> =
-            axes.iter().zip(&picks).map(|(axis, pick)| axis.names[*pick].as_str()).collect();
+        let parts: Vec<&str> = axes
+            .iter()
+            .zip(&picks)
+            .map(|(axis, pick)| axis.names[*pick].as_str())
+            .collect();
         let item = axes.iter().zip(&picks).map(|(axis, pick)| Entry {
             key: axis.name.to_owned(),
             key_location: at,
             value: axis.items[*pick].clone(),
         });
         let item = Node::new(Value::Map(item.collect()), at);
-        variants.push((Variant { key: parts.join("-"), item }, at));
+        variants.push((
+            Variant {
+                key: parts.join("-"),
+                item,
+            },
+            at,
+        ));
     }
     named(variants, &entry.key_location, "matrix", owner, report)
 }
@@ -168,8 +207,12 @@ fn named(
 ) -> Option<Vec<Variant>> {
     if variants.is_empty() {
         report.push(
-            Diagnostic::new(*at, format!("`{field}` of {owner} has nothing to expand"), "no instance is left")
-                .hint("give it at least one value, or remove the stage"),
+            Diagnostic::new(
+                *at,
+                format!("`{field}` of {owner} has nothing to expand"),
+                "no instance is left",
+            )
+            .hint("give it at least one value, or remove the stage"),
         );
         return None;
     }
@@ -179,7 +222,10 @@ fn named(
         let key = &variant.key;
         if !is_name(key) {
             sound = false;
-            let message = format!("`{}` cannot name an instance of {owner}", key.escape_debug());
+            let message = format!(
+                "`{}` cannot name an instance of {owner}",
+                key.escape_debug()
+            );
             report.push(
                 Diagnostic::new(*location, message, "expands to this name")
                     .hint("names are made of letters, digits, `_`, `.` and `-`"),
@@ -212,16 +258,32 @@ fn check_exclude(
     let mut sound = true;
     for entry in exclude.entries() {
         let Some(axis) = axes.iter().find(|axis| axis.name == entry.key) else {
-            let message = format!("`exclude` of {owner} names `{}`, which is no axis", entry.key);
-            let hint = suggest::hint_among(&entry.key, "the axes are", axes.iter().map(|axis| axis.name));
-            report.push(Diagnostic::new(entry.key_location, message, "no such axis").maybe_hint(hint));
+            let message = format!(
+                "`exclude` of {owner} names `{}`, which is no axis",
+                entry.key
+            );
+            let hint = suggest::hint_among(
+                &entry.key,
+                "the axes are",
+                axes.iter().map(|axis| axis.name),
+            );
+            report.push(
+                Diagnostic::new(entry.key_location, message, "no such axis").maybe_hint(hint),
+            );
             sound = false;
             continue;
         };
         let wanted = entry.value.scalar_text().unwrap_or_default();
         if !axis.names.contains(&wanted) {
-            let message = format!("`exclude` of {owner} names a value that `{}` never has", axis.name);
-            let hint = suggest::hint_among(&wanted, "its values are", axis.names.iter().map(String::as_str));
+            let message = format!(
+                "`exclude` of {owner} names a value that `{}` never has",
+                axis.name
+            );
+            let hint = suggest::hint_among(
+                &wanted,
+                "its values are",
+                axis.names.iter().map(String::as_str),
+            );
             report.push(
                 Diagnostic::new(entry.value.location, message, "excludes nothing").maybe_hint(hint),
             );
@@ -232,8 +294,10 @@ fn check_exclude(
 }
 
 fn is_excluded(exclude: &Node, axes: &[Axis<'_>], picks: &[usize]) -> bool {
-    axes.iter().zip(picks).all(|(axis, pick)| match exclude.get(axis.name) {
-        Some(value) => value.scalar_text().as_ref() == Some(&axis.names[*pick]),
-        None => true,
-    })
+    axes.iter()
+        .zip(picks)
+        .all(|(axis, pick)| match exclude.get(axis.name) {
+            Some(value) => value.scalar_text().as_ref() == Some(&axis.names[*pick]),
+            None => true,
+        })
 }

@@ -24,18 +24,37 @@ use Advice::{Instead, Use};
 
 pub(crate) const FILE: Fields = Fields {
     of: "top-level",
-    known: &["schema", "name", "params", "profiles", "default_profile", "stages", "compare"],
+    known: &[
+        "schema",
+        "name",
+        "params",
+        "profiles",
+        "default_profile",
+        "stages",
+        "compare",
+    ],
     foreign: &[
         (&["version", "schema_version"], Use("schema")),
         (&["title", "experiment", "project"], Use("name")),
-        (&["vars", "variables", "parameters", "config"], Use("params")),
+        (
+            &["vars", "variables", "parameters", "config"],
+            Use("params"),
+        ),
         (&["profile", "environments", "configs"], Use("profiles")),
-        (&["jobs", "tasks", "steps", "rules", "targets", "stage"], Use("stages")),
+        (
+            &["jobs", "tasks", "steps", "rules", "targets", "stage"],
+            Use("stages"),
+        ),
         (&["comparison", "comparisons", "tables"], Use("compare")),
-        (&["claims"], Instead("this version does not check claims yet; leave the field out")),
+        (
+            &["claims"],
+            Instead("this version does not check claims yet; leave the field out"),
+        ),
         (
             &["metrics", "plots", "artifacts"],
-            Instead("list such files under their stage's `outs`; `compare` says how CSV files must match"),
+            Instead(
+                "list such files under their stage's `outs`; `compare` says how CSV files must match",
+            ),
         ),
     ],
 };
@@ -43,50 +62,105 @@ pub(crate) const FILE: Fields = Fields {
 pub(crate) const STAGE: Fields = Fields {
     of: "stage",
     known: &[
-        "desc", "foreach", "matrix", "program", "args", "cmd", "deps", "params", "outs", "env",
-        "resources", "timeout", "retries",
+        "desc",
+        "foreach",
+        "matrix",
+        "program",
+        "args",
+        "cmd",
+        "deps",
+        "params",
+        "outs",
+        "env",
+        "resources",
+        "timeout",
+        "retries",
     ],
     foreign: &[
         (
             &[
-                "depends_on", "dependson", "depends", "dependencies", "dependency", "inputs", "input",
-                "needs", "requires", "dep", "sources",
+                "depends_on",
+                "dependson",
+                "depends",
+                "dependencies",
+                "dependency",
+                "inputs",
+                "input",
+                "needs",
+                "requires",
+                "dep",
+                "sources",
             ],
             Use("deps"),
         ),
-        (&["outputs", "output", "out", "produces", "targets", "results"], Use("outs")),
-        (&["command", "commands", "run", "shell", "script", "exec", "sh"], Use("cmd")),
-        (&["parameters", "param", "hyperparameters", "config"], Use("params")),
+        (
+            &["outputs", "output", "out", "produces", "targets", "results"],
+            Use("outs"),
+        ),
+        (
+            &[
+                "command", "commands", "run", "shell", "script", "exec", "sh",
+            ],
+            Use("cmd"),
+        ),
+        (
+            &["parameters", "param", "hyperparameters", "config"],
+            Use("params"),
+        ),
         (&["environment", "envs", "environ", "variables"], Use("env")),
         (&["description", "doc", "comment", "title"], Use("desc")),
         (&["for_each", "for", "each"], Use("foreach")),
         (&["strategy", "product"], Use("matrix")),
         (&["arguments", "argv", "arg"], Use("args")),
-        (&["crate", "package", "bin", "binary", "executable"], Use("program")),
+        (
+            &["crate", "package", "bin", "binary", "executable"],
+            Use("program"),
+        ),
         (&["retry", "attempts", "max_retries"], Use("retries")),
-        (&["time", "time_limit", "walltime", "deadline"], Use("timeout")),
+        (
+            &["time", "time_limit", "walltime", "deadline"],
+            Use("timeout"),
+        ),
         (&["limits", "requirements"], Use("resources")),
         (
-            &["cpu", "cpus", "gpu", "gpus", "mem", "memory", "threads", "cores"],
+            &[
+                "cpu", "cpus", "gpu", "gpus", "mem", "memory", "threads", "cores",
+            ],
             Instead("it goes under `resources`, as in `resources: {cpu: 2, gpu: 0, mem: 2GiB}`"),
         ),
         (
-            &["wdir", "cwd", "workdir", "working_dir", "working_directory", "dir"],
-            Instead("a stage starts in a work folder that holds its deps at their paths; write `cd folder && ..` in `cmd`"),
+            &[
+                "wdir",
+                "cwd",
+                "workdir",
+                "working_dir",
+                "working_directory",
+                "dir",
+            ],
+            Instead(
+                "a stage starts in a work folder that holds its deps at their paths; write `cd folder && ..` in `cmd`",
+            ),
         ),
         (
             &["frozen", "disabled", "skip", "when", "if"],
-            Instead("name the stages to run on the command line instead: `restage reproduce STAGE`"),
+            Instead(
+                "name the stages to run on the command line instead: `restage reproduce STAGE`",
+            ),
         ),
         (
             &["always_changed", "always", "cache", "force"],
-            Instead("a stage runs when something that it declares changes; `restage reproduce -f STAGE` forces it once"),
+            Instead(
+                "a stage runs when something that it declares changes; `restage reproduce -f STAGE` forces it once",
+            ),
         ),
         (
             &["metrics", "plots", "artifacts"],
             Instead("list the files under `outs`; `compare` says how CSV files must match"),
         ),
-        (&["do"], Instead("the fields of a `foreach` stage stand beside `foreach`, not under `do`")),
+        (
+            &["do"],
+            Instead("the fields of a `foreach` stage stand beside `foreach`, not under `do`"),
+        ),
     ],
 };
 
@@ -109,7 +183,10 @@ pub(crate) const RESOURCES: Fields = Fields {
         (&["cpus", "cores", "threads", "ncpus"], Use("cpu")),
         (&["gpus", "cuda"], Use("gpu")),
         (&["memory", "ram", "mem_mb"], Use("mem")),
-        (&["time", "timeout", "walltime"], Instead("`timeout` stands beside `resources`")),
+        (
+            &["time", "timeout", "walltime"],
+            Instead("`timeout` stands beside `resources`"),
+        ),
     ],
 };
 
@@ -148,7 +225,10 @@ impl Fields {
             return None;
         };
         let mut unknown = 0;
-        for entry in entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {
+        for entry in entries
+            .iter()
+            .filter(|entry| !self.known.contains(&entry.key.as_str()))
+        {
             let message = format!("unknown field `{}` in {owner}", entry.key);
             let label = format!("not a {} field", self.of);
             let hint = self.advice(&entry.key);
@@ -160,7 +240,10 @@ impl Fields {
 
     fn advice(&self, word: &str) -> String {
         let plain = word.to_lowercase().replace(['-', ' '], "_");
-        let foreign = self.foreign.iter().find(|(words, _)| words.contains(&plain.as_str()));
+        let foreign = self
+            .foreign
+            .iter()
+            .find(|(words, _)| words.contains(&plain.as_str()));
         match foreign {
             Some((_, Use(known))) => format!("did you mean `{known}`?"),
             Some((_, Instead(advice))) => (*advice).to_owned(),
@@ -172,7 +255,11 @@ impl Fields {
     }
 
     fn all(&self) -> String {
-        let quoted: Vec<String> = self.known.iter().map(|known| format!("`{known}`")).collect();
+        let quoted: Vec<String> = self
+            .known
+            .iter()
+            .map(|known| format!("`{known}`"))
+            .collect();
         format!("its fields are {}", quoted.join(", "))
     }
 }

@@ -37,8 +37,15 @@ pub struct LoadOptions {
 /// only that.
 pub fn load(file_name: &str, text: &str, options: &LoadOptions) -> Result<Pipeline, Diagnostics> {
     let mut report = Vec::new();
-    let pipeline = yaml::parse(text, &mut report)
-        .and_then(|root| Loader { file_name, text, options, report: &mut report }.pipeline(&root));
+    let pipeline = yaml::parse(text, &mut report).and_then(|root| {
+        Loader {
+            file_name,
+            text,
+            options,
+            report: &mut report,
+        }
+        .pipeline(&root)
+    });
     match pipeline {
         Some(pipeline) if report.is_empty() => Ok(pipeline),
         _ => Err(Diagnostics::new(file_name, text, report)),
@@ -56,8 +63,12 @@ impl Loader<'_> {
     fn pipeline(mut self, root: &Node) -> Option<Pipeline> {
         if let Value::Null = root.value {
             self.report.push(
-                Diagnostic::new(root.location, format!("`{}` is empty", self.file_name), "nothing here")
-                    .hint("`restage init` writes a small working pipeline"),
+                Diagnostic::new(
+                    root.location,
+                    format!("`{}` is empty", self.file_name),
+                    "nothing here",
+                )
+                .hint("`restage init` writes a small working pipeline"),
             );
             return None;
         }
@@ -73,12 +84,22 @@ impl Loader<'_> {
         let name = root.get("name").and_then(|node| self.name(node));
         let profile = self.profile(root);
         let params = self.params(root, &profile);
-        let scope = Scope { profile: &profile, params: &params, instance: Instance::Single };
-        let stages = root.get("stages").map_or_else(Vec::new, |node| self.stages(node, scope));
-        let templates = Templates { file: self.text, scope, owner: "`compare`" };
-        let compare = root
-            .entry("compare")
-            .map_or_else(Vec::new, |entry| compare::read(entry, &templates, self.report));
+        let scope = Scope {
+            profile: &profile,
+            params: &params,
+            instance: Instance::Single,
+        };
+        let stages = root
+            .get("stages")
+            .map_or_else(Vec::new, |node| self.stages(node, scope));
+        let templates = Templates {
+            file: self.text,
+            scope,
+            owner: "`compare`",
+        };
+        let compare = root.entry("compare").map_or_else(Vec::new, |entry| {
+            compare::read(entry, &templates, self.report)
+        });
         Some(Pipeline {
             name: name?,
             profile: profile.clone(),
@@ -90,7 +111,9 @@ impl Loader<'_> {
 
     /// A file of another schema is not looked at further: its fields may mean other things.
     fn schema_fits(&mut self, root: &Node) -> bool {
-        let Some(node) = root.get("schema") else { return true };
+        let Some(node) = root.get("schema") else {
+            return true;
+        };
         let found = match &node.value {
             Value::Number(number) => number.as_u64(),
             _ => None,
@@ -102,9 +125,13 @@ impl Loader<'_> {
             Some(found) if found > SCHEMA => "install a newer restage for this file",
             _ => "write `schema: 1`",
         };
-        let written = node.scalar_text().map_or(node.kind().to_owned(), |text| format!("`{text}`"));
-        let message = format!("the pipeline's schema is {written}, and this restage reads {SCHEMA}");
-        self.report.push(Diagnostic::new(node.location, message, format!("expected {SCHEMA}")).hint(hint));
+        let written = node
+            .scalar_text()
+            .map_or(node.kind().to_owned(), |text| format!("`{text}`"));
+        let message =
+            format!("the pipeline's schema is {written}, and this restage reads {SCHEMA}");
+        self.report
+            .push(Diagnostic::new(node.location, message, format!("expected {SCHEMA}")).hint(hint));
         false
     }
 
@@ -117,16 +144,22 @@ impl Loader<'_> {
             "name" => "write `name: my-experiment`",
             _ => "write `stages:` with at least one stage; `restage init` shows how",
         };
-        let first = root.entries().first().map_or(root.location, |entry| entry.key_location);
+        let first = root
+            .entries()
+            .first()
+            .map_or(root.location, |entry| entry.key_location);
         let message = format!("the pipeline has no `{field}`");
-        self.report.push(Diagnostic::new(first, message, format!("expected `{field}` beside this")).hint(hint));
+        self.report.push(
+            Diagnostic::new(first, message, format!("expected `{field}` beside this")).hint(hint),
+        );
     }
 
     fn name(&mut self, node: &Node) -> Option<String> {
         match &node.value {
             Value::Text(name) if !name.trim().is_empty() => Some(name.clone()),
             _ => {
-                self.report.push(expected(node, "name", "the pipeline", "text"));
+                self.report
+                    .push(expected(node, "name", "the pipeline", "text"));
                 None
             }
         }
@@ -144,31 +177,46 @@ impl Loader<'_> {
                     let message = format!("`default_profile` names `{name}`, which is no profile");
                     let hint = suggest::hint_among(name, "the profiles are", names.iter().copied());
                     self.report.push(
-                        Diagnostic::new(node.location, message, "not under `profiles`").maybe_hint(hint),
+                        Diagnostic::new(node.location, message, "not under `profiles`")
+                            .maybe_hint(hint),
                     );
                 }
-                _ => self.report.push(expected(node, "default_profile", "the pipeline", "text")),
+                _ => self
+                    .report
+                    .push(expected(node, "default_profile", "the pipeline", "text")),
             }
         } else if let (Some(entry), None) = (root.entry("profiles"), &self.options.profile)
             && !names.is_empty()
         {
             let hint = format!("write `default_profile: {}`", names[0]);
             self.report.push(
-                Diagnostic::new(entry.key_location, "no `default_profile` says which profile is used", "has no default")
-                    .hint(hint),
+                Diagnostic::new(
+                    entry.key_location,
+                    "no `default_profile` says which profile is used",
+                    "has no default",
+                )
+                .hint(hint),
             );
         }
         if let Some(name) = &self.options.profile {
             let exists = names.contains(&name.as_str()) || (names.is_empty() && name == NO_PROFILE);
             if !exists {
                 let argument = format!("--profile {name}");
-                let at = Location { offset: "--profile ".len(), len: name.len(), line: 1 };
+                let at = Location {
+                    offset: "--profile ".len(),
+                    len: name.len(),
+                    line: 1,
+                };
                 let hint = suggest::hint_among(name, "the profiles are", names.iter().copied())
                     .unwrap_or_else(|| format!("`{}` declares no profiles", self.file_name));
                 self.report.push(
-                    Diagnostic::new(at, format!("there is no profile `{name}`"), "not under `profiles`")
-                        .hint(hint)
-                        .in_argument(&argument),
+                    Diagnostic::new(
+                        at,
+                        format!("there is no profile `{name}`"),
+                        "not under `profiles`",
+                    )
+                    .hint(hint)
+                    .in_argument(&argument),
                 );
             }
             return name.clone();
@@ -191,7 +239,8 @@ impl Loader<'_> {
                 }
                 Value::Null => nothing,
                 _ => {
-                    self.report.push(expected(node, "params", "the pipeline", "a map"));
+                    self.report
+                        .push(expected(node, "params", "the pipeline", "a map"));
                     nothing
                 }
             },
@@ -199,12 +248,18 @@ impl Loader<'_> {
         let mut merged = base.clone();
         if let Some(profiles) = root.get("profiles") {
             if !matches!(profiles.value, Value::Map(_)) {
-                self.report.push(expected(profiles, "profiles", "the pipeline", "a map of profiles"));
+                self.report.push(expected(
+                    profiles,
+                    "profiles",
+                    "the pipeline",
+                    "a map of profiles",
+                ));
             }
             for entry in profiles.entries() {
                 let owner = format!("profile `{}`", entry.key);
                 if !is_name(&entry.key) {
-                    self.report.push(bad_name("profile", &entry.key, entry.key_location));
+                    self.report
+                        .push(bad_name("profile", &entry.key, entry.key_location));
                 }
                 match entry.value.value {
                     Value::Map(_) => {
@@ -216,8 +271,13 @@ impl Loader<'_> {
                     // `paper:` with nothing below: the defaults.
                     Value::Null => {}
                     _ => self.report.push(
-                        expected(&entry.value, &entry.key, "`profiles`", "a map of parameters")
-                            .hint("write `{}` for a profile that changes nothing"),
+                        expected(
+                            &entry.value,
+                            &entry.key,
+                            "`profiles`",
+                            "a map of parameters",
+                        )
+                        .hint("write `{}` for a profile that changes nothing"),
                     ),
                 }
             }
@@ -231,7 +291,10 @@ impl Loader<'_> {
     }
 
     fn reserved(&mut self, entries: &[Entry]) {
-        for entry in entries.iter().filter(|entry| RESERVED.contains(&entry.key.as_str())) {
+        for entry in entries
+            .iter()
+            .filter(|entry| RESERVED.contains(&entry.key.as_str()))
+        {
             let key = &entry.key;
             let meaning = match key.as_str() {
                 "profile" => "the profile's name",
@@ -240,8 +303,12 @@ impl Loader<'_> {
             };
             let message = format!("a parameter cannot be called `{key}`");
             self.report.push(
-                Diagnostic::new(entry.key_location, message, format!("`${{{key}}}` means {meaning}"))
-                    .hint("choose another name, or put it inside a map"),
+                Diagnostic::new(
+                    entry.key_location,
+                    message,
+                    format!("`${{{key}}}` means {meaning}"),
+                )
+                .hint("choose another name, or put it inside a map"),
             );
         }
     }
@@ -249,8 +316,9 @@ impl Loader<'_> {
     fn stages(&mut self, node: &Node, scope: Scope<'_>) -> Vec<Stage> {
         let Value::Map(entries) = &node.value else {
             self.report.push(
-                expected(node, "stages", "the pipeline", "a map of stages")
-                    .hint("write `stages:`, and below it `name: {cmd: .., outs: [..]}` for each stage"),
+                expected(node, "stages", "the pipeline", "a map of stages").hint(
+                    "write `stages:`, and below it `name: {cmd: .., outs: [..]}` for each stage",
+                ),
             );
             return Vec::new();
         };
@@ -261,7 +329,10 @@ impl Loader<'_> {
                     .hint("`restage init` shows a small working pipeline"),
             );
         }
-        entries.iter().flat_map(|entry| self.stage(entry, scope)).collect()
+        entries
+            .iter()
+            .flat_map(|entry| self.stage(entry, scope))
+            .collect()
     }
 
     /// All instances of one stage.
@@ -269,12 +340,17 @@ impl Loader<'_> {
         let group = entry.key.as_str();
         let owner = format!("stage `{}`", group.escape_debug());
         if !is_name(group) || group.starts_with(['.', '-']) {
-            self.report.push(bad_name("stage", group, entry.key_location));
+            self.report
+                .push(bad_name("stage", group, entry.key_location));
         }
         let Some(unknown) = STAGE.check(&entry.value, &owner, self.report) else {
             return Vec::new();
         };
-        let outside = Templates { file: self.text, scope, owner: &owner };
+        let outside = Templates {
+            file: self.text,
+            scope,
+            owner: &owner,
+        };
         let (foreach, matrix) = (entry.value.entry("foreach"), entry.value.entry("matrix"));
         let variants: Option<Vec<Variant>> = match (foreach, matrix) {
             (Some(foreach), Some(matrix)) => {
@@ -297,13 +373,19 @@ impl Loader<'_> {
         };
         let Some(variants) = variants else {
             // Its own mistakes are worth hearing all the same.
-            let scope = Scope { instance: Instance::Unknown, ..scope };
+            let scope = Scope {
+                instance: Instance::Unknown,
+                ..scope
+            };
             self.instance(entry, &owner, unknown == 0, group.to_owned(), scope);
             return Vec::new();
         };
         let mut stages = Vec::with_capacity(variants.len());
         for variant in &variants {
-            let instance = Instance::Of { key: &variant.key, item: &variant.item };
+            let instance = Instance::Of {
+                key: &variant.key,
+                item: &variant.item,
+            };
             let name = format!("{group}@{}", variant.key);
             let scope = Scope { instance, ..scope };
             stages.extend(self.instance(entry, &owner, unknown == 0, name, scope));
@@ -320,7 +402,11 @@ impl Loader<'_> {
         scope: Scope<'_>,
     ) -> Option<Stage> {
         let reader = StageReader {
-            templates: Templates { file: self.text, scope, owner },
+            templates: Templates {
+                file: self.text,
+                scope,
+                owner,
+            },
             node: &entry.value,
             at: entry.key_location,
             file_name: self.file_name,
@@ -333,7 +419,10 @@ impl Loader<'_> {
 fn bad_name(what: &str, name: &str, at: Location) -> Diagnostic {
     let message = format!("`{}` cannot be the name of a {what}", name.escape_debug());
     let (label, hint) = if name.contains('@') {
-        ("has an `@`", "`@` stands before an instance's key, as in `train@resnet18`; choose a name without it")
+        (
+            "has an `@`",
+            "`@` stands before an instance's key, as in `train@resnet18`; choose a name without it",
+        )
     } else {
         (
             "not a name",

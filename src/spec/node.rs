@@ -94,7 +94,10 @@ impl Node {
                 serde_json::Value::Array(items.iter().map(Node::to_json).collect())
             }
             Value::Map(entries) => serde_json::Value::Object(
-                entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect(),
+                entries
+                    .iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                    .collect(),
             ),
         }
     }
@@ -106,14 +109,17 @@ impl Node {
             Value::Map(entries) => entries.iter().map(|entry| &entry.value).collect(),
             _ => Vec::new(),
         };
-        children.into_iter().map(Node::measure).fold((1, 1), |(size, depth), (s, d)| {
-            (size + s, depth.max(d + 1))
-        })
+        children
+            .into_iter()
+            .map(Node::measure)
+            .fold((1, 1), |(size, depth), (s, d)| (size + s, depth.max(d + 1)))
     }
 }
 
 /// Whether a text can name a stage instance: letters, digits, `_`, `.` and `-`.
 pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }

@@ -53,7 +53,9 @@ fn join(path: &mut String, segment: &str) {
 impl Missing {
     /// "`models` has no `resnet81`".
     pub(crate) fn label(&self) -> String {
-        let Self { parent, segment, .. } = self;
+        let Self {
+            parent, segment, ..
+        } = self;
         match (self.parent_kind, parent.as_str()) {
             (Some(kind), _) => format!("`{parent}` is {kind} and has no `{segment}`"),
             (None, "") => format!("`params` has no `{segment}`"),
@@ -94,9 +96,16 @@ impl Missing {
         if let Some(found) = self.suggestion() {
             return Some(format!("did you mean `{found}`?"));
         }
-        let place = if self.parent.is_empty() { "params" } else { &self.parent };
+        let place = if self.parent.is_empty() {
+            "params"
+        } else {
+            &self.parent
+        };
         (!self.siblings.is_empty()).then(|| {
-            format!("`{place}` has {}", suggest::list(self.siblings.iter().map(String::as_str)))
+            format!(
+                "`{place}` has {}",
+                suggest::list(self.siblings.iter().map(String::as_str))
+            )
         })
     }
 }
@@ -109,11 +118,19 @@ pub(crate) fn merge(base: &Node, over: &Node) -> Node {
     let mut merged: Vec<Entry> = below
         .iter()
         .map(|entry| match over.get(&entry.key) {
-            Some(value) => Entry { value: merge(&entry.value, value), ..entry.clone() },
+            Some(value) => Entry {
+                value: merge(&entry.value, value),
+                ..entry.clone()
+            },
             None => entry.clone(),
         })
         .collect();
-    merged.extend(above.iter().filter(|entry| base.get(&entry.key).is_none()).cloned());
+    merged.extend(
+        above
+            .iter()
+            .filter(|entry| base.get(&entry.key).is_none())
+            .cloned(),
+    );
     Node::new(Value::Map(merged), base.location)
 }
 
@@ -162,12 +179,20 @@ pub(crate) fn apply_override(
 ) -> Option<Node> {
     let argument = format!("-S {text}");
     let start = "-S ".len();
-    let at = |offset: usize, len: usize| Location { offset: start + offset, len, line: 1 };
+    let at = |offset: usize, len: usize| Location {
+        offset: start + offset,
+        len,
+        line: 1,
+    };
     let fail = |diagnostic: Diagnostic| diagnostic.in_argument(&argument);
     let Some((path, written)) = text.split_once('=') else {
         report.push(fail(
-            Diagnostic::new(at(0, text.len()), format!("`-S {text}` has no value"), "expected `key=value`")
-                .hint(format!("write `-S {text}=VALUE`")),
+            Diagnostic::new(
+                at(0, text.len()),
+                format!("`-S {text}` has no value"),
+                "expected `key=value`",
+            )
+            .hint(format!("write `-S {text}=VALUE`")),
         ));
         return None;
     };
@@ -192,7 +217,12 @@ pub(crate) fn apply_override(
     let mut unknown = Vec::new();
     check_known(old, &new, path, "`-S`", &mut unknown);
     if !unknown.is_empty() {
-        let marked = |item: Diagnostic| fail(Diagnostic { location: value_at, ..item });
+        let marked = |item: Diagnostic| {
+            fail(Diagnostic {
+                location: value_at,
+                ..item
+            })
+        };
         report.extend(unknown.into_iter().map(marked));
         return None;
     }
@@ -204,7 +234,10 @@ fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Diagn
     let mut found = Vec::new();
     let node = yaml::parse(written, &mut found);
     if let Some(first) = found.into_iter().next() {
-        return Err(Diagnostic { location: at, ..first });
+        return Err(Diagnostic {
+            location: at,
+            ..first
+        });
     }
     let mut node = relocate(node.unwrap_or(Node::new(Value::Null, at)), at);
     if let (Value::Text(_), Value::Bool(_) | Value::Number(_)) = (&old.value, &node.value) {
@@ -219,7 +252,10 @@ fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Diagn
     if !fits {
         let message = format!("`-S` cannot turn {} into {}", old.kind(), node.kind());
         let label = format!("this is {}", node.kind());
-        let value = old.scalar_text().map(|text| format!("; it is `{text}` now")).unwrap_or_default();
+        let value = old
+            .scalar_text()
+            .map(|text| format!("; it is `{text}` now"))
+            .unwrap_or_default();
         let hint = format!("the parameter is {}{value}", old.kind());
         return Err(Diagnostic::new(at, message, label).hint(hint));
     }
@@ -249,7 +285,11 @@ fn relocate(mut node: Node, at: Location) -> Node {
 fn nest(path: &str, value: Node) -> Node {
     path.rsplit('.').fold(value, |value, key| {
         let location = value.location;
-        let entry = Entry { key: key.to_owned(), key_location: location, value };
+        let entry = Entry {
+            key: key.to_owned(),
+            key_location: location,
+            value,
+        };
         Node::new(Value::Map(vec![entry]), location)
     })
 }
@@ -273,7 +313,11 @@ mod tests {
                 prop::collection::vec(inner.clone(), 0..3)
                     .prop_map(move |items| Node::new(Value::List(items), at)),
                 prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(move |map| {
-                    let entry = |(key, value)| Entry { key, key_location: at, value };
+                    let entry = |(key, value)| Entry {
+                        key,
+                        key_location: at,
+                        value,
+                    };
                     Node::new(Value::Map(map.into_iter().map(entry).collect()), at)
                 }),
             ]

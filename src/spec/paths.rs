@@ -20,7 +20,8 @@ pub(crate) fn dep(text: &str, at: Location, owner: &str) -> Outcome<DepPattern> 
         let glob = Glob::new(text).map_err(|error| glob_error(&error, text, at, owner))?;
         DepPattern::Glob(glob.as_str().to_owned())
     } else {
-        let path = RelPath::new(text).map_err(|error| path_error(error, text, at, owner, "deps"))?;
+        let path =
+            RelPath::new(text).map_err(|error| path_error(error, text, at, owner, "deps"))?;
         DepPattern::Path(path)
     };
     let shown = match &pattern {
@@ -59,17 +60,23 @@ pub(crate) fn out(text: &str, at: Location, owner: &str, file_name: &str) -> Out
     };
     match reason {
         None => Ok(path),
-        Some(reason) => Err(Diagnostic::new(at, format!("{owner} cannot write `{path}`"), reason)
-            .hint("choose another path")
-            .into()),
+        Some(reason) => Err(
+            Diagnostic::new(at, format!("{owner} cannot write `{path}`"), reason)
+                .hint("choose another path")
+                .into(),
+        ),
     }
 }
 
 /// A stage must not read what it writes.
 pub(crate) fn check_own(deps: &[Dep], outs: &[Out], owner: &str, report: &mut Vec<Diagnostic>) {
     for dep in deps {
-        let DepPattern::Path(read) = &dep.pattern else { continue };
-        let clash = outs.iter().find(|out| read.is_within(&out.path) || out.path.is_within(read));
+        let DepPattern::Path(read) = &dep.pattern else {
+            continue;
+        };
+        let clash = outs
+            .iter()
+            .find(|out| read.is_within(&out.path) || out.path.is_within(read));
         if let Some(out) = clash {
             let message = if *read == out.path {
                 format!("{owner} reads `{read}`, which it writes itself")
@@ -89,10 +96,19 @@ fn first_folder(path: &str) -> &str {
     path.split('/').next().unwrap_or_default()
 }
 
-fn path_error(error: RelPathError, text: &str, at: Location, owner: &str, field: &str) -> Box<Diagnostic> {
+fn path_error(
+    error: RelPathError,
+    text: &str,
+    at: Location,
+    owner: &str,
+    field: &str,
+) -> Box<Diagnostic> {
     let text = text.escape_debug();
     let (problem, hint) = match error {
-        RelPathError::Empty => ("is empty", "name a file or folder below the pipeline's folder"),
+        RelPathError::Empty => (
+            "is empty",
+            "name a file or folder below the pipeline's folder",
+        ),
         RelPathError::Absolute => (
             "is absolute",
             "paths are relative to the pipeline's folder, so that the same pipeline works on every machine",
@@ -101,21 +117,41 @@ fn path_error(error: RelPathError, text: &str, at: Location, owner: &str, field:
             "leaves the pipeline's folder",
             "move or link the file into the pipeline's folder, and name it from there",
         ),
-        RelPathError::Control => ("has a control character", "remove tabs, line breaks and the like"),
+        RelPathError::Control => (
+            "has a control character",
+            "remove tabs, line breaks and the like",
+        ),
     };
-    Box::new(Diagnostic::new(at, format!("a path in `{field}` of {owner} {problem}: `{text}`"), problem).hint(hint))
+    Box::new(
+        Diagnostic::new(
+            at,
+            format!("a path in `{field}` of {owner} {problem}: `{text}`"),
+            problem,
+        )
+        .hint(hint),
+    )
 }
 
 fn glob_error(error: &GlobError, text: &str, at: Location, owner: &str) -> Box<Diagnostic> {
     match error {
         GlobError::Path(error) => path_error(*error, text, at, owner, "deps"),
         GlobError::Parent => Box::new(
-            Diagnostic::new(at, format!("a pattern in `deps` of {owner} has `..`: `{text}`"), "has `..`")
-                .hint("name the folder directly, below the pipeline's folder"),
+            Diagnostic::new(
+                at,
+                format!("a pattern in `deps` of {owner} has `..`: `{text}`"),
+                "has `..`",
+            )
+            .hint("name the folder directly, below the pipeline's folder"),
         ),
         GlobError::Syntax(reason) => Box::new(
-            Diagnostic::new(at, format!("`{text}` in `deps` of {owner} is no pattern"), reason.clone())
-                .hint("`*`, `?`, `[..]`, `{a,b}` and `**` are special; write `[[]` for a bracket itself"),
+            Diagnostic::new(
+                at,
+                format!("`{text}` in `deps` of {owner} is no pattern"),
+                reason.clone(),
+            )
+            .hint(
+                "`*`, `?`, `[..]`, `{a,b}` and `**` are special; write `[[]` for a bracket itself",
+            ),
         ),
     }
 }

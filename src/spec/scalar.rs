@@ -57,7 +57,9 @@ fn radix(text: &str) -> Option<Result<Number, ScalarError>> {
     };
     let valid = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(base));
     valid.then(|| {
-        u64::from_str_radix(digits, base).map(Number::from).map_err(|_| ScalarError::TooLarge)
+        u64::from_str_radix(digits, base)
+            .map(Number::from)
+            .map_err(|_| ScalarError::TooLarge)
     })
 }
 
@@ -69,7 +71,8 @@ fn is_float(text: &str) -> bool {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let mantissa_fits = digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+    let mantissa_fits =
+        digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
     let exponent_fits =
         exponent.is_none_or(|text| is_decimal(text.strip_prefix(['+', '-']).unwrap_or(text)));
     mantissa_fits && exponent_fits
@@ -92,12 +95,32 @@ mod tests {
     #[test]
     fn unquoted_scalars_follow_the_core_schema() {
         let cases = [
-            ("", "null"), ("~", "null"), ("true", "true"), ("yes", "\"yes\""), ("on", "\"on\""),
-            ("12", "12"), ("-3", "-3"), ("+3", "3"), ("0755", "755"), ("0x1F", "31"), ("0o17", "15"),
+            ("", "null"),
+            ("~", "null"),
+            ("true", "true"),
+            ("yes", "\"yes\""),
+            ("on", "\"on\""),
+            ("12", "12"),
+            ("-3", "-3"),
+            ("+3", "3"),
+            ("0755", "755"),
+            ("0x1F", "31"),
+            ("0o17", "15"),
             ("18446744073709551615", "18446744073709551615"),
-            ("1e-3", "0.001"), ("1.", "1.0"), (".5", "0.5"), ("-1.5E+2", "-150.0"), ("1e-7", "1e-7"),
-            (".", "\".\""), ("-", "\"-\""), ("1.2.3", "\"1.2.3\""), ("e5", "\"e5\""), ("0x", "\"0x\""),
-            ("2GiB", "\"2GiB\""), ("1_000", "\"1_000\""), ("nan", "\"nan\""), ("inf", "\"inf\""),
+            ("1e-3", "0.001"),
+            ("1.", "1.0"),
+            (".5", "0.5"),
+            ("-1.5E+2", "-150.0"),
+            ("1e-7", "1e-7"),
+            (".", "\".\""),
+            ("-", "\"-\""),
+            ("1.2.3", "\"1.2.3\""),
+            ("e5", "\"e5\""),
+            ("0x", "\"0x\""),
+            ("2GiB", "\"2GiB\""),
+            ("1_000", "\"1_000\""),
+            ("nan", "\"nan\""),
+            ("inf", "\"inf\""),
         ];
         for (text, expected) in cases {
             assert_eq!(json(text), expected, "{text}");

@@ -239,6 +239,10 @@ mod tests {
         }
         let schema = schema();
         descriptions(&schema);
-        schema["$defs"].as_object().unwrap().values().for_each(descriptions);
+        schema["$defs"]
+            .as_object()
+            .unwrap()
+            .values()
+            .for_each(descriptions);
     }
 }

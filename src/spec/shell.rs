@@ -85,10 +85,8 @@ impl Scanner {
 
     /// What surrounds the next value.
     pub(crate) fn place(&self) -> Place {
-        let unsure = self.comment
-            || self.escaped
-            || self.heredoc
-            || self.open.contains(&Open::Backtick);
+        let unsure =
+            self.comment || self.escaped || self.heredoc || self.open.contains(&Open::Backtick);
         match self.open.last() {
             _ if unsure => Place::Unsure,
             Some(Open::Double) => Place::Double,
@@ -143,7 +141,11 @@ mod tests {
             line.push_str(literal);
         }
         let output = Command::new("sh").args(["-c", &line]).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{line}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Some(String::from_utf8(output.stdout).unwrap())
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::fields::{self, expected};
 use super::node::{Entry, Node, Value};
-use super::paths;
 use super::params;
+use super::paths;
 use super::pipeline::{Action, Dep, Out, Resources, Stage};
 use super::template::Templates;
 use super::units;
@@ -31,7 +31,9 @@ impl<'a> StageReader<'a> {
     /// field was unknown, so one that is missing is worth a message.
     pub(crate) fn read(mut self, group: &str, name: String, fields_known: bool) -> Option<Stage> {
         let before = self.report.len();
-        let desc = self.field("desc").and_then(|entry| self.text(&entry.value, "desc", false));
+        let desc = self
+            .field("desc")
+            .and_then(|entry| self.text(&entry.value, "desc", false));
         let action = self.action(fields_known);
         let deps = self.deps();
         let params = self.params();
@@ -39,7 +41,9 @@ impl<'a> StageReader<'a> {
         let env = self.env();
         let resources = self.resources();
         let timeout = self.field("timeout").and_then(|entry| self.timeout(entry));
-        let retries = self.field("retries").and_then(|entry| self.count(&entry.value, "retries", 0, 1_000));
+        let retries = self
+            .field("retries")
+            .and_then(|entry| self.count(&entry.value, "retries", 0, 1_000));
         paths::check_own(&deps, &outs, self.templates.owner, self.report);
         // What an instance that is not known would need is missing in silence.
         if self.report.len() > before {
@@ -95,7 +99,11 @@ impl<'a> StageReader<'a> {
         }?;
         if text.contains('\0') {
             let message = format!("`{field}` of {} has a NUL character", self.owner());
-            self.report.push(Diagnostic::new(node.location, message, "no process can be given it"));
+            self.report.push(Diagnostic::new(
+                node.location,
+                message,
+                "no process can be given it",
+            ));
             return None;
         }
         Some(text)
@@ -103,7 +111,9 @@ impl<'a> StageReader<'a> {
 
     /// The items of a list field; none if it is absent or no list.
     fn items(&mut self, name: &str) -> Vec<Node> {
-        let Some(entry) = self.field(name) else { return Vec::new() };
+        let Some(entry) = self.field(name) else {
+            return Vec::new();
+        };
         // `deps: ${paths}` may stand for a whole list.
         let whole = match &entry.value.value {
             Value::Text(text) if text.starts_with("${") && text.ends_with('}') => {
@@ -119,7 +129,11 @@ impl<'a> StageReader<'a> {
             _ => {
                 let mut error = expected(&whole, name, self.owner(), "a list");
                 if let Some(text) = entry.value.scalar_text().filter(|text| text.len() < 60) {
-                    let quote = if text.contains(['$', '*', '{', '[', ',', ' ']) { "\"" } else { "" };
+                    let quote = if text.contains(['$', '*', '{', '[', ',', ' ']) {
+                        "\""
+                    } else {
+                        ""
+                    };
                     error = error.hint(format!("write `{name}: [{quote}{text}{quote}]`"));
                 }
                 self.report.push(error);
@@ -145,8 +159,9 @@ impl<'a> StageReader<'a> {
                 if fields_known {
                     let message = format!("{} does not say what to run", self.owner());
                     self.report.push(
-                        Diagnostic::new(self.at, message, "has neither `program` nor `cmd`")
-                            .hint("add `cmd: <a line for sh>`, or `program: <a crate of this workspace>`"),
+                        Diagnostic::new(self.at, message, "has neither `program` nor `cmd`").hint(
+                            "add `cmd: <a line for sh>`, or `program: <a crate of this workspace>`",
+                        ),
                     );
                 }
                 None
@@ -155,32 +170,52 @@ impl<'a> StageReader<'a> {
                 let program = self.field("program")?;
                 let package = self.text(&program.value, "program", false);
                 let items = self.items("args");
-                let args: Vec<_> = items.iter().map(|item| self.text(item, "args", false)).collect();
+                let args: Vec<_> = items
+                    .iter()
+                    .map(|item| self.text(item, "args", false))
+                    .collect();
                 let package = package?;
-                let valid = package.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+                let valid = package
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
                 if !valid || package.is_empty() {
                     let message = format!("`{}` is no name of a crate", package.escape_debug());
                     self.report.push(
-                        Diagnostic::new(program.value.location, message, "expected a package's name")
-                            .hint("for any other command use `cmd`"),
+                        Diagnostic::new(
+                            program.value.location,
+                            message,
+                            "expected a package's name",
+                        )
+                        .hint("for any other command use `cmd`"),
                     );
                     return None;
                 }
-                Some(Action::Program { package, args: args.into_iter().collect::<Option<_>>()? })
+                Some(Action::Program {
+                    package,
+                    args: args.into_iter().collect::<Option<_>>()?,
+                })
             }
             (None, Some(_)) => {
                 if let Some(args) = args {
                     let message = format!("{} has `args` without `program`", self.owner());
                     self.report.push(
-                        Diagnostic::new(args.key_location, message, "only a `program` takes `args`")
-                            .hint("write the arguments into `cmd` itself"),
+                        Diagnostic::new(
+                            args.key_location,
+                            message,
+                            "only a `program` takes `args`",
+                        )
+                        .hint("write the arguments into `cmd` itself"),
                     );
                 }
                 let cmd = self.field("cmd")?;
                 let line = self.text(&cmd.value, "cmd", true)?;
                 if line.trim().is_empty() {
                     let message = format!("`cmd` of {} is blank", self.owner());
-                    self.report.push(Diagnostic::new(cmd.value.location, message, "nothing to run"));
+                    self.report.push(Diagnostic::new(
+                        cmd.value.location,
+                        message,
+                        "nothing to run",
+                    ));
                     return None;
                 }
                 Some(Action::Command(line))
@@ -192,9 +227,14 @@ impl<'a> StageReader<'a> {
         let items = self.items("deps");
         let mut deps = Vec::with_capacity(items.len());
         for item in &items {
-            let Some(text) = self.text(item, "deps", false) else { continue };
+            let Some(text) = self.text(item, "deps", false) else {
+                continue;
+            };
             match paths::dep(&text, item.location, self.owner()) {
-                Ok(pattern) => deps.push(Dep { pattern, location: item.location }),
+                Ok(pattern) => deps.push(Dep {
+                    pattern,
+                    location: item.location,
+                }),
                 Err(error) => self.report.push(*error),
             }
         }
@@ -205,11 +245,14 @@ impl<'a> StageReader<'a> {
         let items = self.items("params");
         let mut declared = BTreeMap::new();
         for item in &items {
-            let Some(path) = self.text(item, "params", false) else { continue };
+            let Some(path) = self.text(item, "params", false) else {
+                continue;
+            };
             match params::find(self.templates.scope.params, &path) {
                 Ok(node) => drop(declared.insert(path, node.to_json())),
                 Err(missing) => {
-                    let message = format!("{} declares `{path}`, which is no parameter", self.owner());
+                    let message =
+                        format!("{} declares `{path}`, which is no parameter", self.owner());
                     self.report.push(
                         Diagnostic::new(item.location, message, missing.label())
                             .maybe_hint(missing.hint()),
@@ -259,7 +302,8 @@ impl<'a> StageReader<'a> {
                     Some(node) => match self.templates.value(node, self.report)?.value {
                         Value::Bool(volatile) => volatile,
                         _ => {
-                            self.report.push(expected(node, "volatile", &what, "true or false"));
+                            self.report
+                                .push(expected(node, "volatile", &what, "true or false"));
                             return None;
                         }
                     },
@@ -270,14 +314,20 @@ impl<'a> StageReader<'a> {
         };
         let text = self.text(path, "outs", false)?;
         paths::out(&text, path.location, owner, self.file_name)
-            .map(|path| Out { path, volatile, location: item.location })
+            .map(|path| Out {
+                path,
+                volatile,
+                location: item.location,
+            })
             .map_err(|error| self.report.push(*error))
             .ok()
     }
 
     fn env(&mut self) -> BTreeMap<String, Option<String>> {
         let mut env = BTreeMap::new();
-        let Some(entry) = self.field("env") else { return env };
+        let Some(entry) = self.field("env") else {
+            return env;
+        };
         let mut pairs: Vec<(String, Location, Option<String>)> = Vec::new();
         match &entry.value.value {
             Value::Map(entries) => {
@@ -300,29 +350,50 @@ impl<'a> StageReader<'a> {
                 }
             }
             _ => {
-                let error = expected(&entry.value, "env", self.owner(), "a map, or a list of names");
-                self.report.push(
-                    error.hint("write `env: {NAME: value}`, or `env: [NAME]` to pass the caller's value on"),
+                let error = expected(
+                    &entry.value,
+                    "env",
+                    self.owner(),
+                    "a map, or a list of names",
                 );
+                self.report.push(error.hint(
+                    "write `env: {NAME: value}`, or `env: [NAME]` to pass the caller's value on",
+                ));
             }
         }
         for (name, at, value) in pairs {
             let valid = !name.is_empty()
                 && !name.starts_with(|c: char| c.is_ascii_digit())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             let problem = if name.contains('=') {
-                Some(("expected a name alone", "to set a value write `env: {NAME: value}`"))
+                Some((
+                    "expected a name alone",
+                    "to set a value write `env: {NAME: value}`",
+                ))
             } else if !valid {
-                Some(("no variable can be called this", "names are made of letters, digits and `_`"))
+                Some((
+                    "no variable can be called this",
+                    "names are made of letters, digits and `_`",
+                ))
             } else if name.starts_with("RESTAGE_") {
-                Some(("set by restage itself", "choose a name that does not begin with `RESTAGE_`"))
+                Some((
+                    "set by restage itself",
+                    "choose a name that does not begin with `RESTAGE_`",
+                ))
             } else {
                 None
             };
             match problem {
                 Some((label, hint)) => {
-                    let message = format!("`env` of {} cannot have `{}`", self.owner(), name.escape_debug());
-                    self.report.push(Diagnostic::new(at, message, label).hint(hint));
+                    let message = format!(
+                        "`env` of {} cannot have `{}`",
+                        self.owner(),
+                        name.escape_debug()
+                    );
+                    self.report
+                        .push(Diagnostic::new(at, message, label).hint(hint));
                 }
                 None => drop(env.insert(name, value)),
             }
@@ -331,10 +402,19 @@ impl<'a> StageReader<'a> {
     }
 
     fn resources(&mut self) -> Resources {
-        let mut resources = Resources { cpu: 1, gpu: 0, mem: None };
-        let Some(entry) = self.field("resources") else { return resources };
+        let mut resources = Resources {
+            cpu: 1,
+            gpu: 0,
+            mem: None,
+        };
+        let Some(entry) = self.field("resources") else {
+            return resources;
+        };
         let owner = format!("`resources` of {}", self.owner());
-        if fields::RESOURCES.check(&entry.value, &owner, self.report).is_none() {
+        if fields::RESOURCES
+            .check(&entry.value, &owner, self.report)
+            .is_none()
+        {
             return resources;
         }
         if let Some(cpu) = entry.value.get("cpu") {
@@ -353,13 +433,16 @@ impl<'a> StageReader<'a> {
     fn count(&mut self, node: &Node, field: &str, least: u32, most: u32) -> Option<u32> {
         let value = self.templates.value(node, self.report)?;
         let number = match &value.value {
-            Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+            Value::Number(number) => number
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok()),
             _ => None,
         };
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {
             let what = format!("a whole number, {least} or more");
-            self.report.push(wrong_value(&value, node, field, self.owner(), &what));
+            self.report
+                .push(wrong_value(&value, node, field, self.owner(), &what));
         }
         number
     }
@@ -373,8 +456,9 @@ impl<'a> StageReader<'a> {
         };
         if bytes.is_none() {
             self.report.push(
-                wrong_value(&value, node, "resources.mem", self.owner(), "a size")
-                    .hint("write `2GiB`, `512MiB` (or `MB`, `GB`: powers of ten), or a number of bytes"),
+                wrong_value(&value, node, "resources.mem", self.owner(), "a size").hint(
+                    "write `2GiB`, `512MiB` (or `MB`, `GB`: powers of ten), or a number of bytes",
+                ),
             );
         }
         bytes
@@ -404,5 +488,9 @@ fn wrong_value(value: &Node, at: &Node, field: &str, owner: &str, what: &str) ->
         Some(text) => format!("`{}` is not", text.escape_debug()),
         None => error.label.clone(),
     };
-    Diagnostic { label, location: at.location, ..error }
+    Diagnostic {
+        label,
+        location: at.location,
+        ..error
+    }
 }

@@ -12,7 +12,12 @@ pub(crate) fn closest<'a>(
     let allowed = (wanted.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &plain(candidate)), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&wanted, &plain(candidate)),
+                candidate,
+            )
+        })
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -49,7 +54,10 @@ mod tests {
     #[test]
     fn slips_are_recognised_and_strangers_are_not() {
         assert_eq!(closest("dropuot", ["dropout", "filters"]), Some("dropout"));
-        assert_eq!(closest("mini-resnet", ["mini_resnet", "resnet18"]), Some("mini_resnet"));
+        assert_eq!(
+            closest("mini-resnet", ["mini_resnet", "resnet18"]),
+            Some("mini_resnet")
+        );
         assert_eq!(closest("zzz", ["dropout", "filters"]), None);
         assert_eq!(closest("x", ["y"]), None);
     }

@@ -42,9 +42,15 @@ pub(crate) struct Templates<'a> {
 enum Piece<'t> {
     Literal(&'t str),
     /// The whole `${..}`, and what is inside.
-    Reference { written: &'t str, path: &'t str, nth: usize },
+    Reference {
+        written: &'t str,
+        path: &'t str,
+        nth: usize,
+    },
     /// A `${` without `}`.
-    Open { written: &'t str },
+    Open {
+        written: &'t str,
+    },
 }
 
 enum Found<'a> {
@@ -78,7 +84,10 @@ impl<'a> Templates<'a> {
                 [Piece::Reference { path, written, nth }] => {
                     let at = self.place(node, written, *nth);
                     return match self.look_up(path, written, at, report)? {
-                        Found::Node(found) => Some(Node { location: at, ..found.clone() }),
+                        Found::Node(found) => Some(Node {
+                            location: at,
+                            ..found.clone()
+                        }),
                         Found::Text(text) => Some(Node::new(Value::Text(text.to_owned()), at)),
                     };
                 }
@@ -96,7 +105,10 @@ impl<'a> Templates<'a> {
                 }
                 let mut map = Vec::with_capacity(filled.len());
                 for (entry, value) in filled {
-                    map.push(super::node::Entry { value: value?, ..entry.clone() });
+                    map.push(super::node::Entry {
+                        value: value?,
+                        ..entry.clone()
+                    });
                 }
                 Value::Map(map)
             }
@@ -112,7 +124,9 @@ impl<'a> Templates<'a> {
         mut put: impl FnMut(&mut Scanner, &str) -> Option<String>,
     ) -> Option<String> {
         let text = node.scalar_text()?;
-        let Value::Text(_) = node.value else { return Some(text) };
+        let Value::Text(_) = node.value else {
+            return Some(text);
+        };
         let mut scanner = Scanner::default();
         let mut filled = Some(String::with_capacity(text.len()));
         for piece in cut(&text) {
@@ -134,8 +148,12 @@ impl<'a> Templates<'a> {
                 Piece::Open { written } => {
                     let at = self.place(node, written, 0);
                     report.push(
-                        Diagnostic::new(at, "`${` without its `}`", "opens a reference that never ends")
-                            .hint("close it with `}`, or write `$${` for the characters themselves"),
+                        Diagnostic::new(
+                            at,
+                            "`${` without its `}`",
+                            "opens a reference that never ends",
+                        )
+                        .hint("close it with `}`, or write `$${` for the characters themselves"),
                     );
                     None
                 }
@@ -146,7 +164,13 @@ impl<'a> Templates<'a> {
     }
 
     /// A referenced value as text.
-    fn scalar(&self, path: &str, written: &str, at: Location, report: &mut Report) -> Option<String> {
+    fn scalar(
+        &self,
+        path: &str,
+        written: &str,
+        at: Location,
+        report: &mut Report,
+    ) -> Option<String> {
         let node = match self.look_up(path, written, at, report)? {
             Found::Text(text) => return Some(text.to_owned()),
             Found::Node(node) => node,
@@ -159,7 +183,9 @@ impl<'a> Templates<'a> {
                 format!("{} cannot be put into text", node.kind()),
             );
             if let Some(first) = node.keys().next() {
-                error = error.hint(format!("name one of its values, such as `${{{path}.{first}}}`"));
+                error = error.hint(format!(
+                    "name one of its values, such as `${{{path}.{first}}}`"
+                ));
             }
             report.push(error);
         }
@@ -178,12 +204,21 @@ impl<'a> Templates<'a> {
             None => (path, None),
         };
         let valid = path.split('.').all(|part| {
-            !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "_-".contains(c))
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "_-".contains(c))
         });
         if !valid {
             report.push(
-                Diagnostic::new(at, format!("`{written}` is no reference"), "expected `${name.name}`")
-                    .hint(format!("for the shell's own `{written}` write `${written}`")),
+                Diagnostic::new(
+                    at,
+                    format!("`{written}` is no reference"),
+                    "expected `${name.name}`",
+                )
+                .hint(format!(
+                    "for the shell's own `{written}` write `${written}`"
+                )),
             );
             return None;
         }
@@ -213,12 +248,13 @@ impl<'a> Templates<'a> {
                 Err(missing) => missing,
             },
         };
-        let shell_variable = rest.is_none() && head.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        let shell_variable =
+            rest.is_none() && head.chars().all(|c| c.is_ascii_uppercase() || c == '_');
         let hint = match missing.suggestion() {
             Some(found) => Some(format!("did you mean `${{{found}}}`?")),
-            None if shell_variable => {
-                Some(format!("for the shell's own variable write `${head}` or `${written}`"))
-            }
+            None if shell_variable => Some(format!(
+                "for the shell's own variable write `${head}` or `${written}`"
+            )),
             None => missing.hint(),
         };
         let message = format!("`{written}` in {} refers to nothing", self.owner);
@@ -231,11 +267,18 @@ impl<'a> Templates<'a> {
     /// text is marked.
     fn place(&self, node: &Node, written: &str, nth: usize) -> Location {
         let Location { offset, .. } = node.location;
-        let source = self.file.get(offset..node.location.end()).unwrap_or_default();
+        let source = self
+            .file
+            .get(offset..node.location.end())
+            .unwrap_or_default();
         match source.match_indices(written).nth(nth) {
             Some((found, _)) => {
                 let lines = source[..found].matches('\n').count();
-                Location { offset: offset + found, len: written.len(), line: node.location.line + lines }
+                Location {
+                    offset: offset + found,
+                    len: written.len(),
+                    line: node.location.line + lines,
+                }
             }
             None => node.location,
         }
@@ -246,10 +289,15 @@ fn unquotable(written: &str, value: &str, at: Location) -> Diagnostic {
     let shown: String = value.chars().take(40).collect();
     Diagnostic::new(
         at,
-        format!("the value of `{written}`, `{}`, cannot be quoted here", shown.escape_debug()),
+        format!(
+            "the value of `{written}`, `{}`, cannot be quoted here",
+            shown.escape_debug()
+        ),
         "in backticks, a here-document, a comment or after a backslash",
     )
-    .hint(format!("pass it as a variable: `env: {{VALUE: \"{written}\"}}`, then \"$VALUE\" in `cmd`"))
+    .hint(format!(
+        "pass it as a variable: `env: {{VALUE: \"{written}\"}}`, then \"$VALUE\" in `cmd`"
+    ))
 }
 
 /// Cuts a text at its references. `$${` is the text `${`.
@@ -274,7 +322,11 @@ fn cut(text: &str) -> Vec<Piece<'_>> {
         let written = &rest[found..=found + end];
         let before = text.len() - rest.len() + found;
         let nth = text[..before].matches(written).count();
-        pieces.push(Piece::Reference { written, path: &written[2..written.len() - 1], nth });
+        pieces.push(Piece::Reference {
+            written,
+            path: &written[2..written.len() - 1],
+            nth,
+        });
         rest = &rest[found + end + 1..];
     }
     if !rest.is_empty() {

@@ -4,7 +4,13 @@
 use std::time::Duration;
 
 /// Seconds by unit, longest first.
-const TIMES: [(&str, u64); 5] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1), ("w", 604_800)];
+const TIMES: [(&str, u64); 5] = [
+    ("d", 86_400),
+    ("h", 3_600),
+    ("m", 60),
+    ("s", 1),
+    ("w", 604_800),
+];
 const SIZES: [(&str, u64); 9] = [
     ("b", 1),
     ("kib", 1 << 10),
@@ -30,7 +36,9 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (_, unit) = TIMES.iter().find(|(name, _)| *name == rest[..end].trim())?;
         // From long to short, each once: `30m1h` is a slip.
         if *unit >= last {
@@ -45,13 +53,17 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 
 /// A positive number of seconds, at most a thousand years.
 pub(crate) fn seconds(seconds: u64) -> Option<Duration> {
-    (1..=31_536_000_000).contains(&seconds).then(|| Duration::from_secs(seconds))
+    (1..=31_536_000_000)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
 }
 
 /// `2GiB`, `512 MiB`, `1.5GB`, `1048576`.
 pub(crate) fn size(text: &str) -> Option<u64> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let unit = text[digits..].trim().to_ascii_lowercase();
     let scale = match unit.as_str() {
         "" => 1,
@@ -80,7 +92,19 @@ mod tests {
         assert_eq!(of("1h 30m"), Some(5_400));
         assert_eq!(of("7d"), Some(604_800));
         assert_eq!(of("90"), Some(90));
-        for wrong in ["", "h", "1", "1x", "30m1h", "1h1h", "-1h", "0s", "1.5h", "99999999999999999999h", "0"] {
+        for wrong in [
+            "",
+            "h",
+            "1",
+            "1x",
+            "30m1h",
+            "1h1h",
+            "-1h",
+            "0s",
+            "1.5h",
+            "99999999999999999999h",
+            "0",
+        ] {
             let expected = (wrong == "1").then_some(1);
             assert_eq!(of(wrong), expected, "{wrong}");
         }
@@ -92,7 +116,16 @@ mod tests {
         assert_eq!(size("2 GB"), Some(2_000_000_000));
         assert_eq!(size("1.5kib"), Some(1_536));
         assert_eq!(size("4096"), Some(4_096));
-        for wrong in ["", "GiB", "2G", "-1GiB", "0", "1e3", "99999999999GiB", "1.2.3MB"] {
+        for wrong in [
+            "",
+            "GiB",
+            "2G",
+            "-1GiB",
+            "0",
+            "1e3",
+            "99999999999GiB",
+            "1.2.3MB",
+        ] {
             assert_eq!(size(wrong), None, "{wrong}");
         }
     }

@@ -38,7 +38,11 @@ pub(crate) fn parse(text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
             return None;
         }
     }
-    let start = Location { offset: 0, len: 0, line: 1 };
+    let start = Location {
+        offset: 0,
+        len: 0,
+        line: 1,
+    };
     Some(builder.root.unwrap_or(Node::new(Value::Null, start)))
 }
 
@@ -76,9 +80,11 @@ impl Builder<'_> {
         let location = locate(self.text, span);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                Err(Diagnostic::new(location, "the file has a second document", "begins here")
-                    .hint("keep one: everything stands under the same top-level fields")
-                    .into())
+                Err(
+                    Diagnostic::new(location, "the file has a second document", "begins here")
+                        .hint("keep one: everything stands under the same top-level fields")
+                        .into(),
+                )
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let value = self.scalar(text, *style, tag.as_deref(), location);
@@ -105,27 +111,49 @@ impl Builder<'_> {
         }
     }
 
-    fn open(&mut self, start: Location, anchor: usize, tag: Option<&Tag>, content: Content) -> Step {
+    fn open(
+        &mut self,
+        start: Location,
+        anchor: usize,
+        tag: Option<&Tag>,
+        content: Content,
+    ) -> Step {
         self.check_tag(tag, start);
         if self.frames.len() >= DEPTH {
             return Err(too_deep(start));
         }
-        self.frames.push(Frame { start, anchor, content });
+        self.frames.push(Frame {
+            start,
+            anchor,
+            content,
+        });
         Ok(())
     }
 
     fn close(&mut self, end: Location) -> Step {
         // The parser opens what it closes; without a frame there is nothing to do.
-        let Some(frame) = self.frames.pop() else { return Ok(()) };
+        let Some(frame) = self.frames.pop() else {
+            return Ok(());
+        };
         let mut last = frame.start.end().max(frame.start.offset);
         let value = match frame.content {
             Content::List(items) => {
-                last = items.iter().map(|node| node.location.end()).fold(last, usize::max);
+                last = items
+                    .iter()
+                    .map(|node| node.location.end())
+                    .fold(last, usize::max);
                 Value::List(items)
             }
-            Content::Map { mut entries, seen, merges, .. } => {
+            Content::Map {
+                mut entries,
+                seen,
+                merges,
+                ..
+            } => {
                 for entry in &entries {
-                    last = last.max(entry.value.location.end()).max(entry.key_location.end());
+                    last = last
+                        .max(entry.value.location.end())
+                        .max(entry.key_location.end());
                 }
                 let mut added = HashSet::new();
                 for merged in merges {
@@ -141,7 +169,10 @@ impl Builder<'_> {
             }
         };
         // A flow collection ends with its bracket; a block's end mark is where the next thing begins.
-        let bracket = matches!(self.text.as_bytes().get(frame.start.offset), Some(b'[' | b'{'));
+        let bracket = matches!(
+            self.text.as_bytes().get(frame.start.offset),
+            Some(b'[' | b'{')
+        );
         if bracket && end.len == 1 {
             last = end.end();
         }
@@ -161,7 +192,12 @@ impl Builder<'_> {
         };
         match &mut frame.content {
             Content::List(items) => items.push(node),
-            Content::Map { entries, seen, key, merges } => match key.take() {
+            Content::Map {
+                entries,
+                seen,
+                key,
+                merges,
+            } => match key.take() {
                 None => {
                     let text = key_text(self.text, &node)?;
                     *key = Some((text, node.location));
@@ -184,7 +220,11 @@ impl Builder<'_> {
                             value.location = key_location;
                         }
                         seen.insert(key.clone(), key_location);
-                        entries.push(Entry { key, key_location, value });
+                        entries.push(Entry {
+                            key,
+                            key_location,
+                            value,
+                        });
                     }
                 }
             },
@@ -228,17 +268,21 @@ impl Builder<'_> {
             };
             let message = format!("`{text}` {reason}");
             let hint = format!("write \"{text}\" if text is meant");
-            self.report.push(Diagnostic::new(at, message, "not usable here").hint(hint));
+            self.report
+                .push(Diagnostic::new(at, message, "not usable here").hint(hint));
             Value::Null
         })
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, location: Location) {
         let Some(tag) = tag else { return };
-        let plain = ["map", "seq"].iter().any(|kind| tag.is_yaml_core_schema_tag(kind));
+        let plain = ["map", "seq"]
+            .iter()
+            .any(|kind| tag.is_yaml_core_schema_tag(kind));
         if !plain {
             let message = format!("tag `{}` means nothing here", tag.original());
-            self.report.push(Diagnostic::new(location, message, "has a tag").hint("remove the tag"));
+            self.report
+                .push(Diagnostic::new(location, message, "has a tag").hint("remove the tag"));
         }
     }
 }
@@ -250,18 +294,25 @@ fn too_deep(location: Location) -> Box<Diagnostic> {
 
 /// The text of a key, as it was written if it is no text.
 fn key_text(text: &str, node: &Node) -> Result<String, Box<Diagnostic>> {
-    let written = text.get(node.location.offset..node.location.end()).unwrap_or_default();
+    let written = text
+        .get(node.location.offset..node.location.end())
+        .unwrap_or_default();
     match &node.value {
         Value::Text(key) if !key.is_empty() => Ok(key.clone()),
-        Value::Null if written.is_empty() => {
-            Err(Diagnostic::new(node.location, "a key is missing before `:`", "expected a key").into())
-        }
+        Value::Null if written.is_empty() => Err(Diagnostic::new(
+            node.location,
+            "a key is missing before `:`",
+            "expected a key",
+        )
+        .into()),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(written.to_owned()),
         Value::Text(_) => Err(Diagnostic::new(node.location, "a key is empty", "empty").into()),
         Value::List(_) | Value::Map(_) => {
             let message = format!("a key must be text, not {}", node.kind());
             let hint = "a template such as `${x}` must stand in quotes inside `{..}` and `[..]`";
-            Err(Diagnostic::new(node.location, message, "used as a key").hint(hint).into())
+            Err(Diagnostic::new(node.location, message, "used as a key")
+                .hint(hint)
+                .into())
         }
     }
 }
@@ -277,7 +328,9 @@ fn merge_sources(key: Location, node: Node, into: &mut Vec<Node>, report: &mut V
             into.push(source);
         } else {
             let message = format!("`<<` merges maps, and this is {}", source.kind());
-            report.push(Diagnostic::new(key, message, "nothing to merge").hint("write `<<: *anchor`"));
+            report.push(
+                Diagnostic::new(key, message, "nothing to merge").hint("write `<<: *anchor`"),
+            );
         }
     }
 }
@@ -286,11 +339,17 @@ fn merge_sources(key: Location, node: Node, into: &mut Vec<Node>, report: &mut V
 fn locate(text: &str, span: Span) -> Location {
     let byte = |mark: granit_parser::Marker| {
         let offset = mark.byte_offset().unwrap_or_else(|| {
-            text.char_indices().nth(mark.index()).map_or(text.len(), |(offset, _)| offset)
+            text.char_indices()
+                .nth(mark.index())
+                .map_or(text.len(), |(offset, _)| offset)
         });
         text.floor_char_boundary(offset.min(text.len()))
     };
     let (start, end) = (byte(span.start), byte(span.end));
     let marked = text.get(start..end).unwrap_or_default();
-    Location { offset: start, len: marked.trim_end().len(), line: span.start.line().max(1) }
+    Location {
+        offset: start,
+        len: marked.trim_end().len(),
+        line: span.start.line().max(1),
+    }
 }
