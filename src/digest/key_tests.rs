@@ -143,7 +143,7 @@ fn program(key: &mut StageKey) -> (&mut String, &mut Digest, &mut Vec<String>) {
 fn the_digest_of_a_known_key_stays_what_it_is() {
     // Should this fail, every user's every stage runs again: raise StageKey::VERSION and say
     // so in its history, or undo the change.
-    insta::assert_snapshot!(key().digest(), @"");
+    insta::assert_snapshot!(key().digest(), @"105a8b5e1f3a1768055b9e155be5c469551eacf198ca59169a614102e904316c");
 }
 
 #[test]
@@ -196,7 +196,11 @@ fn a_changed_parameter_is_said_with_both_values() {
     new.deps[0].content = DepContent::Bytes(Digest::of(b"other"));
     new.globs[0].paths.push("d/c".into());
     let said: Vec<String> = diff(&key(), &new).iter().map(Change::to_string).collect();
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    param train.lr: 0.001 -> 0.0005
+    dep data/x.bin: 28a249c2e4d3 -> 3f796163ebf9
+    match of d/*: new, d/c
+    ");
 }
 
 #[test]
@@ -206,7 +210,28 @@ fn a_key_is_explained_line_by_line() {
         .iter()
         .map(|(label, value)| format!("{label} = {value}"))
         .collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    key version = 1
+    program = train
+    code = bd124bf390b2978f6fa38a38904b8d7d773fc518b52ebefa6462bf2d7b6f5a3f
+    arg 1 = --variant
+    arg 2 = resnet18
+    param seed = 42
+    param train.lr = 0.001
+    param train.optimizer.name = "adam"
+    param train.steps[0] = 1
+    param train.steps[1] = 2
+    dep data/x.bin = 28a249c2e4d3a92bc0a16ed8f1b5cf83ca20415ee12e502b096624902bbc97bd
+    dep t.csv = written under key ff8e2bab3b26e0c127002127905539b47eb421de85d554e15f55a446459b52b4
+    glob d/* = d/*
+    match of d/* = d/a
+    match of d/* = d/b
+    env A = "1"
+    env B = not set
+    out t.csv = volatile
+    out w.bin = kept exactly
+    machine gpu = h100
+    "#);
 }
 
 #[test]

@@ -1,1 +1,162 @@
-//! store.
+//! What has been computed: objects by digest, records by key, and who is at work on which key.
+//! It must not know the graph, what is stale, or how stages are run.
+//!
+//! Below `.restage/`: `objects/` (read-only blobs), `records/` (one for each finished key),
+//! `claims/` (locks), `scratch/` (kept across attempts of one key), `work/` (stages' work
+//! folders), `logs/`, `quarantine/` (damaged objects), `trash/`, `history.jsonl`,
+//! `stat-cache`. All may be deleted at the price of running again.
+
+mod claim;
+mod commit;
+mod error;
+mod history;
+pub mod lockfile;
+mod object;
+mod place;
+mod record;
+mod work;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{FlockOperation, flock};
+
+pub use claim::Claim;
+pub use commit::CommitOutcome;
+pub use error::StoreError;
+pub use history::LastRun;
+pub use place::Placement;
+pub use record::{Record, RecordedOut};
+pub use work::LogPaths;
+
+use crate::base::fs::{self, Context};
+use crate::digest::StatCache;
+use history::History;
+
+/// The layout that this restage writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+const FOLDERS: [&str; 8] = [
+    "objects",
+    "records",
+    "claims",
+    "scratch",
+    "work",
+    "logs",
+    "quarantine",
+    "trash",
+];
+
+/// Backup programs skip a folder with this file (<https://bford.info/cachedir/>).
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # Made by restage. Backups may leave this folder out: all of it can be computed again.\n";
+
+/// The store in one workspace; shared by threads, and with other processes. A clone is the
+/// same store.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    cache: Arc<StatCache>,
+    history: Mutex<Option<History>>,
+    warnings: Mutex<Vec<String>>,
+    /// Held shared for as long as the store is open: who holds it alone may empty the trash.
+    lock: File,
+}
+
+impl Store {
+    /// Opens the store in `dir`, making it first if need be. Leftovers of dead processes are
+    /// removed if no other process has it open.
+    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        make_layout(dir)?;
+        let lock_path = dir.join("lock");
+        let lock = fs::open_or_create(&lock_path)?;
+        let alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let cache = Arc::new(StatCache::load(&dir.join("stat-cache")));
+        let warnings = cache.warning().map(str::to_owned).into_iter().collect();
+        let store = Store(Arc::new(Inner {
+            dir: dir.to_owned(),
+            cache,
+            history: Mutex::new(None),
+            warnings: Mutex::new(warnings),
+            lock,
+        }));
+        if alone {
+            store.tidy()?;
+            store.compact_history()?;
+        }
+        flock(&store.0.lock, FlockOperation::LockShared).at("lock", &lock_path)?;
+        Ok(store)
+    }
+
+    /// The store's folder.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// Digests of files by what `stat` says of them; the only user of its file.
+    pub fn stat_cache(&self) -> &Arc<StatCache> {
+        &self.0.cache
+    }
+
+    /// What went wrong without doing harm since the last call: damaged caches and records.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(
+            &mut self
+                .0
+                .warnings
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Keeps what was learnt about files for the next process. Call it when a run ends.
+    pub fn save(&self) -> Result<(), StoreError> {
+        Ok(self.0.cache.save()?)
+    }
+
+    fn warn(&self, text: String) {
+        self.0
+            .warnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text);
+    }
+}
+
+fn make_layout(dir: &Path) -> Result<(), StoreError> {
+    let format = dir.join("format");
+    match fs::read_if_exists(&format)? {
+        Some(text) => {
+            let text = String::from_utf8_lossy(&text);
+            // An empty file is one whose writer's machine went down.
+            let known = text.trim().is_empty()
+                || text
+                    .trim()
+                    .parse::<u32>()
+                    .is_ok_and(|found| (1..=FORMAT).contains(&found));
+            if !known {
+                let found = text.trim().to_owned();
+                return Err(StoreError::NewerFormat {
+                    dir: dir.to_owned(),
+                    found,
+                    known: FORMAT,
+                });
+            }
+        }
+        None => {
+            fs::create_dir_all(dir)?;
+            fs::write_atomic(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
+            fs::write_atomic(&format, format!("{FORMAT}\n").as_bytes())?;
+        }
+    }
+    for folder in FOLDERS {
+        if !fs::exists(&dir.join(folder))? {
+            fs::create_dir_all(&dir.join(folder))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The one way for a result to become a record: through the claim on its key.
+//! It must not know how the outs were made.
+
+use super::{Claim, Record, RecordedOut, StoreError};
+use crate::base::fs;
+
+/// What committing a record found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// The key had no record.
+    New,
+    /// It had one with the same outs, volatile ones aside.
+    Same,
+    /// It had one with other bytes at these paths: both are kept, and the stage is marked
+    /// nondeterministic.
+    Differs {
+        /// The paths.
+        outs: Vec<String>,
+    },
+}
+
+impl Claim {
+    /// Makes `record` the record of the claimed key: before this call the key is a miss,
+    /// after it a hit. Its outs must be in the store. The newest run's outs become the
+    /// record's; others' are kept as variants.
+    pub fn commit(&self, record: &Record) -> Result<CommitOutcome, StoreError> {
+        if record.key != *self.key() {
+            return Err(StoreError::WrongKey {
+                record: record.key,
+                claim: *self.key(),
+            });
+        }
+        for out in &record.outs {
+            if !self.store.has_object(&out.content)? {
+                return Err(StoreError::MissingObject {
+                    digest: out.content.digest,
+                });
+            }
+        }
+        let mut record = record.clone();
+        let outcome = match self.store.record(self.key())? {
+            None => CommitOutcome::New,
+            Some(old) => merge(&old, &mut record),
+        };
+        let path = self.store.record_path(self.key());
+        fs::write_atomic(&path, record.to_text().as_bytes())?;
+        self.store.mark_current(&record)?;
+        self.store.discard(&self.scratch_path())?;
+        Ok(outcome)
+    }
+}
+
+/// Takes over what an older record of the same key knows.
+fn merge(old: &Record, new: &mut Record) -> CommitOutcome {
+    let differing = differing(&old.outs, &new.outs);
+    new.nondeterministic |= old.nondeterministic || !differing.is_empty();
+    let mut variants = old.variants.clone();
+    if !differing.is_empty() {
+        variants.push(old.outs.clone());
+    }
+    // The new bytes may be those of an earlier variant come back.
+    variants.retain(|variant| !self::differing(variant, &new.outs).is_empty());
+    new.variants = variants;
+    if differing.is_empty() {
+        CommitOutcome::Same
+    } else {
+        CommitOutcome::Differs { outs: differing }
+    }
+}
+
+/// Paths at which two runs of one key wrote different bytes, volatile ones aside.
+fn differing(old: &[RecordedOut], new: &[RecordedOut]) -> Vec<String> {
+    let same = |out: &&RecordedOut| {
+        old.iter().any(|other| {
+            other.path == out.path && other.content.content_id() == out.content.content_id()
+        })
+    };
+    new.iter()
+        .filter(|out| !out.volatile && !same(out))
+        .map(|out| out.path.clone())
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! What can go wrong in the store.
+//! It must not know who asked, nor print.
+
+use std::path::PathBuf;
+
+use crate::base::fs::FsError;
+use crate::base::process::ProcessRef;
+use crate::digest::{Digest, ManifestError};
+
+/// The store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// A newer restage made the store.
+    #[error("`{}` has format {found}, and this restage knows formats up to {known}", dir.display())]
+    NewerFormat {
+        /// The store's folder.
+        dir: PathBuf,
+        /// Its format.
+        found: String,
+        /// The newest that can be read.
+        known: u32,
+    },
+    /// An object's bytes are not those that its name promises. It was moved aside, so that
+    /// the stage that writes it counts as not run.
+    #[error("object {} is damaged: its bytes have another digest", digest.short())]
+    CorruptObject {
+        /// The digest that it should have.
+        digest: Digest,
+        /// Where it was moved to.
+        moved_to: PathBuf,
+    },
+    /// An object is not there.
+    #[error("object {} is missing from the store", digest.short())]
+    MissingObject {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A folder's manifest has the right digest but describes no folder.
+    #[error("object {} is no folder: {source}", digest.short())]
+    NoManifest {
+        /// Its digest.
+        digest: Digest,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// A folder's object has nothing at this path.
+    #[error("object {} has no `{path}` in it", digest.short())]
+    NotInTree {
+        /// The folder's digest.
+        digest: Digest,
+        /// The path inside it.
+        path: String,
+    },
+    /// `pipeline.lock` can't be read.
+    #[error("`{}` can't be read: {reason}", path.display())]
+    LockFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file changed after it was digested.
+    #[error("`{}` changed after it was read", path.display())]
+    SourceChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A record that is not about the claimed key.
+    #[error("a record of key {} can't be committed by a claim of key {}", record.short(), claim.short())]
+    WrongKey {
+        /// The record's.
+        record: Digest,
+        /// The claim's.
+        claim: Digest,
+    },
+    /// A stage that a dead restage started still runs, and can't be stopped from here.
+    #[error("process {} still runs for a restage that is gone, and can't be stopped", process.pid)]
+    Orphan {
+        /// The stage's process.
+        process: ProcessRef,
+    },
+}
+
+impl StoreError {
+    /// What the reader may do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Fs(error) => error.hint()?,
+            Self::NewerFormat { .. } => {
+                "update restage, or move the folder away: every stage then runs again"
+            }
+            Self::CorruptObject { .. }
+            | Self::MissingObject { .. }
+            | Self::NoManifest { .. }
+            | Self::NotInTree { .. } => {
+                "run `restage reproduce` again: the stage that writes it will run"
+            }
+            Self::LockFile { .. } => {
+                "settle the conflict, or delete the file: it is written anew, and no result is lost"
+            }
+            Self::SourceChanged { .. } => {
+                "nothing was recorded: leave the file alone and run again"
+            }
+            Self::Orphan { .. } => "stop that process, then run again",
+            Self::WrongKey { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -1,0 +1,190 @@
+//! Which key each stage last finished with, and how long it took: for `why` and for estimates.
+//! It must not decide anything: whether a stage is fresh is a matter of records alone.
+//!
+//! A log of JSON lines, appended to with single writes, so that processes need no lock; the
+//! last line about a stage counts, and one that was cut is skipped. Lost, it is made again
+//! from the records.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Record, Store, StoreError};
+use crate::base::fs::{self, Context, FsError};
+use crate::digest::Digest;
+
+/// The last success of a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// Its key.
+    pub key: Digest,
+    /// How long it took.
+    pub seconds: f64,
+    /// Most memory that it had at once, in bytes.
+    pub peak_memory: Option<u64>,
+    /// When it started: RFC 3339, UTC.
+    pub started: String,
+}
+
+/// One line of the log.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    stage: String,
+    #[serde(flatten)]
+    run: LastRun,
+}
+
+/// The log as last read.
+#[derive(Debug)]
+pub(super) struct History {
+    runs: BTreeMap<String, LastRun>,
+    lines: usize,
+}
+
+/// Lines for each stage from which on the log is written anew when the store is opened.
+const SLACK: usize = 8;
+
+impl Store {
+    /// The last success of a stage, by the name that its records have.
+    pub fn last(&self, stage: &str) -> Option<LastRun> {
+        self.history().as_ref()?.runs.get(stage).cloned()
+    }
+
+    /// Seconds that each stage's last success took.
+    pub fn durations(&self) -> BTreeMap<String, f64> {
+        let history = self.history();
+        let runs = history.iter().flat_map(|history| &history.runs);
+        runs.map(|(stage, run)| (stage.clone(), run.seconds))
+            .collect()
+    }
+
+    /// Says that `record` is what the stage's outs are now, so that `why` compares with it.
+    /// Committing says so; a caller that restores an older record's outs must.
+    pub fn mark_current(&self, record: &Record) -> Result<(), StoreError> {
+        let mut history = self.history();
+        let run = LastRun {
+            key: record.key,
+            seconds: record.seconds,
+            peak_memory: record.peak_memory,
+            started: record.started.clone(),
+        };
+        if let Some(history) = history.as_mut()
+            && history
+                .runs
+                .insert(record.stage.clone(), run.clone())
+                .as_ref()
+                == Some(&run)
+        {
+            return Ok(());
+        }
+        let line = Line {
+            stage: record.stage.clone(),
+            run,
+        };
+        let path = self.history_path();
+        // The line feed comes first too: the last writer may have been cut.
+        let text = format!("\n{}\n", to_json(&line));
+        fs::append(&path)?
+            .write_all(text.as_bytes())
+            .at("write", &path)?;
+        Ok(())
+    }
+
+    fn history_path(&self) -> PathBuf {
+        self.dir().join("history.jsonl")
+    }
+
+    /// The history, read on first use. It is a convenience: an unreadable one is a warning.
+    fn history(&self) -> MutexGuard<'_, Option<History>> {
+        let mut history = self
+            .0
+            .history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if history.is_none() {
+            match self.read_history() {
+                Ok(read) => *history = Some(read),
+                Err(error) => self.warn(format!("no durations are known: {error}")),
+            }
+        }
+        history
+    }
+
+    fn read_history(&self) -> Result<History, StoreError> {
+        let path = self.history_path();
+        match fs::read_if_exists(&path)? {
+            Some(text) => Ok(parse(&String::from_utf8_lossy(&text))),
+            None => {
+                let history = rebuild(self.records()?);
+                if !history.runs.is_empty() {
+                    write(&path, &history)?;
+                }
+                Ok(history)
+            }
+        }
+    }
+
+    /// Shortens the log, if it is long and nobody else has the store open.
+    pub(super) fn compact_history(&self) -> Result<(), StoreError> {
+        let path = self.history_path();
+        let long = fs::metadata_if_exists(&path)?.is_some_and(|found| found.len() > 1 << 20);
+        if long
+            && let Some(history) = self.history().as_ref()
+            && history.lines > SLACK * history.runs.len()
+        {
+            write(&path, history)?;
+        }
+        Ok(())
+    }
+}
+
+fn parse(text: &str) -> History {
+    let mut history = History {
+        runs: BTreeMap::new(),
+        lines: 0,
+    };
+    for line in text.lines() {
+        if let Ok(Line { stage, run }) = serde_json::from_str(line) {
+            history.runs.insert(stage, run);
+            history.lines += 1;
+        }
+    }
+    history
+}
+
+/// The last run of each stage by its start, which is all that records know.
+fn rebuild(mut records: Vec<Arc<Record>>) -> History {
+    records.sort_by(|a, b| (&a.started, &a.key).cmp(&(&b.started, &b.key)));
+    let runs = records.iter().map(|record| {
+        let run = LastRun {
+            key: record.key,
+            seconds: record.seconds,
+            peak_memory: record.peak_memory,
+            started: record.started.clone(),
+        };
+        (record.stage.clone(), run)
+    });
+    History {
+        runs: runs.collect(),
+        lines: records.len(),
+    }
+}
+
+fn write(path: &Path, history: &History) -> Result<(), FsError> {
+    let mut text = String::new();
+    for (stage, run) in &history.runs {
+        text.push_str(&to_json(&Line {
+            stage: stage.clone(),
+            run: run.clone(),
+        }));
+        text.push('\n');
+    }
+    fs::write_atomic(path, text.as_bytes())
+}
+
+fn to_json(line: &Line) -> String {
+    serde_json::to_string(line).expect("a line of the history has only texts and numbers")
+}
