@@ -1,5 +1,6 @@
 //! Content digests, the framing rule and the stage key.
 
+mod code;
 mod diff;
 mod file;
 mod frame;
@@ -13,6 +14,7 @@ mod path;
 mod stat_cache;
 mod stat_file;
 
+pub use code::{CodeDigest, CodeDigests, CodeError};
 pub use diff::{Change, diff};
 pub use file::{copy_and_digest, digest_file, digest_tree};
 pub use frame::Frame;

@@ -8,5 +8,6 @@ mod local;
 mod watch;
 
 pub use crate::base::process::ProcessRef;
+pub use cargo::CargoError;
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;
