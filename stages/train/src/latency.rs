@@ -11,10 +11,10 @@ use crate::batches::Buffer;
 /// Images at a time.
 const BATCH_SIZES: [usize; 2] = [1, 64];
 const WARM_UPS: usize = 3;
-/// Measured at least and at most so often, and no longer than `ENOUGH_SECONDS` in between.
+/// Measured at least and at most so often; between the two, until `ENOUGH_SECONDS` are over.
 const LEAST: usize = 5;
-const MOST: usize = 50;
-const ENOUGH_SECONDS: f64 = 2.0;
+const MOST: usize = 30;
+const ENOUGH_SECONDS: f64 = 1.0;
 
 /// Times of one batch size.
 #[derive(Debug, Clone, Copy, PartialEq)]
