@@ -1,0 +1,111 @@
+//! Reads a table: UTF-8, a header of distinct names, rows of equal length.
+//! It must not know what it is compared with.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Why a file is no table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It has no header.
+    Empty,
+    /// A byte that is not UTF-8, in this line.
+    NotText {
+        /// From 1.
+        line: u64,
+    },
+    /// A row longer or shorter than the header.
+    Ragged {
+        /// Where the row starts, from 1.
+        line: u64,
+        /// Columns in the header.
+        expected: usize,
+        /// Cells in the row.
+        found: usize,
+    },
+    /// Two columns of one name.
+    DuplicateColumn {
+        /// The name.
+        column: String,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("is empty: it has no header"),
+            Self::NotText { line } => write!(f, "is not UTF-8 in line {line}"),
+            Self::Ragged {
+                line,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "has {found} cells in line {line}, but {expected} columns"
+                )
+            }
+            Self::DuplicateColumn { column } => write!(f, "has two columns `{column}`"),
+        }
+    }
+}
+
+/// A rectangular table of text.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) columns: Vec<String>,
+    pub(super) rows: Vec<Line>,
+}
+
+/// A row, and where it starts.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) line: u64,
+    pub(super) cells: csv::StringRecord,
+}
+
+impl Table {
+    pub(super) fn parse(bytes: &[u8], delimiter: u8) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(bytes).map_err(|error| Fault::NotText {
+            line: line_of(bytes, error.valid_up_to()),
+        })?;
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(text.as_bytes());
+        // Text in memory that is UTF-8 and may be ragged leaves the reader nothing to refuse.
+        let mut records = reader.records().map_while(Result::ok);
+        let header = records.next().ok_or(Fault::Empty)?;
+        let columns: Vec<String> = header.iter().map(str::to_owned).collect();
+        let mut names = BTreeSet::new();
+        if let Some(column) = columns.iter().find(|column| !names.insert(*column)) {
+            return Err(Fault::DuplicateColumn {
+                column: column.clone(),
+            });
+        }
+        let mut rows = Vec::new();
+        for cells in records {
+            let line = cells.position().map_or(0, csv::Position::line);
+            if cells.len() != columns.len() {
+                return Err(Fault::Ragged {
+                    line,
+                    expected: columns.len(),
+                    found: cells.len(),
+                });
+            }
+            rows.push(Line { line, cells });
+        }
+        Ok(Self { columns, rows })
+    }
+
+    pub(super) fn index_of(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|name| name == column)
+    }
+}
+
+/// The line, from 1, that the byte at `offset` stands in.
+pub(super) fn line_of(bytes: &[u8], offset: usize) -> u64 {
+    let before = bytes.iter().take(offset);
+    before.filter(|byte| **byte == b'\n').count() as u64 + 1
+}

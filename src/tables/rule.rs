@@ -1,0 +1,74 @@
+//! All rules that a file matches, merged into one.
+//! It must not know tables.
+
+use std::collections::BTreeMap;
+
+use crate::base::glob::Glob;
+use crate::base::rel_path::RelPath;
+use crate::spec::pipeline::{ColumnRule, CompareRule};
+
+/// How one file is compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EffectiveRule {
+    /// Columns that name a row; empty: rows are compared in order.
+    pub key: Vec<String>,
+    /// Rules of columns by name.
+    pub columns: BTreeMap<String, ColumnRule>,
+    /// The rule of every other column.
+    pub others: ColumnRule,
+}
+
+impl Default for EffectiveRule {
+    /// Everything, exactly, in order.
+    fn default() -> Self {
+        Self {
+            key: Vec::new(),
+            columns: BTreeMap::new(),
+            others: ColumnRule::Exact,
+        }
+    }
+}
+
+impl EffectiveRule {
+    /// The rule of a column.
+    pub fn of(&self, column: &str) -> ColumnRule {
+        self.columns.get(column).copied().unwrap_or(self.others)
+    }
+}
+
+/// The rules that match `path`, merged in order; `None` if none does.
+///
+/// Of two rules for one column, or for `*`, the later wins, and so does the later key that is
+/// not empty. A column's own rule beats `*`, wherever either stands. A pattern that is no
+/// pattern matches nothing: reading the pipeline refuses it.
+pub fn effective_rule(rules: &[CompareRule], path: &RelPath) -> Option<EffectiveRule> {
+    let mut effective = None;
+    for rule in rules.iter().filter(|rule| matches(&rule.files, path)) {
+        let merged: &mut EffectiveRule = effective.get_or_insert_default();
+        if !rule.key.is_empty() {
+            merged.key.clone_from(&rule.key);
+        }
+        for (column, rule) in &rule.columns {
+            match column.as_str() {
+                "*" => merged.others = *rule,
+                _ => drop(merged.columns.insert(column.clone(), *rule)),
+            }
+        }
+    }
+    effective
+}
+
+fn matches(pattern: &str, path: &RelPath) -> bool {
+    // Most files share no folder with a rule: don't build the pattern for them.
+    let plain = pattern
+        .trim_start_matches("./")
+        .split(['*', '?', '[', '{', '\\'])
+        .next();
+    let near = plain.is_some_and(|plain| {
+        plain.contains("//") || plain.contains("/./") || {
+            let length = plain.len().min(path.as_str().len());
+            path.as_str().as_bytes()[..length] == plain.as_bytes()[..length]
+        }
+    });
+    near && Glob::new(pattern).is_ok_and(|glob| glob.matches(path))
+}

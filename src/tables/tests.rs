@@ -1,0 +1,383 @@
+//! What counts as a difference, and how it is shown.
+//! They must not know where tables come from.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::rel_path::RelPath;
+use crate::spec::pipeline::ColumnRule::{self, Absolute, Exact, Ignore, Relative};
+use crate::spec::pipeline::CompareRule;
+
+fn rule(key: &[&str], columns: &[(&str, ColumnRule)], others: ColumnRule) -> EffectiveRule {
+    EffectiveRule {
+        key: key.iter().map(|&column| column.into()).collect(),
+        columns: columns
+            .iter()
+            .map(|&(column, rule)| (column.into(), rule))
+            .collect(),
+        others,
+    }
+}
+
+fn compare(expected: &str, actual: &str, rule: &EffectiveRule) -> TableDiff {
+    compare_tables("t.csv", expected.as_bytes(), actual.as_bytes(), rule)
+}
+
+fn problems(expected: &str, actual: &str, key: &[&str]) -> Vec<Problem> {
+    let diff = compare(expected, actual, &rule(key, &[], Exact));
+    assert_eq!(diff.cells, []);
+    diff.problems
+}
+
+fn key(value: &str) -> Row {
+    Row::Key(vec![("id".into(), value.into())])
+}
+
+#[test]
+fn a_cell_that_differs_is_named_by_row_column_and_line() {
+    let expected = "id,loss,note\na,0.5,x\nb,0.25,y\n";
+    let diff = compare(
+        expected,
+        "id,loss,note\na,0.5,x\nb,0.75,y\n",
+        &rule(&["id"], &[], Exact),
+    );
+    assert_eq!(diff.problems, []);
+    assert_eq!(
+        diff.cells,
+        [CellDiff {
+            row: key("b"),
+            column: "loss".into(),
+            expected: "0.25".into(),
+            actual: "0.75".into(),
+            expected_line: 3,
+            actual_line: 3,
+            rule: Exact,
+            difference: Some(0.5),
+        }]
+    );
+}
+
+#[test]
+fn rows_are_matched_in_order_without_a_key_and_in_any_order_with_one() {
+    let (one, other) = ("id,n\na,1\nb,2\n", "id,n\nb,2\na,1\n");
+    assert!(compare(one, other, &rule(&["id"], &[], Exact)).is_same());
+    let diff = compare(one, other, &rule(&[], &[], Exact));
+    assert_eq!(diff.cells.len(), 4);
+    assert_eq!(diff.cells[2].row, Row::Number(2));
+}
+
+#[test]
+fn each_column_follows_its_own_rule() {
+    let rule = rule(
+        &[],
+        &[("a", Absolute(0.1)), ("r", Relative(0.1)), ("i", Ignore)],
+        Exact,
+    );
+    assert!(compare("a,r,i,e\n1,100,x,z\n", "a,r,i,e\n1.1,110,,z\n", &rule).is_same());
+    let diff = compare("a,r,i,e\n1,100,x,z\n", "a,r,i,e\n1.2,111,,Z\n", &rule);
+    let columns: Vec<&str> = diff.cells.iter().map(|cell| cell.column.as_str()).collect();
+    assert_eq!(columns, ["a", "r", "e"]);
+}
+
+#[test]
+fn headers_must_match_even_where_cells_are_ignored() {
+    let ignore = rule(&[], &[], Ignore);
+    let diff = compare("a,b\n1,2\n", "a,c\n1,2\n", &ignore);
+    assert_eq!(
+        diff.problems,
+        [
+            Problem::MissingColumn("b".into()),
+            Problem::ExtraColumn("c".into())
+        ]
+    );
+    let diff = compare("a,b\n1,2\n", "b,a\n2,1\n", &rule(&[], &[], Exact));
+    assert!(matches!(diff.problems[..], [Problem::ColumnOrder { .. }]));
+    assert_eq!(diff.cells, [], "cells are matched by name");
+}
+
+#[test]
+fn rows_must_match_even_where_cells_are_ignored() {
+    let diff = compare("a\n1\n2\n", "a\n3\n", &rule(&[], &[], Ignore));
+    assert_eq!(
+        diff.problems,
+        [Problem::RowCount {
+            expected: 2,
+            actual: 1
+        }]
+    );
+    let found = problems("id\na\nb\n", "id\nc\nb\n", &["id"]);
+    assert_eq!(
+        found,
+        [Problem::MissingRow(key("a")), Problem::ExtraRow(key("c"))]
+    );
+}
+
+#[test]
+fn what_is_no_table_is_told_apart() {
+    let fault = |actual: &[u8]| {
+        let rule = EffectiveRule::default();
+        let diff = compare_tables("t.csv", b"id,n\na,1\n", actual, &rule);
+        match &diff.problems[..] {
+            [
+                Problem::Malformed {
+                    side: Side::Actual,
+                    fault,
+                },
+            ] => fault.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(fault(b""), Fault::Empty);
+    assert_eq!(fault(b"id,n\na,\xff\n"), Fault::NotText { line: 2 });
+    assert_eq!(
+        fault(b"id,n\na,1\nb\n"),
+        Fault::Ragged {
+            line: 3,
+            expected: 2,
+            found: 1
+        }
+    );
+    assert_eq!(
+        fault(b"id,id\na,1\n"),
+        Fault::DuplicateColumn {
+            column: "id".into()
+        }
+    );
+}
+
+#[test]
+fn keys_must_name_rows() {
+    let twice = problems("id,n\na,1\n", "id,n\na,1\nb,1\na,1\n", &["id"]);
+    let expected = Problem::DuplicateKey {
+        side: Side::Actual,
+        row: key("a"),
+        lines: (2, 4),
+    };
+    assert_eq!(twice, [expected]);
+    let none = problems("id,n\na,1\n", "id,n\na,2\n", &["name"]);
+    assert_eq!(none.len(), 2);
+    assert!(
+        matches!(&none[0], Problem::NoKeyColumn { side: Side::Expected, column } if column == "name")
+    );
+}
+
+#[test]
+fn line_ends_and_quotes_are_no_content() {
+    let rule = EffectiveRule::default();
+    assert!(compare("a,b\n1,2\n", "a,\"b\"\r\n\"1\",2\r\n", &rule).is_same());
+    let tabs = compare_tables("t.tsv", b"a\tb\n1\t2\n", b"a\tb\n1\t3", &rule);
+    assert_eq!((tabs.cells.len(), tabs.rows_compared), (1, 1));
+}
+
+#[test]
+fn other_files_must_have_the_same_bytes() {
+    let rule = rule(&[], &[], Ignore);
+    assert!(compare_tables("fig.svg", b"\xff", b"\xff", &rule).is_same());
+    let diff = compare_tables("fig.svg", b"<svg>\n<a/>\n", b"<svg>\n<b/>\n", &rule);
+    let (expected, actual) = (Some("<a/>".into()), Some("<b/>".into()));
+    assert_eq!(
+        diff.problems,
+        [Problem::Bytes {
+            offset: 7,
+            line: 2,
+            expected,
+            actual
+        }]
+    );
+    let diff = compare_tables("x", b"a\n", b"a\nb", &rule);
+    let (expected, actual) = (None, Some("b".into()));
+    assert_eq!(
+        diff.problems,
+        [Problem::Bytes {
+            offset: 2,
+            line: 2,
+            expected,
+            actual
+        }]
+    );
+}
+
+#[test]
+fn later_rules_win_and_a_named_column_beats_all_others() {
+    let rule = |files: &str, key: &[&str], columns: &[(&str, ColumnRule)]| CompareRule {
+        files: files.into(),
+        key: key.iter().map(|&column| column.into()).collect(),
+        columns: columns
+            .iter()
+            .map(|&(column, rule)| (column.into(), rule))
+            .collect(),
+    };
+    let rules = [
+        rule(
+            "results/**/*.csv",
+            &["id"],
+            &[("a", Absolute(0.1)), ("b", Exact)],
+        ),
+        rule(
+            "results/*/{x,y}.csv",
+            &[],
+            &[("*", Ignore), ("b", Relative(0.5))],
+        ),
+        rule("other/*", &["z"], &[]),
+    ];
+    let effective = |path| effective_rule(&rules, &RelPath::new(path).unwrap());
+    let merged = effective("results/quick/x.csv").unwrap();
+    assert_eq!(
+        (merged.of("a"), merged.of("b"), merged.of("c")),
+        (Absolute(0.1), Relative(0.5), Ignore)
+    );
+    assert_eq!(merged.key, ["id"]);
+    let first = effective("results/x.csv").unwrap();
+    assert_eq!((first.of("b"), first.of("c")), (Exact, Exact));
+    assert_eq!(effective("results/quick/deep/z.csv").unwrap(), first);
+    assert_eq!(effective("results/quick/fig.svg"), None);
+    assert_eq!(effective("result"), None);
+}
+
+#[test]
+fn differences_are_shown_in_columns() {
+    let expected = "epoch,val_loss,note\n1,0.5123,same\n2,0.25,a long note on how it went, as we saw it then\n";
+    let expected = expected.replace("how it went,", "how it went;");
+    let actual = expected
+        .replace("0.5123", "0.5124")
+        .replace("then", "now")
+        .replace("0.25", "NaN");
+    let rule = rule(&["epoch"], &[("val_loss", Relative(1e-6))], Exact);
+    let diff = compare_tables(
+        "results/quick/t.csv",
+        expected.as_bytes(),
+        actual.as_bytes(),
+        &rule,
+    );
+    insta::assert_snapshot!(render(&diff, 10), @"");
+    assert!(render(&diff, 1).ends_with("  ... and 2 more\n"));
+}
+
+#[test]
+fn problems_are_shown_before_cells() {
+    let diff = compare("a,b\n1,2\n", "a,c\n2,2\n3,3\n", &EffectiveRule::default());
+    insta::assert_snapshot!(render(&diff, 10), @"");
+    let diff = compare_tables(
+        "a.txt",
+        b"one\ntwo\n",
+        b"one\nzwei\n",
+        &EffectiveRule::default(),
+    );
+    insta::assert_snapshot!(render(&diff, 10), @"");
+    insta::assert_snapshot!(render(&TableDiff::missing("a.csv"), 10), @"");
+}
+
+type Cells = Vec<Vec<String>>;
+
+/// A table with distinct columns `c0`, `c1`.. and distinct row names in `c0`.
+fn tables() -> impl Strategy<Value = Cells> {
+    let cell = prop_oneof![
+        "[ab,\"\n\u{1b}é]{0,12}",
+        "-?[0-9]{1,3}(\\.[0-9]{1,3})?",
+        Just("NaN".to_owned())
+    ];
+    (1usize..4, 1usize..5).prop_flat_map(move |(columns, rows)| {
+        prop::collection::vec(prop::collection::vec(cell.clone(), columns), rows)
+    })
+}
+
+fn csv_of(rows: &Cells, with_key: bool) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let name = |at: usize| format!("c{at}");
+    let key = |text: String| with_key.then_some(text).into_iter();
+    writer
+        .write_record(key("id".into()).chain((0..rows[0].len()).map(name)))
+        .unwrap();
+    for (at, row) in rows.iter().enumerate() {
+        writer
+            .write_record(key(at.to_string()).chain(row.iter().cloned()))
+            .unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+fn rules() -> impl Strategy<Value = ColumnRule> {
+    let tolerance = prop_oneof![Just(0.0), Just(0.5), Just(10.0)];
+    (0..4, tolerance).prop_map(|(kind, tolerance)| match kind {
+        0 => Exact,
+        1 => Ignore,
+        2 => Absolute(tolerance),
+        _ => Relative(tolerance),
+    })
+}
+
+/// Every line is short enough, and not more differences are shown than asked for.
+fn assert_readable(diff: &TableDiff, most: usize) {
+    let text = render(diff, most);
+    for line in text.lines() {
+        assert!(
+            line.chars().count() <= 80 && !line.chars().any(char::is_control),
+            "{line:?}"
+        );
+    }
+    assert!(text.lines().count() <= 3 + 3 * most, "{text}");
+}
+
+proptest! {
+    #[test]
+    fn a_table_is_the_same_as_itself(rows in tables(), rule in rules(), with_key: bool) {
+        let bytes = csv_of(&rows, with_key);
+        let key: &[&str] = if with_key { &["id"] } else { &[] };
+        let rule = self::rule(key, &[], rule);
+        prop_assert!(compare_tables("t.csv", &bytes, &bytes, &rule).is_same());
+        // Not by equal bytes alone.
+        let copy = [&bytes[..], b"\r\n"].concat();
+        prop_assert!(compare_tables("t.csv", &bytes, &copy, &rule).is_same());
+    }
+
+    #[test]
+    fn one_changed_cell_is_found_exactly_when_its_rule_forbids_it(
+        rows in tables(),
+        at: (prop::sample::Index, prop::sample::Index),
+        new in prop_oneof!["[ab\"]{0,40}", "-?[0-9]{1,3}(\\.[0-9]{1,3})?", Just("inf".to_owned())],
+        (own, others) in (rules(), rules()),
+        with_key: bool,
+        most in 0usize..3,
+    ) {
+        let (row, column) = (at.0.index(rows.len()), at.1.index(rows[0].len()));
+        let mut changed = rows.clone();
+        let old = std::mem::replace(&mut changed[row][column], new.clone());
+        let name = format!("c{column}");
+        let key: &[&str] = if with_key { &["id"] } else { &[] };
+        let rule = self::rule(key, &[(&name, own)], others);
+        let (expected, actual) = (csv_of(&rows, with_key), csv_of(&changed, with_key));
+        let diff = compare_tables("t.csv", &expected, &actual, &rule);
+        prop_assert_eq!(&diff.problems, &[]);
+        if cell::matches(own, &old, &new) {
+            prop_assert_eq!(&diff.cells, &[]);
+        } else {
+            prop_assert_eq!(diff.cells.len(), 1);
+            let found = &diff.cells[0];
+            prop_assert_eq!((&found.column, &found.expected, &found.actual), (&name, &old, &new));
+        }
+        assert_readable(&diff, most);
+    }
+
+    #[test]
+    fn ignored_cells_may_hold_anything(one in tables(), seed: u64) {
+        let other: Cells = one.iter().map(|row| row.iter().map(|_| seed.to_string()).collect()).collect();
+        let rule = self::rule(&[], &[], Ignore);
+        prop_assert!(compare_tables("t.csv", &csv_of(&one, false), &csv_of(&other, false), &rule).is_same());
+    }
+
+    #[test]
+    fn no_input_is_too_strange(
+        expected in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), Just(b'"'), any::<u8>()], 0..60),
+        actual in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), Just(b'"'), any::<u8>()], 0..60),
+        path in "[a-z\n]{0,90}(\\.csv)?",
+        by_key: bool,
+        most in 0usize..4,
+    ) {
+        let key: &[&str] = if by_key { &["a"] } else { &[] };
+        let diff = compare_tables(&path, &expected, &actual, &rule(key, &[], Absolute(1.0)));
+        if expected == actual {
+            prop_assert!(diff.is_same());
+        }
+        assert_readable(&diff, most);
+    }
+}
