@@ -1,6 +1,6 @@
-//! Parses the command line, calls the verb and turns its outcome into an exit code.
+//! Calls the command line and ends the process with its exit code.
 //! It must not know what any verb does.
 
-#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
-
-fn main() {}
+fn main() -> std::process::ExitCode {
+    restage::cli::main().into()
+}

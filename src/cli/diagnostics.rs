@@ -64,19 +64,19 @@ fn snippet(item: &Diagnostic, all: &Diagnostics, style: Style) -> String {
     let gutter = number.len().max(1);
     let bar = style.dim("|");
     let carets = style.error(&"^".repeat(line.marked.width().max(1)));
+    let shown = format!(
+        "{number:>gutter$} {bar} {}{}{}",
+        line.before, line.marked, line.after
+    );
+    let indent = " ".repeat(line.before.width());
     format!(
-        "{:gutter$}{arrow} {place}\n{:gutter$} {bar}\n{number:>gutter$} {bar} {before}{marked}{after}\n\
-         {:gutter$} {bar} {:indent$}{carets} {label}\n",
+        "{:gutter$}{} {place}\n{:gutter$} {bar}\n{}\n{:gutter$} {bar} {indent}{carets} {}\n",
         "",
+        style.dim("-->"),
         "",
+        shown.trim_end(),
         "",
-        "",
-        arrow = style.dim("-->"),
-        before = line.before,
-        marked = line.marked,
-        after = line.after,
-        indent = line.before.width(),
-        label = clean(&item.label),
+        clean(&item.label),
     )
 }
 

@@ -1,1 +1,52 @@
-//! cli.
+//! The command line: verbs, settings, renderers, exit codes.
+//!
+//! Everything that is printed is printed here.
+
+mod args;
+pub mod diagnostics;
+mod error;
+mod exit;
+mod expected;
+mod format;
+mod output;
+mod render;
+mod settings;
+mod style;
+mod verbs;
+
+use clap::Parser;
+
+use args::{Cli, Verb};
+pub use exit::Exit;
+use output::Output;
+use settings::Settings;
+
+/// Parses the command line, runs the verb, prints its error, and says how the process ends.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come here too; clap knows which stream each belongs to.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let _ = error.print();
+            return exit;
+        }
+    };
+    let settings = Settings::resolve(&cli);
+    let mut out = Output;
+    let result = match &cli.verb {
+        Verb::Reproduce(args) => verbs::reproduce::reproduce(&settings, args, &mut out),
+        Verb::Status(args) => verbs::status::status(&settings, args, &mut out),
+        Verb::Why(args) => verbs::why::why(&settings, args, &mut out),
+        Verb::Dag(args) => verbs::dag::dag(&settings, args, &mut out),
+        Verb::Compare(args) => verbs::compare::compare(&settings, args, &mut out),
+        Verb::Logs(args) => verbs::logs::logs(&settings, args, &mut out),
+        Verb::Init(args) => verbs::init::init(&settings, args, &mut out),
+        Verb::Schema => verbs::schema::schema(&mut out),
+        Verb::Completions { shell } => verbs::completions::completions(*shell, &mut out),
+    };
+    result.unwrap_or_else(|error| {
+        out.note(&error.render(settings.err_style));
+        error.exit()
+    })
+}

@@ -1,1 +1,29 @@
-//! runner.
+//! What runs, why, in which order, and what becomes of it; reports by events, never prints.
+//!
+//! [`plan`] says what is stale without touching anything, [`run`] does it.
+
+mod attempt;
+mod error;
+mod estimate;
+mod event;
+mod facts;
+mod finish;
+mod plan;
+#[cfg(test)]
+mod plan_tests;
+mod programs;
+mod progress;
+mod queue;
+mod run;
+mod tokens;
+mod workspace;
+
+pub use error::RunError;
+pub use estimate::{Estimate, estimate};
+pub use event::{Event, Failure, Observer, StageOutcome};
+pub use facts::{Facts, FactsError};
+pub use plan::{Decision, Plan, Planned, Reason, plan};
+pub use progress::{Metric, Progress, StageEvent};
+pub use run::{RunOptions, Summary, run};
+pub use tokens::Capacity;
+pub use workspace::{HostEnv, Workspace};

@@ -1,0 +1,47 @@
+# The whole experiment: `make reproduce`. Everything else is for those who work on it.
+PROFILE ?= quick
+ARGS    ?=
+CARGO   ?= cargo
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+RESTAGE := $(TARGET)/release/restage
+
+.PHONY: help reproduce test check fmt compare audit clean
+
+help:
+	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I'
+	@echo 'make compare   [PROFILE=..]   hold the result CSVs against the committed ones'
+	@echo 'make test                     all tests; no network, no GPU'
+	@echo 'make check                    formatting, lints, documentation'
+	@echo 'make audit                    licences, banned crates, sources (needs cargo-deny)'
+
+$(RESTAGE): FORCE
+	@$(CARGO) build --release --locked --quiet -p restage
+FORCE:
+
+reproduce: $(RESTAGE)
+	@$(RESTAGE) reproduce --profile $(PROFILE) $(ARGS)
+	@echo
+	@cat results/$(PROFILE)/table1.md
+	@echo
+	@echo 'report: results/$(PROFILE)/report.html'
+
+compare: $(RESTAGE)
+	@$(RESTAGE) compare --profile $(PROFILE)
+
+test:
+	$(CARGO) test --workspace --locked
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --document-private-items
+
+fmt:
+	$(CARGO) fmt --all
+
+audit:
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
+	else echo 'audit skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,27 @@
+//! Exit codes: the one place that knows their numbers.
+//! It must not know which error leads to which.
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// A stage failed.
+    StageFailed = 1,
+    /// The pipeline or the command line is wrong.
+    Usage = 2,
+    /// Stale, different or not met: the answer of a verb that checks.
+    Different = 3,
+    /// The machine failed us: files, memory, processes.
+    Machine = 4,
+    /// A bug of ours.
+    Bug = 70,
+    /// The user stopped it.
+    Interrupted = 130,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,86 @@
+//! Durations, counts and sizes as people read them.
+//! It must not know where they come from.
+
+/// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "?".to_owned();
+    }
+    if seconds < 9.95 {
+        return format!("{seconds:.1} s");
+    }
+    let s = seconds.round() as u64;
+    match s {
+        0..=99 => format!("{s} s"),
+        100..=3599 => format!("{} min {:02} s", s / 60, s % 60),
+        3600..=86_399 => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
+    }
+}
+
+/// A guess has no use for seconds: `about 24 min`.
+pub(crate) fn rough_duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => "under a second".to_owned(),
+        s if s < 90.0 => format!("about {} s", s.round()),
+        s if s < 5400.0 => format!("about {} min", (s / 60.0).round()),
+        s if s < 172_800.0 => format!("about {:.1} h", s / 3600.0),
+        s => format!("about {:.1} days", s / 86_400.0),
+    }
+}
+
+/// A figure of a stage: four significant digits, no more than it needs.
+pub(crate) fn metric(name: &str, value: f64) -> String {
+    let number = match value.abs() {
+        v if v >= 1000.0 => format!("{value:.0}"),
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 0.001 || v == 0.0 => format!("{value:.3}"),
+        _ => format!("{value:.1e}"),
+    };
+    match name.strip_suffix("_per_second") {
+        Some(unit) => format!("{number} {unit}/s"),
+        None => format!("{name} {number}"),
+    }
+}
+
+/// `1 stage`, `2 stages`.
+pub(crate) fn count(n: usize, one: &str) -> String {
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well_at_every_scale() {
+        let shown: Vec<_> = [0.0, 0.44, 9.97, 61.0, 200.0, 7500.0, 200_000.0, f64::NAN]
+            .map(duration)
+            .into();
+        assert_eq!(
+            shown,
+            [
+                "0.0 s",
+                "0.4 s",
+                "10 s",
+                "61 s",
+                "3 min 20 s",
+                "2 h 05 min",
+                "2 d 7 h",
+                "?"
+            ]
+        );
+    }
+
+    #[test]
+    fn figures_keep_what_matters() {
+        assert_eq!(metric("images_per_second", 1234.5), "1234 images/s");
+        assert_eq!(metric("loss", 1.53218), "loss 1.532");
+        assert_eq!(metric("learning_rate", 1e-4), "learning_rate 1.0e-4");
+    }
+}

@@ -1,0 +1,12 @@
+//! Renderers of a run: each is an observer that writes what it sees.
+//! They must not decide anything.
+
+mod json;
+mod plain;
+mod summary;
+mod tty;
+
+pub(crate) use json::{JsonRenderer, reasons as state_reasons, state};
+pub(crate) use plain::PlainRenderer;
+pub(crate) use summary::{plan_lines, reason_text, summary_line};
+pub(crate) use tty::TtyRenderer;

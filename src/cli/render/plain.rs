@@ -1,0 +1,160 @@
+//! A run as plain lines, for logs and CI.
+//! It must not use the terminal's abilities but colour.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use super::summary;
+use crate::base::clock::Instant;
+use crate::cli::format::{count, duration, metric, rough_duration};
+use crate::cli::style::Style;
+use crate::runner::{Event, Observer, Progress, StageEvent, StageOutcome, estimate};
+
+/// Seconds between two progress lines of one stage.
+const PROGRESS_EVERY: f64 = 15.0;
+
+/// Writes lines to stderr.
+pub(crate) struct PlainRenderer<'a> {
+    out: &'a mut dyn Write,
+    style: Style,
+    quiet: bool,
+    cores: u32,
+    durations: &'a dyn Fn(&str) -> Option<f64>,
+    said: BTreeMap<String, Instant>,
+}
+
+impl<'a> PlainRenderer<'a> {
+    pub(crate) fn new(
+        out: &'a mut dyn Write,
+        style: Style,
+        quiet: bool,
+        cores: u32,
+        durations: &'a dyn Fn(&str) -> Option<f64>,
+    ) -> Self {
+        Self {
+            out,
+            style,
+            quiet,
+            cores,
+            durations,
+            said: BTreeMap::new(),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        // A closed stderr must not end a run of hours.
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    fn progress(&mut self, stage: &str, progress: &Progress) {
+        let due = self
+            .said
+            .get(stage)
+            .is_none_or(|last| last.elapsed().as_secs_f64() >= PROGRESS_EVERY);
+        if due || progress.done == progress.total {
+            self.said.insert(stage.to_owned(), Instant::now());
+            self.line(&format!("{stage}: {}", progress_text(progress)));
+        }
+    }
+}
+
+/// `epoch 3/30, loss 1.532, 512 images/s, about 14 min left`.
+pub(crate) fn progress_text(progress: &Progress) -> String {
+    let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
+    for figure in &progress.metrics {
+        text += &format!(", {}", metric(&figure.name, figure.value));
+    }
+    if let Some(seconds) = progress.remaining_seconds.filter(|s| *s > 0.0) {
+        text += &format!(", {} left", rough_duration(seconds));
+    }
+    text
+}
+
+impl Observer for PlainRenderer<'_> {
+    fn event(&mut self, event: &Event<'_>) {
+        let style = self.style;
+        match event {
+            Event::Stage { .. } | Event::Started { .. } | Event::Planned { .. } if self.quiet => {}
+            Event::Planned { graph, plan } => {
+                let seconds = |id| (self.durations)(&graph.stage(id).name);
+                let guess = estimate(graph, plan, self.cores, &seconds);
+                for line in summary::plan_lines(graph, plan, guess, style) {
+                    self.line(&line);
+                }
+            }
+            Event::Building { packages } => {
+                self.line(&format!(
+                    "building {}: {}",
+                    count(packages.len(), "program"),
+                    packages.join(", ")
+                ));
+            }
+            Event::BuildLine { .. } => {}
+            Event::Built { seconds } => self.line(&format!("built in {}", duration(*seconds))),
+            Event::WaitingForOther { stage } => {
+                self.line(&format!("{stage}: another restage runs it, waiting"));
+            }
+            Event::Started {
+                stage,
+                attempt,
+                attempts,
+                ..
+            } => {
+                let again = if *attempt > 1 {
+                    format!(" (attempt {attempt} of {attempts})")
+                } else {
+                    String::new()
+                };
+                self.line(&format!("{stage}: started{again}"));
+            }
+            Event::Stage {
+                stage,
+                event: StageEvent::Progress(progress),
+            } => self.progress(stage, progress),
+            Event::Stage {
+                stage,
+                event: StageEvent::Message(text),
+            } => self.line(&format!("{stage}: {text}")),
+            Event::Retrying { stage, failure } => {
+                self.line(&format!("{stage}: {}, trying again", failure.reason));
+            }
+            Event::Finished { stage, outcome } => match outcome {
+                StageOutcome::Fresh | StageOutcome::Cancelled => {}
+                StageOutcome::Restored { .. } | StageOutcome::Ran { .. } if self.quiet => {}
+                StageOutcome::Restored { outs } => {
+                    self.line(&format!(
+                        "{stage}: {} ({})",
+                        style.good("restored"),
+                        count(*outs, "out")
+                    ));
+                }
+                StageOutcome::Ran { seconds, unchanged } => {
+                    let same = if *unchanged {
+                        ", same outs as before"
+                    } else {
+                        ""
+                    };
+                    self.line(&format!(
+                        "{stage}: {} in {}{same}",
+                        style.good("done"),
+                        duration(*seconds)
+                    ));
+                }
+                StageOutcome::Failed(failure) => {
+                    let text = summary::failure(stage, failure, style);
+                    self.line(text.trim_end());
+                }
+                StageOutcome::Blocked { by } => {
+                    self.line(&format!(
+                        "{stage}: {}, `{by}` has no result",
+                        style.bad("not run")
+                    ));
+                }
+            },
+            Event::Warning { stage, text } => {
+                self.line(&format!("{} {stage}: {text}", style.warning("warning:")));
+            }
+            Event::Interrupted => self.line("stopping: ending the running stages"),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Flags and environment, resolved once; the only place that reads environment variables.
+//! It must not know what a verb does with them.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use super::args::{Cli, Colour, PipelineArgs};
+use super::error::CliError;
+use super::exit::Exit;
+use super::style::Style;
+use crate::base::fs;
+use crate::graph::Graph;
+use crate::runner::{Capacity, HostEnv};
+use crate::spec::{self, Diagnostics, LoadOptions};
+
+/// What every verb may need of the surroundings.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where paths on the command line start.
+    pub(crate) directory: PathBuf,
+    /// JSON lines instead of text.
+    pub(crate) json: bool,
+    /// For stdout.
+    pub(crate) out_style: Style,
+    /// For stderr.
+    pub(crate) err_style: Style,
+    /// Whether stderr can be drawn on.
+    pub(crate) interactive: bool,
+    /// The caller's environment.
+    pub(crate) env: HostEnv,
+}
+
+impl Settings {
+    pub(crate) fn resolve(cli: &Cli) -> Self {
+        let env = HostEnv::new(std::env::vars_os());
+        let no_colour = env.text("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = env.text("TERM").as_deref() == Some("dumb");
+        let style = |terminal: bool| Style {
+            colour: match cli.color {
+                Colour::Always => true,
+                Colour::Never => false,
+                Colour::Auto => terminal && !no_colour && !dumb,
+            },
+        };
+        let err_terminal = std::io::stderr().is_terminal();
+        Self {
+            directory: cli.directory.clone().unwrap_or_else(|| PathBuf::from(".")),
+            json: cli.json,
+            out_style: style(std::io::stdout().is_terminal()),
+            err_style: style(err_terminal),
+            interactive: err_terminal && !dumb && env.text("CI").is_none(),
+            env,
+        }
+    }
+
+    /// What this machine has to give.
+    pub(crate) fn capacity(&self, jobs: Option<u16>) -> Capacity {
+        let cpu = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        Capacity {
+            cpu,
+            mem: total_memory(),
+            gpus: self.gpus(),
+            jobs: jobs.map_or(cpu as usize, usize::from),
+        }
+    }
+
+    /// Cards that we may use: what `CUDA_VISIBLE_DEVICES` leaves, else what the driver shows.
+    fn gpus(&self) -> Vec<String> {
+        if let Some(visible) = self.env.text("CUDA_VISIBLE_DEVICES") {
+            let names = visible.split(',').map(str::trim);
+            return names
+                .take_while(|n| !n.is_empty() && *n != "-1")
+                .map(ToOwned::to_owned)
+                .collect();
+        }
+        let mut numbers: Vec<u32> = fs::read_dir_if_exists(Path::new("/dev"))
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|name| name.to_str()?.strip_prefix("nvidia")?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        numbers.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Physical memory in bytes; unlimited where the system does not tell.
+fn total_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    u64::from(info.totalram)
+        .saturating_mul(u64::from(info.mem_unit))
+        .max(1)
+}
+
+/// A pipeline that was read, checked and made into a graph.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The folder of the pipeline file: what its paths are relative to.
+    pub(crate) root: PathBuf,
+    /// As shown in messages.
+    pub(crate) file_name: String,
+    /// Its text.
+    pub(crate) text: String,
+    /// The profile that was chosen.
+    pub(crate) profile: String,
+    /// Compare rules.
+    pub(crate) compare: Vec<spec::CompareRule>,
+    /// The sealed graph.
+    pub(crate) graph: Graph,
+}
+
+/// Reads the pipeline file and builds its graph.
+pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, CliError> {
+    let path = settings.directory.join(&args.file);
+    let file_name = args.file.display().to_string();
+    let Some(bytes) = fs::read_if_exists(&path).map_err(|e| CliError::new(e, Exit::Machine))?
+    else {
+        return Err(CliError::usage(format!("there is no `{}`", path.display())).with_hint(
+            "go to the experiment's folder, name it with `-C DIR`, or start one with `restage init`",
+        ));
+    };
+    let text = String::from_utf8(bytes)
+        .map_err(|_| CliError::usage(format!("`{file_name}` is not UTF-8 text")))?;
+    let options = LoadOptions {
+        profile: args.profile.clone(),
+        overrides: args.overrides.clone(),
+    };
+    let pipeline = spec::load(&file_name, &text, &options)?;
+    let (profile, compare) = (pipeline.profile.clone(), pipeline.compare.clone());
+    let graph =
+        Graph::build(pipeline).map_err(|items| Diagnostics::new(&file_name, &text, items))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let root = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let root = fs::canonicalize(&root).map_err(|e| CliError::new(e, Exit::Machine))?;
+    Ok(Loaded {
+        root,
+        file_name,
+        text,
+        profile,
+        compare,
+        graph,
+    })
+}

@@ -1,0 +1,43 @@
+//! `restage init`: a small working pipeline in an empty folder.
+//! It must never overwrite a file.
+
+use crate::base::fs;
+use crate::cli::args::Init;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::settings::Settings;
+
+pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result<Exit, CliError> {
+    let machine = |error| CliError::new(error, Exit::Machine);
+    let folder = settings.directory.join(&args.folder);
+    let files = crate::spec::init_files();
+    for (name, _) in &files {
+        if fs::exists(&folder.join(name)).map_err(machine)? {
+            return Err(CliError::usage(format!(
+                "`{}` is already there; nothing was written",
+                folder.join(name).display()
+            ))
+            .with_hint("name another folder: `restage init DIR`"));
+        }
+    }
+    fs::create_dir_all(&folder).map_err(machine)?;
+    for (name, text) in &files {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(machine)?;
+        }
+        fs::write_atomic(&path, text.as_bytes()).map_err(machine)?;
+        out.note(&format!("wrote {}\n", path.display()));
+    }
+    let place = if args.folder.as_os_str() == "." {
+        String::new()
+    } else {
+        format!("cd {} && ", args.folder.display())
+    };
+    out.note(&format!(
+        "\nnext:\n  {place}restage reproduce     run it; again: nothing runs\n  \
+         restage status        what is fresh\n  restage why STAGE     what a result rests on\n"
+    ));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,36 @@
+//! `restage logs STAGE`: what its last attempt printed.
+//! It must not run anything.
+
+use crate::base::fs;
+use crate::cli::args::Logs;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::settings::{Settings, load};
+use crate::cli::verbs::reproduce::{named, open_workspace};
+
+pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result<Exit, CliError> {
+    let machine = |error| CliError::new(error, Exit::Machine);
+    let loaded = load(settings, &args.pipeline)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let named = named(&loaded.graph, std::slice::from_ref(&args.stage))?;
+    for id in named {
+        let stage = &loaded.graph.stage(id).name;
+        let Some(paths) = workspace
+            .last_logs(stage)
+            .map_err(|e| CliError::new(e, Exit::Machine))?
+        else {
+            return Err(CliError::usage(format!(
+                "stage `{stage}` has not run here under profile `{}`",
+                loaded.profile
+            )));
+        };
+        for path in [&paths.stdout, &paths.stderr] {
+            if fs::exists(path).map_err(machine)? {
+                let bytes = fs::read(path).map_err(machine)?;
+                out.data(&String::from_utf8_lossy(&bytes))?;
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,12 @@
+//! One file a verb.
+//! They must not run stages themselves; the runner does.
+
+pub(crate) mod compare;
+pub(crate) mod completions;
+pub(crate) mod dag;
+pub(crate) mod init;
+pub(crate) mod logs;
+pub(crate) mod reproduce;
+pub(crate) mod schema;
+pub(crate) mod status;
+pub(crate) mod why;

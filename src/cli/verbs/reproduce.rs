@@ -1,0 +1,202 @@
+//! `restage reproduce`: runs what is stale; also what other verbs need to look at a pipeline.
+//! It must not decide what is stale; the plan does.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::clock::Instant;
+use crate::cli::args::Reproduce;
+use crate::cli::error::{CliError, from_facts, from_run};
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::render::{
+    JsonRenderer, PlainRenderer, TtyRenderer, plan_lines, reason_text, summary_line,
+};
+use crate::cli::settings::{Loaded, Settings, load};
+use crate::exec::LocalExecutor;
+use crate::graph::{Graph, StageId};
+use crate::runner::{
+    Decision, Event, Facts, Observer, RunOptions, Summary, Workspace, estimate, plan, run,
+};
+use crate::store::StoreError;
+
+pub(crate) fn reproduce(
+    settings: &Settings,
+    args: &Reproduce,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let loaded = load(settings, &args.pipeline)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let graph = &loaded.graph;
+    let selected = select(graph, &args.targets, args.downstream)?;
+    let forced = match (args.force, args.targets.is_empty()) {
+        (false, _) => BTreeSet::new(),
+        (true, true) => selected.clone(),
+        (true, false) => named(graph, &args.targets)?,
+    };
+    let capacity = settings.capacity(args.jobs);
+    let durations = |stage: &str| workspace.last_seconds(stage);
+
+    if args.dry_run {
+        let plan = plan(graph, &selected, &forced, &workspace)
+            .map_err(|e| from_facts(e, &loaded.file_name, &loaded.text))?;
+        workspace.save_cache();
+        if settings.json {
+            let mut stdout = io::stdout().lock();
+            JsonRenderer { out: &mut stdout }.event(&Event::Planned { graph, plan: &plan });
+            return Ok(Exit::Ok);
+        }
+        let guess = estimate(graph, &plan, capacity.cpu, &|id| {
+            durations(&graph.stage(id).name)
+        });
+        let mut text = String::new();
+        for (id, planned) in &plan.stages {
+            let why = match &planned.decision {
+                Decision::Fresh(_) => continue,
+                Decision::Restore(_, outs) => format!("restore {}", outs.join(", ")),
+                Decision::Run(reasons) => format!("run, {}", reason_text(reasons)),
+                Decision::Waits(_) => "run if its inputs change".to_owned(),
+            };
+            text += &format!("{}: {why}\n", graph.stage(*id).name);
+        }
+        for line in plan_lines(graph, &plan, guess, settings.out_style) {
+            text += &format!("{line}\n");
+        }
+        if text.is_empty() {
+            text = "nothing to do\n".to_owned();
+        }
+        out.data(&text)?;
+        return Ok(Exit::Ok);
+    }
+
+    let interrupt = interrupt_flag()?;
+    let options = RunOptions {
+        capacity: capacity.clone(),
+        keep_going: args.keep_going,
+        selected,
+        forced,
+    };
+    let mut executor = LocalExecutor::new();
+    let mut go = |observer: &mut dyn Observer| {
+        run(
+            &workspace,
+            graph,
+            &options,
+            &mut executor,
+            observer,
+            &|| interrupt.load(Ordering::Relaxed),
+        )
+    };
+    let style = settings.err_style;
+    let result = if settings.json {
+        let mut stdout = io::stdout();
+        go(&mut JsonRenderer { out: &mut stdout })
+    } else if settings.interactive && !args.quiet {
+        go(&mut TtyRenderer::new(style, capacity.cpu, &durations))
+    } else {
+        let mut stderr = io::stderr();
+        go(&mut PlainRenderer::new(
+            &mut stderr,
+            style,
+            args.quiet,
+            capacity.cpu,
+            &durations,
+        ))
+    };
+    workspace.save_cache();
+    let mut summary = result.map_err(|e| from_run(e, &loaded.file_name, &loaded.text))?;
+    summary.seconds = started.elapsed().as_secs_f64();
+    if settings.json {
+        out.data(&format!("{}\n", summary_json(&summary)))?;
+    } else if !args.quiet {
+        out.note(&format!("{}\n", summary_line(&summary, style)));
+    }
+    Ok(exit_of(&summary))
+}
+
+fn exit_of(summary: &Summary) -> Exit {
+    if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.machine_failed {
+        Exit::Machine
+    } else if summary.failed + summary.blocked + summary.cancelled > 0 {
+        Exit::StageFailed
+    } else {
+        Exit::Ok
+    }
+}
+
+fn summary_json(summary: &Summary) -> serde_json::Value {
+    serde_json::json!({
+        "event": "summary", "ran": summary.ran, "restored": summary.restored,
+        "fresh": summary.fresh, "failed": summary.failed, "blocked": summary.blocked,
+        "cancelled": summary.cancelled, "interrupted": summary.interrupted,
+        "seconds": summary.seconds,
+    })
+}
+
+/// Set by SIGINT and SIGTERM. A second SIGINT ends restage at once; stages that it leaves
+/// behind are ended by the next run, and nothing half-written is ever recorded.
+fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let at_once = signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Exit::Interrupted as i32,
+            Arc::clone(&flag),
+        );
+        at_once
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+            .map_err(|error| CliError::new(error, Exit::Machine))?;
+    }
+    Ok(flag)
+}
+
+/// The folder's store and caches.
+pub(crate) fn open_workspace(settings: &Settings, loaded: &Loaded) -> Result<Workspace, CliError> {
+    Workspace::open(
+        &loaded.root,
+        &loaded.profile,
+        &loaded.graph,
+        settings.env.clone(),
+    )
+    .map_err(|error: StoreError| {
+        let hint = error.hint();
+        let error = CliError::new(error, Exit::Machine);
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    })
+}
+
+/// The stages that targets stand for, with all that they need.
+pub(crate) fn select(
+    graph: &Graph,
+    targets: &[String],
+    downstream: bool,
+) -> Result<BTreeSet<StageId>, CliError> {
+    graph
+        .select(targets, downstream)
+        .map_err(|error| select_error(&error))
+}
+
+/// The stages that targets stand for, and no others.
+pub(crate) fn named(graph: &Graph, targets: &[String]) -> Result<BTreeSet<StageId>, CliError> {
+    let mut all = BTreeSet::new();
+    for target in targets {
+        all.extend(graph.named(target).map_err(|error| select_error(&error))?);
+    }
+    Ok(all)
+}
+
+fn select_error(error: &crate::graph::SelectError) -> CliError {
+    let usage = CliError::usage(error.to_string());
+    match error.hint() {
+        Some(hint) => usage.with_hint(hint),
+        None => usage,
+    }
+}

@@ -1,0 +1,108 @@
+//! `restage status`: what is fresh and what would run.
+//! It must not change anything.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::cli::args::Status;
+use crate::cli::error::{CliError, from_facts};
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::render::{reason_text, state, state_reasons};
+use crate::cli::settings::{Loaded, Settings, load};
+use crate::cli::style::Style;
+use crate::cli::verbs::reproduce::{open_workspace, select};
+use crate::runner::{Decision, Plan, plan};
+
+pub(crate) fn status(
+    settings: &Settings,
+    args: &Status,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let loaded = load(settings, &args.pipeline)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let selected = select(&loaded.graph, &args.targets, false)?;
+    let plan = plan(&loaded.graph, &selected, &BTreeSet::new(), &workspace)
+        .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
+    workspace.save_cache();
+    let text = if settings.json {
+        lines_json(&loaded, &plan)
+    } else {
+        table(&loaded, &plan, settings.out_style)
+    };
+    out.data(&text)?;
+    Ok(if args.check && !plan.is_fresh() {
+        Exit::Different
+    } else {
+        Exit::Ok
+    })
+}
+
+fn lines_json(loaded: &Loaded, plan: &Plan) -> String {
+    plan.stages
+        .iter()
+        .map(|(id, planned)| {
+            let value = json!({
+                "stage": loaded.graph.stage(*id).name,
+                "profile": loaded.profile,
+                "state": state(&planned.decision),
+                "reasons": state_reasons(&planned.decision),
+                "key": planned.key.as_ref().map(|key| key.digest().to_string()),
+            });
+            format!("{value}\n")
+        })
+        .collect()
+}
+
+/// A line a stage, in declared order, then a count.
+fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
+    let graph = &loaded.graph;
+    let width = plan
+        .stages
+        .keys()
+        .map(|id| graph.stage(*id).name.len())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    let (mut fresh, mut stale) = (0, 0);
+    for (id, planned) in &plan.stages {
+        let name = &graph.stage(*id).name;
+        let (word, why) = match &planned.decision {
+            Decision::Fresh(_) => (style.good("fresh  "), String::new()),
+            Decision::Restore(_, outs) => {
+                let (one, more) = (&outs[0], outs.len() - 1);
+                let rest = if more > 0 {
+                    format!(" (+{more} more)")
+                } else {
+                    String::new()
+                };
+                (
+                    style.busy("restore"),
+                    format!("`{one}` is missing or edited{rest}"),
+                )
+            }
+            Decision::Run(reasons) => (style.bad("stale  "), reason_text(reasons)),
+            Decision::Waits(on) => {
+                let names: Vec<&str> = on.iter().map(|up| graph.stage(*up).name.as_str()).collect();
+                (style.busy("waits  "), format!("on {}", names.join(", ")))
+            }
+        };
+        if matches!(planned.decision, Decision::Fresh(_)) {
+            fresh += 1;
+        } else {
+            stale += 1;
+        }
+        let line = format!("{word}  {name:width$}  {why}");
+        text += &format!("{}\n", line.trim_end());
+    }
+    text += &match stale {
+        0 => format!("profile {}: all {fresh} stages are fresh\n", loaded.profile),
+        _ => format!(
+            "profile {}: {fresh} of {} stages are fresh\n",
+            loaded.profile,
+            fresh + stale
+        ),
+    };
+    text
+}

@@ -1,0 +1,117 @@
+//! `restage why STAGE`: why it would run, or on what its result rests.
+//! It must not change anything.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::cli::args::Why;
+use crate::cli::error::{CliError, from_facts};
+use crate::cli::exit::Exit;
+use crate::cli::format::duration;
+use crate::cli::output::Output;
+use crate::cli::render::{state, state_reasons};
+use crate::cli::settings::{Loaded, Settings, load};
+use crate::cli::style::Style;
+use crate::cli::verbs::reproduce::{named, open_workspace, select};
+use crate::graph::StageId;
+use crate::runner::{Decision, Planned, plan};
+
+pub(crate) fn why(settings: &Settings, args: &Why, out: &mut Output) -> Result<Exit, CliError> {
+    let loaded = load(settings, &args.pipeline)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let target = [args.stage.clone()];
+    let selected = select(&loaded.graph, &target, false)?;
+    let named = named(&loaded.graph, &target)?;
+    let plan = plan(&loaded.graph, &selected, &BTreeSet::new(), &workspace)
+        .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
+    workspace.save_cache();
+    for id in named {
+        let Some(planned) = plan.stages.get(&id) else {
+            continue;
+        };
+        let text = if settings.json {
+            line_json(&loaded, id, planned)
+        } else {
+            block(&loaded, id, planned, settings.out_style)
+        };
+        out.data(&text)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn line_json(loaded: &Loaded, id: StageId, planned: &Planned) -> String {
+    let key = planned.key.as_ref();
+    let inputs: serde_json::Map<String, serde_json::Value> = key
+        .map(|key| {
+            key.explain()
+                .into_iter()
+                .map(|(k, v)| (k, json!(v)))
+                .collect()
+        })
+        .unwrap_or_default();
+    let value = json!({
+        "stage": loaded.graph.stage(id).name,
+        "state": state(&planned.decision),
+        "reasons": state_reasons(&planned.decision),
+        "key": key.map(|key| key.digest().to_string()),
+        "inputs": inputs,
+    });
+    format!("{value}\n")
+}
+
+fn block(loaded: &Loaded, id: StageId, planned: &Planned, style: Style) -> String {
+    let name = style.bold(&loaded.graph.stage(id).name);
+    let mut text = match &planned.decision {
+        Decision::Fresh(record) => format!(
+            "{name} is {}: ran {} in {} on {}\n",
+            style.good("fresh"),
+            record.started,
+            duration(record.seconds),
+            record.host
+        ),
+        Decision::Restore(record, outs) => {
+            let mut text = format!(
+                "{name} would be {} from its run of {}:\n",
+                style.busy("restored"),
+                record.started
+            );
+            for out in outs {
+                text += &format!("  `{out}` is missing or edited\n");
+            }
+            text
+        }
+        Decision::Run(reasons) => {
+            let mut text = format!("{name} is {}:\n", style.bad("stale"));
+            for reason in reasons {
+                text += &format!("  {reason}\n");
+            }
+            text
+        }
+        Decision::Waits(on) => {
+            let names: Vec<&str> = on
+                .iter()
+                .map(|up| loaded.graph.stage(*up).name.as_str())
+                .collect();
+            format!(
+                "{name} {} on {}: it runs if what they write changes\n",
+                style.busy("waits"),
+                names.join(", ")
+            )
+        }
+    };
+    if let Some(key) = &planned.key {
+        text += &format!("its key is {}, made of:\n", key.digest().short());
+        let lines = key.explain();
+        let width = lines
+            .iter()
+            .map(|(label, _)| label.len())
+            .max()
+            .unwrap_or(0)
+            .min(48);
+        for (label, value) in lines {
+            text += &format!("  {} {value}\n", style.dim(&format!("{label:width$}")));
+        }
+    }
+    text
+}

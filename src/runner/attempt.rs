@@ -1,0 +1,278 @@
+//! One attempt at a stage: its work directory, its environment, its command.
+//! It must not start it, nor know when a stage is fresh.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::error::RunError;
+use super::facts::Facts;
+use super::programs::Programs;
+use super::tokens::Lease;
+use super::workspace::Workspace;
+use crate::base::fs;
+use crate::base::rel_path::RelPath;
+use crate::exec::Job;
+use crate::graph::{Graph, Input, StageId};
+use crate::spec::{Action, Stage};
+use crate::store::{LogPaths, Placement, Record};
+
+/// Between TERM and KILL: long enough to finish an epoch's checkpoint.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What of the caller's environment every stage gets: where programs and homes are, how text
+/// and time are written. Anything else must be declared under `env:`.
+const PASSED_ON: [&str; 18] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_NUMERIC",
+    "LC_COLLATE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "LD_LIBRARY_PATH",
+    "RESTAGE_ISA",
+];
+
+/// A stage ready to be started.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// Where it runs.
+    pub(crate) dir: PathBuf,
+    /// What it prints.
+    pub(crate) logs: LogPaths,
+    /// Where it says how far it is.
+    pub(crate) events: PathBuf,
+    /// What was put into `dir`, so that the rest is known to be undeclared.
+    pub(crate) placed: Vec<RelPath>,
+    /// For the executor.
+    pub(crate) job: Job,
+}
+
+/// What an attempt is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) ws: &'a Workspace,
+    pub(crate) graph: &'a Graph,
+    pub(crate) id: StageId,
+    pub(crate) records: &'a BTreeMap<StageId, Arc<Record>>,
+    pub(crate) programs: &'a Programs,
+    pub(crate) lease: &'a Lease,
+    pub(crate) scratch: &'a Path,
+}
+
+/// Makes the work directory, which holds what the stage declared and nothing else.
+pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
+    let Parts { ws, graph, id, .. } = *parts;
+    let stage = graph.stage(id);
+    let dir = ws.store.new_work_dir(&stage.name)?;
+    let logs = ws.store.new_logs(&ws.qualified(&stage.name))?;
+    let events = logs.events.clone();
+    let mut placed = Vec::new();
+    for input in graph.inputs(id) {
+        match input {
+            Input::Source { path } => place_source(ws, stage, path, &dir, &mut placed)?,
+            Input::SourceGlob { pattern } => {
+                for (path, _) in ws.glob(pattern)? {
+                    place_source(ws, stage, &path, &dir, &mut placed)?;
+                }
+            }
+            Input::Produced {
+                stage: producer,
+                out,
+                path,
+            } => {
+                let declared = &graph.stage(*producer).outs[*out].path;
+                let recorded = parts
+                    .records
+                    .get(producer)
+                    .and_then(|record| record.outs.iter().find(|o| o.path == declared.as_str()));
+                let Some(recorded) = recorded else { continue };
+                let dest = path.under(&dir);
+                if fs::symlink_metadata_if_exists(&dest)?.is_some() {
+                    continue;
+                }
+                make_parent(&dest)?;
+                if path == declared {
+                    ws.store
+                        .materialize(&recorded.content, &dest, Placement::Linked)?;
+                } else {
+                    let inside = path.as_str()[declared.as_str().len()..].trim_start_matches('/');
+                    ws.store.materialize_part(
+                        &recorded.content,
+                        inside,
+                        &dest,
+                        Placement::Linked,
+                    )?;
+                }
+                placed.push(path.clone());
+            }
+        }
+    }
+    for out in &stage.outs {
+        make_parent(&out.path.under(&dir))?;
+    }
+    let job = Job {
+        name: stage.name.clone(),
+        argv: argv(stage, parts.programs),
+        env: environment(parts, &events),
+        dir: dir.clone(),
+        stdout: logs.stdout.clone(),
+        stderr: logs.stderr.clone(),
+        timeout: stage.timeout,
+        grace: GRACE,
+    };
+    Ok(Attempt {
+        dir,
+        logs,
+        events,
+        placed,
+        job,
+    })
+}
+
+fn make_parent(path: &Path) -> Result<(), RunError> {
+    match path.parent() {
+        Some(parent) => Ok(fs::create_dir_all(parent)?),
+        None => Ok(()),
+    }
+}
+
+/// Links a source at its declared place. A folder in which the stage also writes becomes a
+/// real folder of links, so that nothing is written through to the source.
+fn place_source(
+    ws: &Workspace,
+    stage: &Stage,
+    path: &RelPath,
+    dir: &Path,
+    placed: &mut Vec<RelPath>,
+) -> Result<(), RunError> {
+    let (from, to) = (path.under(&ws.root), path.under(dir));
+    if fs::symlink_metadata_if_exists(&to)?.is_some_and(|m| !m.is_dir()) {
+        return Ok(());
+    }
+    make_parent(&to)?;
+    let shared = stage.outs.iter().any(|out| out.path.is_within(path)) || fs::exists(&to)?;
+    if shared && fs::metadata(&from)?.is_dir() {
+        fs::create_dir_all(&to)?;
+        for name in fs::read_dir(&from)? {
+            let Some(name) = name.to_str() else { continue };
+            if let Ok(inner) = RelPath::new(&format!("{path}/{name}")) {
+                place_source(ws, stage, &inner, dir, placed)?;
+            }
+        }
+    } else {
+        fs::symlink(&fs::canonicalize(&from)?, &to)?;
+    }
+    placed.push(path.clone());
+    Ok(())
+}
+
+fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
+    match &stage.action {
+        Action::Program { package, args } => programs
+            .get(package)
+            .map(|path| path.clone().into_os_string())
+            .into_iter()
+            .chain(args.iter().map(OsString::from))
+            .collect(),
+        Action::Command(line) => vec!["/bin/sh".into(), "-c".into(), line.into()],
+    }
+}
+
+fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString> {
+    let Parts { ws, graph, id, .. } = *parts;
+    let stage = graph.stage(id);
+    let mut env = BTreeMap::new();
+    for name in PASSED_ON {
+        if let Some(value) = ws.env.get(name) {
+            env.insert(name.into(), value.to_owned());
+        }
+    }
+    for (name, value) in &stage.env {
+        match value {
+            Some(value) => env.insert(name.into(), value.into()),
+            None => ws
+                .env
+                .get(name)
+                .and_then(|value| env.insert(name.into(), value.to_owned())),
+        };
+    }
+    // An override for measuring; results never depend on it.
+    let threads = ws
+        .env
+        .text("RESTAGE_THREADS")
+        .unwrap_or_else(|| parts.lease.cpu.to_string());
+    env.insert(
+        "CUDA_VISIBLE_DEVICES".into(),
+        parts.lease.gpus.join(",").into(),
+    );
+    env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
+    env.insert(
+        "RESTAGE_PARAMS".into(),
+        nested(&stage.params).to_string().into(),
+    );
+    env.insert("RESTAGE_THREADS".into(), threads.into());
+    env.insert("RESTAGE_EVENTS".into(), events.into());
+    env.insert("RESTAGE_SCRATCH".into(), parts.scratch.into());
+    env
+}
+
+/// `{"train.epochs": 3}` as `{"train": {"epochs": 3}}`.
+fn nested(params: &BTreeMap<String, Value>) -> Value {
+    let mut root = Map::new();
+    for (path, value) in params {
+        let mut map = &mut root;
+        let (folders, leaf) = match path.rsplit_once('.') {
+            Some((folders, leaf)) => (Some(folders), leaf),
+            None => (None, path.as_str()),
+        };
+        for name in folders.into_iter().flat_map(|f| f.split('.')) {
+            let inner = map.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            // A parent declared beside its child already holds it: `train` and `train.epochs`.
+            let Value::Object(inner) = inner else {
+                return Value::Object(root);
+            };
+            map = inner;
+        }
+        map.insert(leaf.to_owned(), value.clone());
+    }
+    Value::Object(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn declared_parameters_arrive_as_one_tree() {
+        let params = BTreeMap::from([
+            ("seed".to_owned(), json!(42)),
+            ("train".to_owned(), json!({"epochs": 3, "batch": 64})),
+            ("train.epochs".to_owned(), json!(3)),
+            ("models.a.dropout".to_owned(), json!(0.5)),
+        ]);
+        assert_eq!(
+            nested(&params),
+            json!({
+                "seed": 42,
+                "train": {"epochs": 3, "batch": 64},
+                "models": {"a": {"dropout": 0.5}},
+            })
+        );
+    }
+}

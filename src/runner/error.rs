@@ -1,0 +1,73 @@
+//! What stops a whole run. How a single stage ends is a value, not an error.
+//! It must not know exit codes.
+
+use super::facts::FactsError;
+use crate::base::fs::FsError;
+use crate::exec::{CargoError, ExecError};
+use crate::store::StoreError;
+
+/// Why a run could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The plan could not be made.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    /// A stage wants more graphics cards than there are.
+    #[error("stage `{stage}` needs {wanted} GPU(s), and this machine has {have}")]
+    NoGpu {
+        /// The stage's name.
+        stage: String,
+        /// Cards wanted.
+        wanted: u32,
+        /// Cards there.
+        have: usize,
+    },
+    /// Programs could not be built.
+    #[error(transparent)]
+    Cargo(#[from] CargoError),
+    /// Sources were edited while cargo built them.
+    #[error("the sources of `{package}` changed while it was built")]
+    SourcesMoved {
+        /// The package.
+        package: String,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A job could not be started.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+}
+
+impl RunError {
+    /// Whether the pipeline, its code or the command line is to blame, not the machine.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::NoGpu { .. } | Self::SourcesMoved { .. } => true,
+            Self::Cargo(error) => matches!(
+                error,
+                CargoError::Failed { .. } | CargoError::NoBinary { .. }
+            ),
+            Self::Facts(_) | Self::Fs(_) | Self::Store(_) | Self::Exec(_) => false,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoGpu { .. } => Some(
+                "run it where there are cards, or lower `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
+                 says which cards may be used"
+                    .to_owned(),
+            ),
+            Self::SourcesMoved { .. } => Some("nothing ran; run again".to_owned()),
+            Self::Cargo(error) => error.hint(),
+            Self::Fs(error) => error.hint().map(ToOwned::to_owned),
+            Self::Store(error) => error.hint(),
+            Self::Facts(_) | Self::Exec(_) => None,
+        }
+    }
+}

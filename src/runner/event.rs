@@ -1,0 +1,132 @@
+//! What the runner tells those who watch it.
+//! It must not know how anything is shown.
+
+use std::path::PathBuf;
+
+use super::plan::Plan;
+use super::progress::StageEvent;
+use crate::graph::Graph;
+
+/// Takes events in the order in which they happen.
+pub trait Observer {
+    /// One thing happened.
+    fn event(&mut self, event: &Event<'_>);
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// What will run is known; nothing has started.
+    Planned {
+        /// The stages.
+        graph: &'a Graph,
+        /// What becomes of each.
+        plan: &'a Plan,
+    },
+    /// cargo starts to build these packages.
+    Building {
+        /// Package names.
+        packages: &'a [String],
+    },
+    /// A line that cargo printed.
+    BuildLine {
+        /// The line.
+        text: &'a str,
+    },
+    /// The programs are there.
+    Built {
+        /// Wall time.
+        seconds: f64,
+    },
+    /// Another `restage` runs this very stage; this one waits for it.
+    WaitingForOther {
+        /// The stage's name.
+        stage: &'a str,
+    },
+    /// An attempt starts.
+    Started {
+        /// The stage's name.
+        stage: &'a str,
+        /// From 1.
+        attempt: u32,
+        /// Attempts allowed.
+        attempts: u32,
+        /// Wall time of its last success.
+        expected_seconds: Option<f64>,
+    },
+    /// A running stage said something.
+    Stage {
+        /// The stage's name.
+        stage: &'a str,
+        /// What it said.
+        event: &'a StageEvent,
+    },
+    /// An attempt failed and another one follows.
+    Retrying {
+        /// The stage's name.
+        stage: &'a str,
+        /// Why.
+        failure: &'a Failure,
+    },
+    /// A stage is settled.
+    Finished {
+        /// The stage's name.
+        stage: &'a str,
+        /// How.
+        outcome: &'a StageOutcome,
+    },
+    /// Something that deserves a look, but stops nothing.
+    Warning {
+        /// The stage's name.
+        stage: &'a str,
+        /// What.
+        text: &'a str,
+    },
+    /// The user asked to stop; running stages are being ended.
+    Interrupted,
+}
+
+/// How a stage ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StageOutcome {
+    /// Its outs were there and right.
+    Fresh,
+    /// Its outs were put back from the store.
+    Restored {
+        /// How many.
+        outs: usize,
+    },
+    /// It ran.
+    Ran {
+        /// Wall time of the attempt that succeeded.
+        seconds: f64,
+        /// Whether its outs equal those of its last run, so that nothing after it is stale.
+        unchanged: bool,
+    },
+    /// It failed; nothing was recorded and its last good outs are untouched.
+    Failed(Failure),
+    /// A stage that it reads from failed.
+    Blocked {
+        /// That stage's name.
+        by: String,
+    },
+    /// The run ended before it could start, or while it ran.
+    Cancelled,
+}
+
+/// Why a stage has no result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// What happened, such as `exited with 3`.
+    pub reason: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Where the attempt's files are kept.
+    pub work_dir: Option<PathBuf>,
+    /// Where its stderr is kept.
+    pub log: Option<PathBuf>,
+    /// The last lines of its stderr.
+    pub tail: Vec<String>,
+    /// Whether the machine failed rather than the stage.
+    pub machine: bool,
+}

@@ -1,0 +1,67 @@
+//! What a plan asks of the world.
+//! It must not know how the answers are found; [`super::Workspace`] finds them, tests invent them.
+
+use std::sync::Arc;
+
+use crate::base::fs::FsError;
+use crate::base::rel_path::RelPath;
+use crate::base::span::Location;
+use crate::digest::{CodeError, Digest, StageKey};
+use crate::store::{Record, RecordedOut, StoreError};
+
+/// Answers about files, code, records and the environment.
+pub trait Facts {
+    /// Content of a file or folder that no stage writes; `None` where there is none.
+    fn source(&self, path: &RelPath) -> Result<Option<Digest>, FactsError>;
+    /// Files that a pattern matches and no stage writes, sorted by path, with their contents.
+    fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError>;
+    /// Digest of the sources that a package's program is built from.
+    fn code(&self, package: &str) -> Result<Digest, FactsError>;
+    /// A variable of the caller's environment.
+    fn host_env(&self, name: &str) -> Option<String>;
+    /// The record of a key.
+    fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError>;
+    /// Whether the workspace holds exactly this out.
+    fn out_in_place(&self, out: &RecordedOut) -> Result<bool, FactsError>;
+    /// Whether the store holds this out.
+    fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError>;
+    /// The key of the stage's last success.
+    fn last_key(&self, stage: &str) -> Option<Arc<StageKey>>;
+    /// Wall time of the stage's last success.
+    fn last_seconds(&self, stage: &str) -> Option<f64>;
+}
+
+/// Why a plan can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// A declared input is not there, and no stage writes it.
+    #[error("stage `{stage}` reads `{path}`, which does not exist and which no stage writes")]
+    MissingInput {
+        /// The stage's name.
+        stage: String,
+        /// The input.
+        path: String,
+        /// Where it is declared.
+        location: Location,
+    },
+    /// A file could not be read.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A program's sources could not be found or read.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// A glob is malformed.
+    #[error("`{pattern}` is no glob: {reason}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Asked for a stage whose upstream is not settled: a bug of ours.
+    #[error("stage `{0}` was asked for its outs before it had any")]
+    Unsettled(String),
+}

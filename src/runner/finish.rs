@@ -1,0 +1,302 @@
+//! What becomes of an attempt that ended: a record and published outs, or a failure.
+//! It must not decide whether to try again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::attempt::Attempt;
+use super::error::RunError;
+use super::event::Failure;
+use super::facts::Facts;
+use super::workspace::Workspace;
+use crate::base::clock::WallTime;
+use crate::base::fs;
+use crate::base::rel_path::RelPath;
+use crate::digest::{DepContent, StageKey};
+use crate::exec::{Finished, Outcome};
+use crate::graph::{Graph, Input, StageId};
+use crate::spec::Stage;
+use crate::store::{Claim, CommitOutcome, Placement, Record, RecordedOut};
+
+/// Lines of stderr that a failure shows.
+const TAIL_LINES: usize = 12;
+/// Undeclared files that a record names.
+const MOST_UNDECLARED: usize = 20;
+
+/// A stage that has a result.
+#[derive(Debug)]
+pub(crate) struct Success {
+    pub(crate) record: Arc<Record>,
+    /// Whether its outs equal those of its last run.
+    pub(crate) unchanged: bool,
+    /// Things worth a warning.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Says why an attempt has no result, or records and publishes it.
+pub(crate) fn finish(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &Arc<StageKey>,
+    claim: &Claim,
+    attempt: &Attempt,
+    finished: &Finished,
+) -> Result<Success, Failure> {
+    let stage = graph.stage(id);
+    let fail = |reason: String, hint: Option<String>| failure(attempt, reason, hint);
+    if let Some((reason, hint)) = bad_end(stage, &finished.outcome) {
+        return Err(fail(reason, hint));
+    }
+    let machine = |error: RunError| Failure {
+        machine: true,
+        ..fail(
+            format!("could not be recorded: {}", chain(&error)),
+            error.hint(),
+        )
+    };
+    if let Some((reason, hint)) = missing_out(stage, attempt).map_err(machine)? {
+        return Err(fail(reason, Some(hint)));
+    }
+    if let Some(path) = moved_input(ws, graph, id, key).map_err(machine)? {
+        return Err(fail(
+            format!("read `{path}`, which changed while it ran"),
+            Some("nothing was recorded; run again".to_owned()),
+        ));
+    }
+    record(ws, stage, key, claim, attempt, finished).map_err(machine)
+}
+
+fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)> {
+    match outcome {
+        Outcome::Exited(0) => None,
+        Outcome::Exited(code) => Some((format!("exited with {code}"), None)),
+        Outcome::Signaled(9) => Some((
+            "was killed (signal 9)".to_owned(),
+            Some("often the system's out-of-memory killer; see `resources.mem`".to_owned()),
+        )),
+        Outcome::Signaled(signal) => Some((format!("was ended by signal {signal}"), None)),
+        Outcome::TimedOut => {
+            let limit = stage.timeout.map_or(0.0, |t| t.as_secs_f64());
+            Some((
+                format!("ran longer than its timeout of {limit} s"),
+                Some(
+                    "raise `timeout:`; it goes on from what it left in RESTAGE_SCRATCH".to_owned(),
+                ),
+            ))
+        }
+        Outcome::Cancelled => Some(("was cancelled".to_owned(), None)),
+        Outcome::NotStarted(why) => Some((format!("could not be started: {why}"), None)),
+    }
+}
+
+fn failure(attempt: &Attempt, reason: String, hint: Option<String>) -> Failure {
+    Failure {
+        reason,
+        hint,
+        work_dir: Some(attempt.dir.clone()),
+        log: Some(attempt.logs.stderr.clone()),
+        tail: tail(&attempt.logs.stderr),
+        machine: false,
+    }
+}
+
+/// The last lines of a log, without control characters.
+fn tail(path: &Path) -> Vec<String> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..]
+        .iter()
+        .map(|line| line.chars().filter(|c| !c.is_control()).take(200).collect())
+        .collect()
+}
+
+/// An error with its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text += &format!(": {source}");
+        cause = source.source();
+    }
+    text
+}
+
+fn missing_out(stage: &Stage, attempt: &Attempt) -> Result<Option<(String, String)>, RunError> {
+    let mut missing = Vec::new();
+    for out in &stage.outs {
+        if !fs::exists(&out.path.under(&attempt.dir))? {
+            missing.push(format!("`{}`", out.path));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let wrote = undeclared(stage, attempt)?;
+    let hint = if wrote.is_empty() {
+        "it wrote nothing else; nothing was recorded".to_owned()
+    } else {
+        format!(
+            "it did write `{}`; nothing was recorded",
+            wrote.join("`, `")
+        )
+    };
+    Ok(Some((
+        format!("exited with 0 but did not write {}", missing.join(", ")),
+        hint,
+    )))
+}
+
+/// Files in the work directory that are neither deps nor outs.
+fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(prefix) = folders.pop() {
+        for name in fs::read_dir(&attempt.dir.join(&prefix))? {
+            let name = name.to_string_lossy();
+            let text = if prefix.is_empty() {
+                name.into_owned()
+            } else {
+                format!("{prefix}/{name}")
+            };
+            let known = RelPath::new(&text).is_ok_and(|path| {
+                attempt.placed.contains(&path) || stage.outs.iter().any(|out| out.path == path)
+            });
+            if known {
+                let folder = attempt.dir.join(&text);
+                let shared = stage.outs.iter().any(|out| {
+                    RelPath::new(&text)
+                        .is_ok_and(|path| out.path != path && out.path.is_within(&path))
+                });
+                if shared && fs::symlink_metadata(&folder)?.is_dir() {
+                    folders.push(text);
+                }
+            } else if fs::symlink_metadata(&attempt.dir.join(&text))?.is_dir() {
+                folders.push(text);
+            } else if found.len() < MOST_UNDECLARED {
+                found.push(text);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A source whose content is no longer what the key says.
+fn moved_input(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &StageKey,
+) -> Result<Option<String>, RunError> {
+    let same = |path: &RelPath, content: DepContent| {
+        key.deps
+            .iter()
+            .any(|dep| dep.path == path.as_str() && dep.content == content)
+    };
+    for input in graph.inputs(id) {
+        match input {
+            Input::Source { path } => {
+                let now = ws.source(path)?;
+                if !now.is_some_and(|digest| same(path, DepContent::Bytes(digest))) {
+                    return Ok(Some(path.to_string()));
+                }
+            }
+            Input::SourceGlob { pattern } => {
+                let now = ws.glob(pattern)?;
+                for (path, digest) in &now {
+                    if !same(path, DepContent::Bytes(*digest)) {
+                        return Ok(Some(path.to_string()));
+                    }
+                }
+                let before = key.globs.iter().find(|glob| glob.pattern == *pattern);
+                if before.is_some_and(|glob| glob.paths.len() != now.len()) {
+                    return Ok(Some(pattern.clone()));
+                }
+            }
+            Input::Produced { .. } => {}
+        }
+    }
+    Ok(None)
+}
+
+fn record(
+    ws: &Workspace,
+    stage: &Stage,
+    key: &Arc<StageKey>,
+    claim: &Claim,
+    attempt: &Attempt,
+    finished: &Finished,
+) -> Result<Success, RunError> {
+    let undeclared = undeclared(stage, attempt)?;
+    let mut outs = Vec::new();
+    for out in &stage.outs {
+        outs.push(RecordedOut {
+            path: out.path.to_string(),
+            volatile: out.volatile,
+            content: ws.store.ingest(&out.path.under(&attempt.dir))?,
+        });
+    }
+    let before = ws.last_record(&stage.name);
+    let record = Record::new(
+        key.as_ref().clone(),
+        ws.qualified(&stage.name),
+        outs,
+        WallTime::now(),
+        finished.seconds,
+        finished.peak_memory,
+        undeclared.clone(),
+    );
+    let committed = claim.commit(&record)?;
+    for out in &record.outs {
+        publish(ws, out)?;
+    }
+    fs::remove_all(&attempt.dir)?;
+    let mut warnings = Vec::new();
+    if !undeclared.is_empty() {
+        warnings.push(format!(
+            "wrote files that it does not declare, which are not kept: {}",
+            undeclared.join(", ")
+        ));
+    }
+    if finished.leftovers {
+        warnings.push("left processes running; they were stopped".to_owned());
+    }
+    if let CommitOutcome::Differs { outs } = &committed {
+        warnings.push(format!(
+            "is not reproducible: the same inputs gave other bytes in {}; both are kept",
+            outs.join(", ")
+        ));
+    }
+    let unchanged = before.is_some_and(|before| stable(&before) == stable(&record));
+    Ok(Success {
+        record: Arc::new(record),
+        unchanged,
+        warnings,
+    })
+}
+
+/// What later stages can see of a record.
+fn stable(record: &Record) -> Vec<(&str, crate::digest::Digest)> {
+    let kept = record.outs.iter().filter(|out| !out.volatile);
+    kept.map(|out| (out.path.as_str(), out.content.content_id()))
+        .collect()
+}
+
+/// Puts a recorded out into the workspace. Results are plain files, for git and editors.
+pub(crate) fn publish(ws: &Workspace, out: &RecordedOut) -> Result<(), RunError> {
+    let placement = if out.path.starts_with("results/") {
+        Placement::Plain
+    } else {
+        Placement::Linked
+    };
+    let dest = ws.root.join(&out.path);
+    if let Some(parent) = dest.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    Ok(ws.store.materialize(&out.content, &dest, placement)?)
+}

@@ -1,0 +1,81 @@
+//! The binaries of `program:` stages, built once for each state of their sources.
+//! It must not know how cargo is called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::error::RunError;
+use super::event::{Event, Observer};
+use super::workspace::Workspace;
+use crate::base::clock::Instant;
+use crate::base::fs;
+use crate::digest::Digest;
+use crate::exec;
+
+/// Where each package's binary lies. The path holds the digest of the sources, so that an edit
+/// during a run can't change what runs.
+pub(crate) type Programs = BTreeMap<String, PathBuf>;
+
+fn place(ws: &Workspace, package: &str, code: &Digest) -> PathBuf {
+    ws.root
+        .join(".restage/programs")
+        .join(code.to_string())
+        .join(package)
+}
+
+/// Builds what is not built yet.
+pub(crate) fn build(
+    ws: &Workspace,
+    packages: &BTreeSet<String>,
+    observer: &mut dyn Observer,
+) -> Result<Programs, RunError> {
+    let code = if packages.is_empty() {
+        return Ok(Programs::new());
+    } else {
+        ws.code_digests()?
+    };
+    let mut programs = Programs::new();
+    let mut missing = Vec::new();
+    for package in packages {
+        let digest = code.of(package).map_err(super::FactsError::from)?.digest;
+        let path = place(ws, package, &digest);
+        if !fs::exists(&path)? {
+            missing.push((package.clone(), digest, path.clone()));
+        }
+        programs.insert(package.clone(), path);
+    }
+    if missing.is_empty() {
+        return Ok(programs);
+    }
+    let started = Instant::now();
+    let names: Vec<String> = missing
+        .iter()
+        .map(|(package, ..)| package.clone())
+        .collect();
+    observer.event(&Event::Building { packages: &names });
+    let built = exec::cargo::build(&ws.root, &names, &mut |text| {
+        observer.event(&Event::BuildLine { text });
+    })?;
+    let after = ws.fresh_code_digests()?;
+    for (package, digest, path) in missing {
+        if after.of(&package).map_err(super::FactsError::from)?.digest != digest {
+            return Err(RunError::SourcesMoved { package });
+        }
+        let binary = built
+            .get(&package)
+            .ok_or_else(|| exec::CargoError::NoBinary {
+                package: package.clone(),
+                binaries: built.keys().cloned().collect(),
+            })?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let temp = fs::temp_name(&path);
+        fs::copy(binary, &temp)?;
+        fs::rename(&temp, &path)?;
+    }
+    observer.event(&Event::Built {
+        seconds: started.elapsed().as_secs_f64(),
+    });
+    Ok(programs)
+}

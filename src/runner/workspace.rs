@@ -1,0 +1,216 @@
+//! The pipeline's folder with its store and caches: facts for plans, from the disk.
+//! It must not decide anything.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::facts::{Facts, FactsError};
+use crate::base::fs;
+use crate::base::glob::Glob;
+use crate::base::rel_path::RelPath;
+use crate::digest::{CodeDigests, Digest, StageKey};
+use crate::graph::Graph;
+use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError};
+
+/// Folders that no glob looks into: ours, git's.
+const HIDDEN: [&str; 2] = [".restage", ".git"];
+
+/// The caller's environment, read once.
+#[derive(Debug, Clone, Default)]
+pub struct HostEnv(BTreeMap<OsString, OsString>);
+
+impl HostEnv {
+    /// From names and values.
+    pub fn new(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// A variable's value as text; what is not UTF-8 is replaced.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name)
+            .map(|value| value.to_string_lossy().into_owned())
+    }
+}
+
+/// The pipeline's folder under one profile.
+#[derive(Debug)]
+pub struct Workspace {
+    pub(crate) root: PathBuf,
+    pub(crate) profile: String,
+    pub(crate) store: Store,
+    pub(crate) env: HostEnv,
+    outs: BTreeSet<RelPath>,
+    code: OnceCell<CodeDigests>,
+}
+
+impl Workspace {
+    /// Opens, or makes, `.restage` below `root`.
+    pub fn open(
+        root: &Path,
+        profile: &str,
+        graph: &Graph,
+        env: HostEnv,
+    ) -> Result<Self, StoreError> {
+        let store = Store::open(&root.join(".restage"))?;
+        let outs = graph
+            .stages()
+            .iter()
+            .flat_map(|stage| stage.outs.iter().map(|out| out.path.clone()))
+            .collect();
+        Ok(Self {
+            root: root.to_owned(),
+            profile: profile.to_owned(),
+            store,
+            env,
+            outs,
+            code: OnceCell::new(),
+        })
+    }
+
+    /// Keeps what was learnt about files for the next call. Losing it costs only time.
+    pub fn save_cache(&self) {
+        let _ = self.store.save();
+    }
+
+    /// The name under which the store remembers a stage: other profiles have the same stages.
+    pub(crate) fn qualified(&self, stage: &str) -> String {
+        format!("{}/{stage}", self.profile)
+    }
+
+    /// Logs of the stage's last attempt.
+    pub fn last_logs(&self, stage: &str) -> Result<Option<LogPaths>, StoreError> {
+        self.store.last_logs(&self.qualified(stage))
+    }
+
+    /// The record of the stage's last success.
+    pub(crate) fn last_record(&self, stage: &str) -> Option<Arc<Record>> {
+        let last = self.store.last(&self.qualified(stage))?;
+        self.store.record(&last.key).ok().flatten()
+    }
+
+    /// The code closures of all workspace packages.
+    pub(crate) fn code_digests(&self) -> Result<&CodeDigests, FactsError> {
+        if let Some(code) = self.code.get() {
+            return Ok(code);
+        }
+        let code = self.fresh_code_digests()?;
+        Ok(self.code.get_or_init(|| code))
+    }
+
+    /// The code closures as the sources are now.
+    pub(crate) fn fresh_code_digests(&self) -> Result<CodeDigests, FactsError> {
+        let hash = |path: &RelPath| {
+            let found = self.store.stat_cache().path_digest(&self.root, path)?;
+            Ok(found.map(|found| found.content_id()))
+        };
+        let variable = |name: &str| self.env.text(name);
+        Ok(CodeDigests::load(&self.root, &hash, &variable)?)
+    }
+
+    /// Files below the root that match and that no stage writes, sorted.
+    fn matches(&self, glob: &Glob) -> Result<Vec<RelPath>, FactsError> {
+        let base = glob.base_folder();
+        let start = if base.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(base)
+        };
+        let mut found = Vec::new();
+        let mut folders = vec![(start, base.to_owned())];
+        while let Some((folder, prefix)) = folders.pop() {
+            for name in fs::read_dir_if_exists(&folder)? {
+                let Some(name) = name.to_str() else { continue };
+                if prefix.is_empty() && HIDDEN.contains(&name) {
+                    continue;
+                }
+                let text = if prefix.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{prefix}/{name}")
+                };
+                let Ok(path) = RelPath::new(&text) else {
+                    continue;
+                };
+                if self.outs.contains(&path) {
+                    continue;
+                }
+                let full = folder.join(name);
+                if fs::symlink_metadata(&full)?.is_dir() {
+                    folders.push((full, text));
+                } else if glob.matches(&path) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+impl Facts for Workspace {
+    fn source(&self, path: &RelPath) -> Result<Option<Digest>, FactsError> {
+        let found = self.store.stat_cache().path_digest(&self.root, path)?;
+        Ok(found.map(|found| found.content_id()))
+    }
+
+    fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
+        let glob = Glob::new(pattern).map_err(|error| FactsError::Glob {
+            pattern: pattern.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let mut found = Vec::new();
+        for path in self.matches(&glob)? {
+            if let Some(digest) = self.source(&path)? {
+                found.push((path, digest));
+            }
+        }
+        Ok(found)
+    }
+
+    fn code(&self, package: &str) -> Result<Digest, FactsError> {
+        Ok(self.code_digests()?.of(package)?.digest)
+    }
+
+    fn host_env(&self, name: &str) -> Option<String> {
+        self.env.text(name)
+    }
+
+    fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError> {
+        Ok(self.store.record(key)?)
+    }
+
+    fn out_in_place(&self, out: &RecordedOut) -> Result<bool, FactsError> {
+        let Ok(path) = RelPath::new(&out.path) else {
+            return Ok(false);
+        };
+        Ok(self
+            .store
+            .stat_cache()
+            .path_digest(&self.root, &path)?
+            .as_ref()
+            == Some(&out.content))
+    }
+
+    fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError> {
+        Ok(self.store.has_object(&out.content)?)
+    }
+
+    fn last_key(&self, stage: &str) -> Option<Arc<StageKey>> {
+        self.last_record(stage)
+            .map(|record| Arc::new(record.inputs.clone()))
+    }
+
+    fn last_seconds(&self, stage: &str) -> Option<f64> {
+        self.store
+            .last(&self.qualified(stage))
+            .map(|last| last.seconds)
+    }
+}

@@ -1,0 +1,147 @@
+//! Killed at any moment, restage goes on as if nothing had happened.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::space::{Space, wait_until};
+
+/// Writes half of its out, waits, writes the rest; says that it has begun.
+const SLOW: &str = r"
+  slow:
+    cmd: echo half > slow.txt; touch $RESTAGE_SCRATCH/begun; sleep 0.5; echo whole >> slow.txt
+    outs: [slow.txt]
+  after: {cmd: 'wc -l < slow.txt > after.txt', deps: [slow.txt], outs: [after.txt]}
+";
+
+fn begun(space: &Space) -> bool {
+    let Ok(keys) = std::fs::read_dir(space.path(".restage/scratch")) else {
+        return false;
+    };
+    keys.flatten().any(|key| key.path().join("begun").exists())
+}
+
+fn kill(target: &str) {
+    let status = Command::new("kill").args(["-9", "--", target]).status();
+    assert!(status.expect("kill starts").success(), "kill {target}");
+}
+
+/// Process ids whose parent is `parent`.
+fn children(parent: u32) -> Vec<String> {
+    let output = Command::new("ps")
+        .args(["-o", "pid=", "--ppid", &parent.to_string()])
+        .output();
+    let text = output.expect("ps starts").stdout;
+    String::from_utf8_lossy(&text)
+        .split_whitespace()
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_kill_of_the_whole_tree_in_mid_write_leaves_no_half_result() {
+    let space = Space::new(SLOW);
+    let mut restage = space.spawn(&[]);
+    wait_until("the stage has begun", || begun(&space));
+    let stages = children(restage.id());
+    kill(&restage.id().to_string());
+    stages.iter().for_each(|pid| kill(&format!("-{pid}")));
+    restage.wait().unwrap();
+    assert!(
+        !space.exists("slow.txt"),
+        "a half-written out was published"
+    );
+    assert_eq!(space.ran(&[]), ["slow", "after"]);
+    assert_eq!(space.read("slow.txt"), "half\nwhole\n");
+    assert_eq!(space.read("after.txt").trim(), "2");
+}
+
+#[test]
+fn a_stage_that_outlives_its_killed_runner_never_reaches_a_result() {
+    let slow = SLOW.replace(
+        "sleep 0.5",
+        "sleep 1; echo orphan >> $RESTAGE_SCRATCH/orphan",
+    );
+    let space = Space::new(&slow);
+    let mut restage = space.spawn(&[]);
+    wait_until("the stage has begun", || begun(&space));
+    kill(&restage.id().to_string());
+    restage.wait().unwrap();
+    assert_eq!(space.ran(&[]), ["slow", "after"]);
+    assert_eq!(space.read("slow.txt"), "half\nwhole\n");
+}
+
+#[test]
+fn kills_at_many_moments_end_in_the_same_files_as_no_kill() {
+    let stages = r"
+  one: {cmd: 'for i in 1 2 3; do echo $i >> one.txt; sleep 0.02; done', outs: [one.txt]}
+  two: {cmd: 'mkdir d; for i in 1 2 3; do cp one.txt d/$i; sleep 0.02; done', deps: [one.txt], outs: [d]}
+  three: {cmd: 'cat d/* > results/three.txt', deps: [d], outs: [results/three.txt]}
+";
+    let clean = Space::new(stages);
+    assert_eq!(clean.ran(&[]).len(), 3);
+    let expected = clean.files();
+    for delay in (0..24).map(|i| i * 12) {
+        let space = Space::new(stages);
+        let mut restage = space.spawn(&[]);
+        std::thread::sleep(Duration::from_millis(delay));
+        let _ = restage.kill();
+        restage.wait().unwrap();
+        space.reproduce(&[]).exits(0);
+        assert_eq!(space.files(), expected, "killed after {delay} ms");
+        assert_eq!(space.ran(&[]), [""; 0], "killed after {delay} ms");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_stages_with_130_and_leaves_no_process() {
+    let space =
+        Space::new("  s: {cmd: 'touch $RESTAGE_SCRATCH/begun; sleep 47.25', outs: [s.txt]}\n");
+    for signal in ["-INT", "-TERM"] {
+        let mut restage = space.spawn(&[]);
+        wait_until("the stage has begun", || begun(&space));
+        let pid = restage.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(restage.wait().unwrap().code(), Some(130));
+        let left = Command::new("pgrep").args(["-f", "sleep 47.25"]).output();
+        if let Ok(left) = left {
+            assert!(left.stdout.is_empty(), "the stage is still there");
+        }
+        let keys = std::fs::read_dir(space.path(".restage/scratch")).unwrap();
+        keys.flatten()
+            .for_each(|key| std::fs::remove_file(key.path().join("begun")).unwrap());
+    }
+}
+
+#[test]
+fn a_damaged_lock_record_or_cache_is_made_anew() {
+    let space = Space::new(SLOW);
+    assert_eq!(space.ran(&[]).len(), 2);
+    let expected = space.files();
+    for name in ["pipeline.lock", ".restage/stat-cache"] {
+        for damage in ["", "<<<<<<< HEAD\n", "\u{0}\u{1}nonsense"] {
+            space.write(name, damage);
+            assert_eq!(space.ran(&[]), [""; 0], "{name}: {damage:?}");
+            assert_eq!(space.files(), expected, "{name}: {damage:?}");
+        }
+    }
+    for record in std::fs::read_dir(space.path(".restage/records"))
+        .unwrap()
+        .flatten()
+    {
+        let bytes = std::fs::read(record.path()).unwrap();
+        std::fs::remove_file(record.path()).unwrap();
+        std::fs::write(record.path(), &bytes[..bytes.len() / 2]).unwrap();
+    }
+    assert_eq!(
+        space.ran(&[]),
+        ["slow", "after"],
+        "a cut record counts for nothing"
+    );
+    assert_eq!(space.files(), expected);
+}

@@ -1,0 +1,191 @@
+//! Stages that fail, inputs that are missing, machines that refuse: nothing is lost.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::space::{Said, Space};
+
+#[test]
+fn a_failing_stage_shows_its_last_lines_and_keeps_the_last_good_output() {
+    let space = Space::new("  s: {cmd: 'echo good > s.txt', outs: [s.txt]}\n");
+    assert_eq!(space.ran(&[]), ["s"]);
+    space.stages("  s: {cmd: 'echo half > s.txt; echo the reason >&2; exit 3', outs: [s.txt]}\n");
+    let said = space.restage(&["reproduce"]).exits(1);
+    let said = said.says("stage `s` exited with 3").says("the reason");
+    assert!(said.err.contains("log: "), "{}", said.err);
+    assert_eq!(space.read("s.txt"), "good\n");
+}
+
+#[test]
+fn a_stage_that_exits_0_without_its_output_is_a_failure() {
+    let space = Space::new("  s: {cmd: 'echo x > metric.json', outs: [metrics.json]}\n");
+    space
+        .restage(&["reproduce"])
+        .exits(1)
+        .says("stage `s` exited with 0 but did not write `metrics.json`")
+        .says("it did write `metric.json`");
+    assert!(!space.exists("metrics.json"));
+}
+
+#[test]
+fn files_that_are_written_but_not_declared_are_named_and_not_kept() {
+    let space = Space::new("  s: {cmd: 'echo x > s.txt; echo y > extra.txt', outs: [s.txt]}\n");
+    space.restage(&["reproduce"]).exits(0).says("extra.txt");
+    assert!(!space.exists("extra.txt"));
+}
+
+#[test]
+fn a_missing_input_is_shown_where_it_is_declared() {
+    let space =
+        Space::new("  s:\n    cmd: cat in.txt > s.txt\n    deps: [in.txt]\n    outs: [s.txt]\n");
+    space
+        .restage(&["reproduce"])
+        .exits(2)
+        .says("reads `in.txt`, which does not exist")
+        .says("pipeline.yaml:7");
+}
+
+const FORK: &str = r"
+  bad: {cmd: 'exit 1', outs: [bad.txt]}
+  after: {cmd: 'cat bad.txt > after.txt', deps: [bad.txt], outs: [after.txt]}
+  good: {cmd: 'sleep 0.2; echo x > good.txt', outs: [good.txt]}
+  more: {cmd: 'cat good.txt > more.txt', deps: [good.txt], outs: [more.txt]}
+";
+
+#[test]
+fn keep_going_runs_what_does_not_depend_on_the_failure() {
+    let space = Space::new(FORK);
+    let said = space.reproduce(&["-k", "-j2"]).exits(1);
+    assert_eq!(said.with_outcome("failed"), ["bad"]);
+    assert_eq!(said.with_outcome("blocked"), ["after"]);
+    assert_eq!(said.with_outcome("ran"), ["good", "more"]);
+}
+
+#[test]
+fn without_keep_going_nothing_new_starts_but_running_stages_end() {
+    let space = Space::new(FORK);
+    let said = space.reproduce(&["-j2"]).exits(1);
+    assert_eq!(said.with_outcome("ran"), ["good"]);
+    assert_eq!(said.with_outcome("cancelled"), ["more"]);
+    assert_eq!(space.ran(&["good"]), [""; 0], "what ran is kept");
+}
+
+#[test]
+fn retries_go_on_from_what_the_stage_left_in_its_scratch_folder() {
+    let space = Space::new(
+        "  s:\n    cmd: echo x >> $RESTAGE_SCRATCH/n; test $(wc -l < $RESTAGE_SCRATCH/n) = 3 && cp $RESTAGE_SCRATCH/n s.txt\n    retries: 2\n    outs: [s.txt]\n",
+    );
+    assert_eq!(space.ran(&[]), ["s"]);
+    assert_eq!(space.read("s.txt"), "x\nx\nx\n");
+}
+
+#[test]
+fn a_stage_that_runs_too_long_is_stopped_with_all_its_children() {
+    let space = Space::new(
+        "  s: {cmd: 'sleep 61.5 & sleep 61.5; echo x > s.txt', timeout: 0.3, outs: [s.txt]}\n",
+    );
+    space.restage(&["reproduce"]).exits(1).says("timeout");
+    let left = Command::new("pgrep").args(["-f", "sleep 61.5"]).output();
+    if let Ok(left) = left {
+        assert!(
+            left.stdout.is_empty(),
+            "a child of the stage is still there"
+        );
+    }
+}
+
+#[test]
+fn an_input_edited_while_its_stage_runs_is_not_cached() {
+    let space = Space::new(
+        "  s:\n    cmd: cat in.txt > s.txt; echo edited > $(readlink -f in.txt)\n    deps: [in.txt]\n    outs: [s.txt]\n",
+    );
+    space.write("in.txt", "first\n");
+    space
+        .restage(&["reproduce"])
+        .exits(1)
+        .says("read `in.txt`, which changed while it ran")
+        .says("nothing was recorded");
+    assert!(!space.exists("s.txt"));
+}
+
+#[test]
+fn an_object_that_was_tampered_with_is_never_served() {
+    let space = Space::new(
+        r"
+  one: {cmd: 'echo one > one.txt', outs: [one.txt]}
+  two: {cmd: 'cat one.txt > two.txt', deps: [one.txt], params: [a], outs: [two.txt]}
+",
+    );
+    assert_eq!(space.ran(&[]).len(), 2);
+    let mut folders = vec![space.path(".restage/objects")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read(&path).unwrap() == b"one\n" {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+                fs::write(&path, "bad\n").unwrap();
+            }
+        }
+    }
+    let _ = fs::remove_file(space.path("one.txt"));
+    let first = space.reproduce(&["-S", "a=7"]);
+    if first.code != Some(0) {
+        space.reproduce(&["-S", "a=7"]).exits(0);
+    }
+    assert_eq!(space.read("one.txt"), "one\n");
+    assert_eq!(space.read("two.txt"), "one\n");
+}
+
+/// Runs a script as root of a user namespace with its own mounts; `None` where that is not
+/// allowed.
+fn in_namespace(space: &Space, script: &str) -> Option<Said> {
+    let probe = Command::new("unshare").args(["-Urm", "true"]).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this machine allows no user namespaces");
+        return None;
+    }
+    let output = Command::new("unshare")
+        .args(["-Urm", "sh", "-c", script])
+        .env("RESTAGE", env!("CARGO_BIN_EXE_restage"))
+        .current_dir(space.root())
+        .output()
+        .expect("unshare starts");
+    Some(output.into())
+}
+
+#[test]
+fn a_full_disk_is_named_and_loses_nothing() {
+    let stage = |n: u32| format!("  s: {{cmd: 'head -c {n} /dev/zero > s.bin', outs: [s.bin]}}\n");
+    let space = Space::new(&stage(100));
+    assert_eq!(space.ran(&[]), ["s"]);
+    space.stages(&stage(900_000));
+    // The stage's own folder is on the full disk too: it fails, or recording its out does.
+    let script = "mkdir -p .restage/objects && mount -t tmpfs -o size=200k none .restage/objects && exec $RESTAGE reproduce";
+    let Some(said) = in_namespace(&space, script) else {
+        return;
+    };
+    assert!(matches!(said.code, Some(1 | 4)), "{said:?}");
+    assert!(said.err.contains("No space left on device"), "{}", said.err);
+    assert_eq!(
+        space.read("s.bin").len(),
+        100,
+        "the last good out is still there"
+    );
+    assert_eq!(space.ran(&[]), ["s"]);
+    assert_eq!(space.read("s.bin").len(), 900_000);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let space = Space::new("  s: {cmd: 'echo x > s.txt', outs: [s.txt]}\n");
+    let script =
+        "mount --bind . . && mount -o remount,ro,bind . && cd \"$PWD\" && exec $RESTAGE reproduce";
+    let Some(said) = in_namespace(&space, script) else {
+        return;
+    };
+    let said = said.exits(4).says(".restage");
+    assert!(said.err.contains("Read-only file system"), "{}", said.err);
+}

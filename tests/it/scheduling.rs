@@ -1,0 +1,122 @@
+//! What runs at once, and what never does.
+
+use crate::space::{Said, Space};
+
+/// `n` stages that each note how many of them run at once.
+fn crowd(n: usize, extra: &str) -> Space {
+    let stages: String = (0..n)
+        .map(|i| {
+            format!(
+                "  s{i}:\n    cmd: mkdir -p $HOME/now && touch $HOME/now/{i} && sleep 0.15 && ls $HOME/now | wc -l > s{i}.txt; rm $HOME/now/{i}\n    outs: [{{path: s{i}.txt, volatile: true}}]\n{extra}"
+            )
+        })
+        .collect();
+    Space::new(&stages)
+}
+
+fn most_at_once(space: &Space, n: usize) -> u32 {
+    let counts = (0..n).map(|i| {
+        space
+            .read(&format!("s{i}.txt"))
+            .trim()
+            .parse::<u32>()
+            .unwrap()
+    });
+    counts.max().unwrap()
+}
+
+#[test]
+fn jobs_bound_what_runs_at_once() {
+    let space = crowd(4, "");
+    assert_eq!(space.ran(&["-j1"]).len(), 4);
+    assert_eq!(most_at_once(&space, 4), 1);
+}
+
+#[test]
+fn stages_that_want_every_core_run_alone() {
+    let space = crowd(3, "    resources: {cpu: 4096}\n");
+    assert_eq!(space.ran(&["-j3"]).len(), 3);
+    assert_eq!(most_at_once(&space, 3), 1);
+}
+
+#[test]
+fn a_stage_that_wants_a_card_is_refused_where_there_is_none() {
+    let space = Space::new("  s: {cmd: 'echo x > s.txt', outs: [s.txt], resources: {gpu: 1}}\n");
+    let mut command = space.command(&["reproduce"]);
+    let said = Said::from(command.env("CUDA_VISIBLE_DEVICES", "").output().unwrap());
+    said.exits(2)
+        .says("stage `s` needs 1 GPU(s), and this machine has 0");
+}
+
+#[test]
+fn each_running_stage_has_cards_of_its_own() {
+    let stages: String = (0..2)
+        .map(|i| {
+            format!(
+                "  s{i}: {{cmd: 'echo $CUDA_VISIBLE_DEVICES > s{i}.txt; sleep 0.3', outs: [s{i}.txt], resources: {{gpu: 1}}}}\n"
+            )
+        })
+        .collect();
+    let space = Space::new(&stages);
+    let mut command = space.command(&["reproduce", "-j2"]);
+    Said::from(command.env("CUDA_VISIBLE_DEVICES", "3,5").output().unwrap()).exits(0);
+    let mut cards = [space.read("s0.txt"), space.read("s1.txt")];
+    cards.sort();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    if cores > 1 {
+        assert_eq!(cards, ["3\n", "5\n"]);
+    }
+}
+
+#[test]
+fn two_runs_at_once_run_each_stage_once() {
+    let stages: String = (0..4)
+        .map(|i| {
+            format!(
+                "  s{i}: {{cmd: 'echo {i} >> $HOME/ran; sleep 0.2; echo {i} > s{i}.txt', outs: [s{i}.txt]}}\n"
+            )
+        })
+        .collect();
+    let space = Space::new(&stages);
+    let runs: Vec<_> = (0..3).map(|_| space.spawn(&["-j1"])).collect();
+    for mut run in runs {
+        assert_eq!(run.wait().unwrap().code(), Some(0));
+    }
+    let mut ran: Vec<String> = space.read("ran").lines().map(ToOwned::to_owned).collect();
+    ran.sort();
+    assert_eq!(ran, ["0", "1", "2", "3"]);
+    assert_eq!(space.ran(&[]), [""; 0]);
+}
+
+#[test]
+fn targets_choose_stages_with_all_that_they_need() {
+    let space = Space::new(
+        r"
+  a: {cmd: 'echo a > a.txt', outs: [a.txt]}
+  b: {cmd: 'cat a.txt > b.txt', deps: [a.txt], outs: [b.txt]}
+  c: {cmd: 'cat b.txt > c.txt', deps: [b.txt], outs: [c.txt]}
+  d: {cmd: 'echo d > d.txt', outs: [d.txt]}
+",
+    );
+    assert_eq!(space.ran(&["b"]), ["a", "b"]);
+    assert_eq!(space.ran(&["d.txt"]), ["d"]);
+    assert_eq!(space.ran(&["--downstream", "a"]), ["c"]);
+    space.restage(&["reproduce", "e"]).exits(2).says("`e`");
+}
+
+#[test]
+fn a_long_chain_of_stages_needs_no_deep_stack() {
+    let stages: String = (0..400)
+        .map(|i| {
+            let dep = if i > 0 {
+                format!(", deps: [f{}]", i - 1)
+            } else {
+                String::new()
+            };
+            format!("  s{i}: {{cmd: 'echo 1 > f{i}', outs: [f{i}]{dep}}}\n")
+        })
+        .collect();
+    let space = Space::new(&stages);
+    assert_eq!(space.ran(&[]).len(), 400);
+    assert_eq!(space.ran(&[]), [""; 0]);
+}

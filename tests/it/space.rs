@@ -1,0 +1,191 @@
+//! A folder to run restage in, cut off from the machine's environment.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder with a pipeline.
+pub(crate) struct Space {
+    dir: TempDir,
+}
+
+/// How a call ended and what it said.
+#[must_use]
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Fails unless the exit code is `code`.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.out,
+            self.err
+        );
+        self
+    }
+
+    /// Fails unless stderr has `text`.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(
+            self.err.contains(text),
+            "no {text:?} in stderr:\n{}",
+            self.err
+        );
+        self
+    }
+
+    /// Stages of the events `finished` with this outcome, in order.
+    pub(crate) fn with_outcome(&self, outcome: &str) -> Vec<String> {
+        self.out
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|event| event["event"] == "finished" && event["outcome"] == outcome)
+            .filter_map(|event| event["stage"].as_str().map(ToOwned::to_owned))
+            .collect()
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Space {
+    /// A folder whose pipeline.yaml has these stages.
+    pub(crate) fn new(stages: &str) -> Self {
+        let space = Self {
+            dir: TempDir::new().expect("a temporary folder"),
+        };
+        space.stages(stages);
+        space
+    }
+
+    /// An empty folder.
+    pub(crate) fn empty() -> Self {
+        Self {
+            dir: TempDir::new().expect("a temporary folder"),
+        }
+    }
+
+    /// Replaces the stages; params `a`, `b` are 1 and 2.
+    pub(crate) fn stages(&self, stages: &str) {
+        let text = format!("schema: 1\nname: test\nparams: {{a: 1, b: 2}}\nstages:\n{stages}");
+        self.write("pipeline.yaml", &text);
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder to write in");
+        fs::write(path, text).expect("a file to write");
+    }
+
+    #[track_caller]
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// A call that is not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_restage"));
+        command
+            .args(args)
+            .current_dir(self.root())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.root())
+            .env("COLUMNS", "80")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn restage(&self, args: &[&str]) -> Said {
+        self.command(args).output().expect("restage starts").into()
+    }
+
+    /// `restage --json reproduce ARGS`.
+    pub(crate) fn reproduce(&self, args: &[&str]) -> Said {
+        let mut all = vec!["--json", "reproduce"];
+        all.extend(args);
+        self.restage(&all)
+    }
+
+    /// Stages that a `reproduce` ran; it must succeed.
+    #[track_caller]
+    pub(crate) fn ran(&self, args: &[&str]) -> Vec<String> {
+        self.reproduce(args).exits(0).with_outcome("ran")
+    }
+
+    /// Starts a `reproduce` in the background.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        let mut all = vec!["reproduce"];
+        all.extend(args);
+        self.command(&all)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("restage starts")
+    }
+
+    /// Every file of the workspace but restage's own, with its bytes.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a readable folder") {
+                let path = entry.expect("an entry").path();
+                if path.ends_with(".restage") {
+                    continue;
+                }
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(self.root()).expect("below the root");
+                    let bytes = fs::read(&path).expect("a readable file");
+                    found.insert(name.display().to_string(), bytes);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Waits until something holds, at most ten seconds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("waited in vain until {what}");
+}
