@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
 use super::fields::{COMPARE, expected};
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, Value, printable};
 use super::pipeline::{ColumnRule, CompareRule};
 use super::suggest;
 use super::template::Templates;
@@ -70,7 +70,7 @@ fn rule(
         Err(error) => {
             let message = format!(
                 "`files` of {owner} is no pattern below the pipeline's folder: `{}`",
-                text.escape_debug()
+                printable(&text)
             );
             report.push(Diagnostic::new(files.location, message, error.to_string()));
             None
@@ -130,7 +130,7 @@ fn columns(node: &Node, report: &mut Vec<Diagnostic>) -> BTreeMap<String, Column
                 };
                 let message = format!("column `{}` has no rule that `compare` knows", entry.key);
                 let label = match entry.value.scalar_text() {
-                    Some(text) => format!("`{}` is no rule", text.escape_debug()),
+                    Some(text) => format!("`{}` is no rule", printable(&text)),
                     None => "not a rule".to_owned(),
                 };
                 report.push(Diagnostic::new(entry.value.location, message, label).hint(hint));

@@ -54,12 +54,10 @@ pub struct Source {
 impl Diagnostics {
     /// Sorts by place and drops repetitions (instances of one stage share their mistakes).
     pub fn new(file_name: &str, text: &str, mut items: Vec<Diagnostic>) -> Self {
-        items.sort_by(|a, b| {
-            (a.source.is_some(), a.location, &a.message).cmp(&(
-                b.source.is_some(),
-                b.location,
-                &b.message,
-            ))
+        // Arguments come last, in the order in which they were given.
+        items.sort_by(|a, b| match (&a.source, &b.source) {
+            (None, None) => (a.location, &a.message).cmp(&(b.location, &b.message)),
+            (a, b) => a.is_some().cmp(&b.is_some()),
         });
         items.dedup_by(|a, b| {
             (a.location, &a.message, &a.source) == (b.location, &b.message, &b.source)

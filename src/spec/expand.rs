@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::diagnostic::Diagnostic;
 use super::fields::expected;
-use super::node::{Entry, Node, Value, is_name};
+use super::node::{Entry, Node, Value, is_name, printable};
 use super::suggest;
 use super::template::Templates;
 use crate::base::span::Location;
@@ -222,10 +222,7 @@ fn named(
         let key = &variant.key;
         if !is_name(key) {
             sound = false;
-            let message = format!(
-                "`{}` cannot name an instance of {owner}",
-                key.escape_debug()
-            );
+            let message = format!("`{}` cannot name an instance of {owner}", printable(key));
             report.push(
                 Diagnostic::new(*location, message, "expands to this name")
                     .hint("names are made of letters, digits, `_`, `.` and `-`"),

@@ -7,7 +7,7 @@ use super::suggest;
 
 /// The fields of one kind of map. A test holds them against the JSON Schema.
 pub(crate) struct Fields {
-    /// "stage", as in "not a stage field".
+    /// "a stage", as in "not a stage field".
     pub(crate) of: &'static str,
     pub(crate) known: &'static [&'static str],
     foreign: &'static [(&'static [&'static str], Advice)],
@@ -23,7 +23,7 @@ enum Advice {
 use Advice::{Instead, Use};
 
 pub(crate) const FILE: Fields = Fields {
-    of: "top-level",
+    of: "a top-level",
     known: &[
         "schema",
         "name",
@@ -60,7 +60,7 @@ pub(crate) const FILE: Fields = Fields {
 };
 
 pub(crate) const STAGE: Fields = Fields {
-    of: "stage",
+    of: "a stage",
     known: &[
         "desc",
         "foreach",
@@ -165,7 +165,7 @@ pub(crate) const STAGE: Fields = Fields {
 };
 
 pub(crate) const OUT: Fields = Fields {
-    of: "output",
+    of: "an output",
     known: &["path", "volatile"],
     foreign: &[
         (&["file", "name", "out"], Use("path")),
@@ -177,7 +177,7 @@ pub(crate) const OUT: Fields = Fields {
 };
 
 pub(crate) const RESOURCES: Fields = Fields {
-    of: "resource",
+    of: "a resource",
     known: &["cpu", "gpu", "mem"],
     foreign: &[
         (&["cpus", "cores", "threads", "ncpus"], Use("cpu")),
@@ -191,7 +191,7 @@ pub(crate) const RESOURCES: Fields = Fields {
 };
 
 pub(crate) const COMPARE: Fields = Fields {
-    of: "compare",
+    of: "a compare",
     known: &["files", "key", "columns"],
     foreign: &[
         (&["file", "path", "paths", "glob", "pattern"], Use("files")),
@@ -214,14 +214,18 @@ impl Fields {
         report: &mut Vec<Diagnostic>,
     ) -> Option<usize> {
         let Value::Map(entries) = &node.value else {
-            report.push(
-                Diagnostic::new(
-                    node.location,
-                    format!("{owner} must be a map of fields"),
-                    format!("this is {}", node.kind()),
-                )
-                .hint(self.all()),
+            let hint = match node.scalar_text() {
+                Some(text) if self.known.contains(&"cmd") && node.value != Value::Null => {
+                    format!("write `cmd: {text}` below it, and `outs:` with what that writes")
+                }
+                _ => self.all(),
+            };
+            let error = Diagnostic::new(
+                node.location,
+                format!("{owner} must be a map of fields"),
+                found(node),
             );
+            report.push(error.hint(hint));
             return None;
         };
         let mut unknown = 0;
@@ -230,7 +234,7 @@ impl Fields {
             .filter(|entry| !self.known.contains(&entry.key.as_str()))
         {
             let message = format!("unknown field `{}` in {owner}", entry.key);
-            let label = format!("not a {} field", self.of);
+            let label = format!("not {} field", self.of);
             let hint = self.advice(&entry.key);
             report.push(Diagnostic::new(entry.key_location, message, label).hint(hint));
             unknown += 1;
@@ -264,14 +268,24 @@ impl Fields {
     }
 }
 
-/// "this is a list" where something else was expected.
+/// A field that holds something else than it should.
 pub(crate) fn expected(node: &Node, field: &str, owner: &str, what: &str) -> Diagnostic {
+    expected_of(node, &format!("`{field}`"), owner, what)
+}
+
+/// The same for what is no field itself: "an item of `deps`".
+pub(crate) fn expected_of(node: &Node, subject: &str, owner: &str, what: &str) -> Diagnostic {
     Diagnostic::new(
         node.location,
-        format!("`{field}` of {owner} must be {what}"),
-        match node.value {
-            Value::Null => "nothing is written here".to_owned(),
-            _ => format!("this is {}", node.kind()),
-        },
+        format!("{subject} of {owner} must be {what}"),
+        found(node),
     )
+}
+
+/// "this is a list".
+fn found(node: &Node) -> String {
+    match node.value {
+        Value::Null => "nothing is written here".to_owned(),
+        _ => format!("this is {}", node.kind()),
+    }
 }

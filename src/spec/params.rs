@@ -158,13 +158,20 @@ pub(crate) fn check_known(
                     siblings: base.keys().map(str::to_owned).collect(),
                     parent_kind: None,
                 };
+                // `{name:sgd}` is one key, `name:sgd`.
+                let colon = entry.key.split_once(':').and_then(|(key, value)| {
+                    base.get(key)?;
+                    Some(format!(
+                        "write `{key}: {value}`: YAML wants a space after the colon"
+                    ))
+                });
                 report.push(
                     Diagnostic::new(
                         entry.key_location,
                         format!("{owner} sets `{path}`, which is no parameter"),
                         missing.label(),
                     )
-                    .maybe_hint(missing.hint()),
+                    .maybe_hint(colon.or_else(|| missing.hint())),
                 );
             }
         }
@@ -212,7 +219,7 @@ pub(crate) fn apply_override(
     };
     let value_at = at(path.len() + 1, written.len());
     let new = override_value(written, old, value_at)
-        .map_err(|diagnostic| report.push(fail(diagnostic)))
+        .map_err(|diagnostic| report.push(fail(*diagnostic)))
         .ok()?;
     let mut unknown = Vec::new();
     check_known(old, &new, path, "`-S`", &mut unknown);
@@ -230,14 +237,14 @@ pub(crate) fn apply_override(
 }
 
 /// Reads the text after `=` as YAML; where text stood, a scalar stays the text it is.
-fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Diagnostic> {
+fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Box<Diagnostic>> {
     let mut found = Vec::new();
     let node = yaml::parse(written, &mut found);
     if let Some(first) = found.into_iter().next() {
-        return Err(Diagnostic {
+        return Err(Box::new(Diagnostic {
             location: at,
             ..first
-        });
+        }));
     }
     let mut node = relocate(node.unwrap_or(Node::new(Value::Null, at)), at);
     if let (Value::Text(_), Value::Bool(_) | Value::Number(_)) = (&old.value, &node.value) {
@@ -257,7 +264,7 @@ fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Diagn
             .map(|text| format!("; it is `{text}` now"))
             .unwrap_or_default();
         let hint = format!("the parameter is {}{value}", old.kind());
-        return Err(Diagnostic::new(at, message, label).hint(hint));
+        return Err(Box::new(Diagnostic::new(at, message, label).hint(hint)));
     }
     Ok(node)
 }

@@ -2,6 +2,7 @@
 //! It must not know other stages (the graph holds their paths against each other).
 
 use super::diagnostic::Diagnostic;
+use super::node::printable;
 use super::pipeline::{Dep, DepPattern, Out};
 use crate::base::glob::{Glob, GlobError};
 use crate::base::rel_path::{RelPath, RelPathError};
@@ -103,33 +104,39 @@ fn path_error(
     owner: &str,
     field: &str,
 ) -> Box<Diagnostic> {
-    let text = text.escape_debug();
-    let (problem, hint) = match error {
+    let text = printable(text);
+    let (problem, label, hint) = match error {
         RelPathError::Empty => (
             "is empty",
+            "no path",
             "name a file or folder below the pipeline's folder",
         ),
         RelPathError::Absolute => (
             "is absolute",
-            "paths are relative to the pipeline's folder, so that the same pipeline works on every machine",
+            "begins with `/`",
+            "name it from the pipeline's folder, so that the pipeline works on every machine; what lies outside can be linked or copied in",
+        ),
+        RelPathError::Outside if field == "outs" => (
+            "leaves the pipeline's folder",
+            "climbs above it",
+            "write below the pipeline's folder",
         ),
         RelPathError::Outside => (
             "leaves the pipeline's folder",
-            "move or link the file into the pipeline's folder, and name it from there",
+            "climbs above it",
+            "move, link or copy the file into the pipeline's folder, and name it from there",
         ),
         RelPathError::Control => (
             "has a control character",
-            "remove tabs, line breaks and the like",
+            "has a tab, a line break or the like",
+            "remove the character",
         ),
     };
-    Box::new(
-        Diagnostic::new(
-            at,
-            format!("a path in `{field}` of {owner} {problem}: `{text}`"),
-            problem,
-        )
-        .hint(hint),
-    )
+    let message = match text.is_empty() {
+        true => format!("a path in `{field}` of {owner} {problem}"),
+        false => format!("a path in `{field}` of {owner} {problem}: `{text}`"),
+    };
+    Box::new(Diagnostic::new(at, message, label).hint(hint))
 }
 
 fn glob_error(error: &GlobError, text: &str, at: Location, owner: &str) -> Box<Diagnostic> {

@@ -2,16 +2,14 @@
 //! It must not know other stages, nor how instances came about.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
-use super::fields::{self, expected};
-use super::node::{Entry, Node, Value};
+use super::fields::{self, expected, expected_of};
+use super::node::{Entry, Node, Value, printable};
 use super::params;
 use super::paths;
-use super::pipeline::{Action, Dep, Out, Resources, Stage};
+use super::pipeline::{Action, Dep, Out, Stage};
 use super::template::Templates;
-use super::units;
 use crate::base::span::Location;
 
 /// Reads the fields of one instance.
@@ -33,7 +31,7 @@ impl<'a> StageReader<'a> {
         let before = self.report.len();
         let desc = self
             .field("desc")
-            .and_then(|entry| self.text(&entry.value, "desc", false));
+            .and_then(|entry| self.text(&entry.value, "`desc`"));
         let action = self.action(fields_known);
         let deps = self.deps();
         let params = self.params();
@@ -65,12 +63,12 @@ impl<'a> StageReader<'a> {
         })
     }
 
-    fn owner(&self) -> &'a str {
+    pub(super) fn owner(&self) -> &'a str {
         self.templates.owner
     }
 
     /// A field that is there and not empty; an empty one is reported.
-    fn field(&mut self, name: &str) -> Option<&'a Entry> {
+    pub(super) fn field(&mut self, name: &str) -> Option<&'a Entry> {
         let entry = self.node.entry(name)?;
         if let Value::Null = entry.value.value {
             let message = format!("`{name}` of {} is empty", self.owner());
@@ -83,22 +81,43 @@ impl<'a> StageReader<'a> {
         Some(entry)
     }
 
-    /// Text, or a number as text.
-    fn text(&mut self, node: &Node, field: &str, command: bool) -> Option<String> {
-        if matches!(node.value, Value::Null | Value::List(_) | Value::Map(_)) {
-            let mut error = expected(node, field, self.owner(), "text");
-            if let Value::Map(_) = node.value {
-                error = error.hint("quote text that has `: ` or begins with `{`");
+    /// Text, or a number as text. `subject` is "`cmd`", or "an item of `deps`".
+    pub(super) fn text(&mut self, node: &Node, subject: &str) -> Option<String> {
+        self.check_text(node, subject)?;
+        let text = self.templates.text(node, self.report)?;
+        self.without_nul(text, node, subject)
+    }
+
+    /// A line for `sh`.
+    fn command(&mut self, node: &Node) -> Option<String> {
+        self.check_text(node, "`cmd`")?;
+        let line = self.templates.command(node, self.report)?;
+        self.without_nul(line, node, "`cmd`")
+    }
+
+    fn check_text(&mut self, node: &Node, subject: &str) -> Option<()> {
+        let hint = match &node.value {
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) => return Some(()),
+            Value::Null => None,
+            Value::List(items) => {
+                let words: Vec<String> = items.iter().filter_map(Node::scalar_text).collect();
+                let line = words.join(" ");
+                let fits = subject == "`cmd`" && words.len() == items.len() && line.len() < 60;
+                fits.then(|| format!("write the line as a shell reads it: `cmd: {line}`"))
             }
-            self.report.push(error);
-            return None;
-        }
-        let text = match command {
-            true => self.templates.command(node, self.report),
-            false => self.templates.text(node, self.report),
-        }?;
+            Value::Map(_) if node.get("path").is_some() => {
+                Some("write the path alone: only `outs` can say more of it".to_owned())
+            }
+            Value::Map(_) => Some("quote text that has `: ` or begins with `{`".to_owned()),
+        };
+        self.report
+            .push(expected_of(node, subject, self.owner(), "text").maybe_hint(hint));
+        None
+    }
+
+    fn without_nul(&mut self, text: String, node: &Node, subject: &str) -> Option<String> {
         if text.contains('\0') {
-            let message = format!("`{field}` of {} has a NUL character", self.owner());
+            let message = format!("{subject} of {} has a NUL character", self.owner());
             self.report.push(Diagnostic::new(
                 node.location,
                 message,
@@ -136,6 +155,11 @@ impl<'a> StageReader<'a> {
                     };
                     error = error.hint(format!("write `{name}: [{quote}{text}{quote}]`"));
                 }
+                if let (Some(first), "params") = (whole.keys().next(), name) {
+                    error = error.hint(format!(
+                        "write `params: [{first}]`: values stand at the top of the file, and a stage lists those that it is given"
+                    ));
+                }
                 self.report.push(error);
                 Vec::new()
             }
@@ -168,18 +192,18 @@ impl<'a> StageReader<'a> {
             }
             (Some(_), None) => {
                 let program = self.field("program")?;
-                let package = self.text(&program.value, "program", false);
+                let package = self.text(&program.value, "`program`");
                 let items = self.items("args");
                 let args: Vec<_> = items
                     .iter()
-                    .map(|item| self.text(item, "args", false))
+                    .map(|item| self.text(item, "an item of `args`"))
                     .collect();
                 let package = package?;
                 let valid = package
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
                 if !valid || package.is_empty() {
-                    let message = format!("`{}` is no name of a crate", package.escape_debug());
+                    let message = format!("`{}` is no name of a crate", printable(&package));
                     self.report.push(
                         Diagnostic::new(
                             program.value.location,
@@ -208,7 +232,7 @@ impl<'a> StageReader<'a> {
                     );
                 }
                 let cmd = self.field("cmd")?;
-                let line = self.text(&cmd.value, "cmd", true)?;
+                let line = self.command(&cmd.value)?;
                 if line.trim().is_empty() {
                     let message = format!("`cmd` of {} is blank", self.owner());
                     self.report.push(Diagnostic::new(
@@ -227,7 +251,7 @@ impl<'a> StageReader<'a> {
         let items = self.items("deps");
         let mut deps = Vec::with_capacity(items.len());
         for item in &items {
-            let Some(text) = self.text(item, "deps", false) else {
+            let Some(text) = self.text(item, "an item of `deps`") else {
                 continue;
             };
             match paths::dep(&text, item.location, self.owner()) {
@@ -245,7 +269,7 @@ impl<'a> StageReader<'a> {
         let items = self.items("params");
         let mut declared = BTreeMap::new();
         for item in &items {
-            let Some(path) = self.text(item, "params", false) else {
+            let Some(path) = self.text(item, "an item of `params`") else {
                 continue;
             };
             match params::find(self.templates.scope.params, &path) {
@@ -312,7 +336,7 @@ impl<'a> StageReader<'a> {
             }
             _ => (item, false),
         };
-        let text = self.text(path, "outs", false)?;
+        let text = self.text(path, "an item of `outs`")?;
         paths::out(&text, path.location, owner, self.file_name)
             .map(|path| Out {
                 path,
@@ -321,176 +345,5 @@ impl<'a> StageReader<'a> {
             })
             .map_err(|error| self.report.push(*error))
             .ok()
-    }
-
-    fn env(&mut self) -> BTreeMap<String, Option<String>> {
-        let mut env = BTreeMap::new();
-        let Some(entry) = self.field("env") else {
-            return env;
-        };
-        let mut pairs: Vec<(String, Location, Option<String>)> = Vec::new();
-        match &entry.value.value {
-            Value::Map(entries) => {
-                for entry in entries {
-                    let value = match entry.value.value {
-                        Value::Null => None,
-                        _ => match self.text(&entry.value, "env", false) {
-                            Some(value) => Some(value),
-                            None => continue,
-                        },
-                    };
-                    pairs.push((entry.key.clone(), entry.key_location, value));
-                }
-            }
-            Value::List(items) => {
-                for item in items {
-                    if let Some(name) = self.text(item, "env", false) {
-                        pairs.push((name, item.location, None));
-                    }
-                }
-            }
-            _ => {
-                let error = expected(
-                    &entry.value,
-                    "env",
-                    self.owner(),
-                    "a map, or a list of names",
-                );
-                self.report.push(error.hint(
-                    "write `env: {NAME: value}`, or `env: [NAME]` to pass the caller's value on",
-                ));
-            }
-        }
-        for (name, at, value) in pairs {
-            let valid = !name.is_empty()
-                && !name.starts_with(|c: char| c.is_ascii_digit())
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            let problem = if name.contains('=') {
-                Some((
-                    "expected a name alone",
-                    "to set a value write `env: {NAME: value}`",
-                ))
-            } else if !valid {
-                Some((
-                    "no variable can be called this",
-                    "names are made of letters, digits and `_`",
-                ))
-            } else if name.starts_with("RESTAGE_") {
-                Some((
-                    "set by restage itself",
-                    "choose a name that does not begin with `RESTAGE_`",
-                ))
-            } else {
-                None
-            };
-            match problem {
-                Some((label, hint)) => {
-                    let message = format!(
-                        "`env` of {} cannot have `{}`",
-                        self.owner(),
-                        name.escape_debug()
-                    );
-                    self.report
-                        .push(Diagnostic::new(at, message, label).hint(hint));
-                }
-                None => drop(env.insert(name, value)),
-            }
-        }
-        env
-    }
-
-    fn resources(&mut self) -> Resources {
-        let mut resources = Resources {
-            cpu: 1,
-            gpu: 0,
-            mem: None,
-        };
-        let Some(entry) = self.field("resources") else {
-            return resources;
-        };
-        let owner = format!("`resources` of {}", self.owner());
-        if fields::RESOURCES
-            .check(&entry.value, &owner, self.report)
-            .is_none()
-        {
-            return resources;
-        }
-        if let Some(cpu) = entry.value.get("cpu") {
-            resources.cpu = self.count(cpu, "resources.cpu", 1, 1 << 20).unwrap_or(1);
-        }
-        if let Some(gpu) = entry.value.get("gpu") {
-            resources.gpu = self.count(gpu, "resources.gpu", 0, 1 << 20).unwrap_or(0);
-        }
-        if let Some(mem) = entry.value.get("mem") {
-            resources.mem = self.size(mem);
-        }
-        resources
-    }
-
-    /// A whole number within bounds.
-    fn count(&mut self, node: &Node, field: &str, least: u32, most: u32) -> Option<u32> {
-        let value = self.templates.value(node, self.report)?;
-        let number = match &value.value {
-            Value::Number(number) => number
-                .as_u64()
-                .and_then(|number| u32::try_from(number).ok()),
-            _ => None,
-        };
-        let number = number.filter(|number| (least..=most).contains(number));
-        if number.is_none() {
-            let what = format!("a whole number, {least} or more");
-            self.report
-                .push(wrong_value(&value, node, field, self.owner(), &what));
-        }
-        number
-    }
-
-    fn size(&mut self, node: &Node) -> Option<u64> {
-        let value = self.templates.value(node, self.report)?;
-        let bytes = match &value.value {
-            Value::Number(number) => number.as_u64().filter(|bytes| *bytes > 0),
-            Value::Text(text) => units::size(text),
-            _ => None,
-        };
-        if bytes.is_none() {
-            self.report.push(
-                wrong_value(&value, node, "resources.mem", self.owner(), "a size").hint(
-                    "write `2GiB`, `512MiB` (or `MB`, `GB`: powers of ten), or a number of bytes",
-                ),
-            );
-        }
-        bytes
-    }
-
-    fn timeout(&mut self, entry: &Entry) -> Option<Duration> {
-        let value = self.templates.value(&entry.value, self.report)?;
-        let duration = match &value.value {
-            Value::Number(number) => number.as_u64().and_then(units::seconds),
-            Value::Text(text) => units::duration(text),
-            _ => None,
-        };
-        if duration.is_none() {
-            self.report.push(
-                wrong_value(&value, &entry.value, "timeout", self.owner(), "a duration")
-                    .hint("write `90s`, `30m`, `12h`, `7d`, `1h30m`, or a number of seconds"),
-            );
-        }
-        duration
-    }
-}
-
-/// A value of a wrong kind, or out of bounds: then it is shown.
-fn wrong_value(value: &Node, at: &Node, field: &str, owner: &str, what: &str) -> Diagnostic {
-    let error = expected(value, field, owner, what);
-    let label = match value.scalar_text() {
-        Some(text) => format!("`{}` is not", text.escape_debug()),
-        None => error.label.clone(),
-    };
-    Diagnostic {
-        label,
-        location: at.location,
-        ..error
     }
 }

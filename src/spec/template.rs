@@ -2,7 +2,7 @@
 //! It must not know which field the text belongs to.
 
 use super::diagnostic::Diagnostic;
-use super::node::{Node, Value};
+use super::node::{Node, Value, printable};
 use super::params::{self, Missing};
 use super::shell::{self, Scanner};
 use crate::base::span::Location;
@@ -291,7 +291,7 @@ fn unquotable(written: &str, value: &str, at: Location) -> Diagnostic {
         at,
         format!(
             "the value of `{written}`, `{}`, cannot be quoted here",
-            shown.escape_debug()
+            printable(&shown)
         ),
         "in backticks, a here-document, a comment or after a backslash",
     )

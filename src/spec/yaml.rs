@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
     for event in Parser::new_from_str(text) {
         let outcome = match event {
             Ok((event, span)) => builder.event(&event, span),
-            Err(error) => Err(Box::new(syntax_error(text, &error))),
+            Err(error) => Err(Box::new(syntax_error(text, &error, builder.open_bracket()))),
         };
         if let Err(fatal) = outcome {
             builder.report.push(*fatal);
@@ -87,11 +87,11 @@ impl Builder<'_> {
                 )
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let value = self.scalar(text, *style, tag.as_deref(), location);
+                let value = self.scalar(text, *style, tag.as_deref(), span);
                 self.complete(Node::new(value, location), *anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.open(location, *anchor, tag.as_deref(), Content::List(Vec::new()))
+                self.open(span, *anchor, tag.as_deref(), Content::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
                 let content = Content::Map {
@@ -100,7 +100,7 @@ impl Builder<'_> {
                     key: None,
                     merges: Vec::new(),
                 };
-                self.open(location, *anchor, tag.as_deref(), content)
+                self.open(span, *anchor, tag.as_deref(), content)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(location),
             Event::Alias(anchor) => {
@@ -111,14 +111,9 @@ impl Builder<'_> {
         }
     }
 
-    fn open(
-        &mut self,
-        start: Location,
-        anchor: usize,
-        tag: Option<&Tag>,
-        content: Content,
-    ) -> Step {
-        self.check_tag(tag, start);
+    fn open(&mut self, span: Span, anchor: usize, tag: Option<&Tag>, content: Content) -> Step {
+        self.check_tag(tag, span);
+        let start = locate(self.text, span);
         if self.frames.len() >= DEPTH {
             return Err(too_deep(start));
         }
@@ -128,6 +123,17 @@ impl Builder<'_> {
             content,
         });
         Ok(())
+    }
+
+    /// The innermost `[` or `{` that is not closed yet.
+    fn open_bracket(&self) -> Option<Location> {
+        let starts = self.frames.iter().rev().map(|frame| frame.start);
+        let mut brackets = starts.filter(|start| self.is_bracket(*start));
+        brackets.next().map(|start| Location { len: 1, ..start })
+    }
+
+    fn is_bracket(&self, start: Location) -> bool {
+        matches!(self.text.as_bytes().get(start.offset), Some(b'[' | b'{'))
     }
 
     fn close(&mut self, end: Location) -> Step {
@@ -169,11 +175,7 @@ impl Builder<'_> {
             }
         };
         // A flow collection ends with its bracket; a block's end mark is where the next thing begins.
-        let bracket = matches!(
-            self.text.as_bytes().get(frame.start.offset),
-            Some(b'[' | b'{')
-        );
-        if bracket && end.len == 1 {
+        if self.is_bracket(frame.start) && end.len == 1 {
             last = end.end();
         }
         let len = last.saturating_sub(frame.start.offset);
@@ -253,10 +255,10 @@ impl Builder<'_> {
         Ok(node.clone())
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Location) -> Value {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Value {
         let as_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
         if !as_text {
-            self.check_tag(tag, at);
+            self.check_tag(tag, span);
         }
         if as_text || style != ScalarStyle::Plain {
             return Value::Text(text.to_owned());
@@ -268,19 +270,21 @@ impl Builder<'_> {
             };
             let message = format!("`{text}` {reason}");
             let hint = format!("write \"{text}\" if text is meant");
-            self.report
-                .push(Diagnostic::new(at, message, "not usable here").hint(hint));
+            self.report.push(
+                Diagnostic::new(locate(self.text, span), message, "not usable here").hint(hint),
+            );
             Value::Null
         })
     }
 
-    fn check_tag(&mut self, tag: Option<&Tag>, location: Location) {
+    fn check_tag(&mut self, tag: Option<&Tag>, span: Span) {
         let Some(tag) = tag else { return };
         let plain = ["map", "seq"]
             .iter()
             .any(|kind| tag.is_yaml_core_schema_tag(kind));
         if !plain {
             let message = format!("tag `{}` means nothing here", tag.original());
+            let location = locate(self.text, span.tag_span().unwrap_or(span));
             self.report
                 .push(Diagnostic::new(location, message, "has a tag").hint("remove the tag"));
         }

@@ -1,0 +1,186 @@
+//! A stage's settings: environment, resources, timeout, counts.
+//! It must not know what the stage reads and writes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::diagnostic::Diagnostic;
+use super::fields::{self, expected};
+use super::node::{Entry, Node, Value, printable};
+use super::pipeline::Resources;
+use super::stage::StageReader;
+use super::units;
+use crate::base::span::Location;
+
+impl StageReader<'_> {
+    pub(super) fn env(&mut self) -> BTreeMap<String, Option<String>> {
+        let mut env = BTreeMap::new();
+        let Some(entry) = self.field("env") else {
+            return env;
+        };
+        let mut pairs: Vec<(String, Location, Option<String>)> = Vec::new();
+        match &entry.value.value {
+            Value::Map(entries) => {
+                for entry in entries {
+                    let value = match entry.value.value {
+                        Value::Null => None,
+                        _ => match self.text(&entry.value, &format!("`env.{}`", entry.key)) {
+                            Some(value) => Some(value),
+                            None => continue,
+                        },
+                    };
+                    pairs.push((entry.key.clone(), entry.key_location, value));
+                }
+            }
+            Value::List(items) => {
+                for item in items {
+                    if let Some(name) = self.text(item, "an item of `env`") {
+                        pairs.push((name, item.location, None));
+                    }
+                }
+            }
+            _ => {
+                let error = expected(
+                    &entry.value,
+                    "env",
+                    self.owner(),
+                    "a map, or a list of names",
+                );
+                self.report.push(error.hint(
+                    "write `env: {NAME: value}`, or `env: [NAME]` to pass the caller's value on",
+                ));
+            }
+        }
+        for (name, at, value) in pairs {
+            let valid = !name.is_empty()
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let problem = if name.contains('=') {
+                Some((
+                    "expected a name alone",
+                    "to set a value write `env: {NAME: value}`",
+                ))
+            } else if !valid {
+                Some((
+                    "no variable can be called this",
+                    "names are made of letters, digits and `_`",
+                ))
+            } else if name.starts_with("RESTAGE_") {
+                Some((
+                    "set by restage itself",
+                    "choose a name that does not begin with `RESTAGE_`",
+                ))
+            } else {
+                None
+            };
+            match problem {
+                Some((label, hint)) => {
+                    let message = format!(
+                        "`env` of {} cannot have `{}`",
+                        self.owner(),
+                        printable(&name)
+                    );
+                    self.report
+                        .push(Diagnostic::new(at, message, label).hint(hint));
+                }
+                None => drop(env.insert(name, value)),
+            }
+        }
+        env
+    }
+
+    pub(super) fn resources(&mut self) -> Resources {
+        let mut resources = Resources {
+            cpu: 1,
+            gpu: 0,
+            mem: None,
+        };
+        let Some(entry) = self.field("resources") else {
+            return resources;
+        };
+        let owner = format!("`resources` of {}", self.owner());
+        if fields::RESOURCES
+            .check(&entry.value, &owner, self.report)
+            .is_none()
+        {
+            return resources;
+        }
+        if let Some(cpu) = entry.value.get("cpu") {
+            resources.cpu = self.count(cpu, "resources.cpu", 1, 1 << 20).unwrap_or(1);
+        }
+        if let Some(gpu) = entry.value.get("gpu") {
+            resources.gpu = self.count(gpu, "resources.gpu", 0, 1 << 20).unwrap_or(0);
+        }
+        if let Some(mem) = entry.value.get("mem") {
+            resources.mem = self.size(mem);
+        }
+        resources
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn count(&mut self, node: &Node, field: &str, least: u32, most: u32) -> Option<u32> {
+        let value = self.templates.value(node, self.report)?;
+        let number = match &value.value {
+            Value::Number(number) => number
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok()),
+            _ => None,
+        };
+        let number = number.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let what = format!("a whole number, {least} or more");
+            self.report
+                .push(wrong_value(&value, node, field, self.owner(), &what));
+        }
+        number
+    }
+
+    fn size(&mut self, node: &Node) -> Option<u64> {
+        let value = self.templates.value(node, self.report)?;
+        let bytes = match &value.value {
+            Value::Number(number) => number.as_u64().filter(|bytes| *bytes > 0),
+            Value::Text(text) => units::size(text),
+            _ => None,
+        };
+        if bytes.is_none() {
+            self.report.push(
+                wrong_value(&value, node, "resources.mem", self.owner(), "a size").hint(
+                    "write `2GiB`, `512MiB` (or `MB`, `GB`: powers of ten), or a number of bytes",
+                ),
+            );
+        }
+        bytes
+    }
+
+    pub(super) fn timeout(&mut self, entry: &Entry) -> Option<Duration> {
+        let value = self.templates.value(&entry.value, self.report)?;
+        let duration = match &value.value {
+            Value::Number(number) => number.as_u64().and_then(units::seconds),
+            Value::Text(text) => units::duration(text),
+            _ => None,
+        };
+        if duration.is_none() {
+            self.report.push(
+                wrong_value(&value, &entry.value, "timeout", self.owner(), "a duration")
+                    .hint("write `90s`, `30m`, `12h`, `7d`, `1h30m`, or a number of seconds"),
+            );
+        }
+        duration
+    }
+}
+
+/// A value of a wrong kind, or out of bounds: then it is shown.
+fn wrong_value(value: &Node, at: &Node, field: &str, owner: &str, what: &str) -> Diagnostic {
+    let error = expected(value, field, owner, what);
+    let label = match value.scalar_text() {
+        Some(text) => format!("`{}` is not", printable(&text)),
+        None => error.label.clone(),
+    };
+    Diagnostic {
+        label,
+        location: at.location,
+        ..error
+    }
+}
