@@ -1,7 +1,7 @@
 //! Compares one cell with another.
 //! It must not know where in a table they stand.
 
-use crate::spec::pipeline::ColumnRule;
+use crate::spec::ColumnRule;
 
 /// Whether `actual` may stand for `expected`.
 ///

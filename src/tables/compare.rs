@@ -8,7 +8,7 @@ use super::cell;
 use super::diff::{CellDiff, Problem, Row, Side, TableDiff};
 use super::parse::{Line, Table, line_of};
 use super::rule::EffectiveRule;
-use crate::spec::pipeline::ColumnRule;
+use crate::spec::ColumnRule;
 
 /// Compares `actual` with `expected`.
 ///

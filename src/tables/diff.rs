@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::parse::Fault;
-use crate::spec::pipeline::ColumnRule;
+use crate::spec::ColumnRule;
 
 /// How a file differs from the expected one.
 #[derive(Debug, Clone, PartialEq)]

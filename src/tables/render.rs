@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::cell;
 use super::diff::{CellDiff, Problem, Side, TableDiff};
-use crate::spec::pipeline::ColumnRule;
+use crate::spec::ColumnRule;
 
 const WIDTH: usize = 80;
 /// A column of the list of cells is not cut below this.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
-use crate::spec::pipeline::{ColumnRule, CompareRule};
+use crate::spec::{ColumnRule, CompareRule};
 
 /// How one file is compared.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::rel_path::RelPath;
-use crate::spec::pipeline::ColumnRule::{self, Absolute, Exact, Ignore, Relative};
-use crate::spec::pipeline::CompareRule;
+use crate::spec::ColumnRule::{self, Absolute, Exact, Ignore, Relative};
+use crate::spec::CompareRule;
 
 fn rule(key: &[&str], columns: &[(&str, ColumnRule)], others: ColumnRule) -> EffectiveRule {
     EffectiveRule {
@@ -249,22 +249,40 @@ fn differences_are_shown_in_columns() {
         actual.as_bytes(),
         &rule,
     );
-    insta::assert_snapshot!(render(&diff, 10), @"");
+    insta::assert_snapshot!(render(&diff, 10), @r"
+    results/quick/t.csv: 3 cells differ, in 2 of 2 rows
+      row      column    expected             actual               off by
+      epoch=1  val_loss  0.5123               0.5124               2.0e-2% > 1.0e-4%
+      epoch=2  val_loss  0.25                 NaN
+      epoch=2  note      …w it then           …w it now
+    ");
     assert!(render(&diff, 1).ends_with("  ... and 2 more\n"));
 }
 
 #[test]
 fn problems_are_shown_before_cells() {
     let diff = compare("a,b\n1,2\n", "a,c\n2,2\n3,3\n", &EffectiveRule::default());
-    insta::assert_snapshot!(render(&diff, 10), @"");
+    insta::assert_snapshot!(render(&diff, 10), @r"
+    t.csv: 1 cell differs, in 1 of 1 row
+      column `b` is missing
+      column `c` is not expected
+      2 rows instead of 1
+      row  column  expected  actual  off by
+      1    a       1         2       1
+    ");
     let diff = compare_tables(
         "a.txt",
         b"one\ntwo\n",
         b"one\nzwei\n",
         &EffectiveRule::default(),
     );
-    insta::assert_snapshot!(render(&diff, 10), @"");
-    insta::assert_snapshot!(render(&TableDiff::missing("a.csv"), 10), @"");
+    insta::assert_snapshot!(render(&diff, 10), @r"
+    a.txt: differs
+      line 2 differs (byte 4)
+        expected: two
+        actual:   zwei
+    ");
+    insta::assert_snapshot!(render(&TableDiff::missing("a.csv"), 10), @"a.csv: is missing");
 }
 
 type Cells = Vec<Vec<String>>;

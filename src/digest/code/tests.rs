@@ -129,13 +129,11 @@ fn features_editions_and_targets_count() {
         ["nn", "train"]
     );
     assert_eq!(
-        changed_by(|s| s
-            .edit(
-                nn,
-                "\"0.2\"",
-                "{ version = \"0.2\", default-features = false }"
-            )
-            .to_owned()),
+        changed_by(|s| s.edit(
+            nn,
+            "\"0.2\"",
+            "{ version = \"0.2\", default-features = false }"
+        )),
         ["nn", "train"]
     );
     assert_eq!(
