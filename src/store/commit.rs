@@ -2,7 +2,7 @@
 //! It must not know how the outs were made.
 
 use super::{Claim, Record, RecordedOut, StoreError};
-use crate::base::fs;
+use crate::base::fs::{self, StagedFile};
 
 /// What committing a record found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,10 @@ impl Claim {
             Some(old) => merge(&old, &mut record),
         };
         let path = self.store.record_path(self.key());
-        fs::write_atomic(&path, record.to_text().as_bytes())?;
+        let mut staged = StagedFile::new_in(&self.store.tmp(), &path)?;
+        staged.write(record.to_text().as_bytes())?;
+        staged.commit()?;
+        fs::sync_dir(&self.store.dir().join("records"))?;
         self.store.mark_current(&record)?;
         self.store.discard(&self.scratch_path())?;
         Ok(outcome)

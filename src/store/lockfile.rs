@@ -114,9 +114,23 @@ impl LockFile {
     }
 }
 
-/// Every JSON string is a YAML string.
+/// A YAML string. JSON's is one, but for characters that YAML wants escaped and JSON does not.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut quoted = String::new();
+    for char in serde_json::Value::from(text).to_string().chars() {
+        match char {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(char)));
+            }
+            char => quoted.push(char),
+        }
+    }
+    quoted
 }
 
 fn first_line(text: &str) -> String {
@@ -181,7 +195,20 @@ mod tests {
 
     #[test]
     fn the_file_is_sorted_and_has_one_out_a_line() {
-        insta::assert_snapshot!(lock().to_text(), @"");
+        insta::assert_snapshot!(lock().to_text(), @r#"
+        # What restage last reproduced. Written by restage; commit it, don't edit it.
+        schema: 1
+        profiles:
+          "quick":
+            "train@a":
+              key: "17762fddd969a453925d65717ac3eea21320b66b54342fde15128d6caf21215f"
+              outs: {}
+            "train@b":
+              key: "10e5cf3d3c8a4f9f3468c8cc58eea84892a22fdadbc1acb22410190044c1d553"
+              outs:
+                "t.csv": null
+                "w.bin": "f2f21520bebe5d07c6813b972de3617a0a0d50a36be3784e9fece54cff8d8032"
+        "#);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Below `.restage/`: `objects/` (read-only blobs), `records/` (one for each finished key),
 //! `claims/` (locks), `scratch/` (kept across attempts of one key), `work/` (stages' work
-//! folders), `logs/`, `quarantine/` (damaged objects), `trash/`, `history.jsonl`,
+//! folders), `logs/`, `quarantine/` (damaged objects), `tmp/` (in the making, or going), `history.jsonl`,
 //! `stat-cache`. All may be deleted at the price of running again.
 
 mod claim;
@@ -14,6 +14,8 @@ pub mod lockfile;
 mod object;
 mod place;
 mod record;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::fs::File;
@@ -63,7 +65,7 @@ struct Inner {
     cache: Arc<StatCache>,
     history: Mutex<Option<History>>,
     warnings: Mutex<Vec<String>>,
-    /// Held shared for as long as the store is open: who holds it alone may empty the trash.
+    /// Held shared for as long as the store is open: who holds it alone may remove what dead processes left.
     lock: File,
 }
 
@@ -116,6 +118,16 @@ impl Store {
     /// Keeps what was learnt about files for the next process. Call it when a run ends.
     pub fn save(&self) -> Result<(), StoreError> {
         Ok(self.0.cache.save()?)
+    }
+
+    /// A path for something in the making, or about to go.
+    fn temp(&self, name: &Path) -> PathBuf {
+        fs::temp_name(&self.tmp().join(name.file_name().unwrap_or_default()))
+    }
+
+    /// The folder for such things; emptied when the store is opened and nobody else has it.
+    fn tmp(&self) -> PathBuf {
+        self.dir().join("tmp")
     }
 
     fn warn(&self, text: String) {

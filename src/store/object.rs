@@ -115,7 +115,7 @@ impl Store {
                 Ok(false) => {}
             }
         }
-        let mut staged = StagedFile::new(&object)?;
+        let mut staged = StagedFile::new_in(&self.tmp(), &object)?;
         let (copied, _) = copy_and_digest(path, staged.file(), &object)?;
         if copied != *digest {
             return Err(StoreError::SourceChanged {
@@ -137,7 +137,7 @@ impl Store {
             return Ok(());
         }
         let object = self.new_object_path(digest, batch)?;
-        let mut staged = StagedFile::new(&object)?;
+        let mut staged = StagedFile::new_in(&self.tmp(), &object)?;
         staged.write(bytes)?;
         staged.set_mode(0o444)?;
         staged.commit()?;

@@ -1,8 +1,9 @@
 //! Puts a file or folder from the store, or a source, at a path: whole or not at all.
 //! It must not know what the path is for, beyond whether people may write to it.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use super::{Store, StoreError};
 use crate::base::fs::{self, FsError};
@@ -198,7 +199,8 @@ impl Store {
             .is_ok_and(|there| there.as_ref() == Some(content)))
     }
 
-    /// Makes something at a temporary name beside `dest` and then swaps it in.
+    /// Makes something in the store's temporary folder, or beside `dest` if that is on another
+    /// file system, and then swaps it in.
     fn put(
         &self,
         dest: &Path,
@@ -209,8 +211,25 @@ impl Store {
             .filter(|parent| !parent.as_os_str().is_empty())
         {
             fs::create_dir_all(parent)?;
+            let near = fs::metadata(parent)?.dev() == fs::metadata(&self.tmp())?.dev();
+            if near {
+                match self.put_from(self.temp(dest), dest, make) {
+                    // One file system mounted twice.
+                    Err(StoreError::Fs(error))
+                        if error.source.kind() == io::ErrorKind::CrossesDevices => {}
+                    done => return done,
+                }
+            }
         }
-        let temp = fs::temp_name(dest);
+        self.put_from(fs::temp_name(dest), dest, make)
+    }
+
+    fn put_from(
+        &self,
+        temp: PathBuf,
+        dest: &Path,
+        make: &dyn Fn(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         fs::remove_all(&temp)?;
         let done = make(&temp).and_then(|()| self.swap_in(&temp, dest));
         if done.is_err() {
@@ -231,6 +250,7 @@ impl Store {
         if fs::exchange(temp, dest)? {
             return self.discard(temp);
         }
+        // No exchange here (some network file systems): for a moment nothing is there.
         let aside = fs::temp_name(dest);
         fs::rename(dest, &aside)?;
         if let Err(error) = fs::rename(temp, dest) {

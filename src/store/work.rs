@@ -1,4 +1,4 @@
-//! Work folders, logs and the trash.
+//! Work folders, logs, and what is thrown away.
 //! It must not know what stages do in them.
 
 use std::collections::BTreeMap;
@@ -86,9 +86,9 @@ impl Store {
         if !fs::exists(path)? {
             return Ok(());
         }
-        let trash = fs::temp_name(&self.dir().join("trash").join("x"));
-        match fs::rename(path, &trash) {
-            Ok(()) => Ok(fs::remove_all(&trash)?),
+        let going = self.temp(path);
+        match fs::rename(path, &going) {
+            Ok(()) => Ok(fs::remove_all(&going)?),
             // On another disk, or someone else was faster.
             Err(error)
                 if matches!(
@@ -102,13 +102,13 @@ impl Store {
         }
     }
 
-    /// Removes what dead processes left: trash, half-written objects, and all but the last
+    /// Removes what dead processes left: things in the making or going, and all but the last
     /// work folder of each stage, which is kept for reading. Only while nobody else has the
     /// store open.
     pub(super) fn tidy(&self) -> Result<(), StoreError> {
-        let trash = self.dir().join("trash");
-        for name in fs::read_dir(&trash)? {
-            fs::remove_all(&trash.join(name))?;
+        let tmp = self.tmp();
+        for name in fs::read_dir(&tmp)? {
+            fs::remove_all(&tmp.join(name))?;
         }
         let work = self.dir().join("work");
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
@@ -224,14 +224,14 @@ mod tests {
             store.new_work_dir("a-1").unwrap();
         }
         store.new_work_dir("b").unwrap();
-        std::fs::create_dir_all(store.dir().join("trash/old/inner")).unwrap();
+        std::fs::create_dir_all(store.dir().join("tmp/old/inner")).unwrap();
         drop(store);
         let store = Store::open(&dir.path().join(".restage")).unwrap();
         assert_eq!(
             fs::read_dir(&store.dir().join("work")).unwrap(),
             ["a-1-11", "b-1"]
         );
-        assert!(fs::read_dir(&store.dir().join("trash")).unwrap().is_empty());
+        assert!(fs::read_dir(&store.dir().join("tmp")).unwrap().is_empty());
     }
 
     #[test]

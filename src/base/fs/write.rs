@@ -55,7 +55,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// A file in the making, beside the one that it will replace; dropped, it is removed.
+/// A file in the making, on the file system of the one that it will replace; dropped, it is
+/// removed.
 #[derive(Debug)]
 pub struct StagedFile {
     file: File,
@@ -65,10 +66,20 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    /// Starts an empty file that [`StagedFile::commit`] will rename to `target`.
+    /// Starts an empty file beside `target`, to which [`StagedFile::commit`] will rename it.
     pub fn new(target: &Path) -> Result<Self, FsError> {
+        Self::start(temp_name(target), target)
+    }
+
+    /// As [`StagedFile::new`], but in a folder of the same file system that collects what
+    /// dead processes leave.
+    pub fn new_in(folder: &Path, target: &Path) -> Result<Self, FsError> {
+        let name = target.file_name().unwrap_or_default();
+        Self::start(temp_name(&folder.join(name)), target)
+    }
+
+    fn start(temp: PathBuf, target: &Path) -> Result<Self, FsError> {
         loop {
-            let temp = temp_name(target);
             match File::create_new(&temp) {
                 // Left by a dead process that had our number.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -90,11 +101,6 @@ impl StagedFile {
     /// The open file; errors of its own calls are named by the caller.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
-    }
-
-    /// Where the bytes are until they are committed.
-    pub fn temp(&self) -> &Path {
-        &self.temp
     }
 
     /// Appends bytes.

@@ -1,0 +1,142 @@
+//! Behaviour of the store as its callers see it.
+//! It must not look at private state, only at what lies on the disk.
+
+mod claims;
+mod faults;
+mod objects;
+mod places;
+mod records;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::*;
+use crate::base::clock::WallTime;
+use crate::digest::{Digest, KeyAction, PathDigest, StageKey};
+
+/// A workspace with a store in it.
+struct Bench {
+    dir: tempfile::TempDir,
+    store: Store,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join(".restage")).unwrap();
+        Self { dir, store }
+    }
+
+    /// The same folder as a later process sees it.
+    fn reopened(self) -> Self {
+        self.store.save().unwrap();
+        let Self { dir, store } = self;
+        drop(store);
+        let store = Store::open(&dir.path().join(".restage")).unwrap();
+        Self { dir, store }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn ingest(&self, text: &str) -> PathDigest {
+        let dir = self.store.new_work_dir("test").unwrap();
+        std::fs::write(dir.join("out"), text).unwrap();
+        self.store.ingest(&dir.join("out")).unwrap()
+    }
+
+    fn object(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.to_string();
+        self.store
+            .dir()
+            .join("objects")
+            .join(&hex[..2])
+            .join(&hex[2..])
+    }
+
+    /// Every object, by path.
+    fn objects(&self) -> Vec<PathBuf> {
+        let found = fs::walk(&self.store.dir().join("objects")).unwrap();
+        found
+            .into_iter()
+            .filter(|entry| entry.metadata.is_file())
+            .map(|entry| entry.path)
+            .collect()
+    }
+
+    fn record(&self, seed: u64, outs: &[(&str, bool, &str)]) -> Record {
+        let outs = outs.iter().map(|(path, volatile, text)| RecordedOut {
+            path: (*path).to_owned(),
+            volatile: *volatile,
+            content: self.ingest(text),
+        });
+        let started = WallTime {
+            seconds: seed as i64,
+            nanos: 0,
+        };
+        Record::new(
+            key(seed),
+            "quick/train".into(),
+            outs.collect(),
+            started,
+            1.5,
+            None,
+            vec![],
+        )
+    }
+
+    fn commit(&self, record: &Record) -> CommitOutcome {
+        let claim = self.store.try_claim(&record.key).unwrap().unwrap();
+        claim.commit(record).unwrap()
+    }
+}
+
+fn key(seed: u64) -> StageKey {
+    StageKey {
+        version: StageKey::VERSION,
+        action: KeyAction::Command("train".into()),
+        params: BTreeMap::from([("seed".into(), json!(seed))]),
+        deps: vec![],
+        globs: vec![],
+        env: BTreeMap::new(),
+        outs: vec![],
+        machine: BTreeMap::new(),
+    }
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::symlink_metadata(path)
+        .unwrap()
+        .permissions()
+        .mode()
+        & 0o777
+}
+
+fn inode(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).unwrap().ino()
+}
+
+/// Changes a byte behind the store's back, as a failing disk would.
+fn damage(path: &Path) {
+    fs::set_mode(path, 0o644).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    fs::set_mode(path, 0o444).unwrap();
+}
