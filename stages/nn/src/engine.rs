@@ -7,7 +7,12 @@
 pub trait Engine {
     /// Forward, backward and one optimiser step; `step` numbers the optimiser's steps from 0
     /// and picks the dropout mask, so that training can resume anywhere.
-    fn train_step(&mut self, batch: Batch<'_>, step: u64, learning_rate: f32) -> Result<StepStats, EngineError>;
+    fn train_step(
+        &mut self,
+        batch: Batch<'_>,
+        step: u64,
+        learning_rate: f32,
+    ) -> Result<StepStats, EngineError>;
 
     /// Forward with moving statistics and without dropout. Any number of images; the result
     /// does not depend on how the engine cuts them into batches.

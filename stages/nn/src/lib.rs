@@ -1,3 +1,14 @@
-//! Networks and their training steps: the crate's map.
+//! The paper's networks and their training steps: the crate's map.
+//! It must not know files, stages, epochs' schedules or where images come from.
+//!
+//! [`config`] says what a network is, [`network`] lays out its layers, [`native`] trains it on
+//! the CPU with bit-stable results, and [`mod@reference`] holds the readable kernels that state
+//! each operation's formula and summation order, against which every fast one is tested.
 
+pub mod config;
 pub mod engine;
+pub mod math;
+pub mod native;
+pub mod network;
+pub mod random;
+pub mod reference;

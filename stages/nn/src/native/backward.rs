@@ -1,0 +1,211 @@
+//! The backward pass: gradients of the mean loss from what the forward pass kept.
+//! It must not know updates. Composition: `reference::network`.
+
+use super::forward::{self, Dropout, channels};
+use super::memory::Aligned;
+use super::pool::Pool;
+use super::workspace::{LayerKept, UnitKept, Workspace};
+use super::{Context, batch_norm, conv, pool};
+use crate::network::{Conv, ConvNorm, Plan, Shortcut, Unit};
+use crate::reference::layers;
+
+/// Writes the gradient of every parameter; `dlogits` is that of the logits.
+pub(crate) fn run(
+    context: &Context,
+    plan: &Plan,
+    parameters: &[f32],
+    images: &[f32],
+    dlogits: &[f32],
+    n: usize,
+    dropout: Option<&Dropout>,
+    workspace: &mut Workspace,
+    gradient: &mut [f32],
+) {
+    let Workspace {
+        units,
+        features,
+        scratch,
+        panel,
+        ..
+    } = workspace;
+    let [g, next, spare, _] = scratch;
+    let mut pass = Pass {
+        context,
+        parameters,
+        gradient,
+        panel,
+        n,
+    };
+    let dense = plan.dense.as_conv();
+    let features = &features[..n * plan.dense.inputs];
+    pass.weights(&dense, features, dlogits);
+    let dfeatures = &mut spare[..features.len()];
+    pass.input(&dense, dlogits, dfeatures, false);
+    if let Some(dropout) = dropout {
+        layers::dropout(dfeatures, &dropout.keep, dropout.rate);
+    }
+    let last = plan
+        .units
+        .last()
+        .map_or(images.len(), |unit| n * unit.output_len());
+    pool::average_backward(
+        dfeatures,
+        last / features.len(),
+        plan.dense.inputs,
+        &mut g[..last],
+    );
+
+    for index in (0..plan.units.len()).rev() {
+        let input = match index {
+            0 => images,
+            _ => forward::result(&plan.units[index - 1], &units[index - 1], n),
+        };
+        pass.unit(
+            &plan.units[index],
+            input,
+            &units[index],
+            [g, next, spare],
+            index > 0,
+        );
+        std::mem::swap(g, next);
+    }
+}
+
+struct Pass<'a> {
+    context: &'a Context,
+    parameters: &'a [f32],
+    gradient: &'a mut [f32],
+    panel: &'a mut Aligned,
+    n: usize,
+}
+
+impl Pass<'_> {
+    fn weights(&mut self, conv: &Conv, x: &[f32], dy: &[f32]) {
+        conv::weight_gradient(
+            self.context,
+            conv,
+            self.n,
+            x,
+            dy,
+            conv.weight.of_mut(self.gradient),
+        );
+        if let Some(bias) = conv.bias {
+            conv::bias_gradient(self.context, conv.outputs, dy, bias.of_mut(self.gradient));
+        }
+    }
+
+    fn input(&mut self, conv: &Conv, dy: &[f32], dx: &mut [f32], carry: bool) {
+        conv::input_gradient(
+            self.context,
+            conv,
+            self.n,
+            dy,
+            conv.weight.of(self.parameters),
+            self.panel,
+            dx,
+            carry,
+        );
+    }
+
+    /// Turns the gradient of the batch norm's (or its ReLU's) output into that of the
+    /// convolution's, and writes those of all parameters of both.
+    fn layer(
+        &mut self,
+        layer: &ConvNorm,
+        kept: &LayerKept,
+        x: &[f32],
+        output: Option<&[f32]>,
+        g: &mut [f32],
+    ) {
+        let norm = channels(layer, kept, self.parameters);
+        let (weight, bias) = (layer.norm.weight, layer.norm.bias);
+        let [dweight, dbias] = self
+            .gradient
+            .get_disjoint_mut([
+                weight.start..weight.start + weight.len,
+                bias.start..bias.start + bias.len,
+            ])
+            .expect("the plan's spans do not overlap");
+        let conv_out = &kept.conv_out[..g.len()];
+        batch_norm::backward(
+            self.context,
+            conv_out,
+            output.map(|o| &o[..g.len()]),
+            g,
+            norm,
+            dweight,
+            dbias,
+        );
+        self.weights(&layer.conv, x, g);
+    }
+
+    /// Takes the gradient of the unit's output in the first buffer and leaves that of its input
+    /// in the second, if that is `wanted`; the third is scratch.
+    fn unit(
+        &mut self,
+        unit: &Unit,
+        input: &[f32],
+        kept: &UnitKept,
+        buffers: [&mut [f32]; 3],
+        wanted: bool,
+    ) {
+        let [g, next, spare] = buffers;
+        let n = self.n;
+        let len = |layer: &ConvNorm| n * layer.conv.out_size().pow(2) * layer.conv.outputs;
+        let next = &mut next[..input.len()];
+        match (unit, kept.layers.as_slice()) {
+            (Unit::Plain { layer, pool }, [kept_layer]) => {
+                let full = len(layer);
+                let g = if *pool {
+                    let extents = Pool {
+                        n,
+                        size: layer.conv.out_size(),
+                        channels: layer.conv.outputs,
+                    };
+                    let full_g = &mut spare[..full];
+                    pool::max_backward(
+                        self.context,
+                        extents,
+                        &kept.output[..full],
+                        &g[..n * unit.output_len()],
+                        full_g,
+                    );
+                    full_g
+                } else {
+                    &mut g[..full]
+                };
+                self.layer(layer, kept_layer, input, Some(&kept.output), g);
+                if wanted {
+                    self.input(&layer.conv, g, next, false);
+                }
+            }
+            (
+                Unit::Basic {
+                    first,
+                    second,
+                    shortcut,
+                },
+                [kept1, kept2, projected @ ..],
+            ) => {
+                let g = &mut g[..len(second)];
+                batch_norm::relu_backward(self.context, &kept.output[..g.len()], g);
+                match (shortcut, projected) {
+                    (Shortcut::Projection(layer), [kept]) => {
+                        let spare = &mut spare[..g.len()];
+                        spare.copy_from_slice(g);
+                        self.layer(layer, kept, input, None, spare);
+                        self.input(&layer.conv, spare, next, false);
+                    }
+                    (Shortcut::Identity, _) => next.copy_from_slice(g),
+                    _ => {}
+                }
+                self.layer(second, kept2, &kept.middle[..len(first)], None, g);
+                let middle = &mut spare[..len(first)];
+                self.input(&second.conv, g, middle, false);
+                self.layer(first, kept1, input, Some(&kept.middle), middle);
+                self.input(&first.conv, middle, next, *shortcut != Shortcut::None);
+            }
+            _ => unreachable!("the workspace was made from this plan"),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Batch normalisation with ReLU and the residual sum fused in, forward and backward.
+//! It must not know which layer it serves. Formulas and orders: `reference::norm`.
+
+use super::isa::for_each_isa;
+use super::memory::Disjoint;
+use super::{Context, columns};
+use crate::reference::norm::{Statistics, inverse_deviation};
+
+/// A batch norm's numbers for one pass, one a channel.
+#[derive(Clone, Copy)]
+pub(crate) struct Channels<'a> {
+    pub(crate) mean: &'a [f32],
+    pub(crate) inv_std: &'a [f32],
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+}
+
+/// What happens after normalising.
+#[derive(Clone, Copy)]
+pub(crate) enum After<'a> {
+    /// Nothing.
+    Nothing,
+    /// ReLU.
+    Relu,
+    /// Adds a shortcut, then ReLU.
+    AddRelu(&'a [f32]),
+}
+
+/// A batch's statistics.
+pub(crate) fn statistics(
+    context: &Context,
+    x: &[f32],
+    channels: usize,
+    epsilon: f32,
+) -> Statistics<f32> {
+    let rows = x.len() / channels;
+    let over_rows = |sums: Vec<f64>| -> Vec<f32> {
+        sums.into_iter().map(|s| (s / rows as f64) as f32).collect()
+    };
+    let mean = over_rows(columns::sums(context, x, channels));
+    let variance = over_rows(columns::blocked(
+        context,
+        rows,
+        channels,
+        |isa, from, to, out| {
+            add_squares(isa, &x[from * channels..to * channels], &mean, out);
+        },
+    ));
+    let inv_std = inverse_deviation(&variance, epsilon);
+    Statistics {
+        mean,
+        variance,
+        inv_std,
+    }
+}
+
+/// Cuts `[rows, channels]` into one task's share of rows each and runs `f(first, end)` on
+/// ranges of numbers.
+fn in_shares(context: &Context, len: usize, channels: usize, f: impl Fn(usize, usize) + Sync) {
+    let rows = len / channels;
+    // Under a few thousand numbers a task costs more than it saves.
+    let tasks = (len / 8192).clamp(1, 4 * context.threads.count()).min(rows);
+    context.threads.each(tasks, |task| {
+        f(
+            rows * task / tasks * channels,
+            rows * (task + 1) / tasks * channels,
+        )
+    });
+}
+
+/// `y = after(normalize(x))`.
+pub(crate) fn normalize(
+    context: &Context,
+    x: &[f32],
+    norm: Channels<'_>,
+    after: After<'_>,
+    y: &mut [f32],
+) {
+    let channels = norm.mean.len();
+    let scale: Vec<f32> = norm
+        .weight
+        .iter()
+        .zip(norm.inv_std)
+        .map(|(&w, &s)| w * s)
+        .collect();
+    let y = Disjoint::new(y);
+    in_shares(context, x.len(), channels, |from, to| {
+        // SAFETY: shares do not overlap.
+        let out = unsafe { y.range(from, to - from) };
+        let x = &x[from..to];
+        match after {
+            After::Nothing => apply(context.isa, x, norm.mean, &scale, norm.bias, out),
+            After::Relu => apply_relu(context.isa, x, norm.mean, &scale, norm.bias, out),
+            After::AddRelu(s) => apply_add_relu(
+                context.isa,
+                x,
+                norm.mean,
+                &scale,
+                norm.bias,
+                &s[from..to],
+                out,
+            ),
+        }
+    });
+}
+
+/// Turns `dy`, the gradient of the normalised values, into that of `x`; writes those of the
+/// weight and bias. With `output`, first drops the gradient where that ReLU's output is not positive.
+pub(crate) fn backward(
+    context: &Context,
+    x: &[f32],
+    output: Option<&[f32]>,
+    dy: &mut [f32],
+    norm: Channels<'_>,
+    dweight: &mut [f32],
+    dbias: &mut [f32],
+) {
+    let channels = norm.mean.len();
+    let rows = x.len() / channels;
+    let gradient = Disjoint::new(dy);
+    let sums = columns::blocked(context, rows, 2 * channels, |isa, from, to, out| {
+        let (from, to) = (from * channels, to * channels);
+        // SAFETY: blocks of rows do not overlap.
+        let dy = unsafe { gradient.range(from, to - from) };
+        if let Some(output) = output {
+            drop_inactive(isa, &output[from..to], dy);
+        }
+        let (s1, s2) = out.split_at_mut(channels);
+        add_gradients(isa, &x[from..to], dy, norm.mean, s1, s2);
+    });
+    let (s1, s2) = sums.split_at(channels);
+    let mut scale = vec![0.0_f32; channels];
+    let mut slope = vec![0.0_f32; channels];
+    let mut level = vec![0.0_f32; channels];
+    for c in 0..channels {
+        let inv_std = norm.inv_std[c];
+        scale[c] = norm.weight[c] * inv_std;
+        slope[c] = (s2[c] / rows as f64) as f32 * inv_std * inv_std;
+        level[c] = (s1[c] / rows as f64) as f32;
+        dweight[c] = s2[c] as f32 * inv_std;
+        dbias[c] = s1[c] as f32;
+    }
+    in_shares(context, x.len(), channels, |from, to| {
+        // SAFETY: shares do not overlap.
+        let dy = unsafe { gradient.range(from, to - from) };
+        spread(
+            context.isa,
+            &x[from..to],
+            norm.mean,
+            &scale,
+            &slope,
+            &level,
+            dy,
+        );
+    });
+}
+
+/// Drops `dy` where `output` is not positive.
+pub(crate) fn relu_backward(context: &Context, output: &[f32], dy: &mut [f32]) {
+    let gradient = Disjoint::new(dy);
+    in_shares(context, output.len(), 1, |from, to| {
+        // SAFETY: shares do not overlap.
+        drop_inactive(context.isa, &output[from..to], unsafe {
+            gradient.range(from, to - from)
+        });
+    });
+}
+
+for_each_isa! {
+    fn add_squares(x: &[f32], mean: &[f32], out: &mut [f32]) {
+        let n = out.len();
+        let mean = &mean[..n];
+        for row in x.chunks_exact(n) {
+            for c in 0..n {
+                let d = row[c] - mean[c];
+                out[c] = d.mul_add(d, out[c]);
+            }
+        }
+    }
+
+    fn apply(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], y: &mut [f32]) {
+        let n = mean.len();
+        let (scale, bias) = (&scale[..n], &bias[..n]);
+        for (row, out) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            for c in 0..n {
+                out[c] = (row[c] - mean[c]).mul_add(scale[c], bias[c]);
+            }
+        }
+    }
+
+    fn apply_relu(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], y: &mut [f32]) {
+        let n = mean.len();
+        let (scale, bias) = (&scale[..n], &bias[..n]);
+        for (row, out) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            for c in 0..n {
+                let v = (row[c] - mean[c]).mul_add(scale[c], bias[c]);
+                out[c] = if v < 0.0 { 0.0 } else { v };
+            }
+        }
+    }
+
+    fn apply_add_relu(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], added: &[f32], y: &mut [f32]) {
+        let n = mean.len();
+        let (scale, bias) = (&scale[..n], &bias[..n]);
+        for ((row, added), out) in x.chunks_exact(n).zip(added.chunks_exact(n)).zip(y.chunks_exact_mut(n)) {
+            for c in 0..n {
+                let v = (row[c] - mean[c]).mul_add(scale[c], bias[c]) + added[c];
+                out[c] = if v < 0.0 { 0.0 } else { v };
+            }
+        }
+    }
+
+    fn drop_inactive(output: &[f32], dy: &mut [f32]) {
+        for (g, &v) in dy.iter_mut().zip(output) {
+            *g = if v > 0.0 { *g } else { 0.0 };
+        }
+    }
+
+    fn add_gradients(x: &[f32], dy: &[f32], mean: &[f32], s1: &mut [f32], s2: &mut [f32]) {
+        let n = mean.len();
+        let (s1, s2) = (&mut s1[..n], &mut s2[..n]);
+        for (row, g) in x.chunks_exact(n).zip(dy.chunks_exact(n)) {
+            for c in 0..n {
+                s1[c] += g[c];
+                s2[c] = g[c].mul_add(row[c] - mean[c], s2[c]);
+            }
+        }
+    }
+
+    fn spread(x: &[f32], mean: &[f32], scale: &[f32], slope: &[f32], level: &[f32], dy: &mut [f32]) {
+        let n = mean.len();
+        let (scale, slope, level) = (&scale[..n], &slope[..n], &level[..n]);
+        for (row, g) in x.chunks_exact(n).zip(dy.chunks_exact_mut(n)) {
+            for c in 0..n {
+                g[c] = (-(row[c] - mean[c])).mul_add(slope[c], g[c] - level[c]) * scale[c];
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The forward pass with moving statistics, which keeps nothing.
+//! It must not know training. Every image is computed alone, so batches may be cut anywhere.
+
+use super::batch_norm::{self, After, Channels};
+use super::parameters::Parameters;
+use super::pool::Pool;
+use super::workspace::{Workspace, room};
+use super::{Context, conv, pool};
+use crate::network::{ConvNorm, Plan, Shortcut, Unit};
+use crate::reference::norm::inverse_deviation;
+
+/// Images computed at once: bounds memory, changes no bit.
+pub(crate) const BATCH: usize = 64;
+
+/// The logits of `n` images.
+pub(crate) fn logits<'a>(
+    context: &Context,
+    plan: &Plan,
+    parameters: &Parameters,
+    epsilon: f32,
+    images: &[f32],
+    n: usize,
+    workspace: &'a mut Workspace,
+) -> &'a [f32] {
+    workspace.grow_scratch(plan, n);
+    let Workspace {
+        features,
+        logits,
+        scratch,
+        panel,
+        ..
+    } = workspace;
+    let [current, next, conv_out, other] = scratch;
+    let len = |layer: &ConvNorm| n * layer.conv.out_size().pow(2) * layer.conv.outputs;
+    let mut run =
+        |layer: &ConvNorm, x: &[f32], conv_out: &mut [f32], after: After<'_>, y: &mut [f32]| {
+            let (conv, norm) = (&layer.conv, &layer.norm);
+            let values = &parameters.values;
+            let conv_out = &mut conv_out[..len(layer)];
+            conv::forward(
+                context,
+                conv,
+                n,
+                x,
+                conv.weight.of(values),
+                conv.bias.map(|b| b.of(values)),
+                panel,
+                conv_out,
+            );
+            let inv_std = inverse_deviation(norm.variance.of(&parameters.moving), epsilon);
+            let mean = norm.mean.of(&parameters.moving);
+            let channels = Channels {
+                mean,
+                inv_std: &inv_std,
+                weight: norm.weight.of(values),
+                bias: norm.bias.of(values),
+            };
+            batch_norm::normalize(context, conv_out, channels, after, &mut y[..len(layer)]);
+        };
+
+    let mut size = images.len();
+    current[..size].copy_from_slice(images);
+    for unit in &plan.units {
+        let input = &current[..size];
+        match unit {
+            Unit::Plain { layer, pool: false } => run(layer, input, conv_out, After::Relu, next),
+            Unit::Plain { layer, pool: true } => {
+                run(layer, input, conv_out, After::Relu, other);
+                let extents = Pool {
+                    n,
+                    size: layer.conv.out_size(),
+                    channels: layer.conv.outputs,
+                };
+                pool::max(context, extents, other, &mut next[..n * unit.output_len()]);
+            }
+            Unit::Basic {
+                first,
+                second,
+                shortcut,
+            } => {
+                run(first, input, conv_out, After::Relu, next);
+                let middle = &next[..len(first)];
+                match shortcut {
+                    Shortcut::None => run(second, middle, conv_out, After::Relu, other),
+                    Shortcut::Identity => {
+                        run(second, middle, conv_out, After::AddRelu(input), other)
+                    }
+                    Shortcut::Projection(p) => {
+                        // The input is not needed afterwards: its buffer takes the projection.
+                        run(p, input, conv_out, After::Nothing, other);
+                        current[..len(p)].copy_from_slice(&other[..len(p)]);
+                        run(
+                            second,
+                            middle,
+                            conv_out,
+                            After::AddRelu(&current[..len(p)]),
+                            other,
+                        );
+                    }
+                }
+                std::mem::swap(next, other);
+            }
+        }
+        std::mem::swap(current, next);
+        size = n * unit.output_len();
+    }
+    let channels = plan.dense.inputs;
+    let features = room(features, n * channels);
+    pool::average(&current[..size], size / (n * channels), channels, features);
+    let logits = room(logits, n * plan.dense.outputs);
+    let (w, b) = (
+        plan.dense.weight.of(&parameters.values),
+        plan.dense.bias.of(&parameters.values),
+    );
+    conv::forward(
+        context,
+        &plan.dense.as_conv(),
+        n,
+        features,
+        w,
+        Some(b),
+        panel,
+        logits,
+    );
+    logits
+}

@@ -1,0 +1,195 @@
+//! The forward pass in training mode, which keeps what the backward pass needs.
+//! It must not know losses, updates or batches' origin. Composition: `reference::network`.
+
+use super::batch_norm::{self, After, Channels};
+use super::memory::Aligned;
+use super::pool::Pool;
+use super::workspace::{LayerKept, UnitKept, Workspace, room};
+use super::{Context, conv, pool};
+use crate::network::{ConvNorm, Plan, Shortcut, Unit};
+use crate::reference::layers;
+
+/// Which features dropout keeps (`[n, features]`), and the share that it drops.
+pub(crate) struct Dropout {
+    pub(crate) keep: Vec<bool>,
+    pub(crate) rate: f32,
+}
+
+/// Fills the workspace, up to the logits.
+pub(crate) fn run(
+    context: &Context,
+    plan: &Plan,
+    parameters: &[f32],
+    epsilon: f32,
+    images: &[f32],
+    n: usize,
+    dropout: Option<&Dropout>,
+    workspace: &mut Workspace,
+) {
+    workspace.grow_scratch(plan, n);
+    let Workspace {
+        units,
+        features,
+        logits,
+        scratch,
+        panel,
+    } = workspace;
+    let pass = Pass {
+        context,
+        parameters,
+        epsilon,
+        n,
+    };
+    let mut done: &mut [UnitKept] = &mut [];
+    let mut rest = units.as_mut_slice();
+    for (unit, index) in plan.units.iter().zip(0..) {
+        let input = done
+            .last()
+            .map_or(images, |last| result(&plan.units[index - 1], last, n));
+        // Split so that the last unit's output can be read while this one's is written.
+        let Some((kept, _)) = rest.split_first_mut() else {
+            break;
+        };
+        pass.unit(unit, input, kept, &mut scratch[0], panel);
+        (done, rest) = units.split_at_mut(index + 1);
+    }
+    let channels = plan.dense.inputs;
+    let features = room(features, n * channels);
+    let last = done
+        .last()
+        .zip(plan.units.last())
+        .map_or(images, |(kept, unit)| result(unit, kept, n));
+    pool::average(last, last.len() / (n * channels), channels, features);
+    if let Some(dropout) = dropout {
+        layers::dropout(features, &dropout.keep, dropout.rate);
+    }
+    let (w, b) = (
+        plan.dense.weight.of(parameters),
+        plan.dense.bias.of(parameters),
+    );
+    let logits = room(logits, n * plan.dense.outputs);
+    conv::forward(
+        context,
+        &plan.dense.as_conv(),
+        n,
+        features,
+        w,
+        Some(b),
+        panel,
+        logits,
+    );
+}
+
+/// What a unit hands on.
+pub(crate) fn result<'a>(unit: &Unit, kept: &'a UnitKept, n: usize) -> &'a [f32] {
+    let buffer = if matches!(unit, Unit::Plain { pool: true, .. }) {
+        &kept.pooled
+    } else {
+        &kept.output
+    };
+    &buffer[..n * unit.output_len()]
+}
+
+/// A batch norm's numbers in training mode.
+pub(crate) fn channels<'a>(
+    layer: &ConvNorm,
+    kept: &'a LayerKept,
+    parameters: &'a [f32],
+) -> Channels<'a> {
+    Channels {
+        mean: &kept.statistics.mean,
+        inv_std: &kept.statistics.inv_std,
+        weight: layer.norm.weight.of(parameters),
+        bias: layer.norm.bias.of(parameters),
+    }
+}
+
+struct Pass<'a> {
+    context: &'a Context,
+    parameters: &'a [f32],
+    epsilon: f32,
+    n: usize,
+}
+
+impl Pass<'_> {
+    fn layer(
+        &self,
+        layer: &ConvNorm,
+        x: &[f32],
+        kept: &mut LayerKept,
+        after: After<'_>,
+        panel: &mut Aligned,
+        y: &mut [f32],
+    ) {
+        let ConvNorm { conv, norm: _ } = layer;
+        let (w, b) = (
+            conv.weight.of(self.parameters),
+            conv.bias.map(|b| b.of(self.parameters)),
+        );
+        let conv_out = room(&mut kept.conv_out, y.len());
+        conv::forward(self.context, conv, self.n, x, w, b, panel, conv_out);
+        kept.statistics =
+            batch_norm::statistics(self.context, conv_out, conv.outputs, self.epsilon);
+        let norm = channels(layer, kept, self.parameters);
+        batch_norm::normalize(self.context, &kept.conv_out[..y.len()], norm, after, y);
+    }
+
+    fn unit(
+        &self,
+        unit: &Unit,
+        input: &[f32],
+        kept: &mut UnitKept,
+        scratch: &mut [f32],
+        panel: &mut Aligned,
+    ) {
+        let UnitKept {
+            layers,
+            middle,
+            output,
+            pooled,
+        } = kept;
+        let len = |layer: &ConvNorm| self.n * layer.conv.out_size().pow(2) * layer.conv.outputs;
+        match (unit, layers.as_mut_slice()) {
+            (Unit::Plain { layer, pool }, [kept]) => {
+                let output = room(output, len(layer));
+                self.layer(layer, input, kept, After::Relu, panel, output);
+                if *pool {
+                    let extents = Pool {
+                        n: self.n,
+                        size: layer.conv.out_size(),
+                        channels: layer.conv.outputs,
+                    };
+                    pool::max(
+                        self.context,
+                        extents,
+                        output,
+                        room(pooled, self.n * unit.output_len()),
+                    );
+                }
+            }
+            (
+                Unit::Basic {
+                    first,
+                    second,
+                    shortcut,
+                },
+                [kept1, kept2, projected @ ..],
+            ) => {
+                let middle = room(middle, len(first));
+                self.layer(first, input, kept1, After::Relu, panel, middle);
+                let output = room(output, len(second));
+                let after = match (shortcut, projected) {
+                    (Shortcut::Projection(layer), [kept]) => {
+                        let added = &mut scratch[..output.len()];
+                        self.layer(layer, input, kept, After::Nothing, panel, added);
+                        After::AddRelu(added)
+                    }
+                    (Shortcut::Identity, _) => After::AddRelu(input),
+                    _ => After::Relu,
+                };
+                self.layer(second, middle, kept2, after, panel, output);
+            }
+            _ => unreachable!("the workspace was made from this plan"),
+        }
+    }
+}

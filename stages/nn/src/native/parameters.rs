@@ -1,0 +1,382 @@
+//! All numbers of a network: their first values, and their way out and back in.
+//! It must not know how they are trained or stored.
+
+use crate::config::{Initializer, InitializerConfig};
+use crate::engine::{EngineError, State, Tensor};
+use crate::network::{Layout, Plan, Slot};
+use crate::random::{Stream, StreamName};
+use std::collections::BTreeMap;
+
+/// Flat vectors in the plan's layout.
+pub(crate) struct Parameters {
+    /// What the optimiser changes.
+    pub(crate) values: Vec<f32>,
+    /// Batch norm's moving statistics.
+    pub(crate) moving: Vec<f32>,
+    /// Adam's first moments.
+    pub(crate) m: Vec<f32>,
+    /// Adam's second moments.
+    pub(crate) v: Vec<f32>,
+    /// Of the last step.
+    pub(crate) gradient: Vec<f32>,
+}
+
+impl Parameters {
+    /// First values: weights by their initializer, scales and moving variances 1, the rest 0.
+    ///
+    /// Number `i` of tensor `t` (both in network order, `i` in the exported order, which any
+    /// engine can follow) is number `i` of the stream (seed, Init, t).
+    pub(crate) fn new(plan: &Plan, initializer: &InitializerConfig, seed: u64) -> Self {
+        let n = plan.count.trainable;
+        let mut values = vec![0.0; n];
+        let mut moving = vec![0.0; plan.count.moving];
+        for (place, slot) in plan.slots.iter().enumerate() {
+            let stream = Stream::new(seed, StreamName::Init, place as u64);
+            match slot.layout {
+                Layout::Conv {
+                    kernel,
+                    inputs,
+                    outputs,
+                } => {
+                    let taps = kernel * kernel;
+                    let draw = Draw::new(initializer.conv, taps * inputs, taps * outputs, stream);
+                    inward(slot.layout, |i| draw.at(i), slot.span.of_mut(&mut values));
+                }
+                Layout::Dense { inputs, outputs } => {
+                    let draw = Draw::new(initializer.dense, inputs, outputs, stream);
+                    inward(slot.layout, |i| draw.at(i), slot.span.of_mut(&mut values));
+                }
+                Layout::Vector if is_norm_weight(plan, slot) => {
+                    slot.span.of_mut(&mut values).fill(1.0);
+                }
+                Layout::Vector if !slot.trainable && slot.name.ends_with(".moving_var") => {
+                    slot.span.of_mut(&mut moving).fill(1.0);
+                }
+                Layout::Vector => {}
+            }
+        }
+        Self {
+            values,
+            moving,
+            m: vec![0.0; n],
+            v: vec![0.0; n],
+            gradient: vec![0.0; n],
+        }
+    }
+
+    /// Every tensor in network order, then Adam's first and second moments.
+    pub(crate) fn export(&self, plan: &Plan) -> State {
+        let own = plan.slots.iter().map(|slot| {
+            let flat = if slot.trainable {
+                &self.values
+            } else {
+                &self.moving
+            };
+            outward(slot.name.clone(), slot, flat)
+        });
+        let moments = [("m", &self.m), ("v", &self.v)]
+            .into_iter()
+            .flat_map(|(kind, flat)| {
+                let trained = plan.slots.iter().filter(|slot| slot.trainable);
+                trained.map(move |slot| outward(format!("adam.{kind}.{}", slot.name), slot, flat))
+            });
+        State {
+            tensors: own.chain(moments).collect(),
+        }
+    }
+
+    /// Takes back what [`Parameters::export`] gave, in any order of tensors. Nothing changes on
+    /// an error; without any moment, all moments become 0.
+    pub(crate) fn import(&mut self, plan: &Plan, state: &State) -> Result<(), EngineError> {
+        let mut given = BTreeMap::new();
+        for tensor in &state.tensors {
+            if given.insert(tensor.name.as_str(), tensor).is_some() {
+                return Err(EngineError::State(format!(
+                    "`{}` is there twice",
+                    tensor.name
+                )));
+            }
+        }
+        let with_moments = given.keys().any(|name| name.starts_with("adam."));
+        let mut next = (
+            vec![0.0; self.values.len()],
+            vec![0.0; self.moving.len()],
+            vec![0.0; self.m.len()],
+            vec![0.0; self.v.len()],
+        );
+        for slot in &plan.slots {
+            read(
+                &mut given,
+                slot.name.clone(),
+                slot,
+                if slot.trainable {
+                    &mut next.0
+                } else {
+                    &mut next.1
+                },
+            )?;
+            if slot.trainable && with_moments {
+                read(
+                    &mut given,
+                    format!("adam.m.{}", slot.name),
+                    slot,
+                    &mut next.2,
+                )?;
+                read(
+                    &mut given,
+                    format!("adam.v.{}", slot.name),
+                    slot,
+                    &mut next.3,
+                )?;
+            }
+        }
+        if let Some(name) = given.keys().next() {
+            return Err(EngineError::State(format!(
+                "this network has no tensor `{name}`"
+            )));
+        }
+        (self.values, self.moving, self.m, self.v) = next;
+        Ok(())
+    }
+}
+
+fn is_norm_weight(plan: &Plan, slot: &Slot) -> bool {
+    let norms = plan
+        .units
+        .iter()
+        .flat_map(crate::network::Unit::layers)
+        .map(|layer| &layer.norm);
+    slot.trainable && norms.into_iter().any(|norm| norm.weight == slot.span)
+}
+
+/// Moves one given tensor to its place.
+fn read(
+    given: &mut BTreeMap<&str, &Tensor>,
+    name: String,
+    slot: &Slot,
+    flat: &mut [f32],
+) -> Result<(), EngineError> {
+    let Some(tensor) = given.remove(name.as_str()) else {
+        return Err(EngineError::State(format!("`{name}` is missing")));
+    };
+    let shape = shape(slot);
+    if tensor.shape != shape {
+        return Err(EngineError::State(format!(
+            "`{name}` is {:?} but must be {shape:?}",
+            tensor.shape
+        )));
+    }
+    if tensor.values.len() != slot.span.len {
+        let (got, want) = (tensor.values.len(), slot.span.len);
+        return Err(EngineError::State(format!(
+            "`{name}` has {got} values but its shape needs {want}"
+        )));
+    }
+    if let Some(i) = tensor.values.iter().position(|v| !v.is_finite()) {
+        return Err(EngineError::State(format!(
+            "`{name}` is {} at index {i}",
+            tensor.values[i]
+        )));
+    }
+    inward(slot.layout, |i| tensor.values[i], slot.span.of_mut(flat));
+    Ok(())
+}
+
+/// A tensor's extents outside.
+fn shape(slot: &Slot) -> Vec<usize> {
+    match slot.layout {
+        Layout::Vector => vec![slot.span.len],
+        Layout::Conv {
+            kernel,
+            inputs,
+            outputs,
+        } => vec![outputs, inputs, kernel, kernel],
+        Layout::Dense { inputs, outputs } => vec![outputs, inputs],
+    }
+}
+
+/// Fills a tensor here from its values in the order outside.
+fn inward(layout: Layout, value: impl Fn(usize) -> f32, flat: &mut [f32]) {
+    for (i, to) in flat.iter_mut().enumerate() {
+        *to = value(outer_index(layout, i));
+    }
+}
+
+/// Writes a tensor in the order outside.
+fn outward(name: String, slot: &Slot, flat: &[f32]) -> Tensor {
+    let own = slot.span.of(flat);
+    let mut values = vec![0.0; own.len()];
+    for (i, &v) in own.iter().enumerate() {
+        values[outer_index(slot.layout, i)] = v;
+    }
+    Tensor {
+        name,
+        shape: shape(slot),
+        values,
+    }
+}
+
+/// Index outside of number `i` here.
+fn outer_index(layout: Layout, i: usize) -> usize {
+    let (taps, inputs, outputs) = match layout {
+        Layout::Vector => return i,
+        Layout::Conv {
+            kernel,
+            inputs,
+            outputs,
+        } => (kernel * kernel, inputs, outputs),
+        Layout::Dense { inputs, outputs } => (1, inputs, outputs),
+    };
+    let (tap, input, output) = (i / (inputs * outputs), i / outputs % inputs, i % outputs);
+    (output * inputs + input) * taps + tap
+}
+
+/// A distribution of first weights.
+struct Draw {
+    stream: Stream,
+    normal: bool,
+    scale: f32,
+}
+
+impl Draw {
+    fn new(initializer: Initializer, fan_in: usize, fan_out: usize, stream: Stream) -> Self {
+        /// Standard deviation of the standard normal cut at 2, as in Keras.
+        const CUT: f64 = 0.879_625_661_034_239_8;
+        let (fan_in, fan_out) = (fan_in as f64, fan_out as f64);
+        let (normal, variance) = match initializer {
+            Initializer::HeNormal => (true, 2.0 / fan_in),
+            Initializer::HeUniform => (false, 2.0 / fan_in),
+            Initializer::GlorotNormal => (true, 2.0 / (fan_in + fan_out)),
+            Initializer::GlorotUniform => (false, 2.0 / (fan_in + fan_out)),
+        };
+        let scale = if normal {
+            variance.sqrt() / CUT
+        } else {
+            (3.0 * variance).sqrt()
+        };
+        Self {
+            stream,
+            normal,
+            scale: scale as f32,
+        }
+    }
+
+    fn at(&self, i: usize) -> f32 {
+        let unit = if self.normal {
+            self.stream.truncated_normal_at(i as u64)
+        } else {
+            self.stream.uniform_at(i as u64).mul_add(2.0, -1.0)
+        };
+        unit * self.scale
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{NetworkConfig, Projection};
+
+    fn plan() -> Plan {
+        let (filters, blocks, stage_strides) = (vec![16, 32], vec![1, 1], vec![1, 2]);
+        let projection = Projection::WhereShapeChanges;
+        let config = NetworkConfig::Resnet {
+            stem: 16,
+            filters,
+            blocks,
+            stage_strides,
+            skip: true,
+            projection,
+            dropout: 0.0,
+        };
+        Plan::new(&config, 10).expect("a valid network")
+    }
+
+    #[test]
+    fn first_weights_have_the_initializers_variances() {
+        let plan = plan();
+        for (initializer, conv_variance, dense_variance) in [
+            (Initializer::HeNormal, 2.0 / 288.0, 2.0 / 32.0),
+            (Initializer::HeUniform, 2.0 / 288.0, 2.0 / 32.0),
+            (Initializer::GlorotNormal, 2.0 / 576.0, 2.0 / 42.0),
+            (Initializer::GlorotUniform, 2.0 / 576.0, 2.0 / 42.0),
+        ] {
+            let p = Parameters::new(
+                &plan,
+                &InitializerConfig {
+                    conv: initializer,
+                    dense: initializer,
+                },
+                7,
+            );
+            let variance = |name: &str| {
+                let slot = plan
+                    .slots
+                    .iter()
+                    .find(|s| s.name == name)
+                    .expect("a tensor of this network");
+                slot.span
+                    .of(&p.values)
+                    .iter()
+                    .map(|&v| f64::from(v * v))
+                    .sum::<f64>()
+                    / slot.span.len as f64
+            };
+            let conv = variance("stage2.block1.conv2.weight") / conv_variance;
+            let dense = variance("dense.weight") / dense_variance;
+            assert!(
+                (conv - 1.0).abs() < 0.06 && (dense - 1.0).abs() < 0.35,
+                "{initializer:?}: {conv} {dense}"
+            );
+        }
+    }
+
+    #[test]
+    fn scales_and_moving_variances_start_at_one_and_the_rest_at_zero() {
+        let plan = plan();
+        let initializer = InitializerConfig {
+            conv: Initializer::HeNormal,
+            dense: Initializer::GlorotUniform,
+        };
+        for tensor in Parameters::new(&plan, &initializer, 7)
+            .export(&plan)
+            .tensors
+        {
+            let name = &tensor.name;
+            let all = |v: f32| tensor.values.iter().all(|&x| x == v);
+            if name.starts_with("adam.")
+                || name.ends_with(".bias")
+                || name.ends_with(".moving_mean")
+            {
+                assert!(all(0.0), "{name}");
+            } else if tensor.shape.len() == 1 {
+                assert!(all(1.0), "{name}");
+            } else {
+                assert!(!all(tensor.values[0]), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn exported_order_is_pytorchs() {
+        let layout = Layout::Conv {
+            kernel: 3,
+            inputs: 4,
+            outputs: 5,
+        };
+        // [tap 7 = (2, 1)][in 2][out 3] lies at [out 3][in 2][2][1].
+        assert_eq!(
+            outer_index(layout, (7 * 4 + 2) * 5 + 3),
+            ((3 * 4 + 2) * 3 + 2) * 3 + 1
+        );
+        assert_eq!(
+            outer_index(
+                Layout::Dense {
+                    inputs: 4,
+                    outputs: 5
+                },
+                2 * 5 + 3
+            ),
+            3 * 4 + 2
+        );
+    }
+}

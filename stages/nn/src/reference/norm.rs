@@ -1,0 +1,113 @@
+//! Batch normalisation over the rows of `[rows, channels]`, forward and backward.
+//! It must not know whether rows are pixels or images.
+//!
+//! Ioffe & Szegedy, "Batch Normalization". As in Keras the variance is the biased one, also in
+//! the moving statistics, and `moving = momentum * moving + (1 - momentum) * batch`.
+
+use super::{Real, column_sums};
+
+/// A batch's statistics, one number a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statistics<T> {
+    /// Mean over rows.
+    pub mean: Vec<T>,
+    /// Mean squared distance from the mean.
+    pub variance: Vec<T>,
+    /// `1 / sqrt(variance + epsilon)`.
+    pub inv_std: Vec<T>,
+}
+
+/// Mean first, then variance about the rounded mean: two column sums, the second of
+/// `fma(d, d, acc)` with `d = x - mean`; both divided by the rows in f64.
+pub fn statistics<T: Real>(channels: usize, x: &[T], epsilon: T) -> Statistics<T> {
+    let rows = x.len() / channels;
+    let over_rows = |sums: Vec<f64>| -> Vec<T> {
+        sums.into_iter()
+            .map(|s| T::from_f64(s / rows as f64))
+            .collect()
+    };
+    let mean = over_rows(column_sums(rows, channels, |acc: T, r, c| {
+        acc + x[r * channels + c]
+    }));
+    let variance = over_rows(column_sums(rows, channels, |acc: T, r, c| {
+        let d = x[r * channels + c] - mean[c];
+        d.fma(d, acc)
+    }));
+    let inv_std = inverse_deviation(&variance, epsilon);
+    Statistics {
+        mean,
+        variance,
+        inv_std,
+    }
+}
+
+/// `1 / sqrt(variance + epsilon)`.
+pub fn inverse_deviation<T: Real>(variance: &[T], epsilon: T) -> Vec<T> {
+    variance
+        .iter()
+        .map(|&v| T::from_f64(1.0) / (v + epsilon).root())
+        .collect()
+}
+
+/// `y = fma(x - mean, weight * inv_std, bias)`.
+pub fn normalize<T: Real>(x: &[T], mean: &[T], inv_std: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
+    let channels = mean.len();
+    let at = |i: usize| i % channels;
+    (0..x.len())
+        .map(|i| (x[i] - mean[at(i)]).fma(weight[at(i)] * inv_std[at(i)], bias[at(i)]))
+        .collect()
+}
+
+/// Gradients of a loss through [`normalize`] with batch statistics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gradients<T> {
+    /// With respect to the input.
+    pub x: Vec<T>,
+    /// With respect to the scale.
+    pub weight: Vec<T>,
+    /// With respect to the shift.
+    pub bias: Vec<T>,
+}
+
+/// With `d = x - mean`, `s1 = sum dy`, `s2 = sum fma(dy, d, acc)` (column sums):
+/// `dbias = s1`, `dweight = s2 * inv_std`,
+/// `dx = fma(-d, (s2 / rows) * inv_std * inv_std, dy - s1 / rows) * (weight * inv_std)`.
+pub fn backward<T: Real>(
+    x: &[T],
+    dy: &[T],
+    mean: &[T],
+    inv_std: &[T],
+    weight: &[T],
+) -> Gradients<T> {
+    let channels = mean.len();
+    let rows = x.len() / channels;
+    let s1 = column_sums(rows, channels, |acc: T, r, c| acc + dy[r * channels + c]);
+    let s2 = column_sums(rows, channels, |acc: T, r, c| {
+        dy[r * channels + c].fma(x[r * channels + c] - mean[c], acc)
+    });
+    let dx = (0..x.len())
+        .map(|i| {
+            let c = i % channels;
+            let slope = T::from_f64(s2[c] / rows as f64) * inv_std[c] * inv_std[c];
+            let level = T::from_f64(s1[c] / rows as f64);
+            (-(x[i] - mean[c])).fma(slope, dy[i] - level) * (weight[c] * inv_std[c])
+        })
+        .collect();
+    let dweight = s2
+        .iter()
+        .zip(inv_std)
+        .map(|(&s, &inv)| T::from_f64(s) * inv)
+        .collect();
+    Gradients {
+        x: dx,
+        weight: dweight,
+        bias: s1.into_iter().map(T::from_f64).collect(),
+    }
+}
+
+/// `moving = fma(moving, momentum, (1 - momentum) * batch)`.
+pub fn update_moving<T: Real>(moving: &mut [T], batch: &[T], momentum: T) {
+    for (m, &b) in moving.iter_mut().zip(batch) {
+        *m = m.fma(momentum, (T::from_f64(1.0) - momentum) * b);
+    }
+}

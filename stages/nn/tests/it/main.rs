@@ -1,0 +1,9 @@
+//! The crate's behaviour through its public interface, in one binary.
+//! It must not know kernels; those are tested beside their code.
+
+mod bits;
+mod common;
+mod gradients;
+mod misuse;
+mod state;
+mod training;

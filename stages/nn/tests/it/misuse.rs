@@ -1,0 +1,159 @@
+//! Wrong batches, wrong options and numbers that explode.
+//! It must not know kernels.
+
+use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, resnet};
+use nn::config::{AdamConfig, BatchNormConfig, ConfigError, NetworkConfig, Projection};
+use nn::engine::{Batch, Engine, EngineError};
+use nn::native::{Isa, NativeEngine, NativeOptions};
+
+fn build(
+    network: &NetworkConfig,
+    batch_norm: BatchNormConfig,
+    adam: AdamConfig,
+    classes: usize,
+    threads: usize,
+) -> String {
+    let options = NativeOptions {
+        threads,
+        isa: Isa::detect(),
+    };
+    let result = NativeEngine::new(
+        network,
+        &batch_norm,
+        &INITIALIZER,
+        &adam,
+        classes,
+        1,
+        options,
+    );
+    result.map(|_| ()).expect_err("cannot be built").to_string()
+}
+
+#[test]
+fn what_cannot_be_built_says_why() {
+    let (network, adam) = (plain(&[4], 0.0), AdamConfig::default());
+    assert_eq!(
+        build(&network, BATCH_NORM, adam, 10, 0),
+        "`threads` is 0: it must be at least 1"
+    );
+    assert_eq!(
+        build(&network, BATCH_NORM, adam, 0, 1),
+        "`classes` is 0: it must be at least 1"
+    );
+    assert_eq!(
+        build(&network, BATCH_NORM, adam, 257, 1),
+        "`classes` is 257: it must be at most 256"
+    );
+    let momentum = BatchNormConfig {
+        momentum: 1.0,
+        ..BATCH_NORM
+    };
+    assert_eq!(
+        build(&network, momentum, adam, 10, 1),
+        "`batch_norm.momentum` is 1: it must lie in [0, 1)"
+    );
+    let epsilon = BatchNormConfig {
+        epsilon: 0.0,
+        ..BATCH_NORM
+    };
+    assert_eq!(
+        build(&network, epsilon, adam, 10, 1),
+        "`batch_norm.epsilon` is 0: it must lie in [1e-30, 1]"
+    );
+    let beta = AdamConfig {
+        beta2: f64::NAN,
+        ..adam
+    };
+    assert_eq!(
+        build(&network, BATCH_NORM, beta, 10, 1),
+        "`optimizer.beta2` is NaN: it must lie in [0, 1)"
+    );
+    assert_eq!(
+        build(&plain(&[0], 0.0), BATCH_NORM, adam, 10, 1),
+        "`filters[0]` is 0: it must be at least 1"
+    );
+}
+
+#[test]
+fn an_instruction_set_that_the_cpu_lacks_is_refused() {
+    for isa in [Isa::Avx512, Isa::Avx2]
+        .into_iter()
+        .filter(|isa| !isa.available())
+    {
+        let options = NativeOptions { threads: 1, isa };
+        let result = NativeEngine::new(
+            &plain(&[4], 0.0),
+            &BATCH_NORM,
+            &INITIALIZER,
+            &AdamConfig::default(),
+            10,
+            1,
+            options,
+        );
+        assert!(matches!(result, Err(ConfigError::Isa(_))));
+    }
+}
+
+#[test]
+fn batches_that_do_not_fit_are_refused() {
+    let mut engine = engine(&plain(&[4], 0.0), 1, Isa::detect());
+    let data = Images::new(2, 1);
+    let said = |result: Result<(), EngineError>| result.expect_err("does not fit").to_string();
+    let short = Batch {
+        images: &data.images[1..],
+        labels: &data.labels,
+    };
+    let text = "batch does not fit the network: 6143 numbers for 2 labels, but an image has 3072";
+    assert_eq!(said(engine.train_step(short, 0, 1e-3).map(|_| ())), text);
+    assert_eq!(said(engine.evaluate(short).map(|_| ())), text);
+    let wrong = Batch {
+        images: &data.images,
+        labels: &[3, 11],
+    };
+    let text = "batch does not fit the network: label 11 of image 1, but there are 10 classes";
+    assert_eq!(said(engine.train_step(wrong, 0, 1e-3).map(|_| ())), text);
+    assert_eq!(said(engine.gradient_norms(wrong).map(|_| ())), text);
+    let empty = Batch {
+        images: &[],
+        labels: &[],
+    };
+    assert_eq!(
+        said(engine.train_step(empty, 0, 1e-3).map(|_| ())),
+        "batch does not fit the network: no images"
+    );
+}
+
+#[test]
+fn a_number_that_explodes_is_reported_with_its_layer_and_changes_nothing() {
+    let network = resnet(4, &[4, 8], &[1, 2], true, Projection::WhereShapeChanges);
+    let data = Images::new(3, 1);
+    for (tensor, layer) in [
+        ("stem.conv.weight", "stem.conv"),
+        ("stage2.block1.conv2.weight", "stage2.block1.conv2"),
+        ("stage1.block2.bn1.weight", "stage1.block2.conv2"),
+        ("dense.weight", "dense"),
+    ] {
+        let mut engine = engine(&network, 1, Isa::detect());
+        let mut state = engine.export_state();
+        let target = state
+            .tensors
+            .iter_mut()
+            .find(|t| t.name == tensor)
+            .expect("a tensor of this network");
+        target.values.fill(3e38);
+        engine.import_state(&state).expect("finite");
+        let error = engine
+            .train_step(data.batch(), 17, 1e-3)
+            .expect_err("3e38 overflows");
+        assert_eq!(
+            error.to_string(),
+            format!("`{layer}` gave a non-finite activation at step 17"),
+            "{tensor}"
+        );
+        assert_eq!(
+            engine.export_state(),
+            state,
+            "{tensor}: a failed step must change nothing"
+        );
+    }
+}
