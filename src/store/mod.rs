@@ -47,7 +47,7 @@ const FOLDERS: [&str; 8] = [
     "work",
     "logs",
     "quarantine",
-    "trash",
+    "tmp",
 ];
 
 /// Backup programs skip a folder with this file (<https://bford.info/cachedir/>).
