@@ -66,11 +66,18 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn file(&mut self, relative: &str) -> Result<(), CodeError> {
-        let path = self.root.join(relative);
-        if fs::exists(&path)? {
-            let name = RelPath::new(relative).map_err(|source| CodeError::Name { path, source })?;
-            self.found.push(name);
+        if fs::exists(&self.root.join(relative))? {
+            self.add(relative)?;
         }
+        Ok(())
+    }
+
+    fn add(&mut self, relative: &str) -> Result<(), CodeError> {
+        let name = RelPath::new(relative).map_err(|source| CodeError::Name {
+            path: self.root.join(relative),
+            source,
+        })?;
+        self.found.push(name);
         Ok(())
     }
 
@@ -94,7 +101,7 @@ impl Walk<'_> {
                 continue;
             };
             if !metadata.is_dir() {
-                self.file(&relative)?;
+                self.add(&relative)?;
             } else if !self.packages.contains(relative.as_str())
                 && !fs::exists(&path.join("Cargo.toml"))?
             {
