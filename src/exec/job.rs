@@ -133,3 +133,16 @@ pub enum ExecError {
         source: io::Error,
     },
 }
+
+impl ExecError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::EmptyCommand { .. } => Some("give the stage a program or a command"),
+            Self::Log { source, .. } => source.hint(),
+            Self::Exhausted { .. } => {
+                Some("run fewer jobs at once (`-j`), or raise `ulimit -u` and `ulimit -n`")
+            }
+        }
+    }
+}

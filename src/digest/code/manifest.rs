@@ -82,7 +82,7 @@ impl Root {
     /// All crates: the root's, the listed ones, and those that they depend on by path.
     pub(super) fn members(&self, root: &Path) -> Result<BTreeMap<String, Member>, CodeError> {
         let mut folders = self.listed(root)?;
-        folders.extend(self.patches());
+        folders.extend(self.patches()?);
         folders.insert(String::new());
         let mut members = BTreeMap::new();
         let mut seen = BTreeSet::new();
@@ -132,18 +132,24 @@ impl Root {
         Ok(folders)
     }
 
-    /// Folders below the root that `[patch]` replaces crates by.
-    fn patches(&self) -> BTreeSet<String> {
+    /// Folders that `[patch]` replaces crates by.
+    fn patches(&self) -> Result<BTreeSet<String>, CodeError> {
         let sources = self.table.get("patch").and_then(Value::as_table);
         let crates = sources
             .into_iter()
             .flatten()
             .filter_map(|(_, source)| source.as_table());
-        crates
+        let paths = crates
             .flatten()
-            .filter_map(|(_, entry)| entry.get("path")?.as_str())
-            .filter_map(|path| Some(RelPath::new(path).ok()?.as_str().to_owned()))
-            .collect()
+            .filter_map(|(name, entry)| Some((name, entry.get("path")?.as_str()?)));
+        let folder = |(name, path): (&String, &str)| {
+            below("", path).ok_or_else(|| CodeError::Outside {
+                package: "[patch]".to_owned(),
+                dependency: name.clone(),
+                path: path.to_owned(),
+            })
+        };
+        paths.map(folder).collect()
     }
 
     /// The crate in `folder`; `None` where there is none, or only a workspace.

@@ -83,11 +83,9 @@ pub enum CodeError {
         source: RelPathError,
     },
     /// A path dependency leaves the workspace's folder.
-    #[error(
-        "dependency `{dependency}` of package `{package}` lies outside the workspace: `{path}`"
-    )]
+    #[error("dependency `{dependency}` of `{package}` lies outside the workspace: `{path}`")]
     Outside {
-        /// Who depends.
+        /// The package that depends, or `[patch]`.
         package: String,
         /// On what.
         dependency: String,

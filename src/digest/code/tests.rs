@@ -326,6 +326,36 @@ fn what_cargo_would_refuse_is_refused_with_its_place() {
         "nn = { path = \"../../../nn\" }",
     );
     assert!(matches!(space.load(), Err(CodeError::Outside { .. })));
+    let space = Space::new();
+    space.edit(
+        "Cargo.toml",
+        "[profile.dev]",
+        "[patch.crates-io]\nlibm = { path = \"/usr/libm\" }\n[profile.dev]",
+    );
+    assert!(matches!(space.load(), Err(CodeError::Outside { .. })));
     let nowhere = CodeDigests::load(Path::new("/proc/self/fd"), &|_| Ok(None), &|_| None);
     assert!(matches!(nowhere, Err(CodeError::NoWorkspace { .. })));
+}
+
+/// Whoever changes how code is digested makes everyone's stages run again: on purpose only, and
+/// with another number in the frame's name.
+#[test]
+fn the_digest_of_the_sample_is_pinned() {
+    let code = Space::new().load().unwrap().of("train").unwrap();
+    insta::assert_snapshot!(code.digest, @"6f0dfa6ffc04f1cd68f19ce2731f8861ebdb3b218faeac91fc32199a7f7ccbf5");
+    let names: Vec<&str> = code.files.iter().map(|(name, _)| name.as_str()).collect();
+    insta::assert_snapshot!(names.join("\n"), @r"
+    Cargo.lock: libm 0.2.0
+    Cargo.lock: rand 0.9.0
+    Cargo.lock: rand_core 0.9.0
+    Cargo.toml: profile.release
+    Cargo.toml: resolver
+    stages/nn/Cargo.toml
+    stages/nn/src/main.rs
+    stages/nn/tools/Cargo.toml
+    stages/nn/tools/src/lib.rs
+    stages/train/Cargo.toml
+    stages/train/src/main.rs
+    toolchain
+    ");
 }
