@@ -74,6 +74,20 @@ impl Report {
         self.table.plain()
     }
 
+    /// The HTML page.
+    #[must_use]
+    pub fn page(&self) -> &str {
+        &self.page
+    }
+
+    /// A figure's SVG document, by its file's name without extension: `fig1`,
+    /// `confusion/resnet18`.
+    #[must_use]
+    pub fn svg(&self, figure: &str) -> Option<String> {
+        let figure = self.figures.iter().find(|drawn| drawn.name == figure)?;
+        Some(figure.svg())
+    }
+
     /// Models that have results, but are not in `report.order`.
     #[must_use]
     pub fn left_out(&self) -> &[String] {
@@ -90,35 +104,43 @@ impl Report {
         folder: &Path,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), ReportError> {
-        let total = 5 + 2 * self.figures.len() as u64;
+        const TABLES: u64 = 4;
+        let total = TABLES + 2 * self.figures.len() as u64 + 1;
+        self.write_tables(folder)?;
         let mut done = 0;
-        let mut step = || {
-            done += 1;
-            progress(done, total);
+        let mut step = |files| {
+            for _ in 0..files {
+                done += 1;
+                progress(done, total);
+            }
         };
-        let text = |name: &str, text: &str| {
-            files::write_atomic(folder.join(name), |out| out.write_all(text.as_bytes()))
-        };
-        self.table.csv()?.write(folder.join("table1.csv"))?;
-        step();
-        text("table1.md", &self.table.markdown())?;
-        step();
-        text("table1.tex", &self.table.latex())?;
-        step();
-        efficiency::csv(&self.efficiency)?.write(folder.join("efficiency.csv"))?;
-        step();
+        step(TABLES);
         files::create_dir_all(folder.join("confusion"))?;
         for figure in &self.figures {
-            text(&format!("{}.svg", figure.name), &figure.svg())?;
-            step();
-            let png = figure.png()?;
-            files::write_atomic(folder.join(format!("{}.png", figure.name)), |out| {
-                out.write_all(&png)
-            })?;
-            step();
+            let path = |extension| folder.join(format!("{}.{extension}", figure.name));
+            write(&path("svg"), figure.svg().as_bytes())?;
+            step(1);
+            write(&path("png"), &figure.png()?)?;
+            step(1);
         }
-        text("report.html", &self.page)?;
-        step();
+        write(&folder.join("report.html"), self.page.as_bytes())?;
+        step(1);
         Ok(())
     }
+
+    /// Writes Table I in its three forms and the efficiency table alone.
+    ///
+    /// # Errors
+    /// A file that cannot be written; names it.
+    pub fn write_tables(&self, folder: &Path) -> Result<(), ReportError> {
+        self.table.csv()?.write(folder.join("table1.csv"))?;
+        write(&folder.join("table1.md"), self.table.markdown().as_bytes())?;
+        write(&folder.join("table1.tex"), self.table.latex().as_bytes())?;
+        efficiency::csv(&self.efficiency)?.write(folder.join("efficiency.csv"))?;
+        Ok(())
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    Ok(files::write_atomic(path, |out| out.write_all(bytes))?)
 }

@@ -24,7 +24,7 @@ pub(crate) fn rounded_count(count: u64) -> String {
     }
 }
 
-/// A whole number with thin groups of three: `391,946`.
+/// A whole number in groups of three: `391,946`.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -37,9 +37,10 @@ pub(crate) fn grouped(count: u64) -> String {
     grouped
 }
 
-/// About three significant digits: `0.042`, `3.14`, `24.0`, `210`.
+/// A size of 0 or more with about three significant digits: `0.042`, `3.14`, `24.0`, `1,250`.
 pub(crate) fn measured(value: f64) -> String {
     let decimals = match value.abs() {
+        size if size >= 1000.0 => return grouped(value.round() as u64),
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
         size if size >= 1.0 => 2,
@@ -92,8 +93,8 @@ mod tests {
             ["1", "999", "1,000", "11,173,962"]
         );
         assert_eq!(
-            [0.0417, 3.14159, 24.0, 209.6].map(measured),
-            ["0.042", "3.14", "24.0", "210"]
+            [0.0417, 3.14159, 24.0, 209.6, 1250.2].map(measured),
+            ["0.042", "3.14", "24.0", "210", "1,250"]
         );
     }
 

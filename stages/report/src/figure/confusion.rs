@@ -166,9 +166,11 @@ fn bar(area: &Area<'_>, left: i32, classes: i32) -> Result<(), DrawError> {
     let (top, bottom) = (HEADER * UNIT, (HEADER + classes * CELL.1) * UNIT);
     let right = left + BAR.1 * UNIT;
     let height = |share: i32| bottom - (bottom - top) * share / SHADES;
-    for shade in 0..SHADES {
+    // Each shade reaches to the bottom and is covered by the next: side by side they would
+    // show seams wherever a renderer's pixels don't meet theirs.
+    for shade in (0..SHADES).rev() {
         let color = blues((f64::from(shade) + 0.5) / f64::from(SHADES));
-        let corners = [(left, height(shade + 1)), (right, height(shade))];
+        let corners = [(left, height(shade + 1)), (right, bottom)];
         area.draw(&Rectangle::new(corners, color.filled()))?;
     }
     rim(area, (left, top), (right, bottom))?;

@@ -12,7 +12,7 @@ pub(super) fn figure(figure: &Figure) -> Markup {
             div.scroll tabindex="0" role="region" aria-label=(figure.title) {
                 (PreEscaped(figure.inline_svg()))
             }
-            figcaption { strong { (figure.title) "." } " " (figure.caption) }
+            figcaption { (figure.caption) }
         }
     }
 }

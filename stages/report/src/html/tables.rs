@@ -17,7 +17,7 @@ fn table(caption: &str, head: Markup, body: Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(caption) {
             table {
-                caption { (caption) }
+                caption { span { (caption) } }
                 thead { (head) }
                 tbody { (body) }
             }
@@ -142,9 +142,9 @@ pub(super) fn ablation(results: &Results, params: &Params) -> Markup {
         @for row in &results.ablation {
             tr {
                 th scope="row" { (measure_name(&row.measure)) }
-                (number(&row.with_skip))
-                (number(&row.without_skip))
-                (number(&row.difference))
+                (number(&shortened(&row.with_skip)))
+                (number(&shortened(&row.without_skip)))
+                (number(&shortened(&row.difference)))
             }
         }
     };
@@ -155,6 +155,15 @@ pub(super) fn ablation(results: &Results, params: &Params) -> Markup {
             body,
         ))
         p.note { "A dash: the threshold was never reached, or there is no such ratio." }
+    }
+}
+
+/// A number of the CSV with fewer digits; anything else as it stands.
+fn shortened(cell: &str) -> String {
+    match cell.parse::<f64>() {
+        Ok(value) if cell.contains('e') => format!("{value:.2e}"),
+        Ok(value) if cell.contains('.') => format!("{value:.4}"),
+        _ => cell.parse().map_or_else(|_| cell.to_owned(), grouped),
     }
 }
 
