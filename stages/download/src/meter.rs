@@ -51,6 +51,7 @@ impl<'a> Meter<'a> {
             total: self.total.max(self.done),
             unit: "byte",
             fraction: start + (end - start) * share.min(1.0),
+            // Of this part: what follows takes seconds, whatever the network's speed.
             remaining_seconds: (speed > 0.0 && self.total > 0).then(|| left / speed),
             metrics: &[("bytes_per_second", speed)],
         });

@@ -12,9 +12,10 @@ use crate::fetch::{Policy, fetch};
 use crate::params::DatasetParams;
 use crate::unpack::{self, Limits};
 
-/// The digest's and the unpacking's share of the stage's work.
-const DIGEST_SPAN: (f64, f64) = (0.8, 0.9);
-const UNPACK_SPAN: (f64, f64) = (0.9, 1.0);
+/// The digest's and the unpacking's share of the stage's work, after fetching.
+const FETCHED_SPANS: [(f64, f64); 2] = [(0.8, 0.9), (0.9, 1.0)];
+/// The same for a local file.
+const LOCAL_SPANS: [(f64, f64); 2] = [(0.0, 0.4), (0.4, 1.0)];
 
 /// An archive with the right digest.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub(crate) fn obtain(
     }
     match address(url)? {
         Address::Local(path) => {
-            let sha256 = archive::sha256(stage, &path, DIGEST_SPAN)
+            let sha256 = archive::sha256(stage, &path, LOCAL_SPANS[0])
                 .with_hint("check `dataset.url`; it must name a readable file")?;
             check(params, &sha256).map_err(|mismatch| {
                 StageError::from(mismatch).with_hint(
@@ -92,14 +93,14 @@ pub(crate) fn obtain(
                 })
             };
             get()?;
-            let mut sha256 = archive::sha256(stage, partial.path(), DIGEST_SPAN)?;
+            let mut sha256 = archive::sha256(stage, partial.path(), FETCHED_SPANS[0])?;
             if continued && check(params, &sha256).is_err() {
                 // The bytes of an earlier attempt may be what is wrong.
                 stage
                     .message("the continued archive has a wrong SHA-256; fetching all of it again");
                 partial.remove()?;
                 get()?;
-                sha256 = archive::sha256(stage, partial.path(), DIGEST_SPAN)?;
+                sha256 = archive::sha256(stage, partial.path(), FETCHED_SPANS[0])?;
             }
             if let Err(mismatch) = check(params, &sha256) {
                 partial.remove()?;
@@ -123,7 +124,11 @@ pub(crate) fn unpack(
     obtained: &Obtained,
     folder: &Path,
 ) -> Result<(), StageError> {
-    unpack::unpack(stage, &obtained.path, folder, Limits::DEFAULT, UNPACK_SPAN).map_err(|error| {
+    let [_, span] = match obtained.partial {
+        Some(_) => FETCHED_SPANS,
+        None => LOCAL_SPANS,
+    };
+    unpack::unpack(stage, &obtained.path, folder, Limits::DEFAULT, span).map_err(|error| {
         let local = matches!(error, unpack::UnpackError::File(_));
         let error = StageError::from(error);
         if local {

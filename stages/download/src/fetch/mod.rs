@@ -89,7 +89,8 @@ pub(crate) fn fetch(
     partial: &Partial,
     policy: &Policy,
 ) -> Result<(), FetchError> {
-    if url.starts_with("https:") {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("https") {
         let missing = tls::missing_cpu_features();
         if !missing.is_empty() {
             return Err(FetchError::NoTls(missing));
@@ -118,10 +119,9 @@ pub(crate) fn fetch(
             });
         }
         let delay = policy.delay(failures, asked);
-        stage.message(&format!(
-            "{error}; trying again in {} s",
-            delay.as_secs_f32()
-        ));
+        let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})"));
+        let (cause, seconds) = (cause.unwrap_or_default(), delay.as_secs_f32());
+        stage.message(&format!("{error}{cause}; trying again in {seconds} s"));
         std::thread::sleep(delay);
     }
 }

@@ -147,6 +147,7 @@ fn receive(
                     .map_err(FileError::new("write", partial.path()))?;
                 length += count as u64;
                 if length > LARGEST {
+                    partial.remove()?;
                     return Err(too_large());
                 }
                 meter.add(count);

@@ -190,7 +190,7 @@ fn any_damage_is_noticed() {
     let tar = Tar::good().end();
     let archive = gzipped(&tar);
     let damaged = "archive `a.tar` is damaged or truncated";
-    for cut in (20..archive.len()).step_by(7) {
+    for cut in (20..archive.len()).step_by(23) {
         assert_eq!(refusal(&archive[..cut]), damaged, "cut at {cut}");
     }
     let mut flipped = archive.clone();
@@ -217,4 +217,32 @@ fn an_archive_without_the_files_is_refused() {
         format!("archive `a.tar` lacks {all}")
     );
     assert_eq!(refusal(b""), format!("archive `a.tar` lacks {all}"));
+}
+
+/// Whatever bytes change, unpacking ends in good files or an error, and writes nothing
+/// outside its folder; `outcome` looks.
+#[test]
+fn no_change_of_bytes_escapes() {
+    let tar = Tar::good().end();
+    let mut random = dataset::random::Random::new(1, "damage");
+    for _ in 0..40 {
+        let mut damaged = tar.clone();
+        for _ in 0..=random.below(3) {
+            // Headers are where the danger is: the first 160 bytes of a block.
+            let block = random.below(tar.len() as u64 / 512) as usize * 512;
+            damaged[block + random.below(160) as usize] = random.below(256) as u8;
+        }
+        for block in damaged.chunks_exact_mut(512) {
+            let mut header = tar::Header::new_old();
+            header.as_mut_bytes().copy_from_slice(block);
+            if block[0] != 0 && header.size().is_ok() {
+                header.set_cksum();
+                block.copy_from_slice(header.as_bytes());
+            }
+        }
+        let (result, files) = outcome(&damaged, SMALL);
+        let known = |name: &String| wanted().any(|wanted| wanted == name);
+        assert!(files.iter().all(known), "{files:?}");
+        assert!(result.is_err() || files.len() == 7);
+    }
 }
