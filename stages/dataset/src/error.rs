@@ -22,7 +22,7 @@ pub enum DatasetError {
         /// What is wrong with it.
         problem: Problem,
     },
-    /// The splits given to [`Dataset::new`] are not a data set.
+    /// The splits given to [`Dataset::new`](crate::Dataset::new) are not a data set.
     #[error(transparent)]
     Invalid(#[from] Problem),
 }
