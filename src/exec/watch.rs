@@ -21,7 +21,7 @@ use crate::exec::job::{Finished, JobId, Outcome};
 const BUSY_TRIES: u32 = 40;
 const BUSY_WAIT: Duration = Duration::from_millis(25);
 /// A last child may end a moment after its parent; that is no leftover.
-const MOMENT: Duration = Duration::from_millis(20);
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// The jobs that have not been reported yet.
 #[derive(Debug, Default)]
@@ -281,13 +281,14 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
     }
 }
 
-/// The cheap question first: in nearly all cases the group is gone with its leader.
+/// Asks the cheap question first: in nearly all cases the group is gone with its leader.
 fn outlives_its_leader(process: &ProcessRef, stopped: bool) -> bool {
     if !process.exists() || !process.is_alive() {
         return false;
     }
-    if !stopped {
-        thread::sleep(MOMENT);
+    let since = Instant::now();
+    while !stopped && since.elapsed() < MOMENT && process.is_alive() {
+        thread::sleep(MOMENT / 20);
     }
     process.is_alive()
 }
