@@ -71,7 +71,7 @@ mod tests {
             digest.update(&split.labels);
             digest.update(&split.images);
         }
-        insta::assert_snapshot!(crate::archive::hexadecimal(&digest.finalize()), @"0865a16d3fc32b46546f42d4fcc71875f156f3389e1728da7294addfd94d47a8");
+        insta::assert_snapshot!(crate::archive::hexadecimal(&digest.finalize()), @"520326cd1714796d5b3e0f5a0e788c8bb9ddc9671fcadc487f206706d22764ac");
     }
 
     #[test]

@@ -77,14 +77,16 @@ pub(crate) fn image(pattern: Pattern, random: &mut Random) -> [u8; IMAGE_BYTES] 
 }
 
 fn shape(pattern: Pattern, random: &mut Random) -> Placed {
-    let size = random.between(7.5, 13.5);
+    let size = random.between(8.0, 13.5);
     // At most a seventh of it beyond the edge.
     let margin = size * 0.85;
     let centre = (
         random.between(margin, WIDTH as f32 - margin),
         random.between(margin, HEIGHT as f32 - margin),
     );
-    Placed::new(pattern, centre, random.between(0.0, TURN), size)
+    // Up to 29 degrees either way: enough that no pixel is sure, little enough to be
+    // learnt from a thousand images.
+    Placed::new(pattern, centre, random.between(-0.5, 0.5), size)
 }
 
 const TURN: f32 = std::f32::consts::TAU;

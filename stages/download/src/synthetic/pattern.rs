@@ -16,7 +16,7 @@ pub(crate) enum Pattern {
     Dots,
 }
 
-/// The outward normals of a regular pentagon's sides, the first pointing up.
+/// The outward normals of a regular pentagon's sides, the first pointing down.
 const PENTAGON: [(f32, f32); 5] = [
     (0.0, 1.0),
     (-0.951_056_5, 0.309_017),
@@ -63,7 +63,7 @@ impl Pattern {
         )
     }
 
-    /// Whether the point belongs to it. Stripes run along `u`.
+    /// Whether the point belongs to it: `u` to the right, `v` down. Stripes run along `u`.
     pub(crate) fn contains(self, u: f32, v: f32) -> bool {
         let square_radius = u * u + v * v;
         match self {
@@ -72,8 +72,8 @@ impl Pattern {
             // Sides at half the circumradius from the centre.
             Self::Triangle => {
                 const HALF_ROOT_3: f32 = 0.866_025_4;
-                let slant = HALF_ROOT_3 * u.abs() + 0.5 * v;
-                v >= -0.5 && slant <= 0.5
+                let slant = HALF_ROOT_3 * u.abs() - 0.5 * v;
+                v <= 0.5 && slant <= 0.5
             }
             Self::Ring => (0.5 * 0.5..=0.92 * 0.92).contains(&square_radius),
             Self::Cross => {
