@@ -40,10 +40,9 @@ struct Ablation {
 }
 
 fn main() -> ExitCode {
-    contract::run("ablation", |stage| {
-        let args = Args::parse();
-        ablate(stage, &args.results, &args.out)
-    })
+    // Before anything else, so that `--help` needs no environment.
+    let args = Args::parse();
+    contract::run("ablation", |stage| ablate(stage, &args.results, &args.out))
 }
 
 fn ablate(stage: &Stage, results: &Path, out: &Path) -> Result<(), StageError> {

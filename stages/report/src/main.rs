@@ -22,10 +22,9 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    contract::run("report", |stage| {
-        let args = Args::parse();
-        report(stage, &args)
-    })
+    // Before anything else, so that `--help` needs no environment.
+    let args = Args::parse();
+    contract::run("report", |stage| report(stage, &args))
 }
 
 fn report(stage: &Stage, args: &Args) -> Result<(), StageError> {

@@ -29,7 +29,7 @@ pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -93,8 +93,8 @@ mod tests {
             ["1", "999", "1,000", "11,173,962"]
         );
         assert_eq!(
-            [0.0417, 3.14159, 24.0, 209.6, 1250.2].map(measured),
-            ["0.042", "3.14", "24.0", "210", "1,250"]
+            [0.0417, 2.68452, 24.0, 209.6, 1250.2].map(measured),
+            ["0.042", "2.68", "24.0", "210", "1,250"]
         );
     }
 

@@ -8,18 +8,6 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-/// log10 of 2 to 9, so that no function need be called.
-const LOGARITHMS: [f64; 8] = [
-    0.301_029_995_663_981_2,
-    0.477_121_254_719_662_44,
-    0.602_059_991_327_962_4,
-    0.698_970_004_336_018_9,
-    0.778_151_250_383_643_6,
-    0.845_098_040_014_256_8,
-    0.903_089_986_991_943_5,
-    0.954_242_509_439_324_9,
-];
-
 /// A linear axis with given ticks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Axis {
@@ -84,7 +72,8 @@ impl Axis {
 
     /// A range around these values, given as their log10, with ticks at powers of ten.
     ///
-    /// With a `floor`, a whole decade below all others, the axis ends exactly there.
+    /// With a `floor`, a power of ten below all others, the axis ends exactly there, and its
+    /// last tick is labelled `0`: what is drawn on it has no logarithm.
     pub(super) fn decades(logarithms: impl IntoIterator<Item = f64>, floor: Option<i32>) -> Self {
         const MARGIN: f64 = 0.15;
         const MOST_TICKS: i32 = 9;
@@ -97,30 +86,33 @@ impl Axis {
         if high.floor() - low.ceil() < 1.0 {
             (low, high) = (low.floor(), high.ceil());
         }
-        let (first, last) = (low.ceil() as i32, high.floor() as i32);
+        let first = floor.map_or(low.ceil() as i32, |floor| floor + 1);
+        let last = high.floor() as i32;
         let step = (last - first).div_euclid(MOST_TICKS) + 1;
-        let (ticks, others): (Vec<i32>, Vec<i32>) =
+        let (labelled, others): (Vec<i32>, Vec<i32>) =
             (first..=last).partition(|power| power.rem_euclid(step) == 0);
-        let mut between = Vec::new();
+        let mut ticks: Vec<(f64, String)> = floor
+            .map(|floor| (f64::from(floor), "0".to_owned()))
+            .into_iter()
+            .collect();
+        ticks.extend(
+            labelled
+                .into_iter()
+                .map(|power| (f64::from(power), power_of_ten(power))),
+        );
+        let mut minor: Vec<f64> = others.into_iter().map(f64::from).collect();
         if last - first <= 4 {
+            let above = floor.map_or(low, |_| f64::from(first));
             for power in first - 1..=last {
-                let within = LOGARITHMS.map(|logarithm| f64::from(power) + logarithm);
-                between.extend(
-                    within
-                        .into_iter()
-                        .filter(|value| (low..=high).contains(value)),
-                );
+                let between = (2..=9).map(|digit| f64::from(power) + libm::log10(f64::from(digit)));
+                minor.extend(between.filter(|value| (above..=high).contains(value)));
             }
         }
-        between.extend(others.into_iter().map(f64::from));
         Self {
             low,
             high,
-            ticks: ticks
-                .into_iter()
-                .map(|power| (f64::from(power), power_of_ten(power)))
-                .collect(),
-            minor: between,
+            ticks,
+            minor,
         }
     }
 
@@ -303,8 +295,8 @@ mod tests {
         assert_eq!(ticks(&[-2.5, 0.1], None), "10⁻² 10⁻¹ 10⁰");
         assert_eq!(ticks(&[-1.0, -1.0], None), "10⁻² 10⁻¹ 10⁰");
         assert_eq!(ticks(&[-0.6, -0.4], None), "10⁻¹ 10⁰");
-        assert_eq!(ticks(&[-1.2, -0.4], Some(-3)), "10⁻³ 10⁻² 10⁻¹");
-        assert_eq!(ticks(&[], Some(-1)), "10⁻¹ 10⁰");
+        assert_eq!(ticks(&[-1.2, -0.4], Some(-3)), "0 10⁻² 10⁻¹");
+        assert_eq!(ticks(&[], Some(-1)), "0 10⁰");
         assert!(Axis::decades([-300.0, 2.0], None).ticks.len() <= 10);
         assert_eq!(Axis::decades([-0.2, 0.2], Some(-3)).low(), -3.0);
     }

@@ -40,7 +40,7 @@ pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawErro
         .collect();
     if any_zero {
         entries.push(Entry {
-            label: "hollow: exactly 0, drawn on the floor".to_owned(),
+            label: "hollow: a gradient of exactly 0".to_owned(),
             color: MUTED,
             stroke: None,
         });

@@ -1,8 +1,6 @@
 //! The page's tables, each with a caption and headed rows and columns.
 //! It must not know how the numbers were made.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 
 use super::model_color;
@@ -256,7 +254,7 @@ pub(super) fn dataset(results: &Results) -> Markup {
             }
         }
     };
-    let (splits, classes, sources) = splits_and_classes(&results.dataset);
+    let (splits, classes, sources) = splits_classes_sources(&results.dataset);
     let mut head = vec!["Class"];
     head.extend(&splits);
     let count = |split: &str, class: &str| {
@@ -277,34 +275,25 @@ pub(super) fn dataset(results: &Results) -> Markup {
     };
     html! {
         (table(&format!("Images by class and split of {}.", results.data), headings(&head), body))
-        @for (split, source) in &sources {
-            p.note { "Source of " (split) ": " (source) "." }
-        }
+        p.note { "Source: " (sources.join(", ")) "." }
         (table("Mean and standard deviation of each colour channel.", headings(&["Channel", "Mean", "Standard deviation"]), channels))
     }
 }
 
-type Sources<'a> = BTreeMap<&'a str, String>;
-
-/// Splits and classes in the order they first appear, and each split's source.
-fn splits_and_classes(rows: &[DatasetRow]) -> (Vec<&str>, Vec<&str>, Sources<'_>) {
-    let (mut splits, mut classes) = (Vec::new(), Vec::new());
-    let mut sources: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for row in rows {
-        if !splits.contains(&row.split.as_str()) {
-            splits.push(row.split.as_str());
+/// Splits, classes and sources, each in the order they first appear.
+fn splits_classes_sources(rows: &[DatasetRow]) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
+    let distinct = |value: fn(&DatasetRow) -> &str| {
+        let mut values = Vec::new();
+        for row in rows {
+            if !values.contains(&value(row)) {
+                values.push(value(row));
+            }
         }
-        if !classes.contains(&row.class.as_str()) {
-            classes.push(row.class.as_str());
-        }
-        let of_split = sources.entry(&row.split).or_default();
-        if !of_split.contains(&row.source.as_str()) {
-            of_split.push(&row.source);
-        }
-    }
-    let sources = sources
-        .into_iter()
-        .map(|(split, sources)| (split, sources.join(", ")))
-        .collect();
-    (splits, classes, sources)
+        values
+    };
+    (
+        distinct(|row| &row.split),
+        distinct(|row| &row.class),
+        distinct(|row| &row.source),
+    )
 }
