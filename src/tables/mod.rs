@@ -5,6 +5,8 @@ mod cell;
 mod compare;
 mod diff;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod render;
 mod rule;
 #[cfg(test)]
