@@ -130,9 +130,10 @@ impl Claim {
             .map_err(std::io::Error::from)
             .at("write", &self.path)?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.set_len(0).at("write", &self.path)?;
+        // Never empty in between: an empty file would say that its owner gave it back.
         file.seek(SeekFrom::Start(0)).at("write", &self.path)?;
-        file.write_all(&text).at("write", &self.path)
+        file.write_all(&text).at("write", &self.path)?;
+        file.set_len(text.len() as u64).at("write", &self.path)
     }
 
     /// Process groups that a dead restage left working on this key.

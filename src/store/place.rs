@@ -239,7 +239,7 @@ impl Store {
         done
     }
 
-    /// Renames `temp` to `dest`; what was there goes to the trash.
+    /// Renames `temp` to `dest`; what was there is removed.
     fn swap_in(&self, temp: &Path, dest: &Path) -> Result<(), StoreError> {
         let Some(old) = fs::symlink_metadata_if_exists(dest)? else {
             return Ok(fs::rename(temp, dest)?);
