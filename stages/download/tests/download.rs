@@ -27,6 +27,12 @@ impl Workspace {
     }
 
     fn run(&self, kind: &str, url: &str, sha256: &str) -> Output {
+        let program = Command::new(env!("CARGO_BIN_EXE_download"));
+        self.run_by(program, kind, url, sha256)
+    }
+
+    /// Runs what `command` starts, with the stage's arguments and environment.
+    fn run_by(&self, mut command: Command, kind: &str, url: &str, sha256: &str) -> Output {
         let params = serde_json::json!({
             "seed": 42,
             "dataset": {
@@ -34,7 +40,7 @@ impl Workspace {
                 "synthetic": { "train": 20, "test": 10 },
             },
         });
-        Command::new(env!("CARGO_BIN_EXE_download"))
+        command
             .args(["--out", "data/batches"])
             .current_dir(self.folder.path())
             .env_clear()
@@ -289,4 +295,50 @@ fn generated_images_have_the_same_layout() {
         Source::read(&workspace.batches()).unwrap().label,
         "synthetic"
     );
+}
+
+/// A limit on file sizes stands for a full disk: writing fails in the midst.
+#[test]
+fn a_full_disk_is_an_error_that_keeps_what_was_fetched() {
+    let workspace = Workspace::new();
+    let url = serve(vec![7; 1_000_000]);
+    let mut shell = Command::new("/bin/sh");
+    let limited = "trap '' XFSZ; ulimit -f 600; exec \"$0\" \"$@\"";
+    shell.args(["-c", limited, env!("CARGO_BIN_EXE_download")]);
+    let output = workspace.run_by(shell, "cifar10", &url, &"0".repeat(64));
+    insta::assert_snapshot!(workspace.failure(&output), @"
+    error: cannot write `WORK/scratch/archive.partial`
+      caused by: File too large (os error 27)
+    hint: make room or fix the permissions, then run again; what was fetched is kept
+    ");
+    let kept = std::fs::metadata(workspace.path("scratch/archive.partial"))
+        .unwrap()
+        .len();
+    assert!((1..1_000_000).contains(&kept), "{kept} bytes were kept");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("data"), "a file").unwrap();
+    let output = workspace.run("synthetic", "", &"0".repeat(64));
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"
+    error: cannot create the folder `data`
+      caused by: File exists (os error 17)
+    ");
+}
+
+#[test]
+fn an_output_that_is_already_there_is_left_alone() {
+    let workspace = Workspace::new();
+    std::fs::create_dir_all(workspace.batches()).unwrap();
+    std::fs::write(workspace.batches().join("mine"), "precious").unwrap();
+    let output = workspace.run("synthetic", "", &"0".repeat(64));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(std::fs::read_dir(workspace.batches()).unwrap().count(), 1);
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"
+    error: `data/batches` exists and is not empty
+    hint: remove it, or choose another folder for --out
+    ");
 }
