@@ -1,5 +1,5 @@
 //! Prints training and evaluation speed of the paper's networks on this machine.
-//! It must not know the pipeline: `cargo run --release -p nn --example steps [THREADS] [ISA]`.
+//! It must not know the pipeline: `cargo run --release -p nn --example steps [THREADS] [ISA] [NETWORK]`.
 
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let isa = arguments
         .next()
         .map_or(Ok(Isa::detect()), |name| Isa::from_name(&name))?;
+    let only = arguments.next().unwrap_or_default();
     println!(
         "{threads} threads, {}, batches of {BATCH}, best of {STEPS}",
         isa.name()
@@ -59,6 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ),
         ("resnet18 [1,2,2,2]", resnet(64, [1, 2, 2, 2], true, shape)),
     ] {
+        if !name.starts_with(&only) {
+            continue;
+        }
         measure(name, &network, NativeOptions { threads, isa })?;
     }
     Ok(())

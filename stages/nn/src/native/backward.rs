@@ -1,26 +1,25 @@
 //! The backward pass: gradients of the mean loss from what the forward pass kept.
 //! It must not know updates. Composition: `reference::network`.
 
-use super::forward::{self, Dropout, channels};
+use super::forward::{self, Run, channels};
 use super::memory::Aligned;
 use super::pool::Pool;
 use super::workspace::{LayerKept, UnitKept, Workspace};
 use super::{Context, batch_norm, conv, pool};
-use crate::network::{Conv, ConvNorm, Plan, Shortcut, Unit};
+use crate::network::{Conv, ConvNorm, Shortcut, Unit};
 use crate::reference::layers;
 
 /// Writes the gradient of every parameter; `dlogits` is that of the logits.
-pub(crate) fn run(
-    context: &Context,
-    plan: &Plan,
-    parameters: &[f32],
-    images: &[f32],
-    dlogits: &[f32],
-    n: usize,
-    dropout: Option<&Dropout>,
-    workspace: &mut Workspace,
-    gradient: &mut [f32],
-) {
+pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gradient: &mut [f32]) {
+    let Run {
+        context,
+        plan,
+        parameters,
+        images,
+        n,
+        dropout,
+        ..
+    } = pass;
     let Workspace {
         units,
         features,
@@ -81,10 +80,10 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn weights(&mut self, conv: &Conv, x: &[f32], dy: &[f32]) {
+        let layer = conv::Layer { conv, n: self.n };
         conv::weight_gradient(
             self.context,
-            conv,
-            self.n,
+            layer,
             x,
             dy,
             conv.weight.of_mut(self.gradient),
@@ -95,10 +94,10 @@ impl Pass<'_> {
     }
 
     fn input(&mut self, conv: &Conv, dy: &[f32], dx: &mut [f32], carry: bool) {
+        let layer = conv::Layer { conv, n: self.n };
         conv::input_gradient(
             self.context,
-            conv,
-            self.n,
+            layer,
             dy,
             conv.weight.of(self.parameters),
             self.panel,

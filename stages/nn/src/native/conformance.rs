@@ -119,17 +119,18 @@ fn check_conv(layer: &Conv, n: usize, biased: bool, seed: u64) {
     CONTEXTS.with(|contexts| {
         for (who, context) in contexts {
             let mut panel = Aligned::default();
+            let on = conv::Layer { conv: layer, n };
             let mut got = vec![f32::NAN; outside];
-            conv::forward(context, layer, n, &x, &w, bias, &mut panel, &mut got);
+            conv::forward(context, on, &x, &w, bias, &mut panel, &mut got);
             assert_same_bits("forward", who, &got, &y);
             let mut got = vec![f32::NAN; inside];
-            conv::input_gradient(context, layer, n, &dy, &w, &mut panel, &mut got, false);
+            conv::input_gradient(context, on, &dy, &w, &mut panel, &mut got, false);
             assert_same_bits("input gradient", who, &got, &dx);
             let mut got = start.clone();
-            conv::input_gradient(context, layer, n, &dy, &w, &mut panel, &mut got, true);
+            conv::input_gradient(context, on, &dy, &w, &mut panel, &mut got, true);
             assert_same_bits("carried input gradient", who, &got, &carried);
             let mut got = vec![f32::NAN; dw.len()];
-            conv::weight_gradient(context, layer, n, &x, &dy, &mut got);
+            conv::weight_gradient(context, on, &x, &dy, &mut got);
             assert_same_bits("weight gradient", who, &got, &dw);
             let mut got = vec![f32::NAN; db.len()];
             conv::bias_gradient(context, layer.outputs, &dy, &mut got);

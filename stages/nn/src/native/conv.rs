@@ -7,10 +7,17 @@
 
 use super::gather::{Gather, Window};
 use super::memory::{Aligned, Disjoint};
-use super::product::{self, Scatter};
+use super::product::{self, Scatter, Target};
 use super::tile::STRIP;
 use super::{Context, columns};
 use crate::network::Conv;
+
+/// A convolution over `n` images.
+#[derive(Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    pub(crate) conv: &'a Conv,
+    pub(crate) n: usize,
+}
 
 /// Windows of the forward pass over `n` images.
 fn windows(conv: &Conv, n: usize) -> Gather {
@@ -34,14 +41,14 @@ fn windows(conv: &Conv, n: usize) -> Gather {
 /// `y = conv(x) + bias`; see `reference::conv::forward`. `panel` is scratch.
 pub(crate) fn forward(
     context: &Context,
-    conv: &Conv,
-    n: usize,
+    layer: Layer<'_>,
     x: &[f32],
     w: &[f32],
     bias: Option<&[f32]>,
     panel: &mut Aligned,
     y: &mut [f32],
 ) {
+    let Layer { conv, n } = layer;
     let gather = windows(conv, n);
     let depth = gather.depth();
     let strips = conv.outputs.div_ceil(STRIP);
@@ -63,16 +70,13 @@ pub(crate) fn forward(
         left: 0,
     };
     let packed = panel.get(strips * depth * STRIP);
-    product::by_window(
-        context,
-        &gather,
-        x,
-        packed,
-        Disjoint::new(y),
-        conv.outputs,
+    let target = Target {
+        c: Disjoint::new(y),
+        columns: conv.outputs,
         scatter,
-        bias.is_some(),
-    );
+        carry: bias.is_some(),
+    };
+    product::by_window(context, &gather, x, packed, target);
 }
 
 /// Kernel rows (or columns) through which input rows of one parity are seen, in the order of
@@ -92,14 +96,14 @@ fn taps(conv: &Conv, parity: usize) -> (Vec<usize>, isize) {
 /// see `reference::conv::input_gradient`. `panel` is scratch.
 pub(crate) fn input_gradient(
     context: &Context,
-    conv: &Conv,
-    n: usize,
+    layer: Layer<'_>,
     dy: &[f32],
     w: &[f32],
     panel: &mut Aligned,
     dx: &mut [f32],
     carry: bool,
 ) {
+    let Layer { conv, n } = layer;
     let dx = Disjoint::new(dx);
     let strips = conv.inputs.div_ceil(STRIP);
     for parity in 0..conv.stride * conv.stride {
@@ -140,15 +144,18 @@ pub(crate) fn input_gradient(
             top,
             left,
         };
+        let target = Target {
+            c: dx,
+            columns: conv.inputs,
+            scatter,
+            carry,
+        };
         product::by_window(
             context,
             &gather,
             dy,
             panel.get(strips * depth * STRIP),
-            dx,
-            conv.inputs,
-            scatter,
-            carry,
+            target,
         );
     }
 }
@@ -170,15 +177,15 @@ fn transpose_strip(matrix: &[f32], columns: usize, strip: usize, out: &mut [f32]
     }
 }
 
-/// `dw` and, where there is a bias, `db`; see `reference::conv`.
+/// `dw[tap, i, o] = sum of x[p + tap, i] * dy[p, o]`; see `reference::conv::weight_gradient`.
 pub(crate) fn weight_gradient(
     context: &Context,
-    conv: &Conv,
-    n: usize,
+    layer: Layer<'_>,
     x: &[f32],
     dy: &[f32],
     dw: &mut [f32],
 ) {
+    let Layer { conv, n } = layer;
     product::over_windows(
         context,
         &windows(conv, n),

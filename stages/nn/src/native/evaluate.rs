@@ -39,8 +39,7 @@ pub(crate) fn logits<'a>(
             let conv_out = &mut conv_out[..len(layer)];
             conv::forward(
                 context,
-                conv,
-                n,
+                conv::Layer { conv, n },
                 x,
                 conv.weight.of(values),
                 conv.bias.map(|b| b.of(values)),
@@ -112,10 +111,10 @@ pub(crate) fn logits<'a>(
         plan.dense.weight.of(&parameters.values),
         plan.dense.bias.of(&parameters.values),
     );
+    let dense = plan.dense.as_conv();
     conv::forward(
         context,
-        &plan.dense.as_conv(),
-        n,
+        conv::Layer { conv: &dense, n },
         features,
         w,
         Some(b),

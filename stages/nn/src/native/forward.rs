@@ -15,17 +15,31 @@ pub(crate) struct Dropout {
     pub(crate) rate: f32,
 }
 
+/// One pass over a batch in training mode.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) plan: &'a Plan,
+    pub(crate) parameters: &'a [f32],
+    /// Batch norm's.
+    pub(crate) epsilon: f32,
+    /// `[n, 32, 32, 3]`.
+    pub(crate) images: &'a [f32],
+    pub(crate) n: usize,
+    pub(crate) dropout: Option<&'a Dropout>,
+}
+
 /// Fills the workspace, up to the logits.
-pub(crate) fn run(
-    context: &Context,
-    plan: &Plan,
-    parameters: &[f32],
-    epsilon: f32,
-    images: &[f32],
-    n: usize,
-    dropout: Option<&Dropout>,
-    workspace: &mut Workspace,
-) {
+pub(crate) fn run(pass: Run<'_>, workspace: &mut Workspace) {
+    let Run {
+        context,
+        plan,
+        parameters,
+        images,
+        n,
+        dropout,
+        ..
+    } = pass;
     workspace.grow_scratch(plan, n);
     let Workspace {
         units,
@@ -34,12 +48,6 @@ pub(crate) fn run(
         scratch,
         panel,
     } = workspace;
-    let pass = Pass {
-        context,
-        parameters,
-        epsilon,
-        n,
-    };
     let mut done: &mut [UnitKept] = &mut [];
     let mut rest = units.as_mut_slice();
     for (unit, index) in plan.units.iter().zip(0..) {
@@ -68,10 +76,10 @@ pub(crate) fn run(
         plan.dense.bias.of(parameters),
     );
     let logits = room(logits, n * plan.dense.outputs);
+    let dense = plan.dense.as_conv();
     conv::forward(
         context,
-        &plan.dense.as_conv(),
-        n,
+        conv::Layer { conv: &dense, n },
         features,
         w,
         Some(b),
@@ -104,14 +112,7 @@ pub(crate) fn channels<'a>(
     }
 }
 
-struct Pass<'a> {
-    context: &'a Context,
-    parameters: &'a [f32],
-    epsilon: f32,
-    n: usize,
-}
-
-impl Pass<'_> {
+impl Run<'_> {
     fn layer(
         &self,
         layer: &ConvNorm,
@@ -127,7 +128,15 @@ impl Pass<'_> {
             conv.bias.map(|b| b.of(self.parameters)),
         );
         let conv_out = room(&mut kept.conv_out, y.len());
-        conv::forward(self.context, conv, self.n, x, w, b, panel, conv_out);
+        conv::forward(
+            self.context,
+            conv::Layer { conv, n: self.n },
+            x,
+            w,
+            b,
+            panel,
+            conv_out,
+        );
         kept.statistics =
             batch_norm::statistics(self.context, conv_out, conv.outputs, self.epsilon);
         let norm = channels(layer, kept, self.parameters);

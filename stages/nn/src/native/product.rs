@@ -34,6 +34,16 @@ impl Scatter {
     }
 }
 
+/// The C of [`by_window`].
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) c: Disjoint<'a>,
+    pub(crate) columns: usize,
+    pub(crate) scatter: Scatter,
+    /// Whether sums start from what C holds rather than from 0.
+    pub(crate) carry: bool,
+}
+
 /// How work is cut: `rows x strips` parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parts {
@@ -73,18 +83,20 @@ fn share(total: usize, parts: usize, part: usize) -> std::ops::Range<usize> {
     total * part / parts..total * (part + 1) / parts
 }
 
-/// `C = A B`, where A is `gather` over `source`, B lies in strips (`[strip][depth][STRIP]`), and
-/// C has `columns` columns and starts from its own values if `carry`.
+/// `C = A B`, where A is `gather` over `source` and B lies in strips (`[strip][depth][STRIP]`).
 pub(crate) fn by_window(
     context: &Context,
     gather: &Gather,
     source: &[f32],
     strips: &[f32],
-    c: Disjoint<'_>,
-    columns: usize,
-    scatter: Scatter,
-    carry: bool,
+    target: Target<'_>,
 ) {
+    let Target {
+        c,
+        columns,
+        scatter,
+        carry,
+    } = target;
     let (positions, depth) = (gather.positions(), gather.depth());
     if positions == 0 || (depth == 0 && carry) {
         return;

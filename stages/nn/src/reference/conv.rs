@@ -58,8 +58,10 @@ pub fn input_gradient<T: Real>(
     let place = |p: usize, k: usize| -> Option<Option<usize>> {
         let shifted = p + conv.pad();
         match shifted.checked_sub(k) {
-            Some(s) => (s % conv.stride == 0).then(|| Some(s / conv.stride).filter(|&o| o < out)),
-            None => ((k - shifted) % conv.stride == 0).then_some(None),
+            Some(s) => s
+                .is_multiple_of(conv.stride)
+                .then(|| Some(s / conv.stride).filter(|&o| o < out)),
+            None => ((k - shifted).is_multiple_of(conv.stride)).then_some(None),
         }
     };
     for pixel in 0..n * size * size {

@@ -15,9 +15,7 @@ pub fn relu<T: Real>(x: &mut [T]) {
 /// Keeps the gradient where ReLU's output was positive.
 pub fn relu_backward<T: Real>(y: &[T], dy: &mut [T]) {
     for (g, &v) in dy.iter_mut().zip(y) {
-        if !(v > T::default()) {
-            *g = T::default();
-        }
+        *g = if v > T::default() { *g } else { T::default() };
     }
 }
 

@@ -1,0 +1,378 @@
+//! The engine itself: passes, updates, and what is said when a number explodes.
+//! It must not know kernels' insides.
+
+use super::forward::{Dropout, Run};
+use super::parameters::Parameters;
+use super::workspace::Workspace;
+use super::{Context, Isa, adam, backward, evaluate, forward, isa, threads};
+use crate::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
+use crate::engine::{
+    Batch, Engine, EngineError, Evaluation, LayerNorm, ParameterCount, State, StepStats,
+};
+use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE, Plan, Unit};
+use crate::random::{Stream, StreamName};
+use crate::reference::adam::Coefficients;
+use crate::reference::layers::{Softmax, softmax_cross_entropy};
+use crate::reference::norm::update_moving;
+
+/// Numbers of an image.
+const IMAGE: usize = IMAGE_SIZE * IMAGE_SIZE * IMAGE_CHANNELS;
+
+/// How the engine computes; results do not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NativeOptions {
+    /// Threads of the engine's own pool, at least 1.
+    pub threads: usize,
+    /// Instruction set of its kernels.
+    pub isa: Isa,
+}
+
+/// One network trained by own kernels.
+pub struct NativeEngine {
+    context: Context,
+    plan: Plan,
+    parameters: Parameters,
+    workspace: Workspace,
+    adam: AdamConfig,
+    momentum: f32,
+    epsilon: f32,
+    dropout: f64,
+    seed: u64,
+}
+
+impl std::fmt::Debug for NativeEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NativeEngine")
+            .field("count", &self.plan.count)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl NativeEngine {
+    /// Builds the network with first weights drawn from `seed`, which also draws dropout's masks.
+    ///
+    /// # Errors
+    /// A configuration that describes no network, no threads, or an instruction set that this
+    /// CPU lacks.
+    pub fn new(
+        network: &NetworkConfig,
+        batch_norm: &BatchNormConfig,
+        initializer: &InitializerConfig,
+        adam: &AdamConfig,
+        classes: usize,
+        seed: u64,
+        options: NativeOptions,
+    ) -> Result<Self, ConfigError> {
+        batch_norm.validate()?;
+        adam.validate()?;
+        let plan = Plan::new(network, classes)?;
+        let isa = isa::Checked::new(options.isa)?;
+        Ok(Self {
+            context: Context {
+                threads: threads::Threads::new(options.threads)?,
+                isa,
+            },
+            parameters: Parameters::new(&plan, initializer, seed),
+            workspace: Workspace::new(&plan),
+            plan,
+            adam: *adam,
+            momentum: batch_norm.momentum as f32,
+            epsilon: batch_norm.epsilon as f32,
+            dropout: network.dropout(),
+            seed,
+        })
+    }
+
+    /// The network's layers.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The number of images, if lengths and labels fit.
+    fn check(&self, batch: Batch<'_>) -> Result<usize, EngineError> {
+        let (n, classes) = (batch.labels.len(), self.plan.dense.outputs);
+        if batch.images.len() != n * IMAGE {
+            let got = batch.images.len();
+            return Err(EngineError::Batch(format!(
+                "{got} numbers for {n} labels, but an image has {IMAGE}"
+            )));
+        }
+        if let Some(i) = batch
+            .labels
+            .iter()
+            .position(|&label| usize::from(label) >= classes)
+        {
+            let label = batch.labels[i];
+            return Err(EngineError::Batch(format!(
+                "label {label} of image {i}, but there are {classes} classes"
+            )));
+        }
+        Ok(n)
+    }
+
+    /// As [`Self::check`], for passes that need statistics of at least one image.
+    fn check_some(&self, batch: Batch<'_>) -> Result<usize, EngineError> {
+        match self.check(batch)? {
+            0 => Err(EngineError::Batch("no images".to_owned())),
+            n => Ok(n),
+        }
+    }
+
+    /// Forward and backward in training mode; leaves the gradient in the parameters.
+    fn pass(
+        &mut self,
+        batch: Batch<'_>,
+        n: usize,
+        dropout: Option<&Dropout>,
+        step: u64,
+    ) -> Result<Softmax<f32>, EngineError> {
+        let Self {
+            context,
+            plan,
+            parameters,
+            workspace,
+            epsilon,
+            ..
+        } = self;
+        let Parameters {
+            values, gradient, ..
+        } = parameters;
+        let (classes, epsilon) = (plan.dense.outputs, *epsilon);
+        let images = batch.images;
+        let run = Run {
+            context,
+            plan,
+            parameters: values,
+            epsilon,
+            images,
+            n,
+            dropout,
+        };
+        forward::run(run, workspace);
+        let softmax =
+            softmax_cross_entropy(&workspace.logits[..n * classes], batch.labels, classes);
+        if !softmax.losses.iter().all(|loss| loss.is_finite()) {
+            return Err(self.blame_forward(n, step));
+        }
+        backward::run(run, &softmax.gradient, workspace, gradient);
+        if !finite(&self.parameters.gradient) {
+            return Err(self.blame_backward(step));
+        }
+        Ok(softmax)
+    }
+
+    /// The first layer whose output is not finite.
+    fn blame_forward(&self, n: usize, step: u64) -> EngineError {
+        let error = |layer: &str, what| EngineError::NonFinite {
+            layer: layer.to_owned(),
+            what,
+            step,
+        };
+        for (unit, kept) in self.plan.units.iter().zip(&self.workspace.units) {
+            for (layer, kept) in unit.layers().zip(&kept.layers) {
+                let len = n * layer.conv.out_size().pow(2) * layer.conv.outputs;
+                if !finite(&kept.conv_out[..len]) {
+                    return error(&layer.conv.name, "activation");
+                }
+                if !finite(&kept.statistics.variance) {
+                    return error(&layer.norm.name, "activation");
+                }
+            }
+            if !finite(forward::result(unit, kept, n)) {
+                let last = unit
+                    .layers()
+                    .last()
+                    .map_or("input", |layer| layer.norm.name.as_str());
+                return error(last, "activation");
+            }
+        }
+        let logits = &self.workspace.logits[..n * self.plan.dense.outputs];
+        error("dense", if finite(logits) { "loss" } else { "activation" })
+    }
+
+    /// The layer nearest the loss whose gradient is not finite: the first that was computed.
+    fn blame_backward(&self, step: u64) -> EngineError {
+        let slots = self.plan.slots.iter().filter(|slot| slot.trainable);
+        let culprit = slots
+            .rev()
+            .find(|slot| !finite(slot.span.of(&self.parameters.gradient)));
+        let name = culprit.map_or("dense", |slot| {
+            slot.name
+                .rsplit_once('.')
+                .map_or("dense", |(layer, _)| layer)
+        });
+        EngineError::NonFinite {
+            layer: name.to_owned(),
+            what: "gradient",
+            step,
+        }
+    }
+}
+
+/// Whether all numbers are finite. A sum of exponents' tests vectorises where a search would not.
+fn finite(x: &[f32]) -> bool {
+    x.chunks(4096).all(|chunk| {
+        chunk
+            .iter()
+            .fold(0_u32, |bad, v| bad | u32::from(!v.is_finite()))
+            == 0
+    })
+}
+
+/// The lowest index of the largest number.
+fn largest(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
+impl Engine for NativeEngine {
+    fn train_step(
+        &mut self,
+        batch: Batch<'_>,
+        step: u64,
+        learning_rate: f32,
+    ) -> Result<StepStats, EngineError> {
+        let n = self.check_some(batch)?;
+        let dropout = (self.dropout > 0.0).then(|| {
+            let rate = self.dropout as f32;
+            let stream = Stream::new(self.seed, StreamName::Dropout, step);
+            let keep = stream
+                .uniforms(0)
+                .take(n * self.plan.dense.inputs)
+                .map(|u| u >= rate)
+                .collect();
+            Dropout { keep, rate }
+        });
+        let softmax = self.pass(batch, n, dropout.as_ref(), step)?;
+        // Only now does anything change: a step that failed leaves the state as it was.
+        let Self {
+            context,
+            plan,
+            parameters,
+            workspace,
+            ..
+        } = self;
+        for (layer, kept) in plan
+            .units
+            .iter()
+            .zip(&workspace.units)
+            .flat_map(|(u, k)| Unit::layers(u).zip(&k.layers))
+        {
+            let moving = &mut parameters.moving;
+            update_moving(
+                layer.norm.mean.of_mut(moving),
+                &kept.statistics.mean,
+                self.momentum,
+            );
+            update_moving(
+                layer.norm.variance.of_mut(moving),
+                &kept.statistics.variance,
+                self.momentum,
+            );
+        }
+        let Parameters {
+            values,
+            m,
+            v,
+            gradient,
+            ..
+        } = parameters;
+        adam::update(
+            context,
+            values,
+            m,
+            v,
+            gradient,
+            &Coefficients::new(&self.adam, step, learning_rate),
+        );
+
+        let logits = workspace
+            .logits
+            .chunks_exact(plan.dense.outputs)
+            .zip(batch.labels);
+        Ok(StepStats {
+            loss_sum: softmax.losses.iter().map(|&loss| f64::from(loss)).sum(),
+            correct: logits
+                .filter(|(row, label)| largest(row) == usize::from(**label))
+                .count(),
+        })
+    }
+
+    fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
+        self.check(batch)?;
+        let classes = self.plan.dense.outputs;
+        let mut result = Evaluation {
+            losses: Vec::new(),
+            probabilities: Vec::new(),
+            predicted: Vec::new(),
+        };
+        let Self {
+            context,
+            plan,
+            parameters,
+            workspace,
+            epsilon,
+            ..
+        } = self;
+        for (images, labels) in batch
+            .images
+            .chunks(evaluate::BATCH * IMAGE)
+            .zip(batch.labels.chunks(evaluate::BATCH))
+        {
+            let logits = evaluate::logits(
+                context,
+                plan,
+                parameters,
+                *epsilon,
+                images,
+                labels.len(),
+                workspace,
+            );
+            let softmax = softmax_cross_entropy(logits, labels, classes);
+            // A class is below 256, as `classes` was checked to be.
+            result.predicted.extend(
+                softmax
+                    .probabilities
+                    .chunks_exact(classes)
+                    .map(|row| largest(row) as u8),
+            );
+            result.losses.extend(softmax.losses);
+            result.probabilities.extend(softmax.probabilities);
+        }
+        Ok(result)
+    }
+
+    fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError> {
+        let n = self.check_some(batch)?;
+        self.pass(batch, n, None, 0)?;
+        let norm = |values: &[f32]| {
+            values
+                .iter()
+                .map(|&g| f64::from(g) * f64::from(g))
+                .sum::<f64>()
+                .sqrt()
+        };
+        let gradient = &self.parameters.gradient;
+        Ok(self
+            .plan
+            .weights()
+            .map(|(name, span)| LayerNorm {
+                layer: name.to_owned(),
+                l2: norm(span.of(gradient)),
+            })
+            .collect())
+    }
+
+    fn export_state(&self) -> State {
+        self.parameters.export(&self.plan)
+    }
+
+    fn import_state(&mut self, state: &State) -> Result<(), EngineError> {
+        self.parameters.import(&self.plan, state)
+    }
+
+    fn parameters(&self) -> ParameterCount {
+        self.plan.count
+    }
+}
