@@ -27,13 +27,17 @@ impl Axis {
             .flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u32.pow(power)))
             .find(|step| span / step < most)
             .unwrap_or(u32::MAX);
-        // Small steps count from the first; the others look right at multiples of themselves.
-        let is_tick = |count: &u32| match step {
-            0..=2 => (count - first).is_multiple_of(step),
-            _ => *count == first || count.is_multiple_of(step) && count - first >= step / 2,
+        // Small steps count from the first; the others look right at multiples of themselves,
+        // less the one that would crowd the first.
+        let aligned = match step {
+            0..=2 => first,
+            _ => first.checked_next_multiple_of(step).unwrap_or(last),
         };
-        let ticks = (first..=last)
-            .filter(is_tick)
+        let others = (aligned..=last)
+            .step_by(step as usize)
+            .filter(|count| *count > first && count - first >= step / 2);
+        let ticks = std::iter::once(first)
+            .chain(others)
             .map(|count| (f64::from(count), count.to_string()))
             .collect();
         let margin = if span == 0 {
@@ -250,6 +254,8 @@ mod tests {
         assert_eq!(ticks(1, 12), "1 3 5 7 9 11");
         assert_eq!(ticks(1, 30), "1 5 10 15 20 25 30");
         assert_eq!(ticks(0, 19), "0 2 4 6 8 10 12 14 16 18");
+        assert_eq!(ticks(7, 1_000_000_007).split(' ').count(), 6);
+        assert_eq!(ticks(1, u32::MAX).split(' ').count(), 9);
         assert_eq!(ticks(1, 1000), "1 100 200 300 400 500 600 700 800 900 1000");
     }
 

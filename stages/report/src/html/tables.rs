@@ -58,10 +58,7 @@ pub(super) fn table1(table1: &Table1) -> Markup {
             }
         }
     };
-    html! {
-        (table(&format!("Table I. {}.", table1.caption()), head, body))
-        @if let Some(caveat) = table1.caveat() { p.caveat { (caveat) } }
-    }
+    table(&format!("Table I. {}.", table1.caption()), head, body)
 }
 
 /// How much of the gradient reaches the first layer.
