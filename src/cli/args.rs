@@ -11,27 +11,27 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(after_help = "\
 Exit codes: 0 done, 1 a stage failed, 2 wrong pipeline or command line,
 3 stale or different, 4 the machine failed, 70 a bug in restage, 130 interrupted.")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Work in this folder instead of the current one.
     #[arg(short = 'C', long, global = true, value_name = "DIR")]
-    pub directory: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
 
     /// When to use colour.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    pub color: Colour,
+    pub(crate) color: Colour,
 
     /// Write machine-readable JSON lines to stdout.
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
 
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// On a terminal, unless NO_COLOR is set.
     Auto,
     /// Always.
@@ -42,7 +42,7 @@ pub enum Colour {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Run what is stale, restore what is cached, leave the rest alone.
     #[command(visible_aliases = ["repro", "run"])]
     Reproduce(Reproduce),
@@ -69,93 +69,81 @@ pub enum Verb {
 
 /// Which pipeline, under which parameters.
 #[derive(Debug, Clone, Args)]
-pub struct PipelineArgs {
+pub(crate) struct PipelineArgs {
     /// Profile to merge over the parameters [default: the file's `default_profile`].
     #[arg(short = 'p', long, value_name = "NAME")]
-    pub profile: Option<String>,
+    pub(crate) profile: Option<String>,
 
     /// Override a parameter, such as `-S train.epochs=5`. May be repeated.
     #[arg(short = 'S', long = "set", value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
+    pub(crate) overrides: Vec<String>,
 
     /// The pipeline file.
     #[arg(long, value_name = "FILE", default_value = "pipeline.yaml")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 /// Run what is stale, restore what is cached, leave the rest alone.
 #[derive(Debug, Args)]
-pub struct Reproduce {
+pub(crate) struct Reproduce {
     /// Stages (`train@resnet18`), groups (`train`) or outs; everything by default.
-    pub targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment here would replace the verb's help"
-    )]
-    pub pipeline: PipelineArgs,
+    pub(crate) pipeline: PipelineArgs,
 
     /// Only say what would run.
     #[arg(short = 'n', long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 
     /// Run the targets (or everything) even where they are fresh.
     #[arg(short = 'f', long)]
-    pub force: bool,
+    pub(crate) force: bool,
 
     /// Also run what depends on the targets.
     #[arg(long)]
-    pub downstream: bool,
+    pub(crate) downstream: bool,
 
     /// Stages at once, at most [default: the number of cores].
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    pub(crate) jobs: Option<u16>,
 
     /// Go on with stages that don't depend on a failed one.
     #[arg(short = 'k', long)]
-    pub keep_going: bool,
+    pub(crate) keep_going: bool,
 
     /// Print only failures.
     #[arg(short = 'q', long)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// Say what is fresh and what would run, without running anything.
 #[derive(Debug, Args)]
-pub struct Status {
+pub(crate) struct Status {
     /// Stages, groups or outs; everything by default.
-    pub targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment here would replace the verb's help"
-    )]
-    pub pipeline: PipelineArgs,
+    pub(crate) pipeline: PipelineArgs,
 
     /// Exit with 3 if anything is stale.
     #[arg(long)]
-    pub check: bool,
+    pub(crate) check: bool,
 }
 
 /// Say why a stage would run, or on what its result rests.
 #[derive(Debug, Args)]
-pub struct Why {
+pub(crate) struct Why {
     /// A stage, a group or an out.
-    pub stage: String,
+    pub(crate) stage: String,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment here would replace the verb's help"
-    )]
-    pub pipeline: PipelineArgs,
+    pub(crate) pipeline: PipelineArgs,
 }
 
 /// How a graph is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DagFormat {
+pub(crate) enum DagFormat {
     /// For the terminal.
     Text,
     /// For Graphviz.
@@ -166,56 +154,44 @@ pub enum DagFormat {
 
 /// Draw the stages and what they read from each other.
 #[derive(Debug, Args)]
-pub struct Dag {
+pub(crate) struct Dag {
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment here would replace the verb's help"
-    )]
-    pub pipeline: PipelineArgs,
+    pub(crate) pipeline: PipelineArgs,
 
     /// How.
     #[arg(long, value_enum, default_value_t = DagFormat::Text)]
-    pub format: DagFormat,
+    pub(crate) format: DagFormat,
 }
 
 /// Compare result tables with committed ones; exit 3 where they differ.
 #[derive(Debug, Args)]
-pub struct Compare {
+pub(crate) struct Compare {
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment here would replace the verb's help"
-    )]
-    pub pipeline: PipelineArgs,
+    pub(crate) pipeline: PipelineArgs,
 
     /// What is expected: a git revision, or a folder laid out like this one.
     #[arg(long, value_name = "REV|DIR", default_value = "HEAD")]
-    pub against: String,
+    pub(crate) against: String,
 
     /// Differences shown for each file.
     #[arg(long, value_name = "N", default_value_t = 20)]
-    pub most: usize,
+    pub(crate) most: usize,
 }
 
 /// Show what a stage printed.
 #[derive(Debug, Args)]
-pub struct Logs {
+pub(crate) struct Logs {
     /// A stage.
-    pub stage: String,
+    pub(crate) stage: String,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment here would replace the verb's help"
-    )]
-    pub pipeline: PipelineArgs,
+    pub(crate) pipeline: PipelineArgs,
 }
 
 /// Write a small working pipeline.yaml into an empty folder.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// The folder; it may not exist yet.
     #[arg(default_value = ".")]
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }

@@ -83,10 +83,10 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
     let mut placed = Vec::new();
     for input in graph.inputs(id) {
         match input {
-            Input::Source { path } => place_source(ws, stage, path, &dir, &mut placed)?,
+            Input::Source { path } => place_source(ws, path, &dir, &mut placed)?,
             Input::SourceGlob { pattern } => {
                 for (path, _) in ws.glob(pattern)? {
-                    place_source(ws, stage, &path, &dir, &mut placed)?;
+                    place_source(ws, &path, &dir, &mut placed)?;
                 }
             }
             Input::Produced {
@@ -150,33 +150,22 @@ fn make_parent(path: &Path) -> Result<(), RunError> {
     }
 }
 
-/// Links a source at its declared place. A folder in which the stage also writes becomes a
-/// real folder of links, so that nothing is written through to the source.
+/// Puts a source at its declared place.
 fn place_source(
     ws: &Workspace,
-    stage: &Stage,
     path: &RelPath,
     dir: &Path,
     placed: &mut Vec<RelPath>,
 ) -> Result<(), RunError> {
-    let (from, to) = (path.under(&ws.root), path.under(dir));
-    if fs::symlink_metadata_if_exists(&to)?.is_some_and(|m| !m.is_dir()) {
-        return Ok(());
+    let dest = path.under(dir);
+    // A folder that was placed before may hold it already.
+    let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
+    if let (Some(found), None) = (found, fs::symlink_metadata_if_exists(&dest)?) {
+        make_parent(&dest)?;
+        ws.store
+            .place_source(&path.under(&ws.root), &found, &dest)?;
+        placed.push(path.clone());
     }
-    make_parent(&to)?;
-    let shared = stage.outs.iter().any(|out| out.path.is_within(path)) || fs::exists(&to)?;
-    if shared && fs::metadata(&from)?.is_dir() {
-        fs::create_dir_all(&to)?;
-        for name in fs::read_dir(&from)? {
-            let Some(name) = name.to_str() else { continue };
-            if let Ok(inner) = RelPath::new(&format!("{path}/{name}")) {
-                place_source(ws, stage, &inner, dir, placed)?;
-            }
-        }
-    } else {
-        fs::symlink(&fs::canonicalize(&from)?, &to)?;
-    }
-    placed.push(path.clone());
     Ok(())
 }
 

@@ -20,6 +20,8 @@ use crate::store::{Claim, CommitOutcome, Placement, Record, RecordedOut};
 
 /// Lines of stderr that a failure shows.
 const TAIL_LINES: usize = 12;
+/// A disk with less than this is full for our purposes.
+const FULL_BYTES: u64 = 64 << 10;
 /// Undeclared files that a record names.
 const MOST_UNDECLARED: usize = 20;
 
@@ -91,6 +93,13 @@ fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)>
 }
 
 fn failure(attempt: &Attempt, reason: String, hint: Option<String>) -> Failure {
+    // On a full disk the stage's own words may not have reached its log.
+    let full = fs::available_space(&attempt.dir).is_ok_and(|bytes| bytes < FULL_BYTES);
+    let full_hint = || {
+        let place = attempt.dir.display();
+        format!("no space is left on the disk that holds `{place}`; nothing was recorded")
+    };
+    let hint = if full { Some(full_hint()) } else { hint };
     Failure {
         reason,
         hint,

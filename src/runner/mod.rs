@@ -3,11 +3,13 @@
 //! [`plan`] says what is stale without touching anything, [`run`] does it.
 
 mod attempt;
+mod drive;
 mod error;
 mod estimate;
 mod event;
 mod facts;
 mod finish;
+mod launch;
 mod plan;
 #[cfg(test)]
 mod plan_tests;

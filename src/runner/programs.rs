@@ -53,9 +53,16 @@ pub(crate) fn build(
         .map(|(package, ..)| package.clone())
         .collect();
     observer.event(&Event::Building { packages: &names });
-    let built = exec::cargo::build(&ws.root, &names, &mut |text| {
-        observer.event(&Event::BuildLine { text });
-    })?;
+    // A call for each: cargo unifies features over the packages of a call, and a binary must
+    // not depend on what else happens to be stale.
+    let mut built = BTreeMap::new();
+    for name in &names {
+        built.extend(exec::cargo::build(
+            &ws.root,
+            std::slice::from_ref(name),
+            &mut |text| observer.event(&Event::BuildLine { text }),
+        )?);
+    }
     let after = ws.fresh_code_digests()?;
     for (package, digest, path) in missing {
         if after.of(&package).map_err(super::FactsError::from)?.digest != digest {

@@ -83,7 +83,7 @@ fn retries_go_on_from_what_the_stage_left_in_its_scratch_folder() {
 #[test]
 fn a_stage_that_runs_too_long_is_stopped_with_all_its_children() {
     let space = Space::new(
-        "  s: {cmd: 'sleep 61.5 & sleep 61.5; echo x > s.txt', timeout: 0.3, outs: [s.txt]}\n",
+        "  s: {cmd: 'sleep 61.5 & sleep 61.5; echo x > s.txt', timeout: 1, outs: [s.txt]}\n",
     );
     space.restage(&["reproduce"]).exits(1).says("timeout");
     let left = Command::new("pgrep").args(["-f", "sleep 61.5"]).output();
@@ -98,7 +98,7 @@ fn a_stage_that_runs_too_long_is_stopped_with_all_its_children() {
 #[test]
 fn an_input_edited_while_its_stage_runs_is_not_cached() {
     let space = Space::new(
-        "  s:\n    cmd: cat in.txt > s.txt; echo edited > $(readlink -f in.txt)\n    deps: [in.txt]\n    outs: [s.txt]\n",
+        "  s:\n    cmd: cat in.txt > s.txt; echo edited > $HOME/in.txt\n    deps: [in.txt]\n    outs: [s.txt]\n",
     );
     space.write("in.txt", "first\n");
     space
@@ -158,24 +158,31 @@ fn in_namespace(space: &Space, script: &str) -> Option<Said> {
 
 #[test]
 fn a_full_disk_is_named_and_loses_nothing() {
-    let stage = |n: u32| format!("  s: {{cmd: 'head -c {n} /dev/zero > s.bin', outs: [s.bin]}}\n");
-    let space = Space::new(&stage(100));
-    assert_eq!(space.ran(&[]), ["s"]);
-    space.stages(&stage(900_000));
-    // The stage's own folder is on the full disk too: it fails, or recording its out does.
-    let script = "mkdir -p .restage/objects && mount -t tmpfs -o size=200k none .restage/objects && exec $RESTAGE reproduce";
+    let stage = "  s: {cmd: 'head -c 400000 /dev/zero > results/s.bin; echo x >> $HOME/ran', outs: [results/s.bin]}\n";
+    let space = Space::new(stage);
+    // Room for the object, but not for the published copy as well.
+    let script = "export HOME=$PWD; mkdir small && mount -t tmpfs -o size=700k none small && cp pipeline.yaml small && cd small || exit 99
+        $RESTAGE reproduce; echo first: $?
+        mount -o remount,size=9m . && cd . && $RESTAGE reproduce; echo second: $?
+        wc -c < results/s.bin";
     let Some(said) = in_namespace(&space, script) else {
         return;
     };
-    assert!(matches!(said.code, Some(1 | 4)), "{said:?}");
-    assert!(said.err.contains("No space left on device"), "{}", said.err);
-    assert_eq!(
-        space.read("s.bin").len(),
-        100,
-        "the last good out is still there"
-    );
-    assert_eq!(space.ran(&[]), ["s"]);
-    assert_eq!(space.read("s.bin").len(), 900_000);
+    assert_eq!(said.out, "first: 4\nsecond: 0\n400000\n", "{}", said.err);
+    let said = said.says("no space left on device").says("restored");
+    assert_eq!(space.read("ran"), "x\n", "what ran was kept: {}", said.err);
+}
+
+#[test]
+fn a_stage_that_fills_the_disk_is_told_apart_from_one_that_is_wrong() {
+    let space = Space::new("  s: {cmd: 'cat /dev/zero > s.bin', outs: [s.bin]}\n");
+    let script = "mkdir small && mount -t tmpfs -o size=400k none small && cp pipeline.yaml small && cd small && $RESTAGE reproduce";
+    let Some(said) = in_namespace(&space, script) else {
+        return;
+    };
+    let _ = said
+        .exits(1)
+        .says("no space is left on the disk that holds");
 }
 
 #[test]
@@ -187,5 +194,5 @@ fn a_folder_that_cannot_be_written_is_named() {
         return;
     };
     let said = said.exits(4).says(".restage");
-    assert!(said.err.contains("Read-only file system"), "{}", said.err);
+    assert!(said.err.contains("read-only file system"), "{}", said.err);
 }

@@ -13,7 +13,6 @@ pub(crate) struct Space {
 }
 
 /// How a call ended and what it said.
-#[must_use]
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,

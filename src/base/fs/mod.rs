@@ -233,6 +233,12 @@ pub fn sync_file_system(path: &Path) -> Result<(), FsError> {
         .at("flush the disk of", path)
 }
 
+/// Bytes that we may still write on the disk that holds `path`.
+pub fn available_space(path: &Path) -> Result<u64, FsError> {
+    let found = rustix::fs::statvfs(path).at("measure", path)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

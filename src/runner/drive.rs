@@ -1,0 +1,266 @@
+//! Carries a plan out: decides about each stage once its upstream is settled, and settles it.
+//! It must not know how a stage is started or what becomes of an attempt; see `launch`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::Attempt;
+use super::error::RunError;
+use super::event::{Event, Observer, StageOutcome};
+use super::finish;
+use super::plan::{Decision, Plan, Planned, decide};
+use super::programs::Programs;
+use super::progress::Tail;
+use super::queue::ReadyQueue;
+use super::run::{RunOptions, Summary};
+use super::tokens::{Lease, Tokens};
+use super::workspace::Workspace;
+use crate::base::clock::Instant;
+use crate::base::fs;
+use crate::digest::StageKey;
+use crate::exec::{Executor, JobId};
+use crate::graph::{Graph, StageId};
+use crate::store::{Claim, Record, StoreError, lockfile};
+
+/// How long one wait lasts at most: progress is read and interrupts are seen this often.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A stage that runs now.
+pub(super) struct Active {
+    pub(super) id: StageId,
+    pub(super) key: Arc<StageKey>,
+    pub(super) claim: Claim,
+    pub(super) lease: Lease,
+    pub(super) attempt: Attempt,
+    pub(super) number: u32,
+    pub(super) tail: Tail,
+}
+
+/// A run that is under way.
+pub(super) struct Run<'a> {
+    pub(super) ws: &'a Workspace,
+    pub(super) graph: &'a Graph,
+    pub(super) options: &'a RunOptions,
+    pub(super) executor: &'a mut dyn Executor,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) programs: Programs,
+    pub(super) plan: Plan,
+    pub(super) queue: ReadyQueue,
+    pub(super) tokens: Tokens,
+    /// Stages that are not settled, with the number of failed attempts.
+    pub(super) pending: BTreeMap<StageId, u32>,
+    /// Stages that have a result.
+    pub(super) records: BTreeMap<StageId, Arc<Record>>,
+    /// Stages that will have none, and which stage is to blame.
+    pub(super) without_result: BTreeMap<StageId, StageId>,
+    /// Stages whose upstream has just been settled.
+    pub(super) due: VecDeque<StageId>,
+    pub(super) active: BTreeMap<JobId, Active>,
+    /// Ready stages that another `restage` runs, and when that was last seen.
+    pub(super) busy: BTreeMap<StageId, Instant>,
+    /// Nothing new may start.
+    pub(super) halted: bool,
+    pub(super) summary: Summary,
+}
+
+impl Run<'_> {
+    pub(super) fn carry_out(&mut self, interrupted: &dyn Fn() -> bool) -> Result<(), RunError> {
+        let first = self.graph.topological().iter().copied();
+        self.due = first.filter(|id| self.is_due(*id)).collect();
+        self.advance_due()?;
+        while !self.pending.is_empty() {
+            if interrupted() && !self.summary.interrupted {
+                self.summary.interrupted = true;
+                self.halted = true;
+                self.observer.event(&Event::Interrupted);
+                let jobs: Vec<JobId> = self.active.keys().copied().collect();
+                jobs.into_iter().for_each(|job| self.executor.cancel(job));
+            }
+            if self.halted && self.active.is_empty() {
+                self.cancel_rest();
+                break;
+            }
+            if !self.halted {
+                self.start_ready()?;
+            }
+            if self.pending.is_empty() {
+                break;
+            }
+            for finished in self.executor.poll(TICK) {
+                self.read_events(finished.id);
+                self.finished(&finished)?;
+            }
+            let jobs: Vec<JobId> = self.active.keys().copied().collect();
+            jobs.into_iter().for_each(|job| self.read_events(job));
+        }
+        Ok(())
+    }
+
+    /// Whether a stage is not settled, but all that it reads from is.
+    fn is_due(&self, id: StageId) -> bool {
+        let settled = |up: &StageId| !self.pending.contains_key(up);
+        !settled(&id) && self.graph.dependencies(id).iter().all(settled)
+    }
+
+    /// Decides about every stage whose upstream has been settled, and about those that this
+    /// settles in turn. A list, not recursion: a chain may have ten thousand links.
+    pub(super) fn advance_due(&mut self) -> Result<(), RunError> {
+        while let Some(id) = self.due.pop_front() {
+            self.advance(id)?;
+        }
+        Ok(())
+    }
+
+    /// Decides about a stage whose upstream is settled.
+    fn advance(&mut self, id: StageId) -> Result<(), RunError> {
+        let blame = self
+            .graph
+            .dependencies(id)
+            .iter()
+            .find_map(|up| self.without_result.get(up));
+        if let Some(&by) = blame {
+            let outcome = StageOutcome::Blocked {
+                by: self.graph.stage(by).name.clone(),
+            };
+            self.settle(id, outcome, None, Some(by));
+            return Ok(());
+        }
+        let planned = match self.plan.stages.get(&id) {
+            Some(planned) if !matches!(planned.decision, Decision::Waits(_)) => planned.clone(),
+            _ => self.decide(id)?,
+        };
+        self.follow(id, planned)
+    }
+
+    pub(super) fn decide(&self, id: StageId) -> Result<Planned, RunError> {
+        let upstream = |up: StageId| self.records.get(&up).cloned();
+        let forced = self.options.forced.contains(&id);
+        Ok(decide(self.graph, id, forced, &upstream, self.ws)?)
+    }
+
+    pub(super) fn follow(&mut self, id: StageId, planned: Planned) -> Result<(), RunError> {
+        match &planned.decision {
+            Decision::Fresh(record) => {
+                self.ws.store.mark_current(record)?;
+                let record = Arc::clone(record);
+                self.settle(id, StageOutcome::Fresh, Some(record), None);
+            }
+            Decision::Restore(record, outs) => {
+                for out in record.outs.iter().filter(|out| outs.contains(&out.path)) {
+                    finish::publish(self.ws, out)?;
+                }
+                self.ws.store.mark_current(record)?;
+                let outcome = StageOutcome::Restored { outs: outs.len() };
+                let record = Arc::clone(record);
+                self.settle(id, outcome, Some(record), None);
+            }
+            Decision::Run(_) | Decision::Waits(_) => {
+                self.plan.stages.insert(id, planned);
+                self.queue.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The one place where a stage comes to its end.
+    pub(super) fn settle(
+        &mut self,
+        id: StageId,
+        outcome: StageOutcome,
+        record: Option<Arc<Record>>,
+        blame: Option<StageId>,
+    ) {
+        self.pending.remove(&id);
+        self.queue.remove(id);
+        self.busy.remove(&id);
+        let count = match &outcome {
+            StageOutcome::Fresh => &mut self.summary.fresh,
+            StageOutcome::Restored { .. } => &mut self.summary.restored,
+            StageOutcome::Ran { .. } => &mut self.summary.ran,
+            StageOutcome::Failed(_) => &mut self.summary.failed,
+            StageOutcome::Blocked { .. } => &mut self.summary.blocked,
+            StageOutcome::Cancelled => &mut self.summary.cancelled,
+        };
+        *count += 1;
+        if let StageOutcome::Failed(failure) = &outcome {
+            self.summary.machine_failed |= failure.machine;
+            self.halted |= !self.options.keep_going;
+        }
+        self.observer.event(&Event::Finished {
+            stage: &self.graph.stage(id).name,
+            outcome: &outcome,
+        });
+        match record {
+            Some(record) => self.records.insert(id, record).map(|_| ()),
+            None => self
+                .without_result
+                .insert(id, blame.unwrap_or(id))
+                .map(|_| ()),
+        };
+        let next = self.graph.dependents(id).iter().copied();
+        let due: Vec<StageId> = next.filter(|id| self.is_due(*id)).collect();
+        self.due.extend(due);
+    }
+
+    /// What never started is cancelled.
+    fn cancel_rest(&mut self) {
+        for &id in self.graph.topological() {
+            if self.pending.remove(&id).is_none() {
+                continue;
+            }
+            self.summary.cancelled += 1;
+            self.without_result.insert(id, id);
+            self.observer.event(&Event::Finished {
+                stage: &self.graph.stage(id).name,
+                outcome: &StageOutcome::Cancelled,
+            });
+        }
+    }
+
+    /// After an error of our own: nothing of ours may run on.
+    pub(super) fn stop_everything(&mut self) {
+        let jobs: Vec<JobId> = self.active.keys().copied().collect();
+        jobs.into_iter().for_each(|job| self.executor.cancel(job));
+        while self.executor.running() > 0 {
+            self.executor.poll(TICK);
+        }
+    }
+
+    /// Writes what is reproduced now into `pipeline.lock`. A damaged one is set aside and
+    /// written anew: it decides nothing, and the records know what it knew.
+    pub(super) fn write_lock(&mut self) -> Result<(), RunError> {
+        let path = self.ws.root.join("pipeline.lock");
+        match self.update_lock(&path) {
+            Err(StoreError::LockFile { reason, .. }) => {
+                let aside = self.ws.root.join(".restage/pipeline.lock.damaged");
+                fs::rename(&path, &aside)?;
+                let text = format!(
+                    "could not be read ({reason}); it was moved to `{}` and written anew",
+                    aside.display()
+                );
+                self.observer.event(&Event::Warning {
+                    stage: "pipeline.lock",
+                    text: &text,
+                });
+                Ok(self.update_lock(&path)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn update_lock(&self, path: &Path) -> Result<(), StoreError> {
+        let entries = self
+            .records
+            .iter()
+            .map(|(id, record)| (self.graph.stage(*id).name.clone(), Arc::clone(record)));
+        let known: BTreeSet<String> = self
+            .graph
+            .stages()
+            .iter()
+            .map(|stage| stage.name.clone())
+            .collect();
+        lockfile::update(path, &self.ws.profile, entries, &known)
+    }
+}
