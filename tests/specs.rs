@@ -1,34 +1,21 @@
-//! Broken pipelines and their messages, working pipelines, and what holds for any text.
+//! Broken pipelines and their messages, working pipelines and what they become.
+//! It must not know how a message is put together.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use proptest::prelude::*;
 use restage::cli::diagnostics::render;
 use restage::graph::Graph;
 use restage::spec::{
-    self, Action, ColumnRule, DepPattern, Diagnostics, LoadOptions, Pipeline, Resources, Stage,
+    self, Action, ColumnRule, DepPattern, LoadOptions, Pipeline, Resources, Stage,
 };
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/specs")
-        .join(name)
-}
+#[path = "specs/common.rs"]
+mod common;
 
-/// The files of a folder with this ending, sorted.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut found: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|found| found == ending))
-        .collect();
-    found.sort();
-    found
-}
+use common::{build, check_places, files, folder, valid};
 
 /// `# options: --profile x -S a=b` in the first line stands for the command line.
 fn options(text: &str) -> LoadOptions {
@@ -47,11 +34,6 @@ fn options(text: &str) -> LoadOptions {
         }
     }
     options
-}
-
-fn build(text: &str, options: &LoadOptions) -> Result<Graph, Diagnostics> {
-    let pipeline = spec::load("pipeline.yaml", text, options)?;
-    Graph::build(pipeline).map_err(|items| Diagnostics::new("pipeline.yaml", text, items))
 }
 
 /// Run with `UPDATE=1` to write the messages anew; then read them as a stranger would.
@@ -109,10 +91,6 @@ fn working_pipelines_load_and_build() {
 fn load(text: &str) -> Pipeline {
     spec::load("pipeline.yaml", text, &LoadOptions::default())
         .unwrap_or_else(|diagnostics| panic!("{}", render(&diagnostics, false)))
-}
-
-fn valid(name: &str) -> String {
-    fs::read_to_string(folder("valid").join(name)).unwrap()
 }
 
 fn stage<'a>(pipeline: &'a Pipeline, name: &str) -> &'a Stage {
@@ -404,112 +382,4 @@ fn the_pipeline_that_init_writes_works_and_can_be_run_by_hand() {
         ["narrow", "200", "wide", "200"]
     );
     assert_eq!(rows.len(), 3);
-}
-
-/// Every place lies in its text, between characters, and can be shown.
-fn check_places(diagnostics: &Diagnostics) {
-    assert!(!diagnostics.items.is_empty());
-    for item in &diagnostics.items {
-        let text = item
-            .source
-            .as_ref()
-            .map_or(&diagnostics.text, |source| &source.text);
-        assert!(item.location.fits(text), "{item:?}");
-        assert!(item.location.line >= 1, "{item:?}");
-        for note in item.notes.iter().filter_map(|note| note.location) {
-            assert!(note.fits(&diagnostics.text), "{item:?}");
-        }
-    }
-    assert!(render(diagnostics, true).len() > "error:".len());
-}
-
-/// All the test's pipelines, to be broken in any way.
-fn any_pipeline() -> impl Strategy<Value = String> {
-    let folders = [folder("valid"), folder("invalid")];
-    let all: Vec<String> = folders
-        .iter()
-        .flat_map(|folder| files(folder, "yaml"))
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
-    prop::sample::select(all)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn any_text_gives_a_pipeline_or_places_in_it(text in "\\PC*|(?s).{0,80}|[-a-z:{}\\[\\]$&*!|>'\"\n\t #%@,?0-9é]{0,120}") {
-        if let Err(diagnostics) = build(&text, &LoadOptions::default()) {
-            check_places(&diagnostics);
-        }
-    }
-
-    #[test]
-    fn a_damaged_pipeline_gives_a_pipeline_or_places_in_it(
-        text in any_pipeline(),
-        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[-:{}\\[\\]$&*!|>'\"\n\t #a0é]{0,3}"), 1..4),
-    ) {
-        let mut text: Vec<char> = text.chars().collect();
-        for (at, removed, added) in edits {
-            let at = at.index(text.len() + 1);
-            let end = (at + removed).min(text.len());
-            text.splice(at..end, added.chars());
-        }
-        let text: String = text.into_iter().collect();
-        if let Err(diagnostics) = build(&text, &LoadOptions::default()) {
-            check_places(&diagnostics);
-        }
-    }
-
-    #[test]
-    fn any_override_is_applied_or_refused_with_a_place(text in "(train|seed|models.small)?[.=]?\\PC{0,20}") {
-        let options = LoadOptions { profile: None, overrides: vec![text] };
-        if let Err(diagnostics) = build(&valid("every_field.yaml"), &options) {
-            check_places(&diagnostics);
-        }
-    }
-
-    #[test]
-    fn a_matrix_has_the_product_of_its_axes_minus_what_is_excluded_in_order(
-        sizes in prop::collection::vec(1usize..4, 1..4),
-        excludes in prop::collection::btree_set(prop::collection::vec(0usize..3, 3), 0..4),
-    ) {
-        let axis = |n: usize| format!("axis{n}");
-        let mut text = "schema: 1\nname: t\nstages:\n  s:\n    cmd: s\n    outs: [\"o/${key}\"]\n    matrix:\n".to_owned();
-        for (n, size) in sizes.iter().enumerate() {
-            let values: Vec<String> = (0..*size).map(|value| value.to_string()).collect();
-            text += &format!("      {}: [{}]\n", axis(n), values.join(", "));
-        }
-        let excludes: Vec<Vec<usize>> = excludes.into_iter()
-            .map(|exclude| exclude.into_iter().take(sizes.len()).collect::<Vec<usize>>())
-            .filter(|exclude| exclude.iter().zip(&sizes).all(|(value, size)| value < size))
-            .collect();
-        let excluded: Vec<String> = excludes.iter().map(|exclude| {
-            let pairs: Vec<String> = exclude.iter().enumerate()
-                .map(|(n, value)| format!("{}: {value}", axis(n))).collect();
-            format!("{{{}}}", pairs.join(", "))
-        }).collect();
-        text += &format!("      exclude: [{}]\n", excluded.join(", "));
-
-        let mut expected: Vec<Vec<usize>> = vec![Vec::new()];
-        for size in &sizes {
-            expected = expected.iter().flat_map(|start| {
-                (0..*size).map(move |value| [start.as_slice(), &[value]].concat())
-            }).collect();
-        }
-        expected.retain(|pick| !excludes.contains(pick));
-        match spec::load("pipeline.yaml", &text, &LoadOptions::default()) {
-            Ok(pipeline) => {
-                let names: Vec<String> = pipeline.stages.into_iter().map(|stage| stage.name).collect();
-                let expected: Vec<String> = expected.iter().map(|pick| {
-                    let parts: Vec<String> = pick.iter().map(ToString::to_string).collect();
-                    format!("s@{}", parts.join("-"))
-                }).collect();
-                prop_assert_eq!(names, expected);
-            }
-            Err(diagnostics) => {
-                prop_assert!(expected.is_empty(), "{}", render(&diagnostics, false));
-            }
-        }
-    }
 }

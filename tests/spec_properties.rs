@@ -1,0 +1,104 @@
+//! What holds for any text, any damage, any override, any matrix.
+//! It must not know single cases (see specs.rs).
+
+use std::fs;
+
+use proptest::prelude::*;
+use restage::cli::diagnostics::render;
+use restage::spec::{self, LoadOptions};
+
+#[path = "specs/common.rs"]
+mod common;
+
+use common::{build, check_places, files, folder, valid};
+
+/// All the test's pipelines, to be broken in any way.
+fn any_pipeline() -> impl Strategy<Value = String> {
+    let folders = [folder("valid"), folder("invalid")];
+    let all: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| files(folder, "yaml"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    prop::sample::select(all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_text_gives_a_pipeline_or_places_in_it(text in "\\PC*|(?s).{0,80}|[-a-z:{}\\[\\]$&*!|>'\"\n\t #%@,?0-9é]{0,120}") {
+        if let Err(diagnostics) = build(&text, &LoadOptions::default()) {
+            check_places(&diagnostics);
+        }
+    }
+
+    #[test]
+    fn a_damaged_pipeline_gives_a_pipeline_or_places_in_it(
+        text in any_pipeline(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[-:{}\\[\\]$&*!|>'\"\n\t #a0é]{0,3}"), 1..4),
+    ) {
+        let mut text: Vec<char> = text.chars().collect();
+        for (at, removed, added) in edits {
+            let at = at.index(text.len() + 1);
+            let end = (at + removed).min(text.len());
+            text.splice(at..end, added.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(diagnostics) = build(&text, &LoadOptions::default()) {
+            check_places(&diagnostics);
+        }
+    }
+
+    #[test]
+    fn any_override_is_applied_or_refused_with_a_place(text in "(train|seed|models.small)?[.=]?\\PC{0,20}") {
+        let options = LoadOptions { profile: None, overrides: vec![text] };
+        if let Err(diagnostics) = build(&valid("every_field.yaml"), &options) {
+            check_places(&diagnostics);
+        }
+    }
+
+    #[test]
+    fn a_matrix_has_the_product_of_its_axes_minus_what_is_excluded_in_order(
+        sizes in prop::collection::vec(1usize..4, 1..4),
+        excludes in prop::collection::btree_set(prop::collection::vec(0usize..3, 3), 0..4),
+    ) {
+        let axis = |n: usize| format!("axis{n}");
+        let mut text = "schema: 1\nname: t\nstages:\n  s:\n    cmd: s\n    outs: [\"o/${key}\"]\n    matrix:\n".to_owned();
+        for (n, size) in sizes.iter().enumerate() {
+            let values: Vec<String> = (0..*size).map(|value| value.to_string()).collect();
+            text += &format!("      {}: [{}]\n", axis(n), values.join(", "));
+        }
+        let excludes: Vec<Vec<usize>> = excludes.into_iter()
+            .map(|exclude| exclude.into_iter().take(sizes.len()).collect::<Vec<usize>>())
+            .filter(|exclude| exclude.iter().zip(&sizes).all(|(value, size)| value < size))
+            .collect();
+        let excluded: Vec<String> = excludes.iter().map(|exclude| {
+            let pairs: Vec<String> = exclude.iter().enumerate()
+                .map(|(n, value)| format!("{}: {value}", axis(n))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }).collect();
+        text += &format!("      exclude: [{}]\n", excluded.join(", "));
+
+        let mut expected: Vec<Vec<usize>> = vec![Vec::new()];
+        for size in &sizes {
+            expected = expected.iter().flat_map(|start| {
+                (0..*size).map(move |value| [start.as_slice(), &[value]].concat())
+            }).collect();
+        }
+        expected.retain(|pick| !excludes.contains(pick));
+        match spec::load("pipeline.yaml", &text, &LoadOptions::default()) {
+            Ok(pipeline) => {
+                let names: Vec<String> = pipeline.stages.into_iter().map(|stage| stage.name).collect();
+                let expected: Vec<String> = expected.iter().map(|pick| {
+                    let parts: Vec<String> = pick.iter().map(ToString::to_string).collect();
+                    format!("s@{}", parts.join("-"))
+                }).collect();
+                prop_assert_eq!(names, expected);
+            }
+            Err(diagnostics) => {
+                prop_assert!(expected.is_empty(), "{}", render(&diagnostics, false));
+            }
+        }
+    }
+}

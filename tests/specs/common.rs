@@ -1,0 +1,53 @@
+//! What the tests of specs share.
+//! It must not know any single case.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use restage::cli::diagnostics::render;
+use restage::graph::Graph;
+use restage::spec::{self, Diagnostics, LoadOptions};
+
+pub(crate) fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/specs")
+        .join(name)
+}
+
+/// The files of a folder with this ending, sorted.
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .collect();
+    found.sort();
+    found
+}
+
+pub(crate) fn build(text: &str, options: &LoadOptions) -> Result<Graph, Diagnostics> {
+    let pipeline = spec::load("pipeline.yaml", text, options)?;
+    Graph::build(pipeline).map_err(|items| Diagnostics::new("pipeline.yaml", text, items))
+}
+
+pub(crate) fn valid(name: &str) -> String {
+    fs::read_to_string(folder("valid").join(name)).unwrap()
+}
+
+/// Every place lies in its text, between characters, and can be shown.
+pub(crate) fn check_places(diagnostics: &Diagnostics) {
+    assert!(!diagnostics.items.is_empty());
+    for item in &diagnostics.items {
+        let text = item
+            .source
+            .as_ref()
+            .map_or(&diagnostics.text, |source| &source.text);
+        assert!(item.location.fits(text), "{item:?}");
+        assert!(item.location.line >= 1, "{item:?}");
+        for note in item.notes.iter().filter_map(|note| note.location) {
+            assert!(note.fits(&diagnostics.text), "{item:?}");
+        }
+    }
+    assert!(render(diagnostics, true).len() > "error:".len());
+}
