@@ -1,5 +1,5 @@
-//! Adam's update in parallel. It must not know layers. Formula: `reference::adam`.
-//! It must not know schedules either: the rate comes with the coefficients.
+//! Adam's update in parallel. Formula: `reference::adam`.
+//! It must not know layers or schedules: the rate comes with the coefficients.
 
 use super::Context;
 use super::isa::for_each_isa;

@@ -157,3 +157,33 @@ fn a_number_that_explodes_is_reported_with_its_layer_and_changes_nothing() {
         );
     }
 }
+
+#[test]
+fn a_gradient_that_explodes_is_reported_though_the_loss_is_finite() {
+    let mut engine = engine(&plain(&[4], 0.0), 1, Isa::detect());
+    let mut state = engine.export_state();
+    // Large images times small weights are harmless forward; the weights' gradient sees the
+    // images alone, times the dense layer's large weights.
+    for tensor in &mut state.tensors {
+        match tensor.name.as_str() {
+            "block1.conv.weight" => tensor.values.iter_mut().for_each(|v| *v *= 1e-37),
+            "dense.weight" => tensor.values.iter_mut().for_each(|v| *v *= 1e6),
+            _ => {}
+        }
+    }
+    engine.import_state(&state).expect("finite");
+    let mut data = Images::new(2, 1);
+    data.images.iter_mut().for_each(|v| *v *= 1e37);
+    let error = engine
+        .train_step(data.batch(), 4, 1e-3)
+        .expect_err("1e37 times 1e6 overflows");
+    assert_eq!(
+        error.to_string(),
+        "`block1.conv` gave a non-finite gradient at step 4"
+    );
+    assert_eq!(
+        engine.export_state(),
+        state,
+        "a failed step must change nothing"
+    );
+}

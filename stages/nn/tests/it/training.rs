@@ -8,16 +8,16 @@ use nn::native::Isa;
 #[test]
 fn the_loss_falls_on_a_toy_problem() {
     for (name, network) in small_networks() {
-        let data = Images::new(64, 11);
+        let data = Images::new(32, 11);
         let mut engine = engine(&network, 2, Isa::detect());
         let mut losses = Vec::new();
-        for step in 0..60 {
+        for step in 0..45 {
             losses.push(
                 engine
                     .train_step(data.batch(), step, 5e-3)
                     .expect("finite")
                     .loss_sum
-                    / 64.0,
+                    / 32.0,
             );
         }
         let (first, last) = (
@@ -33,8 +33,8 @@ fn the_loss_falls_on_a_toy_problem() {
             .filter(|(p, l)| p == l)
             .count();
         assert!(
-            correct > 32,
-            "{name}: {correct} of 64 correct with moving statistics"
+            correct > 16,
+            "{name}: {correct} of 32 correct with moving statistics"
         );
     }
 }
