@@ -68,12 +68,10 @@ impl NativeEngine {
         adam.validate()?;
         let plan = Plan::new(network, classes)?;
         let isa = isa::Checked::new(options.isa)?;
+        let threads = threads::Threads::new(options.threads)?;
         Ok(Self {
-            context: Context {
-                threads: threads::Threads::new(options.threads)?,
-                isa,
-            },
-            parameters: Parameters::new(&plan, initializer, seed),
+            parameters: Parameters::new(&threads, &plan, initializer, seed),
+            context: Context { threads, isa },
             workspace: Workspace::new(&plan),
             plan,
             adam: *adam,

@@ -15,6 +15,7 @@ mod engine;
 mod evaluate;
 mod forward;
 mod gather;
+mod initial;
 mod isa;
 mod memory;
 mod parameters;

@@ -1,7 +1,9 @@
 //! All numbers of a network: their first values, and their way out and back in.
 //! It must not know how they are trained or stored.
 
-use crate::config::{Initializer, InitializerConfig};
+use super::initial::Draw;
+use super::threads::Threads;
+use crate::config::InitializerConfig;
 use crate::engine::{EngineError, State, Tensor};
 use crate::network::{Layout, Plan, Slot};
 use crate::random::{Stream, StreamName};
@@ -26,7 +28,12 @@ impl Parameters {
     ///
     /// Number `i` of tensor `t` (both in network order, `i` in the exported order, which any
     /// engine can follow) is number `i` of the stream (seed, Init, t).
-    pub(crate) fn new(plan: &Plan, initializer: &InitializerConfig, seed: u64) -> Self {
+    pub(crate) fn new(
+        threads: &Threads,
+        plan: &Plan,
+        initializer: &InitializerConfig,
+        seed: u64,
+    ) -> Self {
         let n = plan.count.trainable;
         let mut values = vec![0.0; n];
         let mut moving = vec![0.0; plan.count.moving];
@@ -40,11 +47,11 @@ impl Parameters {
                 } => {
                     let taps = kernel * kernel;
                     let draw = Draw::new(initializer.conv, taps * inputs, taps * outputs, stream);
-                    inward(slot.layout, |i| draw.at(i), slot.span.of_mut(&mut values));
+                    draw.fill(threads, slot.layout, slot.span.of_mut(&mut values));
                 }
                 Layout::Dense { inputs, outputs } => {
                     let draw = Draw::new(initializer.dense, inputs, outputs, stream);
-                    inward(slot.layout, |i| draw.at(i), slot.span.of_mut(&mut values));
+                    draw.fill(threads, slot.layout, slot.span.of_mut(&mut values));
                 }
                 Layout::Vector if is_norm_weight(plan, slot) => {
                     slot.span.of_mut(&mut values).fill(1.0);
@@ -217,7 +224,7 @@ fn outward(name: String, slot: &Slot, flat: &[f32]) -> Tensor {
 }
 
 /// Index outside of number `i` here.
-fn outer_index(layout: Layout, i: usize) -> usize {
+pub(crate) fn outer_index(layout: Layout, i: usize) -> usize {
     let (taps, inputs, outputs) = match layout {
         Layout::Vector => return i,
         Layout::Conv {
@@ -231,50 +238,14 @@ fn outer_index(layout: Layout, i: usize) -> usize {
     (output * inputs + input) * taps + tap
 }
 
-/// A distribution of first weights.
-struct Draw {
-    stream: Stream,
-    normal: bool,
-    scale: f32,
-}
-
-impl Draw {
-    fn new(initializer: Initializer, fan_in: usize, fan_out: usize, stream: Stream) -> Self {
-        /// Standard deviation of the standard normal cut at 2, as in Keras.
-        const CUT: f64 = 0.879_625_661_034_239_8;
-        let (fan_in, fan_out) = (fan_in as f64, fan_out as f64);
-        let (normal, variance) = match initializer {
-            Initializer::HeNormal => (true, 2.0 / fan_in),
-            Initializer::HeUniform => (false, 2.0 / fan_in),
-            Initializer::GlorotNormal => (true, 2.0 / (fan_in + fan_out)),
-            Initializer::GlorotUniform => (false, 2.0 / (fan_in + fan_out)),
-        };
-        let scale = if normal {
-            variance.sqrt() / CUT
-        } else {
-            (3.0 * variance).sqrt()
-        };
-        Self {
-            stream,
-            normal,
-            scale: scale as f32,
-        }
-    }
-
-    fn at(&self, i: usize) -> f32 {
-        let unit = if self.normal {
-            self.stream.truncated_normal_at(i as u64)
-        } else {
-            self.stream.uniform_at(i as u64).mul_add(2.0, -1.0)
-        };
-        unit * self.scale
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{NetworkConfig, Projection};
+    use crate::config::{Initializer, NetworkConfig, Projection};
+
+    fn threads() -> Threads {
+        Threads::new(2).expect("two threads start")
+    }
 
     fn plan() -> Plan {
         let (filters, blocks, stage_strides) = (vec![16, 32], vec![1, 1], vec![1, 2]);
@@ -301,6 +272,7 @@ mod tests {
             (Initializer::GlorotUniform, 2.0 / 576.0, 2.0 / 42.0),
         ] {
             let p = Parameters::new(
+                &threads(),
                 &plan,
                 &InitializerConfig {
                     conv: initializer,
@@ -337,7 +309,7 @@ mod tests {
             conv: Initializer::HeNormal,
             dense: Initializer::GlorotUniform,
         };
-        for tensor in Parameters::new(&plan, &initializer, 7)
+        for tensor in Parameters::new(&threads(), &plan, &initializer, 7)
             .export(&plan)
             .tensors
         {
