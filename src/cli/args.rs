@@ -16,8 +16,9 @@ pub(crate) struct Cli {
     #[arg(short = 'C', long, global = true, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
 
-    /// When to use colour.
+    /// When to use colour: auto, always or never.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    #[arg(hide_possible_values = true)]
     pub(crate) color: Colour,
 
     /// Write machine-readable JSON lines to stdout.

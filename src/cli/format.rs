@@ -53,6 +53,29 @@ pub(crate) fn count(n: usize, one: &str) -> String {
     }
 }
 
+/// Stage names on one line: several instances of a group as `train (4)`.
+pub(crate) fn grouped<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut groups: Vec<(&str, &str, usize)> = Vec::new();
+    for name in names {
+        let group = name.split('@').next().unwrap_or(name);
+        match groups.iter_mut().find(|(known, ..)| *known == group) {
+            Some((.., count)) => *count += 1,
+            None => groups.push((group, name, 1)),
+        }
+    }
+    let shown: Vec<String> = groups
+        .iter()
+        .map(|(group, name, count)| match count {
+            1 => (*name).to_owned(),
+            n => format!("{group} ({n})"),
+        })
+        .collect();
+    match shown.len() {
+        0..=8 => shown.join(", "),
+        n => format!("{} and {} more", shown[..7].join(", "), n - 7),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +98,14 @@ mod tests {
                 "?"
             ]
         );
+    }
+
+    #[test]
+    fn instances_of_a_group_are_counted() {
+        assert_eq!(grouped(["a", "t@x", "t@y", "g@x"]), "a, t (2), g@x");
+        let many: Vec<String> = (0..12).map(|i| format!("s{i}")).collect();
+        let shown = grouped(many.iter().map(String::as_str));
+        assert_eq!(shown, "s0, s1, s2, s3, s4, s5, s6 and 5 more");
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! Texts that the terminal and the plain renderer share: plans, failures, the last line.
 //! It must not know where they are written.
 
-use crate::cli::format::{count, duration, rough_duration};
+use crate::cli::format::{count, duration, grouped, rough_duration};
 use crate::cli::style::Style;
 use crate::graph::Graph;
 use crate::runner::{Decision, Estimate, Failure, Plan, Reason, Summary};
-
-/// Most stages that a plan names one by one.
-const MOST_NAMED: usize = 12;
 
 /// What is about to run, and about how long it takes.
 pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Style) -> Vec<String> {
@@ -26,9 +23,16 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     if run.is_empty() && may.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![format!("{} {}", style.bold("to run:"), names(&run))];
+    let mut lines = vec![format!(
+        "{} {}",
+        style.bold("to run:"),
+        grouped(run.iter().map(String::as_str))
+    )];
     if !may.is_empty() {
-        lines.push(format!("then, where inputs changed: {}", names(&may)));
+        lines.push(format!(
+            "then, where inputs changed: {}",
+            grouped(may.iter().map(String::as_str))
+        ));
     }
     if fresh + restore > 0 {
         lines.push(format!("kept: {}", count(fresh + restore, "stage")));
@@ -49,17 +53,6 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     };
     lines.push(time);
     lines
-}
-
-fn names(all: &[String]) -> String {
-    if all.len() <= MOST_NAMED {
-        return all.join(", ");
-    }
-    format!(
-        "{} and {} more",
-        all[..MOST_NAMED].join(", "),
-        all.len() - MOST_NAMED
-    )
 }
 
 /// Why a stage runs, on one line.

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::args::Status;
 use crate::cli::error::{CliError, from_facts};
 use crate::cli::exit::Exit;
+use crate::cli::format::grouped;
 use crate::cli::output::Output;
 use crate::cli::render::{reason_text, state, state_reasons};
 use crate::cli::settings::{Loaded, Settings, load};
@@ -84,8 +85,8 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
             }
             Decision::Run(reasons) => (style.bad("stale  "), reason_text(reasons)),
             Decision::Waits(on) => {
-                let names: Vec<&str> = on.iter().map(|up| graph.stage(*up).name.as_str()).collect();
-                (style.busy("waits  "), format!("on {}", names.join(", ")))
+                let names = on.iter().map(|up| graph.stage(*up).name.as_str());
+                (style.busy("waits  "), format!("on {}", grouped(names)))
             }
         };
         if matches!(planned.decision, Decision::Fresh(_)) {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::args::Why;
 use crate::cli::error::{CliError, from_facts};
 use crate::cli::exit::Exit;
-use crate::cli::format::duration;
+use crate::cli::format::{duration, grouped};
 use crate::cli::output::Output;
 use crate::cli::render::{state, state_reasons};
 use crate::cli::settings::{Loaded, Settings, load};
@@ -89,14 +89,11 @@ fn block(loaded: &Loaded, id: StageId, planned: &Planned, style: Style) -> Strin
             text
         }
         Decision::Waits(on) => {
-            let names: Vec<&str> = on
-                .iter()
-                .map(|up| loaded.graph.stage(*up).name.as_str())
-                .collect();
+            let names = on.iter().map(|up| loaded.graph.stage(*up).name.as_str());
             format!(
                 "{name} {} on {}: it runs if what they write changes\n",
                 style.busy("waits"),
-                names.join(", ")
+                grouped(names)
             )
         }
     };
