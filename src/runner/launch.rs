@@ -161,7 +161,12 @@ impl Run<'_> {
                 self.tokens.give_back(lease);
                 self.settle(id, StageOutcome::Cancelled, None, None);
             }
-            Err(failure) if number <= stage.retries && !self.halted => {
+            // What can't be started now can't be started again either.
+            Err(failure)
+                if number <= stage.retries
+                    && !self.halted
+                    && !matches!(finished.outcome, Outcome::NotStarted(_)) =>
+            {
                 self.observer.event(&Event::Retrying {
                     stage: &stage.name,
                     failure: &failure,

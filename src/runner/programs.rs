@@ -79,6 +79,8 @@ pub(crate) fn build(
         }
         let temp = fs::temp_name(&path);
         fs::copy(binary, &temp)?;
+        fs::set_mode(&temp, 0o755)?;
+        fs::sync_file(&temp)?;
         fs::rename(&temp, &path)?;
     }
     observer.event(&Event::Built {
