@@ -1,10 +1,11 @@
 //! What a running stage says of itself: the lines of its `RESTAGE_EVENTS` file.
 //! It must not know what a metric means.
 
+use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::base::fs;
 
@@ -30,7 +31,7 @@ pub struct Progress {
     pub fraction: f64,
     /// Time left, as the stage sees it.
     pub remaining_seconds: Option<f64>,
-    /// Live figures, sorted by name.
+    /// Live figures, in the stage's order.
     pub metrics: Vec<Metric>,
 }
 
@@ -43,7 +44,7 @@ pub struct Metric {
     pub value: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line {
     Progress {
@@ -54,11 +55,35 @@ enum Line {
         #[serde(default)]
         remaining_seconds: Option<f64>,
         #[serde(default)]
-        metrics: serde_json::Map<String, serde_json::Value>,
+        metrics: InOrder,
     },
     Message {
         text: String,
     },
+}
+
+/// A map of figures in the order in which they are written.
+#[derive(Default)]
+struct InOrder(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for InOrder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = InOrder;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of figures")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InOrder, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(InOrder(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 /// Reads a growing event file. A stage is not trusted: lines that make no sense are passed
@@ -143,6 +168,7 @@ fn parse(line: &[u8]) -> Option<StageEvent> {
             },
             remaining_seconds: remaining_seconds.filter(|s| s.is_finite() && *s >= 0.0),
             metrics: metrics
+                .0
                 .into_iter()
                 .filter_map(|(name, value)| {
                     Some(Metric {
@@ -196,7 +222,7 @@ mod tests {
             &path,
             "nonsense\n{\"event\":\"message\",\"text\":\"a\\u001b[2Jb\"}\n{\"event\":\"other\"}\n\
              {\"event\":\"progress\",\"done\":1,\"total\":2,\"unit\":\"epoch\",\"fraction\":7.0,\
-             \"metrics\":{\"loss\":1.5,\"text\":\"x\"}}\n",
+             \"metrics\":{\"loss\":1.5,\"text\":\"x\",\"accuracy\":0.5}}\n",
         )
         .unwrap();
         let events = Tail::new(&path).read();
@@ -207,10 +233,16 @@ mod tests {
         assert_eq!(progress.fraction, 1.0);
         assert_eq!(
             progress.metrics,
-            [Metric {
-                name: "loss".into(),
-                value: 1.5
-            }]
+            [
+                Metric {
+                    name: "loss".into(),
+                    value: 1.5
+                },
+                Metric {
+                    name: "accuracy".into(),
+                    value: 0.5
+                },
+            ]
         );
     }
 }

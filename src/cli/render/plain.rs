@@ -10,8 +10,10 @@ use crate::cli::format::{count, duration, metric, rough_duration};
 use crate::cli::style::Style;
 use crate::runner::{Event, Observer, Progress, StageEvent, StageOutcome, estimate};
 
-/// Seconds between two progress lines of one stage.
-const PROGRESS_EVERY: f64 = 15.0;
+/// Seconds after which a stage is heard of again, whether or not it got anywhere.
+const EVERY: f64 = 30.0;
+/// Seconds between two progress lines of one stage, at least.
+const AT_LEAST: f64 = 4.0;
 
 /// Writes lines to stderr.
 pub(crate) struct PlainRenderer<'a> {
@@ -20,7 +22,8 @@ pub(crate) struct PlainRenderer<'a> {
     quiet: bool,
     cores: u32,
     durations: &'a dyn Fn(&str) -> Option<f64>,
-    said: BTreeMap<String, Instant>,
+    /// When each running stage was last heard of, and how far it was.
+    said: BTreeMap<String, (Instant, u64)>,
 }
 
 impl<'a> PlainRenderer<'a> {
@@ -46,26 +49,33 @@ impl<'a> PlainRenderer<'a> {
         let _ = writeln!(self.out, "{text}");
     }
 
+    /// A line for each unit done, but never two within seconds, and one now and then in
+    /// between; nothing for stages that end before there is anything to wait for.
     fn progress(&mut self, stage: &str, progress: &Progress) {
-        let due = self
-            .said
-            .get(stage)
-            .is_none_or(|last| last.elapsed().as_secs_f64() >= PROGRESS_EVERY);
-        if due || progress.done == progress.total {
-            self.said.insert(stage.to_owned(), Instant::now());
+        let Some((at, done)) = self.said.get(stage) else {
+            return;
+        };
+        let pause = if *done == progress.done {
+            EVERY
+        } else {
+            AT_LEAST
+        };
+        if at.elapsed().as_secs_f64() >= pause {
+            self.said
+                .insert(stage.to_owned(), (Instant::now(), progress.done));
             self.line(&format!("{stage}: {}", progress_text(progress)));
         }
     }
 }
 
-/// `epoch 3/30, loss 1.532, 512 images/s, about 14 min left`.
+/// `epoch 3/30, about 14 min left, loss 1.532, 512 images/s`.
 pub(crate) fn progress_text(progress: &Progress) -> String {
     let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
+    if let Some(seconds) = progress.remaining_seconds.filter(|s| *s >= 1.0) {
+        text += &format!(", {} left", rough_duration(seconds));
+    }
     for figure in &progress.metrics {
         text += &format!(", {}", metric(&figure.name, figure.value));
-    }
-    if let Some(seconds) = progress.remaining_seconds.filter(|s| *s > 0.0) {
-        text += &format!(", {} left", rough_duration(seconds));
     }
     text
 }
@@ -100,6 +110,7 @@ impl Observer for PlainRenderer<'_> {
                 attempts,
                 ..
             } => {
+                self.said.insert((*stage).to_owned(), (Instant::now(), 0));
                 let again = if *attempt > 1 {
                     format!(" (attempt {attempt} of {attempts})")
                 } else {

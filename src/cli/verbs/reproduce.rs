@@ -107,6 +107,11 @@ pub(crate) fn reproduce(
         ))
     };
     workspace.save_cache();
+    if result.is_err() && interrupt.load(Ordering::Relaxed) {
+        // The terminal's Ctrl-C reaches cargo too, which then fails to build.
+        out.note("interrupted\n");
+        return Ok(Exit::Interrupted);
+    }
     let mut summary = result.map_err(|e| from_run(e, &loaded.file_name, &loaded.text))?;
     summary.seconds = started.elapsed().as_secs_f64();
     if settings.json {

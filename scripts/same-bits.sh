@@ -1,0 +1,41 @@
+#!/bin/sh
+# Runs the whole experiment on a few images with several thread counts and instruction sets, and
+# compares every published file that shows no times, byte for byte.
+#   scripts/same-bits.sh
+# Needs a built target/release/restage. A path that this CPU lacks is skipped with a reason.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/restage-bits.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+restage=$CARGO_TARGET_DIR/release/restage
+small='-S dataset.synthetic.train=60 -S dataset.synthetic.test=20 -S preprocess.validation.count=12
+    -S train.epochs=2 -S train.batch_size=16 -S gradients.batches=1 -S gradients.batch_size=16'
+
+mkdir "$work/ws"
+(cd "$root" && git ls-files -z | xargs -0 cp --parents -t "$work/ws")
+cd "$work/ws"
+for setting in '2 avx512' '1 avx512' '3 avx512' '2 avx2' '3 avx2' '2 plain'; do
+    threads=${setting% *} isa=${setting#* }
+    case $isa in
+    avx512) flag=avx512f ;;
+    *) flag=$isa ;;
+    esac
+    if [ "$isa" != plain ] && ! grep -qw "$flag" /proc/cpuinfo; then
+        echo "skipped: this CPU has no $isa"
+        continue
+    fi
+    # A store of its own for each: nothing may come from another's cache.
+    rm -rf .restage/objects .restage/records .restage/history.jsonl .restage/stat-cache results data runs
+    # shellcheck disable=SC2086
+    RESTAGE_THREADS=$threads RESTAGE_ISA=$isa "$restage" reproduce -q $small
+    find results data runs -type f ! -name timings.csv ! -name latency.csv ! -name efficiency.csv \
+        ! -name 'table1.*' ! -name report.html -print0 | sort -z | xargs -0 sha256sum > "$work/now"
+    if [ -f "$work/first" ]; then
+        cmp "$work/first" "$work/now"
+        echo "$threads threads, $isa: the same bytes"
+    else
+        mv "$work/now" "$work/first"
+        echo "$threads threads, $isa: $(wc -l < "$work/first") files"
+    fi
+done
