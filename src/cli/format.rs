@@ -29,6 +29,19 @@ pub(crate) fn rough_duration(seconds: f64) -> String {
     }
 }
 
+/// `512 B`, `1.5 MB`, `172 MB`: powers of ten, as disks and networks count.
+pub(crate) fn size(bytes: f64) -> String {
+    let mut value = bytes;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 999.5 {
+            let decimals = usize::from(value < 9.95 && unit != "B");
+            return format!("{value:.decimals$} {unit}");
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
 /// A figure of a stage: four significant digits, no more than it needs.
 pub(crate) fn metric(name: &str, value: f64) -> String {
     let number = match value.abs() {
@@ -39,6 +52,7 @@ pub(crate) fn metric(name: &str, value: f64) -> String {
         _ => format!("{value:.1e}"),
     };
     match name.strip_suffix("_per_second") {
+        Some("bytes") => format!("{}/s", size(value)),
         Some(unit) => format!("{number} {unit}/s"),
         None => format!("{name} {number}"),
     }
@@ -109,8 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn sizes_read_well_at_every_scale() {
+        let shown = [0.0, 999.0, 1500.0, 171_699_801.0, 4e9, 2e15].map(size);
+        assert_eq!(
+            shown,
+            ["0 B", "999 B", "1.5 kB", "172 MB", "4.0 GB", "2000.0 TB"]
+        );
+    }
+
+    #[test]
     fn figures_keep_what_matters() {
         assert_eq!(metric("images_per_second", 1234.5), "1234 images/s");
+        assert_eq!(metric("bytes_per_second", 160_384_712.0), "160 MB/s");
         assert_eq!(metric("loss", 1.53218), "loss 1.532");
         assert_eq!(metric("learning_rate", 1e-4), "learning_rate 1.0e-4");
     }

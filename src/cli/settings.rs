@@ -32,6 +32,10 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn resolve(cli: &Cli) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that reads it"
+        )]
         let env = HostEnv::new(std::env::vars_os());
         let no_colour = env.text("NO_COLOR").is_some_and(|v| !v.is_empty());
         let dumb = env.text("TERM").as_deref() == Some("dumb");
@@ -86,7 +90,7 @@ impl Settings {
 /// Physical memory in bytes; unlimited where the system does not tell.
 fn total_memory() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram)
+    info.totalram
         .saturating_mul(u64::from(info.mem_unit))
         .max(1)
 }

@@ -44,18 +44,17 @@ pub(crate) fn finish(
     claim: &Claim,
     attempt: &Attempt,
     finished: &Finished,
-) -> Result<Success, Failure> {
+) -> Result<Success, Box<Failure>> {
     let stage = graph.stage(id);
-    let fail = |reason: String, hint: Option<String>| failure(attempt, reason, hint);
+    let fail = |reason: String, hint: Option<String>| Box::new(failure(attempt, reason, hint));
     if let Some((reason, hint)) = bad_end(stage, &finished.outcome) {
         return Err(fail(reason, hint));
     }
-    let machine = |error: RunError| Failure {
-        machine: true,
-        ..fail(
-            format!("could not be recorded: {}", chain(&error)),
-            error.hint(),
-        )
+    let machine = |error: RunError| {
+        let reason = format!("could not be recorded: {}", chain(&error));
+        let mut failure = fail(reason, error.hint());
+        failure.machine = true;
+        failure
     };
     if let Some((reason, hint)) = missing_out(stage, attempt).map_err(machine)? {
         return Err(fail(reason, Some(hint)));
@@ -81,7 +80,7 @@ fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)>
         Outcome::TimedOut => {
             let limit = stage.timeout.map_or(0.0, |t| t.as_secs_f64());
             Some((
-                format!("ran longer than its timeout of {limit} s"),
+                format!("ran longer than its timeout of {limit:.0} s"),
                 Some(
                     "raise `timeout:`; it goes on from what it left in RESTAGE_SCRATCH".to_owned(),
                 ),

@@ -176,7 +176,7 @@ impl Run<'_> {
             }
             Err(failure) => {
                 self.tokens.give_back(lease);
-                self.settle(id, StageOutcome::Failed(failure), None, None);
+                self.settle(id, StageOutcome::Failed(*failure), None, None);
             }
         }
         self.advance_due()

@@ -1,6 +1,6 @@
 //! What runs, why, in which order, and what becomes of it; reports by events, never prints.
 //!
-//! [`plan`] says what is stale without touching anything, [`run`] does it.
+//! [`plan()`] says what is stale without touching anything, [`run()`] does it.
 
 mod attempt;
 mod drive;

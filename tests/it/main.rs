@@ -1,5 +1,7 @@
 //! Behaviour of the whole: the binary, run in a folder of its own. One file a behaviour.
 
+#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+
 mod crash;
 mod failures;
 mod freshness;

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use super::summary;
 use crate::base::clock::Instant;
-use crate::cli::format::{count, duration, metric, rough_duration};
+use crate::cli::format::{count, duration, metric, rough_duration, size};
 use crate::cli::style::Style;
 use crate::runner::{Event, Observer, Progress, StageEvent, StageOutcome, estimate};
 
@@ -70,7 +70,11 @@ impl<'a> PlainRenderer<'a> {
 
 /// `epoch 3/30, about 14 min left, loss 1.532, 512 images/s`.
 pub(crate) fn progress_text(progress: &Progress) -> String {
-    let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
+    let (done, total) = (progress.done, progress.total);
+    let mut text = match progress.unit.as_str() {
+        "byte" => format!("{} of {}", size(done as f64), size(total as f64)),
+        unit => format!("{unit} {done}/{total}"),
+    };
     if let Some(seconds) = progress.remaining_seconds.filter(|s| *s >= 1.0) {
         text += &format!(", {} left", rough_duration(seconds));
     }

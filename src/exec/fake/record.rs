@@ -36,7 +36,7 @@ pub enum Event {
     },
 }
 
-/// What a [`FakeExecutor`] was asked to do; to be looked at while or after it is used.
+/// What a [`FakeExecutor`](super::FakeExecutor) was asked to do; to be looked at while or after it is used.
 #[derive(Debug, Clone)]
 pub struct Record(pub(super) Arc<Mutex<World>>);
 
