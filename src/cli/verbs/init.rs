@@ -30,14 +30,13 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
         fs::write_atomic(&path, text.as_bytes()).map_err(machine)?;
         out.note(&format!("wrote {}\n", path.display()));
     }
-    let place = if args.folder.as_os_str() == "." {
-        String::new()
-    } else {
-        format!("cd {} && ", args.folder.display())
+    let go_there = match args.folder.as_os_str() == "." {
+        true => String::new(),
+        false => format!("  cd {}\n", args.folder.display()),
     };
     out.note(&format!(
-        "\nnext:\n  {place}restage reproduce     run it; again: nothing runs\n  \
-         restage status        what is fresh\n  restage why STAGE     what a result rests on\n"
+        "\nnext:\n{go_there}  restage reproduce   run it; again: nothing runs\n  \
+         restage status      what is fresh\n  restage why STAGE   what a result rests on\n"
     ));
     Ok(Exit::Ok)
 }
