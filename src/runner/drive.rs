@@ -121,8 +121,11 @@ impl Run<'_> {
             .iter()
             .find_map(|up| self.without_result.get(up));
         if let Some(&by) = blame {
-            let outcome = StageOutcome::Blocked {
-                by: self.graph.stage(by).name.clone(),
+            let outcome = match self.summary.interrupted {
+                true => StageOutcome::Cancelled,
+                false => StageOutcome::Blocked {
+                    by: self.graph.stage(by).name.clone(),
+                },
             };
             self.settle(id, outcome, None, Some(by));
             return Ok(());

@@ -159,34 +159,27 @@ fn missing_out(stage: &Stage, attempt: &Attempt) -> Result<Option<(String, Strin
     )))
 }
 
-/// Files in the work directory that are neither deps nor outs.
+/// Files in the work directory that are neither deps nor outs, nor lie in one.
 fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
+    let declared = |path: &RelPath| {
+        attempt.placed.contains(path) || stage.outs.iter().any(|out| out.path == *path)
+    };
     let mut found = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(prefix) = folders.pop() {
         for name in fs::read_dir(&attempt.dir.join(&prefix))? {
             let name = name.to_string_lossy();
-            let text = if prefix.is_empty() {
-                name.into_owned()
-            } else {
-                format!("{prefix}/{name}")
+            let text = match prefix.as_str() {
+                "" => name.into_owned(),
+                prefix => format!("{prefix}/{name}"),
             };
-            let known = RelPath::new(&text).is_ok_and(|path| {
-                attempt.placed.contains(&path) || stage.outs.iter().any(|out| out.path == path)
-            });
-            if known {
-                let folder = attempt.dir.join(&text);
-                let shared = stage.outs.iter().any(|out| {
-                    RelPath::new(&text)
-                        .is_ok_and(|path| out.path != path && out.path.is_within(&path))
-                });
-                if shared && fs::symlink_metadata(&folder)?.is_dir() {
-                    folders.push(text);
-                }
-            } else if fs::symlink_metadata(&attempt.dir.join(&text))?.is_dir() {
+            if RelPath::new(&text).is_ok_and(|path| declared(&path)) {
+                continue;
+            }
+            if fs::symlink_metadata(&attempt.dir.join(&text))?.is_dir() {
                 folders.push(text);
             } else if found.len() < MOST_UNDECLARED {
-                found.push(text);
+                found.push(text.escape_debug().to_string());
             }
         }
     }

@@ -17,6 +17,8 @@ mod programs;
 mod progress;
 mod queue;
 mod run;
+#[cfg(test)]
+mod run_tests;
 mod tokens;
 mod workspace;
 

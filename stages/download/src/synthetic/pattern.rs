@@ -48,8 +48,8 @@ impl Pattern {
             Self::Ring => "ring",
             Self::Cross => "cross",
             Self::Star => "star",
-            Self::HorizontalStripes => "horizontal stripes",
-            Self::DiagonalStripes => "diagonal stripes",
+            Self::HorizontalStripes => "stripes",
+            Self::DiagonalStripes => "diagonals",
             Self::Checkerboard => "checkerboard",
             Self::Dots => "dots",
         }

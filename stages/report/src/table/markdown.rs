@@ -4,22 +4,44 @@
 use super::{MEASURES, Table1};
 
 impl Table1 {
-    /// A caption, a pipe table and, where it applies, a caveat.
+    /// A caption, a pipe table and, where it applies, a caveat. Columns are padded, so that it
+    /// reads well as it stands.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = format!("**Table I.** {}.\n\n| Model |", escape(&self.caption()));
+        let mut head = vec!["Model".to_owned()];
         for measure in MEASURES {
-            text.push_str(&format!(" {measure} | paper |"));
+            head.extend([measure.to_owned(), "paper".to_owned()]);
         }
-        text.push_str(" Difference (points) |\n|:---|");
-        text.push_str(&"---:|".repeat(2 * MEASURES.len() + 1));
-        text.push('\n');
+        head.push("Difference (points)".to_owned());
+        let mut lines = vec![head];
         for row in &self.rows {
-            text.push_str(&format!("| {} |", escape(&row.label)));
-            for cell in row.cells() {
-                let cell = if cell.is_empty() { "–" } else { &cell };
-                text.push_str(&format!(" {cell} |"));
+            let cells = row.cells().map(|cell| match cell.as_str() {
+                "" => "–".to_owned(),
+                _ => cell,
+            });
+            lines.push([escape(&row.label)].into_iter().chain(cells).collect());
+        }
+        let widths: Vec<usize> = (0..lines[0].len())
+            .map(|column| {
+                let lengths = lines.iter().map(|line| line[column].chars().count());
+                lengths.max().unwrap_or(0)
+            })
+            .collect();
+        let mut text = format!("**Table I.** {}.\n\n", escape(&self.caption()));
+        for (number, line) in lines.iter().enumerate() {
+            for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
+                text.push_str(&match column {
+                    0 => format!("| {cell:<width$} |"),
+                    _ => format!(" {cell:>width$} |"),
+                });
             }
             text.push('\n');
+            if number == 0 {
+                text.push_str(&format!("|:{:-<1$}|", "", widths[0] + 1));
+                for width in &widths[1..] {
+                    text.push_str(&format!("{:-<1$}:|", "", width + 1));
+                }
+                text.push('\n');
+            }
         }
         if let Some(caveat) = self.caveat() {
             text.push_str(&format!("\n{}\n", escape(&caveat)));
