@@ -70,15 +70,16 @@ impl<'a> Reporter<'a> {
     }
 
     fn report(&self, done: u64, fraction: f64, remaining_seconds: Option<f64>) {
+        // What matters most comes first: a narrow terminal cuts the rest.
         let mut metrics = Vec::new();
         if let Some(score) = self.train {
             metrics.extend([("loss", score.loss), ("accuracy", score.accuracy)]);
         }
-        if let Some(score) = self.validation {
-            metrics.extend([("val_loss", score.loss), ("val_accuracy", score.accuracy)]);
-        }
         if let Some(speed) = self.pace.images_per_second() {
             metrics.push(("images_per_second", speed));
+        }
+        if let Some(score) = self.validation {
+            metrics.extend([("val_loss", score.loss), ("val_accuracy", score.accuracy)]);
         }
         self.stage.progress(Progress {
             done,
