@@ -105,9 +105,89 @@ pub fn power(base: f64, exponent: u64) -> f64 {
     result
 }
 
+/// `a * b + c`, rounded once: the bits of [`f32::mul_add`] without the library call that it is
+/// where the compiler may not use FMA instructions.
+///
+/// The product of two `f32` is exact in `f64`; the sum is rounded to odd there (Boldo and
+/// Melquiond, "Emulation of FMA and correctly rounded sums", IEEE Trans. Computers 57, 2008),
+/// so that rounding it to `f32` gives what one rounding would.
+#[inline(always)]
+pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
+    let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
+    let sum = product + c;
+    // Knuth's two-sum: what the rounding of `sum` lost, exactly.
+    let part = sum - product;
+    let lost = (product - (sum - part)) + (c - part);
+    let bits = sum.to_bits();
+    // Of the two neighbours of the true sum the one whose last bit is odd. Comparisons are
+    // false where infinities made `lost` a NaN.
+    let inexact = lost.abs() > 0.0;
+    let away = (lost > 0.0) == (sum > 0.0);
+    let odd = match (inexact && bits & 1 == 0, away) {
+        (false, _) => bits,
+        (true, true) => bits + 1,
+        (true, false) => bits - 1,
+    };
+    f64::from_bits(odd) as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn same(a: f32, b: f32, c: f32) {
+        let (ours, theirs) = (fused(a, b, c), a.mul_add(b, c));
+        let both_nan = ours.is_nan() && theirs.is_nan();
+        assert!(
+            both_nan || ours.to_bits() == theirs.to_bits(),
+            "{a:e} * {b:e} + {c:e}"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn a_fused_product_has_the_bits_of_the_librarys(a: u32, b: u32, c: u32) {
+            same(f32::from_bits(a), f32::from_bits(b), f32::from_bits(c));
+        }
+
+        /// Sums that nearly cancel, and summands of all relative sizes.
+        #[test]
+        fn a_fused_product_is_rounded_once(a in 1.0f32..2.0, b in 1.0f32..2.0, c in 0u32..1 << 24, e in -60i32..60, minus: bool) {
+            let scale = f32::from_bits(((127 + e.clamp(-60, 60)) as u32) << 23);
+            let c = (c as f32 + 0.5) * scale * f32::from_bits((127 - 24) << 23);
+            let c = if minus { -c } else { c };
+            same(a, b, c);
+            same(a, -b, c);
+            same(a, b, -(a * b));
+            same(a * 1e-25, b * 1e-20, c * 1e-38);
+        }
+    }
+
+    #[test]
+    fn a_fused_product_knows_the_special_numbers() {
+        let special = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            f32::MIN_POSITIVE,
+            1e-45,
+            f32::MAX,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+        ];
+        for a in special {
+            for b in special {
+                for c in special {
+                    same(a, b, c);
+                }
+            }
+        }
+    }
 
     /// Distance in units of the last place of the rounded exact value.
     fn ulps(got: f32, exact: f64) -> f64 {
