@@ -40,7 +40,7 @@ fmt:
 	$(CARGO) fmt --all
 
 audit:
-	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
+	@if command -v cargo-deny >/dev/null; then cargo deny --workspace --locked check bans licenses sources; \
 	else echo 'audit skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
 
 clean:
