@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::base::files::files_below;
 use crate::base::fs::{self, FsError};
 use crate::base::rel_path::RelPath;
 
@@ -89,7 +90,7 @@ impl Expected {
     /// Every file, relative to the pipeline's folder, sorted.
     pub(crate) fn files(&self) -> Result<Vec<RelPath>, ExpectedError> {
         match self {
-            Self::Folder(folder) => Ok(below(folder, "")?),
+            Self::Folder(folder) => Ok(below(folder)?),
             Self::Revision { root, commit } => {
                 let output = self.git(
                     root,
@@ -141,28 +142,8 @@ impl Expected {
     }
 }
 
-/// Files below a folder, without restage's and git's own, sorted.
-pub(crate) fn below(folder: &Path, prefix: &str) -> Result<Vec<RelPath>, FsError> {
-    let mut found = Vec::new();
-    let mut folders = vec![prefix.to_owned()];
-    while let Some(prefix) = folders.pop() {
-        for name in fs::read_dir_if_exists(&folder.join(&prefix))? {
-            let Some(name) = name.to_str() else { continue };
-            if prefix.is_empty() && [".restage", ".git", "target"].contains(&name) {
-                continue;
-            }
-            let text = if prefix.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{prefix}/{name}")
-            };
-            if fs::symlink_metadata(&folder.join(&text))?.is_dir() {
-                folders.push(text);
-            } else if let Ok(path) = RelPath::new(&text) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+/// Files below a folder, without restage's, git's and cargo's own, sorted.
+pub(crate) fn below(folder: &Path) -> Result<Vec<RelPath>, FsError> {
+    let skip = |path: &RelPath| [".restage", ".git", "target"].contains(&path.as_str());
+    files_below(folder, "", &skip)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError};
-use crate::base::fs;
+use crate::base::files::files_below;
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::digest::{CodeDigests, Digest, StageKey};
@@ -117,40 +117,9 @@ impl Workspace {
 
     /// Files below the root that match and that no stage writes, sorted.
     fn matches(&self, glob: &Glob) -> Result<Vec<RelPath>, FactsError> {
-        let base = glob.base_folder();
-        let start = if base.is_empty() {
-            self.root.clone()
-        } else {
-            self.root.join(base)
-        };
-        let mut found = Vec::new();
-        let mut folders = vec![(start, base.to_owned())];
-        while let Some((folder, prefix)) = folders.pop() {
-            for name in fs::read_dir_if_exists(&folder)? {
-                let Some(name) = name.to_str() else { continue };
-                if prefix.is_empty() && HIDDEN.contains(&name) {
-                    continue;
-                }
-                let text = if prefix.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{prefix}/{name}")
-                };
-                let Ok(path) = RelPath::new(&text) else {
-                    continue;
-                };
-                if self.outs.contains(&path) {
-                    continue;
-                }
-                let full = folder.join(name);
-                if fs::symlink_metadata(&full)?.is_dir() {
-                    folders.push((full, text));
-                } else if glob.matches(&path) {
-                    found.push(path);
-                }
-            }
-        }
-        found.sort();
+        let skip = |path: &RelPath| HIDDEN.contains(&path.as_str()) || self.outs.contains(path);
+        let mut found = files_below(&self.root, glob.base_folder(), &skip)?;
+        found.retain(|path| glob.matches(path));
         Ok(found)
     }
 }

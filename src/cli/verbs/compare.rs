@@ -39,7 +39,7 @@ pub(crate) fn compare(
         .into_iter()
         .filter(of_interest)
         .collect();
-    let found: BTreeSet<RelPath> = below(&loaded.root, "")
+    let found: BTreeSet<RelPath> = below(&loaded.root)
         .map_err(machine)?
         .into_iter()
         .filter(of_interest)

@@ -1,0 +1,63 @@
+//! Files below a folder, as the pipeline names them.
+//! It must not know why some are passed over.
+
+use std::path::Path;
+
+use super::fs::{self, FsError};
+use super::rel_path::RelPath;
+
+/// Files below `root/start`, as paths below `root`, sorted. Links are listed, not followed;
+/// what `skip` says is left out, a folder with all that is in it; so are names that no path
+/// of a pipeline can have. A `start` that is not there has no files.
+pub fn files_below(
+    root: &Path,
+    start: &str,
+    skip: &dyn Fn(&RelPath) -> bool,
+) -> Result<Vec<RelPath>, FsError> {
+    let mut found = Vec::new();
+    let mut folders = vec![start.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for name in fs::read_dir_if_exists(&root.join(&folder))? {
+            let Some(name) = name.to_str() else { continue };
+            let text = match folder.as_str() {
+                "" => name.to_owned(),
+                folder => format!("{folder}/{name}"),
+            };
+            match RelPath::new(&text) {
+                Ok(path) if !skip(&path) => {
+                    if fs::symlink_metadata(&path.under(root))?.is_dir() {
+                        folders.push(text);
+                    } else {
+                        found.push(path);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_skipped_is_skipped_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a/1", "a/b/2", ".git/3", "c"] {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"").unwrap();
+        }
+        let skip = |path: &RelPath| path.as_str() == ".git" || path.as_str() == "a/1";
+        let listed = |start| -> Vec<String> {
+            let files = files_below(dir.path(), start, &skip).unwrap();
+            files.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(listed(""), ["a/b/2", "c"]);
+        assert_eq!(listed("a"), ["a/b/2"]);
+        assert_eq!(listed("nowhere"), [""; 0]);
+    }
+}
