@@ -92,6 +92,12 @@ pub fn run(
         run.stop_everything();
     }
     let lock = run.write_lock();
+    for text in ws.store.take_warnings() {
+        run.observer.event(&Event::Warning {
+            stage: ".restage",
+            text: &text,
+        });
+    }
     run.summary.seconds = started.elapsed().as_secs_f64();
     let summary = run.summary;
     result?;

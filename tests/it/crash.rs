@@ -138,10 +138,12 @@ fn a_damaged_lock_record_or_cache_is_made_anew() {
         std::fs::remove_file(record.path()).unwrap();
         std::fs::write(record.path(), &bytes[..bytes.len() / 2]).unwrap();
     }
+    let said = space.reproduce(&[]).exits(0);
     assert_eq!(
-        space.ran(&[]),
+        said.with_outcome("ran"),
         ["slow", "after"],
         "a cut record counts for nothing"
     );
+    assert!(said.out.contains(r#""event":"warning""#), "{}", said.out);
     assert_eq!(space.files(), expected);
 }
