@@ -4,10 +4,14 @@
 use super::forward::{self, Run, channels};
 use super::memory::Aligned;
 use super::pool::Pool;
+use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace};
 use super::{Context, batch_norm, conv, pool};
 use crate::network::{Conv, ConvNorm, Shortcut, Unit};
 use crate::reference::layers;
+
+/// The name of its pass in [`Times`].
+const BATCH_NORM: &str = "batch norm backward";
 
 /// Writes the gradient of every parameter; `dlogits` is that of the logits.
 pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gradient: &mut [f32]) {
@@ -18,6 +22,7 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
         images,
         n,
         dropout,
+        times,
         ..
     } = pass;
     let Workspace {
@@ -34,12 +39,15 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
         gradient,
         panel,
         n,
+        times,
     };
     let dense = plan.dense.as_conv();
     let features = &features[..n * plan.dense.inputs];
-    pass.weights(&dense, features, dlogits);
     let dfeatures = &mut spare[..features.len()];
-    pass.input(&dense, dlogits, dfeatures, false);
+    times.measure("dense", "dense", || {
+        pass.weights(&dense, features, dlogits);
+        pass.input(&dense, dlogits, dfeatures, false);
+    });
     if let Some(dropout) = dropout {
         layers::dropout(dfeatures, &dropout.keep, dropout.rate);
     }
@@ -47,12 +55,10 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
         .units
         .last()
         .map_or(images.len(), |unit| n * unit.output_len());
-    pool::average_backward(
-        dfeatures,
-        last / features.len(),
-        plan.dense.inputs,
-        &mut g[..last],
-    );
+    times.measure("average pool", "pool", || {
+        let pixels = last / features.len();
+        pool::average_backward(dfeatures, pixels, plan.dense.inputs, &mut g[..last]);
+    });
 
     for index in (0..plan.units.len()).rev() {
         let input = match index {
@@ -76,18 +82,14 @@ struct Pass<'a> {
     gradient: &'a mut [f32],
     panel: &'a mut Aligned,
     n: usize,
+    times: &'a Times,
 }
 
 impl Pass<'_> {
     fn weights(&mut self, conv: &Conv, x: &[f32], dy: &[f32]) {
         let layer = conv::Layer { conv, n: self.n };
-        conv::weight_gradient(
-            self.context,
-            layer,
-            x,
-            dy,
-            conv.weight.of_mut(self.gradient),
-        );
+        let dw = conv.weight.of_mut(self.gradient);
+        conv::weight_gradient(self.context, layer, x, dy, dw);
         if let Some(bias) = conv.bias {
             conv::bias_gradient(self.context, conv.outputs, dy, bias.of_mut(self.gradient));
         }
@@ -95,15 +97,16 @@ impl Pass<'_> {
 
     fn input(&mut self, conv: &Conv, dy: &[f32], dx: &mut [f32], carry: bool) {
         let layer = conv::Layer { conv, n: self.n };
-        conv::input_gradient(
-            self.context,
-            layer,
-            dy,
-            conv.weight.of(self.parameters),
-            self.panel,
-            dx,
-            carry,
-        );
+        let w = conv.weight.of(self.parameters);
+        conv::input_gradient(self.context, layer, dy, w, self.panel, dx, carry);
+    }
+
+    /// [`Self::input`] of a layer whose time counts.
+    fn layer_input(&mut self, layer: &ConvNorm, dy: &[f32], dx: &mut [f32], carry: bool) {
+        let times = self.times;
+        times.measure(&layer.conv.name, "input gradient", || {
+            self.input(&layer.conv, dy, dx, carry);
+        });
     }
 
     /// Turns the gradient of the batch norm's (or its ReLU's) output into that of the
@@ -126,16 +129,14 @@ impl Pass<'_> {
             ])
             .expect("the plan's spans do not overlap");
         let conv_out = &kept.conv_out[..g.len()];
-        batch_norm::backward(
-            self.context,
-            conv_out,
-            output.map(|o| &o[..g.len()]),
-            g,
-            norm,
-            dweight,
-            dbias,
-        );
-        self.weights(&layer.conv, x, g);
+        let times = self.times;
+        times.measure(&layer.norm.name, BATCH_NORM, || {
+            let output = output.map(|o| &o[..g.len()]);
+            batch_norm::backward(self.context, conv_out, output, g, norm, dweight, dbias);
+        });
+        times.measure(&layer.conv.name, "weight gradient", || {
+            self.weights(&layer.conv, x, g);
+        });
     }
 
     /// Takes the gradient of the unit's output in the first buffer and leaves that of its input
@@ -162,20 +163,17 @@ impl Pass<'_> {
                         channels: layer.conv.outputs,
                     };
                     let full_g = &mut spare[..full];
-                    pool::max_backward(
-                        self.context,
-                        extents,
-                        &kept.output[..full],
-                        &g[..n * unit.output_len()],
-                        full_g,
-                    );
+                    let (output, g) = (&kept.output[..full], &g[..n * unit.output_len()]);
+                    self.times.measure(&layer.conv.name, "pool", || {
+                        pool::max_backward(self.context, extents, output, g, full_g);
+                    });
                     full_g
                 } else {
                     &mut g[..full]
                 };
                 self.layer(layer, kept_layer, input, Some(&kept.output), g);
                 if wanted {
-                    self.input(&layer.conv, g, next, false);
+                    self.layer_input(layer, g, next, false);
                 }
             }
             (
@@ -187,22 +185,24 @@ impl Pass<'_> {
                 [kept1, kept2, projected @ ..],
             ) => {
                 let g = &mut g[..len(second)];
-                batch_norm::relu_backward(self.context, &kept.output[..g.len()], g);
+                self.times.measure(&second.norm.name, BATCH_NORM, || {
+                    batch_norm::relu_backward(self.context, &kept.output[..g.len()], g);
+                });
                 match (shortcut, projected) {
                     (Shortcut::Projection(layer), [kept]) => {
                         let spare = &mut spare[..g.len()];
                         spare.copy_from_slice(g);
                         self.layer(layer, kept, input, None, spare);
-                        self.input(&layer.conv, spare, next, false);
+                        self.layer_input(layer, spare, next, false);
                     }
                     (Shortcut::Identity, _) => next.copy_from_slice(g),
                     _ => {}
                 }
                 self.layer(second, kept2, &kept.middle[..len(first)], None, g);
                 let middle = &mut spare[..len(first)];
-                self.input(&second.conv, g, middle, false);
+                self.layer_input(second, g, middle, false);
                 self.layer(first, kept1, input, Some(&kept.middle), middle);
-                self.input(&first.conv, middle, next, *shortcut != Shortcut::None);
+                self.layer_input(first, middle, next, *shortcut != Shortcut::None);
             }
             _ => unreachable!("the workspace was made from this plan"),
         }

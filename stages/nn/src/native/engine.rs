@@ -3,6 +3,7 @@
 
 use super::forward::{Dropout, Run};
 use super::parameters::Parameters;
+use super::times::{LayerTime, Times};
 use super::workspace::Workspace;
 use super::{Context, Isa, adam, backward, evaluate, forward, isa, threads};
 use crate::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
@@ -38,6 +39,7 @@ pub struct NativeEngine {
     epsilon: f32,
     dropout: f64,
     seed: u64,
+    times: Times,
 }
 
 impl std::fmt::Debug for NativeEngine {
@@ -79,6 +81,7 @@ impl NativeEngine {
             epsilon: batch_norm.epsilon as f32,
             dropout: network.dropout(),
             seed,
+            times: Times::default(),
         })
     }
 
@@ -86,6 +89,17 @@ impl NativeEngine {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Starts to record how long each layer's passes take in training, from nothing; or stops.
+    pub fn record_times(&mut self, on: bool) {
+        self.times.record(on);
+    }
+
+    /// What was recorded, in the order of a step.
+    #[must_use]
+    pub fn times(&self) -> Vec<LayerTime> {
+        self.times.get()
     }
 
     /// The number of images, if lengths and labels fit.
@@ -132,6 +146,7 @@ impl NativeEngine {
             parameters,
             workspace,
             epsilon,
+            times,
             ..
         } = self;
         let Parameters {
@@ -147,15 +162,17 @@ impl NativeEngine {
             images,
             n,
             dropout,
+            times,
         };
         forward::run(run, workspace);
-        let softmax =
-            softmax_cross_entropy(&workspace.logits[..n * classes], batch.labels, classes);
+        let softmax = times.measure("step", "other", || {
+            softmax_cross_entropy(&workspace.logits[..n * classes], batch.labels, classes)
+        });
         if !softmax.losses.iter().all(|loss| loss.is_finite()) {
             return Err(self.blame_forward(n, step));
         }
         backward::run(run, &softmax.gradient, workspace, gradient);
-        if !finite(&self.parameters.gradient) {
+        if !times.measure("step", "other", || finite(gradient)) {
             return Err(self.blame_backward(step));
         }
         Ok(softmax)
@@ -276,14 +293,10 @@ impl Engine for NativeEngine {
             gradient,
             ..
         } = parameters;
-        adam::update(
-            context,
-            values,
-            m,
-            v,
-            gradient,
-            &Coefficients::new(&self.adam, step, learning_rate),
-        );
+        let coefficients = Coefficients::new(&self.adam, step, learning_rate);
+        self.times.measure("adam", "adam", || {
+            adam::update(context, values, m, v, gradient, &coefficients);
+        });
 
         let logits = workspace
             .logits

@@ -4,6 +4,7 @@
 use super::batch_norm::{self, After, Channels};
 use super::memory::Aligned;
 use super::pool::Pool;
+use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace, room};
 use super::{Context, conv, pool};
 use crate::network::{ConvNorm, Plan, Shortcut, Unit};
@@ -27,6 +28,7 @@ pub(crate) struct Run<'a> {
     pub(crate) images: &'a [f32],
     pub(crate) n: usize,
     pub(crate) dropout: Option<&'a Dropout>,
+    pub(crate) times: &'a Times,
 }
 
 /// Fills the workspace, up to the logits.
@@ -38,6 +40,7 @@ pub(crate) fn run(pass: Run<'_>, workspace: &mut Workspace) {
         images,
         n,
         dropout,
+        times,
         ..
     } = pass;
     workspace.grow_scratch(plan, n);
@@ -67,7 +70,9 @@ pub(crate) fn run(pass: Run<'_>, workspace: &mut Workspace) {
         .last()
         .zip(plan.units.last())
         .map_or(images, |(kept, unit)| result(unit, kept, n));
-    pool::average(last, last.len() / (n * channels), channels, features);
+    times.measure("average pool", "pool", || {
+        pool::average(last, last.len() / (n * channels), channels, features);
+    });
     if let Some(dropout) = dropout {
         layers::dropout(features, &dropout.keep, dropout.rate);
     }
@@ -77,15 +82,10 @@ pub(crate) fn run(pass: Run<'_>, workspace: &mut Workspace) {
     );
     let logits = room(logits, n * plan.dense.outputs);
     let dense = plan.dense.as_conv();
-    conv::forward(
-        context,
-        conv::Layer { conv: &dense, n },
-        features,
-        w,
-        Some(b),
-        panel,
-        logits,
-    );
+    times.measure("dense", "dense", || {
+        let layer = conv::Layer { conv: &dense, n };
+        conv::forward(context, layer, features, w, Some(b), panel, logits);
+    });
 }
 
 /// What a unit hands on.
@@ -122,25 +122,23 @@ impl Run<'_> {
         panel: &mut Aligned,
         y: &mut [f32],
     ) {
-        let ConvNorm { conv, norm: _ } = layer;
+        let ConvNorm { conv, norm } = layer;
         let (w, b) = (
             conv.weight.of(self.parameters),
             conv.bias.map(|b| b.of(self.parameters)),
         );
         let conv_out = room(&mut kept.conv_out, y.len());
-        conv::forward(
-            self.context,
-            conv::Layer { conv, n: self.n },
-            x,
-            w,
-            b,
-            panel,
-            conv_out,
-        );
-        kept.statistics =
-            batch_norm::statistics(self.context, conv_out, conv.outputs, self.epsilon);
-        let norm = channels(layer, kept, self.parameters);
-        batch_norm::normalize(self.context, &kept.conv_out[..y.len()], norm, after, y);
+        self.times.measure(&conv.name, "forward", || {
+            let layer = conv::Layer { conv, n: self.n };
+            conv::forward(self.context, layer, x, w, b, panel, conv_out);
+        });
+        self.times.measure(&norm.name, "batch norm forward", || {
+            let conv_out = &kept.conv_out[..y.len()];
+            kept.statistics =
+                batch_norm::statistics(self.context, conv_out, conv.outputs, self.epsilon);
+            let norm = channels(layer, kept, self.parameters);
+            batch_norm::normalize(self.context, &kept.conv_out[..y.len()], norm, after, y);
+        });
     }
 
     fn unit(
@@ -168,12 +166,10 @@ impl Run<'_> {
                         size: layer.conv.out_size(),
                         channels: layer.conv.outputs,
                     };
-                    pool::max(
-                        self.context,
-                        extents,
-                        output,
-                        room(pooled, self.n * unit.output_len()),
-                    );
+                    let pooled = room(pooled, self.n * unit.output_len());
+                    self.times.measure(&layer.conv.name, "pool", || {
+                        pool::max(self.context, extents, output, pooled);
+                    });
                 }
             }
             (

@@ -23,10 +23,12 @@ mod pool;
 mod product;
 mod threads;
 mod tile;
+mod times;
 mod workspace;
 
 pub use engine::{NativeEngine, NativeOptions};
 pub use isa::{Isa, IsaError};
+pub use times::LayerTime;
 
 /// What every kernel needs to run.
 pub(crate) struct Context {

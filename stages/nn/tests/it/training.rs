@@ -4,6 +4,7 @@
 use crate::common::{Images, engine, plain, small_networks};
 use nn::engine::{Batch, Engine};
 use nn::native::Isa;
+use nn::network::Unit;
 
 #[test]
 fn the_loss_falls_on_a_toy_problem() {
@@ -130,4 +131,30 @@ fn no_images_evaluate_to_nothing() {
     assert!(
         result.losses.is_empty() && result.probabilities.is_empty() && result.predicted.is_empty()
     );
+}
+
+#[test]
+fn times_are_recorded_for_every_convolution_and_batch_norm_on_demand() {
+    let data = Images::new(2, 2);
+    for (name, network) in small_networks() {
+        let mut engine = engine(&network, 1, Isa::detect());
+        engine.train_step(data.batch(), 0, 1e-3).expect("finite");
+        assert!(engine.times().is_empty(), "{name}: nobody asked");
+        engine.record_times(true);
+        engine.train_step(data.batch(), 1, 1e-3).expect("finite");
+        let times = engine.times();
+        let has = |layer: &str, pass: &str| {
+            let found = times.iter().filter(|t| t.layer == layer && t.pass == pass);
+            found.filter(|t| t.seconds >= 0.0).count() == 1
+        };
+        for layer in engine.plan().units.iter().flat_map(Unit::layers) {
+            for pass in ["forward", "weight gradient"] {
+                assert!(has(&layer.conv.name, pass), "{name}: {layer:?} {pass}");
+            }
+            for pass in ["batch norm forward", "batch norm backward"] {
+                assert!(has(&layer.norm.name, pass), "{name}: {layer:?} {pass}");
+            }
+        }
+        assert!(has("dense", "dense") && has("adam", "adam"), "{name}");
+    }
 }
