@@ -165,10 +165,15 @@ impl NativeEngine {
             times,
         };
         forward::run(run, workspace);
+        let logits = &workspace.logits[..n * classes];
         let softmax = times.measure("step", "other", || {
-            softmax_cross_entropy(&workspace.logits[..n * classes], batch.labels, classes)
+            softmax_cross_entropy(logits, batch.labels, classes)
         });
-        if !softmax.losses.iter().all(|loss| loss.is_finite()) {
+        // What a finite loss does not show: an infinite variance turns its channel into the
+        // bias, and an infinitely small logit is a probability of 0.
+        let mut kept = workspace.units.iter().flat_map(|unit| &unit.layers);
+        let variances = kept.all(|layer| finite(&layer.statistics.variance));
+        if !(finite(&softmax.losses) && finite(logits) && variances) {
             return Err(self.blame_forward(n, step));
         }
         backward::run(run, &softmax.gradient, workspace, gradient);

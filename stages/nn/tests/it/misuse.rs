@@ -1,7 +1,7 @@
 //! Wrong batches, wrong options and numbers that explode.
 //! It must not know kernels.
 
-use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, resnet};
+use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, resnet, small_networks};
 use nn::config::{AdamConfig, BatchNormConfig, ConfigError, NetworkConfig, Projection};
 use nn::engine::{Batch, Engine, EngineError};
 use nn::native::{Isa, NativeEngine, NativeOptions};
@@ -186,4 +186,59 @@ fn a_gradient_that_explodes_is_reported_though_the_loss_is_finite() {
         state,
         "a failed step must change nothing"
     );
+}
+
+#[test]
+fn a_variance_that_overflows_is_reported_though_the_loss_is_finite() {
+    // Batch norm divides by its root: an infinite one leaves the bias, and all looks well.
+    let mut engine = engine(&plain(&[4], 0.0), 1, Isa::detect());
+    let mut state = engine.export_state();
+    for tensor in &mut state.tensors {
+        if tensor.name == "block1.conv.weight" {
+            tensor.values.iter_mut().for_each(|v| *v *= 1e20);
+        }
+    }
+    engine.import_state(&state).expect("finite");
+    let error = engine
+        .train_step(Images::new(2, 1).batch(), 3, 1e-3)
+        .expect_err("1e20 squared overflows");
+    assert_eq!(
+        error.to_string(),
+        "`block1.bn` gave a non-finite activation at step 3"
+    );
+    assert_eq!(
+        engine.export_state(),
+        state,
+        "a failed step must change nothing"
+    );
+}
+
+#[test]
+fn pixels_that_are_no_numbers_never_pass_as_a_loss() {
+    for (name, network) in small_networks() {
+        for pixel in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, 1537, 3071] {
+                let mut engine = engine(&network, 2, Isa::detect());
+                let mut data = Images::new(2, 1);
+                data.images[at] = pixel;
+                let before = engine.export_state();
+                let error = engine
+                    .train_step(data.batch(), 0, 1e-3)
+                    .expect_err("not finite");
+                assert!(
+                    error
+                        .to_string()
+                        .ends_with("conv` gave a non-finite activation at step 0"),
+                    "{name}, {pixel} at {at}: {error}"
+                );
+                assert_eq!(engine.export_state(), before, "{name}, {pixel} at {at}");
+                let losses = engine.evaluate(data.batch()).expect("fitting").losses;
+                assert!(
+                    !losses[0].is_finite(),
+                    "{name}, {pixel} at {at}: {losses:?}"
+                );
+                assert!(losses[1].is_finite(), "each image is judged alone");
+            }
+        }
+    }
 }
