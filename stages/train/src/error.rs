@@ -13,12 +13,12 @@ pub enum TrainError {
     Diverged {
         /// From 1.
         epoch: u64,
-        /// `step 3 of 40` or `validation`.
+        /// `step 3 of 40`, `after step 40 of 40`, `validation` or `test`.
         place: String,
         /// First layer at which it was seen.
         layer: String,
-        /// `activation`, `loss` or `gradient`.
-        what: &'static str,
+        /// Such as `activation`, `loss`, `gradient` or `moving variance`.
+        what: String,
         /// The learning rate at the time.
         learning_rate: f32,
     },
@@ -30,13 +30,47 @@ pub enum TrainError {
     File(#[from] FileError),
 }
 
+/// When numbers are looked at: what an engine's error lacks.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// From 1.
+    pub epoch: u64,
+    /// As [`TrainError::Diverged`] has it.
+    pub place: String,
+    /// The learning rate at the time.
+    pub learning_rate: f32,
+}
+
+impl Moment {
+    /// A layer's numbers exploded.
+    pub fn diverged(self, layer: String, what: impl Into<String>) -> TrainError {
+        TrainError::Diverged {
+            epoch: self.epoch,
+            place: self.place,
+            layer,
+            what: what.into(),
+            learning_rate: self.learning_rate,
+        }
+    }
+
+    /// What an engine said.
+    pub fn error(self, error: EngineError) -> TrainError {
+        match error {
+            EngineError::NonFinite { layer, what, .. } => self.diverged(layer, what),
+            error => TrainError::Engine(error),
+        }
+    }
+}
+
 impl TrainError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Diverged { learning_rate, .. } => Some(format!(
-                "training diverged at a learning rate of {learning_rate:e}; \
-                 try a lower `train.optimizer.learning_rate`"
+                "training diverged at a learning rate of {learning_rate:e}: lower \
+                 `train.optimizer.learning_rate`, to a tenth perhaps, and run again; no result \
+                 was written, and training will start from epoch 1, for a checkpoint serves only \
+                 the parameters that made it"
             )),
             Self::Engine(_) | Self::File(_) => None,
         }

@@ -24,7 +24,7 @@ pub struct Predictions {
 /// Evaluates every image of a split that has at least one.
 ///
 /// # Errors
-/// Whatever the engine says.
+/// Whatever the engine says, and a loss or a probability that is not finite.
 pub fn evaluate(
     engine: &mut dyn Engine,
     split: &Split,
@@ -38,6 +38,8 @@ pub fn evaluate(
     for start in (0..count).step_by(CHUNK) {
         buffer.fill(split, start..count.min(start + CHUNK));
         let evaluation = engine.evaluate(buffer.batch())?;
+        refuse_non_finite("loss", &evaluation.losses)?;
+        refuse_non_finite("probability", &evaluation.probabilities)?;
         for &loss in &evaluation.losses {
             loss_sum += f64::from(loss);
         }
@@ -63,5 +65,17 @@ pub fn evaluate(
         score,
         predicted,
         confidence,
+    })
+}
+
+/// An evaluation belongs to no step of the optimiser, and only its last layer is seen.
+fn refuse_non_finite(what: &'static str, numbers: &[f32]) -> Result<(), EngineError> {
+    if numbers.iter().all(|number| number.is_finite()) {
+        return Ok(());
+    }
+    Err(EngineError::NonFinite {
+        layer: "softmax".to_owned(),
+        what,
+        step: 0,
     })
 }

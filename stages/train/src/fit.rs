@@ -4,14 +4,15 @@
 use std::time::Instant;
 
 use dataset::Dataset;
-use nn::engine::{Engine, EngineError, State, StepStats};
+use nn::engine::{Engine, State, StepStats};
 use training::fit::without_optimizer;
 
 use crate::batches::{Buffer, Shuffled, steps_per_epoch};
 use crate::checkpoint::Snapshot;
 use crate::config::TrainConfig;
-use crate::error::TrainError;
+use crate::error::{Moment, TrainError};
 use crate::evaluate::evaluate;
+use crate::finite::{Culprit, culprit};
 use crate::history::{self, EpochRecord, Score, Timing};
 use crate::memory;
 use crate::plateau::Plateau;
@@ -112,9 +113,31 @@ fn run_epoch(
     let train = train_epoch(engine, task, epoch, now, observer)?;
     let seconds = started.elapsed().as_secs_f64();
     let peak_memory_mib = memory::peak_mib();
+    now.engine = engine.export_state();
+    if let Some(Culprit { layer, what }) = culprit(&now.engine) {
+        let steps = steps_per_epoch(&task.data.train, task.config.batch_size);
+        let after = Moment {
+            epoch,
+            place: format!("after step {steps} of {steps}"),
+            learning_rate,
+        };
+        return Err(after.diverged(layer, what));
+    }
 
     let started = Instant::now();
-    let validation = validate(engine, task.data, epoch, learning_rate)?;
+    let at_validation = Moment {
+        epoch,
+        place: "validation".to_owned(),
+        learning_rate,
+    };
+    let Dataset {
+        validation,
+        classes,
+        ..
+    } = task.data;
+    let validation = evaluate(engine, validation, classes.len())
+        .map_err(|error| at_validation.error(error))?
+        .score;
     let validation_seconds = started.elapsed().as_secs_f64();
 
     let images_per_second = task.data.train.len() as f64 / seconds.max(1e-9);
@@ -133,7 +156,6 @@ fn run_epoch(
     now.records.push(record);
     now.plateau.observe(validation.loss);
     now.stopping.observe(validation.loss);
-    now.engine = engine.export_state();
     if history::best(&now.records).is_some_and(|best| best.epoch == epoch) {
         now.best = without_optimizer(now.engine.clone());
     }
@@ -165,22 +187,16 @@ fn train_epoch(
         let started = Instant::now();
         shuffled.fill(step, &mut buffer);
         let batch = buffer.batch();
-        let diverged = |layer: String, what| TrainError::Diverged {
+        let at = || Moment {
             epoch,
             place: format!("step {} of {steps}", step + 1),
-            layer,
-            what,
             learning_rate,
         };
-        let stats =
-            engine
-                .train_step(batch, now.step, learning_rate)
-                .map_err(|error| match error {
-                    EngineError::NonFinite { layer, what, .. } => diverged(layer, what),
-                    error => TrainError::Engine(error),
-                })?;
+        let stats = engine
+            .train_step(batch, now.step, learning_rate)
+            .map_err(|error| at().error(error))?;
         if !stats.loss_sum.is_finite() {
-            return Err(diverged("softmax".to_owned(), "loss"));
+            return Err(at().diverged("softmax".to_owned(), "loss"));
         }
         now.step += 1;
         let images = batch.labels.len();
@@ -194,32 +210,6 @@ fn train_epoch(
         });
     }
     Ok(mean.score())
-}
-
-fn validate(
-    engine: &mut dyn Engine,
-    data: &Dataset,
-    epoch: u64,
-    learning_rate: f32,
-) -> Result<Score, TrainError> {
-    let Dataset {
-        validation,
-        classes,
-        ..
-    } = data;
-    let diverged = |layer, what| TrainError::Diverged {
-        epoch,
-        place: "validation".to_owned(),
-        layer,
-        what,
-        learning_rate,
-    };
-    match evaluate(engine, validation, classes.len()) {
-        Ok(predictions) if predictions.score.loss.is_finite() => Ok(predictions.score),
-        Ok(_) => Err(diverged("softmax".to_owned(), "loss")),
-        Err(EngineError::NonFinite { layer, what, .. }) => Err(diverged(layer, what)),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Keras's running mean: over the epoch's images, each seen by the weights of its time.

@@ -12,6 +12,7 @@ pub mod config;
 pub mod error;
 pub mod evaluate;
 pub mod fingerprint;
+pub mod finite;
 pub mod fit;
 pub mod history;
 pub mod latency;

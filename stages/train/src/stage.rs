@@ -12,7 +12,7 @@ use training::weights::{self, Weights};
 
 use crate::checkpoint::Snapshot;
 use crate::config::Params;
-use crate::error::TrainError;
+use crate::error::{Moment, TrainError};
 use crate::evaluate::evaluate;
 use crate::fingerprint::fingerprint;
 use crate::fit::{Task, fit};
@@ -83,7 +83,13 @@ fn finish(
     let best = history::best(&records)
         .ok_or_else(|| StageError::message("training ended without an epoch"))?;
     engine.import_state(&state)?;
-    let test = evaluate(engine, &data.test, data.classes.len())?;
+    let at_test = Moment {
+        epoch: best.epoch,
+        place: "test".to_owned(),
+        learning_rate: best.learning_rate,
+    };
+    let test = evaluate(engine, &data.test, data.classes.len())
+        .map_err(|error| at_test.error(error).into_stage_error())?;
     let confusion = Confusion::new(data.classes.len(), &data.test.labels, &test.predicted);
 
     files::create_dir_all(&paths.out)?;

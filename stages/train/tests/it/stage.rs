@@ -210,6 +210,32 @@ fn wrong_parameters_exit_with_2_and_say_which() {
 }
 
 #[test]
+fn training_that_diverges_exits_with_1_says_where_and_writes_no_out() {
+    // Within what the engine accepts: where dropout silences a weight, its step is a first
+    // moment divided by hardly more than 0.
+    let mut work = Work::small();
+    for (from, to) in [
+        ("\"learning_rate\":0.05", "\"learning_rate\":1000"),
+        ("\"beta2\":0.999", "\"beta2\":0"),
+        ("\"epsilon\":1e-7", "\"epsilon\":1e-30"),
+    ] {
+        assert!(work.params.contains(from));
+        work.params = work.params.replacen(from, to, 1);
+    }
+    let output = work.run(&[]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "error: epoch 2, step 2 of 2: `block1.bn` gave a non-finite activation\n\
+         hint: training diverged at a learning rate of 1e3: lower \
+         `train.optimizer.learning_rate`, to a tenth perhaps, and run again; no result was \
+         written, and training will start from epoch 1, for a checkpoint serves only the \
+         parameters that made it\n"
+    );
+    assert!(!work.path("out").exists() && !work.path("weights.safetensors").exists());
+}
+
+#[test]
 fn missing_or_broken_data_is_named_and_no_out_appears() {
     let work = Work::new();
     fs::write(work.path("data.bin"), b"not a data set").unwrap();

@@ -24,6 +24,10 @@ pub(crate) struct Toy {
     pub(crate) dies_at: Option<u64>,
     /// This step's loss is undefined.
     pub(crate) diverges_at: Option<u64>,
+    /// This step leaves an infinite momentum behind.
+    pub(crate) explodes_at: Option<u64>,
+    /// Every evaluated loss is this.
+    pub(crate) blind_to: Option<f32>,
     pub(crate) steps: u64,
 }
 
@@ -38,6 +42,8 @@ impl Toy {
             momentum: vec![0.0; numbers],
             dies_at: None,
             diverges_at: None,
+            explodes_at: None,
+            blind_to: None,
             steps: 0,
         }
     }
@@ -111,6 +117,9 @@ impl Engine for Toy {
             *momentum = 0.9 * *momentum + gradient * scale;
             *weight -= rate * *momentum;
         }
+        if self.explodes_at == Some(step) {
+            self.momentum[7] = f32::INFINITY;
+        }
         Ok(stats)
     }
 
@@ -122,9 +131,8 @@ impl Engine for Toy {
         };
         for (image, &label) in batch.images.chunks_exact(IMAGE_BYTES).zip(batch.labels) {
             let probabilities = self.probabilities(&Self::features(image));
-            evaluation
-                .losses
-                .push(-probabilities[usize::from(label)].ln());
+            let loss = -probabilities[usize::from(label)].ln();
+            evaluation.losses.push(self.blind_to.unwrap_or(loss));
             evaluation.predicted.push(largest(&probabilities));
             evaluation.probabilities.extend(probabilities);
         }

@@ -116,8 +116,44 @@ fn divergence_names_epoch_step_and_layer_and_hints_at_the_rate() {
     assert_eq!(
         error.into_stage_error().report(),
         "error: epoch 2, step 2 of 3: `conv1` gave a non-finite gradient\n\
-         hint: training diverged at a learning rate of 5e-2; try a lower `train.optimizer.learning_rate`\n"
+         hint: training diverged at a learning rate of 5e-2: lower `train.optimizer.learning_rate`, \
+         to a tenth perhaps, and run again; no result was written, and training will start from \
+         epoch 1, for a checkpoint serves only the parameters that made it\n"
     );
+}
+
+#[test]
+fn numbers_that_explode_in_the_last_step_are_named_and_not_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut engine = Toy::new();
+    engine.explodes_at = Some(5);
+    let error = train(&mut engine, &data(40, 12), &config(&[]), scratch.path())
+        .0
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "epoch 2, after step 3 of 3: `dense` gave a non-finite weight's first moment"
+    );
+    // The checkpoint of the epoch before is the newest.
+    let (trained, notes) = train(&mut Toy::new(), &data(40, 12), &config(&[]), scratch.path());
+    assert_eq!(notes.messages, ["resumed from epoch 1"]);
+    assert_eq!(trained.unwrap().records.len(), 5);
+}
+
+#[test]
+fn an_undefined_validation_loss_ends_training() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut engine = Toy::new();
+    engine.blind_to = Some(f32::NAN);
+    let error = train(&mut engine, &data(40, 12), &config(&[]), scratch.path())
+        .0
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "epoch 1, validation: `softmax` gave a non-finite loss"
+    );
+    assert!(matches!(error, TrainError::Diverged { epoch: 1, .. }));
+    assert!(error.hint().unwrap().contains("lower"));
 }
 
 #[test]
