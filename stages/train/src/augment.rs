@@ -55,12 +55,14 @@ impl Change {
     /// Appends the changed image, scaled to `[-1, 1]`.
     pub(crate) fn apply_into(self, image: &[u8], out: &mut Vec<f32>) {
         let shade = |&byte: &u8| normalize((intensity(byte) + self.delta).clamp(0.0, 1.0));
+        let start = out.len();
+        // In order, for that is what vectorises; pixels are then exchanged as whole.
+        out.extend(image.iter().map(shade));
         if self.flip {
-            for row in image.chunks_exact(WIDTH * CHANNELS) {
-                out.extend(row.rchunks_exact(CHANNELS).flatten().map(shade));
+            for row in out[start..].chunks_exact_mut(WIDTH * CHANNELS) {
+                let (pixels, _) = row.as_chunks_mut::<CHANNELS>();
+                pixels.reverse();
             }
-        } else {
-            out.extend(image.iter().map(shade));
         }
     }
 }
