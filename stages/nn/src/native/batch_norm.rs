@@ -4,7 +4,6 @@
 use super::isa::for_each_isa;
 use super::memory::Disjoint;
 use super::{Context, columns};
-use crate::reference::norm::{Statistics, inverse_deviation};
 
 /// A batch norm's numbers for one pass, one a channel.
 #[derive(Clone, Copy)]
@@ -24,34 +23,6 @@ pub(crate) enum After<'a> {
     Relu,
     /// Adds a shortcut, then ReLU.
     AddRelu(&'a [f32]),
-}
-
-/// A batch's statistics.
-pub(crate) fn statistics(
-    context: &Context,
-    x: &[f32],
-    channels: usize,
-    epsilon: f32,
-) -> Statistics<f32> {
-    let rows = x.len() / channels;
-    let over_rows = |sums: Vec<f64>| -> Vec<f32> {
-        sums.into_iter().map(|s| (s / rows as f64) as f32).collect()
-    };
-    let mean = over_rows(columns::sums(context, x, channels));
-    let variance = over_rows(columns::blocked(
-        context,
-        rows,
-        channels,
-        |isa, from, to, out| {
-            add_squares(isa, &x[from * channels..to * channels], &mean, out);
-        },
-    ));
-    let inv_std = inverse_deviation(&variance, epsilon);
-    Statistics {
-        mean,
-        variance,
-        inv_std,
-    }
 }
 
 /// Cuts `[rows, channels]` into one task's share of rows each and runs `f(first, end)` on
@@ -167,17 +138,6 @@ pub(crate) fn relu_backward(context: &Context, output: &[f32], dy: &mut [f32]) {
 }
 
 for_each_isa! {
-    fn add_squares(x: &[f32], mean: &[f32], out: &mut [f32]) {
-        let n = out.len();
-        let mean = &mean[..n];
-        for row in x.chunks_exact(n) {
-            for c in 0..n {
-                let d = row[c] - mean[c];
-                out[c] = d.mul_add(d, out[c]);
-            }
-        }
-    }
-
     fn apply(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], y: &mut [f32]) {
         let n = mean.len();
         let (scale, bias) = (&scale[..n], &bias[..n]);

@@ -21,13 +21,29 @@ pub(crate) fn blocked(
     width: usize,
     block: impl Fn(Checked, usize, usize, &mut [f32]) + Sync,
 ) -> Vec<f64> {
+    let mut totals = vec![0.0_f64; width];
+    for block in each_block(context, rows, width, block).chunks_exact(width) {
+        for (total, &sum) in totals.iter_mut().zip(block) {
+            *total += f64::from(sum);
+        }
+    }
+    totals
+}
+
+/// What `block(isa, first row, end row, numbers)` makes of `width` zeros for each block of rows.
+pub(crate) fn each_block(
+    context: &Context,
+    rows: usize,
+    width: usize,
+    block: impl Fn(Checked, usize, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
     let blocks = rows.div_ceil(ROW_BLOCK);
     let mut partial = vec![0.0_f32; blocks * width];
     let parts = Disjoint::new(&mut partial);
     let tasks = blocks.min(4 * context.threads.count());
     context.threads.each(tasks, |task| {
         for index in blocks * task / tasks..blocks * (task + 1) / tasks {
-            // SAFETY: each block of sums belongs to one task.
+            // SAFETY: each block's numbers belong to one task.
             let out = unsafe { parts.range(index * width, width) };
             block(
                 context.isa,
@@ -37,13 +53,7 @@ pub(crate) fn blocked(
             );
         }
     });
-    let mut totals = vec![0.0_f64; width];
-    for block in partial.chunks_exact(width) {
-        for (total, &sum) in totals.iter_mut().zip(block) {
-            *total += f64::from(sum);
-        }
-    }
-    totals
+    partial
 }
 
 for_each_isa! {

@@ -6,7 +6,7 @@ use super::columns;
 use super::isa::Checked;
 use super::memory::Aligned;
 use super::pool::{self, Pool};
-use super::{Context, Isa, adam, conv, threads};
+use super::{Context, Isa, adam, conv, moments, threads};
 use crate::config::AdamConfig;
 use crate::network::Conv;
 use crate::random::{Stream, StreamName};
@@ -173,7 +173,7 @@ proptest! {
         let linear = norm::backward(&x, &dy, &s.mean, &s.inv_std, &weight);
         let through = norm::backward(&x, &masked, &s.mean, &s.inv_std, &weight);
         CONTEXTS.with(|contexts| for (who, context) in contexts {
-            let got = batch_norm::statistics(context, &x, channels, 1e-3);
+            let got = moments::statistics(context, &x, channels, 1e-3);
             assert_same_bits("mean", who, &got.mean, &s.mean);
             assert_same_bits("variance", who, &got.variance, &s.variance);
             assert_same_bits("inverse deviation", who, &got.inv_std, &s.inv_std);
@@ -276,4 +276,14 @@ fn a_column_sum_is_close_to_the_exact_one() {
         (sum - exact).abs() < 1e-2 * f64::from(f32::EPSILON) * 5000.0 * 100.0,
         "{sum} {exact}"
     );
+}
+
+#[test]
+fn variances_do_not_cancel_far_from_zero() {
+    let x: Vec<f32> = numbers(3, 5000).iter().map(|v| v + 1000.0).collect();
+    let s = norm::statistics(1, &x, 1e-3);
+    let exact = norm::statistics(1, &wide(&x), 1e-3);
+    // Each number is itself rounded to 1000's ulps, some 6e-5; the sum of a block to 2^7 of them.
+    assert!((f64::from(s.mean[0]) - exact.mean[0]).abs() < 1e-3);
+    assert!((f64::from(s.variance[0]) / exact.variance[0] - 1.0).abs() < 1e-5);
 }

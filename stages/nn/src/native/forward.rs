@@ -6,7 +6,7 @@ use super::memory::Aligned;
 use super::pool::Pool;
 use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace, room};
-use super::{Context, conv, pool};
+use super::{Context, conv, moments, pool};
 use crate::network::{ConvNorm, Plan, Shortcut, Unit};
 use crate::reference::layers;
 
@@ -135,7 +135,7 @@ impl Run<'_> {
         self.times.measure(&norm.name, "batch norm forward", || {
             let conv_out = &kept.conv_out[..y.len()];
             kept.statistics =
-                batch_norm::statistics(self.context, conv_out, conv.outputs, self.epsilon);
+                moments::statistics(self.context, conv_out, conv.outputs, self.epsilon);
             let norm = channels(layer, kept, self.parameters);
             batch_norm::normalize(self.context, &kept.conv_out[..y.len()], norm, after, y);
         });

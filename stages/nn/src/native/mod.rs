@@ -18,6 +18,7 @@ mod gather;
 mod initial;
 mod isa;
 mod memory;
+mod moments;
 mod parameters;
 mod pool;
 mod product;

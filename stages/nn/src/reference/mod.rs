@@ -5,13 +5,18 @@
 //! their gradients are checked by finite differences. Layout is NHWC throughout; convolution
 //! weights are `[kernel row][kernel column][in][out]`.
 //!
-//! Three rules of summation cover everything:
+//! Four rules of summation cover everything:
 //! 1. **Chain**: `acc = fma(a, b, acc)` over k in a fixed order, from 0 or a stated start.
 //!    Padding takes part as zeros. (Convolutions and dense layers, forward and input gradient.)
 //! 2. **Blocked chain**: k is cut into blocks of [`PIXEL_BLOCK`]; each block is a chain from 0;
 //!    the blocks' sums are added in order. (Weight gradients, where k runs over all pixels.)
 //! 3. **Column sum**: rows are cut into blocks of [`ROW_BLOCK`], summed in row order from 0; the
-//!    blocks' sums are added in order in f64. (Batch norm, bias gradients.)
+//!    blocks' sums are added in order in f64. (Batch norm's backward pass, bias gradients.)
+//! 4. **Block moments**: rows are cut into blocks of [`ROW_BLOCK`]; a block's mean is its sum in
+//!    row order from 0, divided by its rows; its squares are a chain of `fma(d, d, acc)` with `d`
+//!    the distance from that mean; the blocks are merged in order in f64 by the formula of Chan,
+//!    Golub & LeVeque ([`norm::Moments`]). So one pass over memory gives mean and variance, and
+//!    nothing cancels. (Batch norm's statistics.)
 
 pub mod adam;
 pub mod conv;
@@ -23,7 +28,7 @@ use crate::math;
 
 /// Output pixels in a block of a weight gradient. Part of the contract: changing it changes bits.
 pub const PIXEL_BLOCK: usize = 256;
-/// Rows in a block of a column sum. Part of the contract: changing it changes bits.
+/// Rows in a block of a column sum or of moments. Part of the contract: changing it changes bits.
 pub const ROW_BLOCK: usize = 128;
 
 /// The number types that the reference runs in.

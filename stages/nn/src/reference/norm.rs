@@ -4,7 +4,7 @@
 //! Ioffe & Szegedy, "Batch Normalization". As in Keras the variance is the biased one, also in
 //! the moving statistics, and `moving = momentum * moving + (1 - momentum) * batch`.
 
-use super::{Real, column_sums};
+use super::{ROW_BLOCK, Real, column_sums};
 
 /// A batch's statistics, one number a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,27 +17,59 @@ pub struct Statistics<T> {
     pub inv_std: Vec<T>,
 }
 
-/// Mean first, then variance about the rounded mean: two column sums, the second of
-/// `fma(d, d, acc)` with `d = x - mean`; both divided by the rows in f64.
+/// Mean and sum of squared distances from it, over some rows of one channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Moments {
+    /// How many rows.
+    pub rows: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// Sum of squared distances from the mean.
+    pub squares: f64,
+}
+
+impl Moments {
+    /// Adds the rows behind `other`: Chan, Golub & LeVeque, "Updating Formulae and a Pairwise
+    /// Algorithm for Computing Sample Variances". With `share = other.rows / (rows + other.rows)`
+    /// and `d = other.mean - mean`: `mean + d * share`, `squares + other.squares + d * d * (rows * share)`.
+    #[inline(always)]
+    pub fn merge(&mut self, other: Self) {
+        let total = self.rows + other.rows;
+        let share = other.rows / total;
+        let d = other.mean - self.mean;
+        self.mean += d * share;
+        self.squares = self.squares + other.squares + d * d * (self.rows * share);
+        self.rows = total;
+    }
+}
+
+/// Moments of one channel (rule 4).
+fn moments<T: Real>(channels: usize, x: &[T], c: usize) -> Moments {
+    let column: Vec<T> = x.chunks_exact(channels).map(|row| row[c]).collect();
+    let mut total = Moments::default();
+    for block in column.chunks(ROW_BLOCK) {
+        let rows = block.len() as f64;
+        let mean = block.iter().fold(T::default(), |acc, &v| acc + v) / T::from_f64(rows);
+        let squares = block
+            .iter()
+            .fold(T::default(), |acc, &v| (v - mean).fma(v - mean, acc));
+        total.merge(Moments {
+            rows,
+            mean: mean.to_f64(),
+            squares: squares.to_f64(),
+        });
+    }
+    total
+}
+
+/// Block moments; the variance is `squares / rows` in f64.
 pub fn statistics<T: Real>(channels: usize, x: &[T], epsilon: T) -> Statistics<T> {
-    let rows = x.len() / channels;
-    let over_rows = |sums: Vec<f64>| -> Vec<T> {
-        sums.into_iter()
-            .map(|s| T::from_f64(s / rows as f64))
-            .collect()
-    };
-    let mean = over_rows(column_sums(rows, channels, |acc: T, r, c| {
-        acc + x[r * channels + c]
-    }));
-    let variance = over_rows(column_sums(rows, channels, |acc: T, r, c| {
-        let d = x[r * channels + c] - mean[c];
-        d.fma(d, acc)
-    }));
-    let inv_std = inverse_deviation(&variance, epsilon);
+    let of: Vec<Moments> = (0..channels).map(|c| moments(channels, x, c)).collect();
+    let variance: Vec<T> = of.iter().map(|m| T::from_f64(m.squares / m.rows)).collect();
     Statistics {
-        mean,
+        mean: of.iter().map(|m| T::from_f64(m.mean)).collect(),
+        inv_std: inverse_deviation(&variance, epsilon),
         variance,
-        inv_std,
     }
 }
 
