@@ -3,10 +3,9 @@
 
 use super::forward::{self, Run, channels};
 use super::memory::Aligned;
-use super::pool::Pool;
 use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace};
-use super::{Context, batch_norm, conv, pool};
+use super::{Context, batch_norm, conv, pool, pooled};
 use crate::network::{Conv, ConvNorm, Shortcut, Unit};
 use crate::reference::layers;
 
@@ -76,6 +75,17 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
     }
 }
 
+/// Of a batch norm's weight and bias.
+fn norm_gradients<'a>(layer: &ConvNorm, gradient: &'a mut [f32]) -> [&'a mut [f32]; 2] {
+    let (weight, bias) = (layer.norm.weight, layer.norm.bias);
+    gradient
+        .get_disjoint_mut([
+            weight.start..weight.start + weight.len,
+            bias.start..bias.start + bias.len,
+        ])
+        .expect("the plan's spans do not overlap")
+}
+
 struct Pass<'a> {
     context: &'a Context,
     parameters: &'a [f32],
@@ -120,14 +130,7 @@ impl Pass<'_> {
         g: &mut [f32],
     ) {
         let norm = channels(layer, kept, self.parameters);
-        let (weight, bias) = (layer.norm.weight, layer.norm.bias);
-        let [dweight, dbias] = self
-            .gradient
-            .get_disjoint_mut([
-                weight.start..weight.start + weight.len,
-                bias.start..bias.start + bias.len,
-            ])
-            .expect("the plan's spans do not overlap");
+        let [dweight, dbias] = norm_gradients(layer, self.gradient);
         let conv_out = &kept.conv_out[..g.len()];
         let times = self.times;
         times.measure(&layer.norm.name, BATCH_NORM, || {
@@ -136,6 +139,29 @@ impl Pass<'_> {
         });
         times.measure(&layer.conv.name, "weight gradient", || {
             self.weights(&layer.conv, x, g);
+        });
+    }
+
+    /// [`Self::layer`] of a layer before a max pool and its ReLU: from `dy`, the gradient of what
+    /// the ReLU gave, to `dx`.
+    fn pooled(
+        &mut self,
+        layer: &ConvNorm,
+        kept: &LayerKept,
+        x: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) {
+        let times = self.times;
+        times.measure(&layer.norm.name, "pool", || {
+            let norm = channels(layer, kept, self.parameters);
+            let conv_out = &kept.conv_out[..dx.len()];
+            let gradients = norm_gradients(layer, self.gradient);
+            let pool = forward::extents(layer, self.n);
+            pooled::backward(self.context, pool, conv_out, dy, norm, dx, gradients);
+        });
+        times.measure(&layer.conv.name, "weight gradient", || {
+            self.weights(&layer.conv, x, dx);
         });
     }
 
@@ -155,23 +181,16 @@ impl Pass<'_> {
         let next = &mut next[..input.len()];
         match (unit, kept.layers.as_slice()) {
             (Unit::Plain { layer, pool }, [kept_layer]) => {
-                let full = len(layer);
                 let g = if *pool {
-                    let extents = Pool {
-                        n,
-                        size: layer.conv.out_size(),
-                        channels: layer.conv.outputs,
-                    };
-                    let full_g = &mut spare[..full];
-                    let (output, g) = (&kept.output[..full], &g[..n * unit.output_len()]);
-                    self.times.measure(&layer.conv.name, "pool", || {
-                        pool::max_backward(self.context, extents, output, g, full_g);
-                    });
+                    let full_g = &mut spare[..len(layer)];
+                    let g = &g[..n * unit.output_len()];
+                    self.pooled(layer, kept_layer, input, g, full_g);
                     full_g
                 } else {
-                    &mut g[..full]
+                    let g = &mut g[..len(layer)];
+                    self.layer(layer, kept_layer, input, Some(&kept.output), g);
+                    g
                 };
-                self.layer(layer, kept_layer, input, Some(&kept.output), g);
                 if wanted {
                     self.layer_input(layer, g, next, false);
                 }

@@ -1,7 +1,7 @@
 //! Batch normalisation with ReLU and the residual sum fused in, forward and backward.
 //! It must not know which layer it serves. Formulas and orders: `reference::norm`.
 
-use super::isa::for_each_isa;
+use super::isa::{Checked, for_each_isa};
 use super::memory::Disjoint;
 use super::{Context, columns};
 
@@ -12,6 +12,61 @@ pub(crate) struct Channels<'a> {
     pub(crate) inv_std: &'a [f32],
     pub(crate) weight: &'a [f32],
     pub(crate) bias: &'a [f32],
+}
+
+impl<'a> Channels<'a> {
+    /// `weight * inv_std`.
+    pub(crate) fn scale(self) -> Vec<f32> {
+        let both = self.weight.iter().zip(self.inv_std);
+        both.map(|(&w, &s)| w * s).collect()
+    }
+
+    /// With its [`Self::scale`].
+    pub(crate) fn affine(self, scale: &'a [f32]) -> Affine<'a> {
+        Affine {
+            mean: self.mean,
+            scale,
+            bias: self.bias,
+        }
+    }
+}
+
+/// What normalising does to a number: `fma(x - mean, scale, bias)`, one of each a channel.
+#[derive(Clone, Copy)]
+pub(crate) struct Affine<'a> {
+    pub(crate) mean: &'a [f32],
+    pub(crate) scale: &'a [f32],
+    pub(crate) bias: &'a [f32],
+}
+
+/// What the backward pass takes from each gradient, one a channel:
+/// `dx = fma(-d, slope, dy - level) * scale`.
+pub(crate) struct Slopes {
+    pub(crate) slope: Vec<f32>,
+    pub(crate) level: Vec<f32>,
+}
+
+impl Slopes {
+    /// From the sums `s1`, then `s2`, over `rows` rows; writes the weight's and bias' gradients.
+    pub(crate) fn new(
+        sums: &[f64],
+        rows: usize,
+        norm: Channels<'_>,
+        dweight: &mut [f32],
+        dbias: &mut [f32],
+    ) -> Self {
+        let (s1, s2) = sums.split_at(norm.mean.len());
+        let over_rows = |sum: &f64| (sum / rows as f64) as f32;
+        for (c, &inv_std) in norm.inv_std.iter().enumerate() {
+            dweight[c] = s2[c] as f32 * inv_std;
+            dbias[c] = s1[c] as f32;
+        }
+        let slopes = s2.iter().zip(norm.inv_std);
+        Self {
+            slope: slopes.map(|(s2, &inv)| over_rows(s2) * inv * inv).collect(),
+            level: s1.iter().map(over_rows).collect(),
+        }
+    }
 }
 
 /// What happens after normalising.
@@ -27,7 +82,12 @@ pub(crate) enum After<'a> {
 
 /// Cuts `[rows, channels]` into one task's share of rows each and runs `f(first, end)` on
 /// ranges of numbers.
-fn in_shares(context: &Context, len: usize, channels: usize, f: impl Fn(usize, usize) + Sync) {
+pub(crate) fn in_shares(
+    context: &Context,
+    len: usize,
+    channels: usize,
+    f: impl Fn(usize, usize) + Sync,
+) {
     let rows = len / channels;
     // Under a few thousand numbers a task costs more than it saves.
     let tasks = (len / 8192).clamp(1, 4 * context.threads.count()).min(rows);
@@ -48,12 +108,7 @@ pub(crate) fn normalize(
     y: &mut [f32],
 ) {
     let channels = norm.mean.len();
-    let scale: Vec<f32> = norm
-        .weight
-        .iter()
-        .zip(norm.inv_std)
-        .map(|(&w, &s)| w * s)
-        .collect();
+    let scale = norm.scale();
     let y = Disjoint::new(y);
     in_shares(context, x.len(), channels, |from, to| {
         // SAFETY: shares do not overlap.
@@ -99,18 +154,8 @@ pub(crate) fn backward(
         let (s1, s2) = out.split_at_mut(channels);
         add_gradients(isa, &x[from..to], dy, norm.mean, s1, s2);
     });
-    let (s1, s2) = sums.split_at(channels);
-    let mut scale = vec![0.0_f32; channels];
-    let mut slope = vec![0.0_f32; channels];
-    let mut level = vec![0.0_f32; channels];
-    for c in 0..channels {
-        let inv_std = norm.inv_std[c];
-        scale[c] = norm.weight[c] * inv_std;
-        slope[c] = (s2[c] / rows as f64) as f32 * inv_std * inv_std;
-        level[c] = (s1[c] / rows as f64) as f32;
-        dweight[c] = s2[c] as f32 * inv_std;
-        dbias[c] = s1[c] as f32;
-    }
+    let slopes = Slopes::new(&sums, rows, norm, dweight, dbias);
+    let scale = norm.scale();
     in_shares(context, x.len(), channels, |from, to| {
         // SAFETY: shares do not overlap.
         let dy = unsafe { gradient.range(from, to - from) };
@@ -119,8 +164,8 @@ pub(crate) fn backward(
             &x[from..to],
             norm.mean,
             &scale,
-            &slope,
-            &level,
+            &slopes.slope,
+            &slopes.level,
             dy,
         );
     });
@@ -135,6 +180,26 @@ pub(crate) fn relu_backward(context: &Context, output: &[f32], dy: &mut [f32]) {
             gradient.range(from, to - from)
         });
     });
+}
+
+/// The gradient of rows that have none of their own: `dy` is 0.
+pub(crate) fn spread_nothing(
+    isa: Checked,
+    x: &[f32],
+    norm: Affine<'_>,
+    slopes: &Slopes,
+    dx: &mut [f32],
+) {
+    dx.fill(0.0);
+    spread(
+        isa,
+        x,
+        norm.mean,
+        norm.scale,
+        &slopes.slope,
+        &slopes.level,
+        dx,
+    );
 }
 
 for_each_isa! {

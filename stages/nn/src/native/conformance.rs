@@ -5,8 +5,8 @@ use super::batch_norm::{self, After, Channels};
 use super::columns;
 use super::isa::Checked;
 use super::memory::Aligned;
-use super::pool::{self, Pool};
-use super::{Context, Isa, adam, conv, moments, threads};
+use super::pooled::{self, Pool};
+use super::{Context, Isa, adam, conv, moments, pool, threads};
 use crate::config::AdamConfig;
 use crate::network::Conv;
 use crate::random::{Stream, StreamName};
@@ -204,18 +204,30 @@ proptest! {
     fn pools_equal_the_reference(n in 1_usize..4, size in 2_usize..9, channels in 1_usize..40, seed in any::<u32>()) {
         let seed = u64::from(seed);
         let x = numbers(seed, n * size * size * channels);
-        let y = layers::max_pool(&x, n, size, channels);
+        let s = norm::statistics(channels, &x, 1e-3);
+        // Scales of either sign; biases small enough that many windows are rectified.
+        let (weight, bias) = (numbers(seed + 3, channels), numbers(seed + 4, channels));
+        let normalized = norm::normalize(&x, &s.mean, &s.inv_std, &weight, &bias);
+        let winners = layers::winners(&normalized, n, size, channels);
+        let mut y = layers::max_pool(&normalized, &winners);
+        layers::relu(&mut y);
         let dy = numbers(seed + 1, y.len());
-        let dx = layers::max_pool_backward(&x, &dy, size, channels);
+        let mut g = dy.clone();
+        layers::relu_backward(&y, &mut g);
+        let want = norm::backward_at(&x, &g, &winners, &s.mean, &s.inv_std, &weight);
         let mean = layers::average_pool(&x, size * size, channels);
         let spread = layers::average_pool_backward(&dy[..n * channels], size * size, channels);
         CONTEXTS.with(|contexts| for (who, context) in contexts {
+            let pool = Pool { n, size, channels };
+            let channels_of = Channels { mean: &s.mean, inv_std: &s.inv_std, weight: &weight, bias: &bias };
             let mut got = vec![f32::NAN; y.len()];
-            pool::max(context, Pool { n, size, channels }, &x, &mut got);
+            pooled::forward(context, pool, &x, channels_of, &mut got);
             assert_same_bits("max", who, &got, &y);
-            let mut got = vec![f32::NAN; x.len()];
-            pool::max_backward(context, Pool { n, size, channels }, &x, &dy, &mut got);
-            assert_same_bits("max gradient", who, &got, &dx);
+            let (mut dx, mut dw, mut db) = (vec![f32::NAN; x.len()], vec![0.0; channels], vec![0.0; channels]);
+            pooled::backward(context, pool, &x, &dy, channels_of, &mut dx, [&mut dw, &mut db]);
+            assert_same_bits("max gradient", who, &dx, &want.x);
+            assert_same_bits("weight gradient", who, &dw, &want.weight);
+            assert_same_bits("bias gradient", who, &db, &want.bias);
         });
         let mut got = vec![f32::NAN; mean.len()];
         pool::average(&x, size * size, channels, &mut got);

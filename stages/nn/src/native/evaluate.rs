@@ -3,14 +3,22 @@
 
 use super::batch_norm::{self, After, Channels};
 use super::parameters::Parameters;
-use super::pool::Pool;
 use super::workspace::{Workspace, room};
-use super::{Context, conv, pool};
+use super::{Context, conv, forward, pool, pooled};
 use crate::network::{ConvNorm, Plan, Shortcut, Unit};
 use crate::reference::norm::inverse_deviation;
 
 /// Images computed at once: bounds memory, changes no bit.
 pub(crate) const BATCH: usize = 64;
+
+/// What follows a convolution, its batch norm included.
+enum Next<'a> {
+    Each(After<'a>),
+    Pool,
+}
+
+/// Batch norm and ReLU.
+const RELU: Next<'_> = Next::Each(After::Relu);
 
 /// The logits of `n` images.
 pub(crate) fn logits<'a>(
@@ -33,28 +41,38 @@ pub(crate) fn logits<'a>(
     let [current, next, conv_out, other] = scratch;
     let len = |layer: &ConvNorm| n * layer.conv.out_size().pow(2) * layer.conv.outputs;
     let mut run =
-        |layer: &ConvNorm, x: &[f32], conv_out: &mut [f32], after: After<'_>, y: &mut [f32]| {
+        |layer: &ConvNorm, x: &[f32], conv_out: &mut [f32], next: Next<'_>, y: &mut [f32]| {
             let (conv, norm) = (&layer.conv, &layer.norm);
             let values = &parameters.values;
             let conv_out = &mut conv_out[..len(layer)];
+            let on = conv::Layer { conv, n };
+            let bias = conv.bias.map(|b| b.of(values));
             conv::forward(
                 context,
-                conv::Layer { conv, n },
+                on,
                 x,
                 conv.weight.of(values),
-                conv.bias.map(|b| b.of(values)),
+                bias,
                 panel,
                 conv_out,
             );
             let inv_std = inverse_deviation(norm.variance.of(&parameters.moving), epsilon);
-            let mean = norm.mean.of(&parameters.moving);
             let channels = Channels {
-                mean,
+                mean: norm.mean.of(&parameters.moving),
                 inv_std: &inv_std,
                 weight: norm.weight.of(values),
                 bias: norm.bias.of(values),
             };
-            batch_norm::normalize(context, conv_out, channels, after, &mut y[..len(layer)]);
+            match next {
+                Next::Pool => {
+                    let pool = forward::extents(layer, n);
+                    let len = n * (pool.size / 2).pow(2) * pool.channels;
+                    pooled::forward(context, pool, conv_out, channels, &mut y[..len]);
+                }
+                Next::Each(after) => {
+                    batch_norm::normalize(context, conv_out, channels, after, &mut y[..len(layer)]);
+                }
+            }
         };
 
     let mut size = images.len();
@@ -62,37 +80,33 @@ pub(crate) fn logits<'a>(
     for unit in &plan.units {
         let input = &current[..size];
         match unit {
-            Unit::Plain { layer, pool: false } => run(layer, input, conv_out, After::Relu, next),
-            Unit::Plain { layer, pool: true } => {
-                run(layer, input, conv_out, After::Relu, other);
-                let extents = Pool {
-                    n,
-                    size: layer.conv.out_size(),
-                    channels: layer.conv.outputs,
-                };
-                pool::max(context, extents, other, &mut next[..n * unit.output_len()]);
-            }
+            Unit::Plain { layer, pool: false } => run(layer, input, conv_out, RELU, next),
+            Unit::Plain { layer, pool: true } => run(layer, input, conv_out, Next::Pool, next),
             Unit::Basic {
                 first,
                 second,
                 shortcut,
             } => {
-                run(first, input, conv_out, After::Relu, next);
+                run(first, input, conv_out, RELU, next);
                 let middle = &next[..len(first)];
                 match shortcut {
-                    Shortcut::None => run(second, middle, conv_out, After::Relu, other),
-                    Shortcut::Identity => {
-                        run(second, middle, conv_out, After::AddRelu(input), other)
-                    }
+                    Shortcut::None => run(second, middle, conv_out, RELU, other),
+                    Shortcut::Identity => run(
+                        second,
+                        middle,
+                        conv_out,
+                        Next::Each(After::AddRelu(input)),
+                        other,
+                    ),
                     Shortcut::Projection(p) => {
                         // The input is not needed afterwards: its buffer takes the projection.
-                        run(p, input, conv_out, After::Nothing, other);
+                        run(p, input, conv_out, Next::Each(After::Nothing), other);
                         current[..len(p)].copy_from_slice(&other[..len(p)]);
                         run(
                             second,
                             middle,
                             conv_out,
-                            After::AddRelu(&current[..len(p)]),
+                            Next::Each(After::AddRelu(&current[..len(p)])),
                             other,
                         );
                     }

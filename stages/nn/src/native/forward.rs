@@ -3,10 +3,10 @@
 
 use super::batch_norm::{self, After, Channels};
 use super::memory::Aligned;
-use super::pool::Pool;
+use super::pooled::Pool;
 use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace, room};
-use super::{Context, conv, moments, pool};
+use super::{Context, conv, moments, pool, pooled};
 use crate::network::{ConvNorm, Plan, Shortcut, Unit};
 use crate::reference::layers;
 
@@ -88,14 +88,21 @@ pub(crate) fn run(pass: Run<'_>, workspace: &mut Workspace) {
     });
 }
 
+/// The name of its pass in [`Times`].
+const BATCH_NORM: &str = "batch norm forward";
+
 /// What a unit hands on.
 pub(crate) fn result<'a>(unit: &Unit, kept: &'a UnitKept, n: usize) -> &'a [f32] {
-    let buffer = if matches!(unit, Unit::Plain { pool: true, .. }) {
-        &kept.pooled
-    } else {
-        &kept.output
-    };
-    &buffer[..n * unit.output_len()]
+    &kept.output[..n * unit.output_len()]
+}
+
+/// Of what a layer's max pool pools.
+pub(crate) fn extents(layer: &ConvNorm, n: usize) -> Pool {
+    Pool {
+        n,
+        size: layer.conv.out_size(),
+        channels: layer.conv.outputs,
+    }
 }
 
 /// A batch norm's numbers in training mode.
@@ -113,6 +120,30 @@ pub(crate) fn channels<'a>(
 }
 
 impl Run<'_> {
+    /// The convolution and its output's statistics; `len` numbers.
+    fn conv(
+        &self,
+        layer: &ConvNorm,
+        x: &[f32],
+        kept: &mut LayerKept,
+        panel: &mut Aligned,
+        len: usize,
+    ) {
+        let ConvNorm { conv, norm } = layer;
+        let (w, b) = (
+            conv.weight.of(self.parameters),
+            conv.bias.map(|b| b.of(self.parameters)),
+        );
+        let conv_out = room(&mut kept.conv_out, len);
+        self.times.measure(&conv.name, "forward", || {
+            let layer = conv::Layer { conv, n: self.n };
+            conv::forward(self.context, layer, x, w, b, panel, conv_out);
+        });
+        kept.statistics = self.times.measure(&norm.name, BATCH_NORM, || {
+            moments::statistics(self.context, conv_out, conv.outputs, self.epsilon)
+        });
+    }
+
     fn layer(
         &self,
         layer: &ConvNorm,
@@ -122,22 +153,28 @@ impl Run<'_> {
         panel: &mut Aligned,
         y: &mut [f32],
     ) {
-        let ConvNorm { conv, norm } = layer;
-        let (w, b) = (
-            conv.weight.of(self.parameters),
-            conv.bias.map(|b| b.of(self.parameters)),
-        );
-        let conv_out = room(&mut kept.conv_out, y.len());
-        self.times.measure(&conv.name, "forward", || {
-            let layer = conv::Layer { conv, n: self.n };
-            conv::forward(self.context, layer, x, w, b, panel, conv_out);
-        });
-        self.times.measure(&norm.name, "batch norm forward", || {
-            let conv_out = &kept.conv_out[..y.len()];
-            kept.statistics =
-                moments::statistics(self.context, conv_out, conv.outputs, self.epsilon);
+        self.conv(layer, x, kept, panel, y.len());
+        self.times.measure(&layer.norm.name, BATCH_NORM, || {
             let norm = channels(layer, kept, self.parameters);
             batch_norm::normalize(self.context, &kept.conv_out[..y.len()], norm, after, y);
+        });
+    }
+
+    /// A layer before a max pool.
+    fn pooled(
+        &self,
+        layer: &ConvNorm,
+        x: &[f32],
+        kept: &mut LayerKept,
+        panel: &mut Aligned,
+        y: &mut [f32],
+    ) {
+        let pool = extents(layer, self.n);
+        let len = pool.n * pool.size.pow(2) * pool.channels;
+        self.conv(layer, x, kept, panel, len);
+        self.times.measure(&layer.norm.name, "pool", || {
+            let norm = channels(layer, kept, self.parameters);
+            pooled::forward(self.context, pool, &kept.conv_out[..len], norm, y);
         });
     }
 
@@ -153,23 +190,15 @@ impl Run<'_> {
             layers,
             middle,
             output,
-            pooled,
         } = kept;
         let len = |layer: &ConvNorm| self.n * layer.conv.out_size().pow(2) * layer.conv.outputs;
         match (unit, layers.as_mut_slice()) {
             (Unit::Plain { layer, pool }, [kept]) => {
-                let output = room(output, len(layer));
-                self.layer(layer, input, kept, After::Relu, panel, output);
+                let output = room(output, self.n * unit.output_len());
                 if *pool {
-                    let extents = Pool {
-                        n: self.n,
-                        size: layer.conv.out_size(),
-                        channels: layer.conv.outputs,
-                    };
-                    let pooled = room(pooled, self.n * unit.output_len());
-                    self.times.measure(&layer.conv.name, "pool", || {
-                        pool::max(self.context, extents, output, pooled);
-                    });
+                    self.pooled(layer, input, kept, panel, output);
+                } else {
+                    self.layer(layer, input, kept, After::Relu, panel, output);
                 }
             }
             (

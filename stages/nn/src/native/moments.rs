@@ -2,13 +2,11 @@
 //! squares while the cache holds it. It must not know what is normalised.
 //! Rule of summation: 4 of `crate::reference`.
 
+use super::groups::{for_groups, group, group_mut};
 use super::isa::for_each_isa;
 use super::{Context, columns};
 use crate::reference::ROW_BLOCK;
 use crate::reference::norm::{Moments, Statistics, inverse_deviation};
-
-/// Channels whose sums stay in registers: enough chains to hide an addition's latency.
-const GROUP: usize = 64;
 
 /// A batch's statistics.
 pub(crate) fn statistics(
@@ -55,21 +53,11 @@ pub(crate) fn merged(
 
 for_each_isa! {
     /// Writes the means, then the squares of the channels of `x`, at most one block of rows.
+    /// Sums of 64 channels stay in registers: enough chains to hide an addition's latency.
     fn block(x: &[f32], out: &mut [f32]) {
         let channels = out.len() / 2;
         let (mean, squares) = out.split_at_mut(channels);
-        let mut from = 0;
-        while from + GROUP <= channels {
-            group::<GROUP>(x, channels, from, mean, squares);
-            from += GROUP;
-        }
-        while from + 16 <= channels {
-            group::<16>(x, channels, from, mean, squares);
-            from += 16;
-        }
-        for c in from..channels {
-            group::<1>(x, channels, c, mean, squares);
-        }
+        for_groups!(channels, 64, block_group(x, channels, mean, squares));
     }
 
     /// Merges one block into the moments of the `before` rows ahead of it.
@@ -87,14 +75,17 @@ for_each_isa! {
 
 /// [`block()`] of the `WIDTH` channels from `from` on.
 #[inline(always)]
-fn group<const WIDTH: usize>(
+fn block_group<const WIDTH: usize>(
+    from: usize,
     x: &[f32],
     channels: usize,
-    from: usize,
     mean: &mut [f32],
     squares: &mut [f32],
 ) {
-    let rows = || x.chunks_exact(channels).map(|row| &row[from..from + WIDTH]);
+    let rows = || {
+        x.chunks_exact(channels)
+            .map(|row| group::<WIDTH>(row, from))
+    };
     let mut middle = [0.0_f32; WIDTH];
     for row in rows() {
         for i in 0..WIDTH {
@@ -110,6 +101,6 @@ fn group<const WIDTH: usize>(
             sums[i] = d.mul_add(d, sums[i]);
         }
     }
-    mean[from..from + WIDTH].copy_from_slice(&middle);
-    squares[from..from + WIDTH].copy_from_slice(&sums);
+    *group_mut(mean, from) = middle;
+    *group_mut(squares, from) = sums;
 }

@@ -10,7 +10,8 @@ pub struct LayerTime {
     /// Such as `stage2.block1.conv1`; `dense`, `average pool`, `adam`, or `step` for the rest.
     pub layer: String,
     /// `forward`, `input gradient`, `weight gradient`, `batch norm forward`,
-    /// `batch norm backward`, `pool`, `dense`, `adam` or `other`.
+    /// `batch norm backward`, `pool` (a max pool with the batch norm before it, both ways),
+    /// `dense`, `adam` or `other`.
     pub pass: &'static str,
     /// On the clock, not summed over threads.
     pub seconds: f64,

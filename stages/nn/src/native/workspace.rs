@@ -19,10 +19,8 @@ pub(crate) struct UnitKept {
     pub(crate) layers: Vec<LayerKept>,
     /// After a basic block's first ReLU.
     pub(crate) middle: Vec<f32>,
-    /// After the last ReLU.
+    /// What the unit hands on.
     pub(crate) output: Vec<f32>,
-    /// After the max pool, where there is one.
-    pub(crate) pooled: Vec<f32>,
 }
 
 /// All of a network.
@@ -52,7 +50,6 @@ impl Workspace {
             layers: unit.layers().map(|_| layer()).collect(),
             middle: Vec::new(),
             output: Vec::new(),
-            pooled: Vec::new(),
         };
         Self {
             units: plan.units.iter().map(unit).collect(),

@@ -19,35 +19,37 @@ pub fn relu_backward<T: Real>(y: &[T], dy: &mut [T]) {
     }
 }
 
-/// Index in `x` (`[n, size, size, channels]`) of the largest number of the 2x2 window behind
-/// output `i`; the first in row-major order among equals. An odd last row or column is dropped.
-fn winner<T: Real>(x: &[T], size: usize, channels: usize, i: usize) -> usize {
+/// Index in `x` (`[n, size, size, channels]`) of the largest number of each 2x2 window of stride
+/// 2, windows and channels in the pool's order; the first in row-major order among equals. An odd
+/// last row or column is dropped.
+pub fn winners<T: Real>(x: &[T], n: usize, size: usize, channels: usize) -> Vec<usize> {
     let half = size / 2;
-    let (c, column, row, image) = (
-        i % channels,
-        i / channels % half,
-        i / channels / half % half,
-        i / channels / (half * half),
-    );
-    let corner = ((image * size + 2 * row) * size + 2 * column) * channels + c;
-    let below = corner + size * channels;
-    [corner + channels, below, below + channels]
-        .into_iter()
-        .fold(corner, |best, j| if x[j] > x[best] { j } else { best })
+    let winner = |i: usize| {
+        let (c, column, row, image) = (
+            i % channels,
+            i / channels % half,
+            i / channels / half % half,
+            i / channels / (half * half),
+        );
+        let corner = ((image * size + 2 * row) * size + 2 * column) * channels + c;
+        let below = corner + size * channels;
+        [corner + channels, below, below + channels]
+            .into_iter()
+            .fold(corner, |best, j| if x[j] > x[best] { j } else { best })
+    };
+    (0..n * half * half * channels).map(winner).collect()
 }
 
-/// 2x2 max pool of stride 2 over `[n, size, size, channels]`.
-pub fn max_pool<T: Real>(x: &[T], n: usize, size: usize, channels: usize) -> Vec<T> {
-    (0..n * (size / 2).pow(2) * channels)
-        .map(|i| x[winner(x, size, channels, i)])
-        .collect()
+/// 2x2 max pool: the numbers at the windows' [`winners`].
+pub fn max_pool<T: Real>(x: &[T], winners: &[usize]) -> Vec<T> {
+    winners.iter().map(|&i| x[i]).collect()
 }
 
-/// Gives each window's gradient to its winner.
-pub fn max_pool_backward<T: Real>(x: &[T], dy: &[T], size: usize, channels: usize) -> Vec<T> {
-    let mut dx = vec![T::default(); x.len()];
-    for (i, &g) in dy.iter().enumerate() {
-        dx[winner(x, size, channels, i)] = g;
+/// Gives each window's gradient to its winner; `len` is the pool's input's.
+pub fn max_pool_backward<T: Real>(dy: &[T], winners: &[usize], len: usize) -> Vec<T> {
+    let mut dx = vec![T::default(); len];
+    for (&i, &g) in winners.iter().zip(dy) {
+        dx[i] = g;
     }
     dx
 }

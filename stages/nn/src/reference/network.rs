@@ -1,5 +1,8 @@
 //! A whole network's loss and gradients, composed of the reference operations.
 //! It must not know the native engine, which must give the same bits.
+//!
+//! Where a max pool follows a ReLU, the ReLU is applied to what was pooled: that gives the same
+//! numbers and gradients. A batch norm before a max pool sums its gradients over the windows.
 
 use super::{Real, conv, layers, norm};
 use crate::network::{Conv, ConvNorm, Plan, Shortcut, Unit};
@@ -29,6 +32,8 @@ struct UnitKept<T> {
     middle: Vec<T>,
     /// After the last ReLU.
     output: Vec<T>,
+    /// Where a max pool took its numbers from, if there is one.
+    winners: Option<Vec<usize>>,
 }
 
 /// Runs `plan` on `images` (`[n, 32, 32, 3]`) with batch statistics; `keep` is the dropout mask
@@ -128,21 +133,20 @@ impl<T: Real> Forward<'_, T> {
         match unit {
             Unit::Plain { layer, pool } => {
                 let mut output = self.layer(layer, &input, &mut kept);
+                let (size, channels) = (layer.conv.out_size(), layer.conv.outputs);
+                let winners = pool.then(|| layers::winners(&output, self.n, size, channels));
+                if let Some(winners) = &winners {
+                    output = layers::max_pool(&output, winners);
+                }
                 layers::relu(&mut output);
-                let y = if *pool {
-                    layers::max_pool(&output, self.n, layer.conv.out_size(), layer.conv.outputs)
-                } else {
-                    output.clone()
+                let kept = UnitKept {
+                    input,
+                    layers: kept,
+                    middle: Vec::new(),
+                    output,
+                    winners,
                 };
-                (
-                    y,
-                    UnitKept {
-                        input,
-                        layers: kept,
-                        middle: Vec::new(),
-                        output,
-                    },
-                )
+                (kept.output.clone(), kept)
             }
             Unit::Basic {
                 first,
@@ -161,15 +165,14 @@ impl<T: Real> Forward<'_, T> {
                     *v = *v + s;
                 }
                 layers::relu(&mut output);
-                (
-                    output.clone(),
-                    UnitKept {
-                        input,
-                        layers: kept,
-                        middle,
-                        output,
-                    },
-                )
+                let kept = UnitKept {
+                    input,
+                    layers: kept,
+                    middle,
+                    output,
+                    winners: None,
+                };
+                (kept.output.clone(), kept)
             }
         }
     }
@@ -190,13 +193,25 @@ impl<T: Real> Backward<'_, T> {
         }
     }
 
-    /// Through batch norm and the convolution's weights: the gradient of the convolution's output.
-    fn norm(&mut self, layer: &ConvNorm, kept: &Kept<T>, x: &[T], dy: &[T]) -> Vec<T> {
+    /// Through batch norm, after which a pool took the `places` or everything, and through the
+    /// convolution's weights: the gradient of the convolution's output.
+    fn norm(
+        &mut self,
+        layer: &ConvNorm,
+        kept: &Kept<T>,
+        x: &[T],
+        dy: &[T],
+        places: Option<&[usize]>,
+    ) -> Vec<T> {
         let (s, weight) = (
             &kept.statistics,
             layer.norm.weight.of(self.forward.parameters),
         );
-        let g = norm::backward(&kept.conv_out, dy, &s.mean, &s.inv_std, weight);
+        let conv_out = &kept.conv_out;
+        let g = match places {
+            Some(at) => norm::backward_at(conv_out, dy, at, &s.mean, &s.inv_std, weight),
+            None => norm::backward(conv_out, dy, &s.mean, &s.inv_std, weight),
+        };
         layer
             .norm
             .weight
@@ -224,17 +239,10 @@ impl<T: Real> Backward<'_, T> {
     /// The shortcut's gradient comes first; the first convolution's chain starts from it.
     fn unit(&mut self, unit: &Unit, kept: &UnitKept<T>, mut g: Vec<T>) -> Vec<T> {
         match unit {
-            Unit::Plain { layer, pool } => {
-                if *pool {
-                    g = layers::max_pool_backward(
-                        &kept.output,
-                        &g,
-                        layer.conv.out_size(),
-                        layer.conv.outputs,
-                    );
-                }
+            Unit::Plain { layer, .. } => {
                 layers::relu_backward(&kept.output, &mut g);
-                let g = self.norm(layer, &kept.layers[0], &kept.input, &g);
+                let winners = kept.winners.as_deref();
+                let g = self.norm(layer, &kept.layers[0], &kept.input, &g, winners);
                 self.input(&layer.conv, &g, None)
             }
             Unit::Basic {
@@ -247,14 +255,14 @@ impl<T: Real> Backward<'_, T> {
                     Shortcut::None => None,
                     Shortcut::Identity => Some(g.clone()),
                     Shortcut::Projection(p) => {
-                        let g = self.norm(p, &kept.layers[2], &kept.input, &g);
+                        let g = self.norm(p, &kept.layers[2], &kept.input, &g, None);
                         Some(self.input(&p.conv, &g, None))
                     }
                 };
-                let g = self.norm(second, &kept.layers[1], &kept.middle, &g);
+                let g = self.norm(second, &kept.layers[1], &kept.middle, &g, None);
                 let mut g = self.input(&second.conv, &g, None);
                 layers::relu_backward(&kept.middle, &mut g);
-                let g = self.norm(first, &kept.layers[0], &kept.input, &g);
+                let g = self.norm(first, &kept.layers[0], &kept.input, &g, None);
                 self.input(&first.conv, &g, start.as_deref())
             }
         }

@@ -111,20 +111,37 @@ pub fn backward<T: Real>(
     inv_std: &[T],
     weight: &[T],
 ) -> Gradients<T> {
+    let everywhere: Vec<usize> = (0..x.len()).collect();
+    backward_at(x, dy, &everywhere, mean, inv_std, weight)
+}
+
+/// [`backward`] where only some rows of a channel have a gradient: `dy[i]` is that of
+/// `x[places[i]]`. The column sums run over the rows of `dy`; elsewhere `dy` is 0 in `dx`.
+pub fn backward_at<T: Real>(
+    x: &[T],
+    dy: &[T],
+    places: &[usize],
+    mean: &[T],
+    inv_std: &[T],
+    weight: &[T],
+) -> Gradients<T> {
     let channels = mean.len();
-    let rows = x.len() / channels;
-    let s1 = column_sums(rows, channels, |acc: T, r, c| acc + dy[r * channels + c]);
-    let s2 = column_sums(rows, channels, |acc: T, r, c| {
-        dy[r * channels + c].fma(x[r * channels + c] - mean[c], acc)
+    let (all, some) = (x.len() / channels, dy.len() / channels);
+    let s1 = column_sums(some, channels, |acc: T, r, c| acc + dy[r * channels + c]);
+    let s2 = column_sums(some, channels, |acc: T, r, c| {
+        let i = r * channels + c;
+        dy[i].fma(x[places[i]] - mean[c], acc)
     });
-    let dx = (0..x.len())
-        .map(|i| {
-            let c = i % channels;
-            let slope = T::from_f64(s2[c] / rows as f64) * inv_std[c] * inv_std[c];
-            let level = T::from_f64(s1[c] / rows as f64);
-            (-(x[i] - mean[c])).fma(slope, dy[i] - level) * (weight[c] * inv_std[c])
-        })
-        .collect();
+    let mut dx = vec![T::default(); x.len()];
+    for (&i, &g) in places.iter().zip(dy) {
+        dx[i] = g;
+    }
+    for (i, g) in dx.iter_mut().enumerate() {
+        let c = i % channels;
+        let slope = T::from_f64(s2[c] / all as f64) * inv_std[c] * inv_std[c];
+        let level = T::from_f64(s1[c] / all as f64);
+        *g = (-(x[i] - mean[c])).fma(slope, *g - level) * (weight[c] * inv_std[c]);
+    }
     let dweight = s2
         .iter()
         .zip(inv_std)

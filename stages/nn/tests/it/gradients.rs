@@ -135,9 +135,10 @@ fn activation_and_pooling_gradients_equal_finite_differences() {
     check("relu", &x, &dx, |x| dot(&relu(x), &dy));
 
     let dy = numbers(3, n * 4 * channels);
-    let dx = layers::max_pool_backward(&x, &dy, size, channels);
+    let dx = layers::max_pool_backward(&dy, &layers::winners(&x, n, size, channels), x.len());
     check("max pool", &x, &dx, |x| {
-        dot(&layers::max_pool(x, n, size, channels), &dy)
+        let winners = layers::winners(x, n, size, channels);
+        dot(&layers::max_pool(x, &winners), &dy)
     });
 
     let dy = numbers(4, n * channels);
