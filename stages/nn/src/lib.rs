@@ -12,3 +12,4 @@ pub mod native;
 pub mod network;
 pub mod random;
 pub mod reference;
+mod winograd;

@@ -99,7 +99,7 @@ impl Pass<'_> {
     fn weights(&mut self, conv: &Conv, x: &[f32], dy: &[f32]) {
         let layer = conv::Layer { conv, n: self.n };
         let dw = conv.weight.of_mut(self.gradient);
-        conv::weight_gradient(self.context, layer, x, dy, dw);
+        conv::weight_gradient(self.context, layer, x, dy, self.panel, dw);
         if let Some(bias) = conv.bias {
             conv::bias_gradient(self.context, conv.outputs, dy, bias.of_mut(self.gradient));
         }

@@ -11,6 +11,7 @@ use crate::config::AdamConfig;
 use crate::network::Conv;
 use crate::random::{Stream, StreamName};
 use crate::reference::{self as reference, Real, adam::Coefficients, layers, norm};
+use crate::winograd::{Method, method};
 use proptest::prelude::*;
 
 /// Every instruction set of this CPU with every number of threads.
@@ -77,6 +78,16 @@ fn sizes(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&v| f64::from(v.abs())).collect()
 }
 
+/// What a tiled convolution's error is relative to: its transforms mix a tile's numbers, so the
+/// largest size of all stands for each.
+fn spread(layer: &Conv, scale: Vec<f64>) -> Vec<f64> {
+    if method(layer) == Method::Direct {
+        return scale;
+    }
+    let largest = scale.iter().copied().fold(0.0, f64::max);
+    vec![2.0 * largest; scale.len()]
+}
+
 fn check_conv(layer: &Conv, n: usize, biased: bool, seed: u64) {
     let (inside, outside) = (
         n * layer.size.pow(2) * layer.inputs,
@@ -98,15 +109,24 @@ fn check_conv(layer: &Conv, n: usize, biased: bool, seed: u64) {
 
     let taps = layer.kernel.pow(2);
     let wide_bias = bias.map(wide);
-    let exact = reference::conv::forward(layer, n, &wide(&x), &wide(&w), wide_bias.as_deref());
-    let scale =
-        reference::conv::forward(layer, n, &sizes(&x), &sizes(&w), bias.map(sizes).as_deref());
+    let exact =
+        reference::conv::direct_forward(layer, n, &wide(&x), &wide(&w), wide_bias.as_deref());
+    let scale = reference::conv::direct_forward(
+        layer,
+        n,
+        &sizes(&x),
+        &sizes(&w),
+        bias.map(sizes).as_deref(),
+    );
+    let scale = spread(layer, scale);
     assert_close("forward", &y, &exact, &scale, taps * layer.inputs + 1);
-    let exact = reference::conv::input_gradient(layer, n, &wide(&dy), &wide(&w), None);
-    let scale = reference::conv::input_gradient(layer, n, &sizes(&dy), &sizes(&w), None);
+    let exact = reference::conv::direct_input_gradient(layer, n, &wide(&dy), &wide(&w), None);
+    let scale = reference::conv::direct_input_gradient(layer, n, &sizes(&dy), &sizes(&w), None);
+    let scale = spread(layer, scale);
     assert_close("input gradient", &dx, &exact, &scale, taps * layer.outputs);
-    let exact = reference::conv::weight_gradient(layer, n, &wide(&x), &wide(&dy));
-    let scale = reference::conv::weight_gradient(layer, n, &sizes(&x), &sizes(&dy));
+    let exact = reference::conv::direct_weight_gradient(layer, n, &wide(&x), &wide(&dy));
+    let scale = reference::conv::direct_weight_gradient(layer, n, &sizes(&x), &sizes(&dy));
+    let scale = spread(layer, scale);
     let pixels = n * layer.out_size().pow(2);
     assert_close(
         "weight gradient",
@@ -130,7 +150,7 @@ fn check_conv(layer: &Conv, n: usize, biased: bool, seed: u64) {
             conv::input_gradient(context, on, &dy, &w, &mut panel, &mut got, true);
             assert_same_bits("carried input gradient", who, &got, &carried);
             let mut got = vec![f32::NAN; dw.len()];
-            conv::weight_gradient(context, on, &x, &dy, &mut got);
+            conv::weight_gradient(context, on, &x, &dy, &mut panel, &mut got);
             assert_same_bits("weight gradient", who, &got, &dw);
             let mut got = vec![f32::NAN; db.len()];
             conv::bias_gradient(context, layer.outputs, &dy, &mut got);
@@ -149,6 +169,14 @@ proptest! {
     ) {
         let layer = Conv::bare(if three { 3 } else { 1 }, stride, inputs, outputs, size);
         check_conv(&layer, n, biased, seed.into());
+    }
+
+    #[test]
+    fn tiled_convolutions_equal_the_reference(
+        size in prop::sample::select(vec![2_usize, 4, 8, 12]), inputs in 1_usize..4, outputs in 1_usize..6,
+        n in 1_usize..6, biased in any::<bool>(), seed in any::<u32>(),
+    ) {
+        check_conv(&Conv::bare(3, 1, 16 * inputs, 16 * outputs, size), n, biased, seed.into());
     }
 
     #[test]
@@ -251,6 +279,9 @@ proptest! {
 fn shapes_beyond_one_block_equal_the_reference() {
     // More rows of A, more k and more pixels than one block, and a part of a strip.
     check_conv(&Conv::bare(3, 1, 40, 33, 8), 6, false, 1);
+    // More input channels, tiles and weights than one block of a tiled convolution.
+    check_conv(&Conv::bare(3, 1, 336, 48, 2), 3, false, 6);
+    check_conv(&Conv::bare(3, 1, 16, 80, 16), 9, true, 7);
     check_conv(&Conv::bare(3, 2, 72, 65, 9), 3, true, 2);
     check_conv(&Conv::bare(1, 2, 400, 64, 2), 5, false, 3);
     check_conv(&Conv::bare(3, 1, 3, 32, 32), 1, true, 4);

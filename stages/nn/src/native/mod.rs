@@ -11,6 +11,7 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod conv;
+mod direct;
 mod engine;
 mod evaluate;
 mod forward;
@@ -18,6 +19,7 @@ mod gather;
 mod groups;
 mod initial;
 mod isa;
+mod lanes;
 mod memory;
 mod moments;
 mod parameters;
@@ -27,6 +29,7 @@ mod product;
 mod threads;
 mod tile;
 mod times;
+mod winograd;
 mod workspace;
 
 pub use engine::{NativeEngine, NativeOptions};

@@ -1,8 +1,9 @@
 //! Convolution forward and backward; the dense layer is the case of one pixel.
 //! It must not know which layer it serves.
 
-use super::{PIXEL_BLOCK, Real, column_sums};
+use super::{PIXEL_BLOCK, Real, column_sums, winograd};
 use crate::network::Conv;
+use crate::winograd::{Map2, Method, Tile4, method};
 
 /// The input pixel that output pixel (`y`, `x`) sees through `tap`; `None` in the padding.
 fn source(conv: &Conv, y: usize, x: usize, tap: usize) -> Option<usize> {
@@ -15,10 +16,28 @@ fn source(conv: &Conv, y: usize, x: usize, tap: usize) -> Option<usize> {
 }
 
 /// `y[p, o] = bias[o] + sum over (tap, i) of x[p + tap, i] * w[tap, i, o]`: a chain from the bias
-/// (0 without one), over taps in row-major order and input channels within a tap.
+/// (0 without one), over taps in row-major order and input channels within a tap; or by
+/// Winograd's schemes where the shape suits them.
 ///
 /// `x` is `[n, size, size, inputs]`; the result `[n, out_size, out_size, outputs]`.
 pub fn forward<T: Real>(conv: &Conv, n: usize, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+    let shape = (n, conv.size, conv.inputs, conv.outputs);
+    let weight = |tap, i, o| w[(tap * conv.inputs + i) * conv.outputs + o];
+    match method(conv) {
+        Method::Direct => direct_forward(conv, n, x, w, bias),
+        Method::Tiles => winograd::convolve::<Tile4, T>(shape, x, weight, bias, None),
+        Method::Map => winograd::convolve::<Map2, T>(shape, x, weight, bias, None),
+    }
+}
+
+/// [`forward`] tap by tap, for any shape.
+pub(crate) fn direct_forward<T: Real>(
+    conv: &Conv,
+    n: usize,
+    x: &[T],
+    w: &[T],
+    bias: Option<&[T]>,
+) -> Vec<T> {
     let out = conv.out_size();
     let mut result = Vec::with_capacity(n * out * out * conv.outputs);
     for pixel in 0..n * out * out {
@@ -42,10 +61,27 @@ pub fn forward<T: Real>(conv: &Conv, n: usize, x: &[T], w: &[T], bias: Option<&[
 
 /// `dx[p, i] = start[p, i] + sum over (tap, o) of dy[p - tap, o] * w[tap, i, o]`: a chain from
 /// `start` (0 without one), over the output pixels that see `p` in row-major order (so taps run
-/// backwards) and output channels within each.
+/// backwards) and output channels within each; or by Winograd's schemes, `start` added last.
 ///
 /// Output rows and columns that the stride skips take no part; those outside the image do, as zeros.
 pub fn input_gradient<T: Real>(
+    conv: &Conv,
+    n: usize,
+    dy: &[T],
+    w: &[T],
+    start: Option<&[T]>,
+) -> Vec<T> {
+    let shape = (n, conv.size, conv.outputs, conv.inputs);
+    let turned = |tap, o, i| w[((8 - tap) * conv.inputs + i) * conv.outputs + o];
+    match method(conv) {
+        Method::Direct => direct_input_gradient(conv, n, dy, w, start),
+        Method::Tiles => winograd::convolve::<Tile4, T>(shape, dy, turned, None, start),
+        Method::Map => winograd::convolve::<Map2, T>(shape, dy, turned, None, start),
+    }
+}
+
+/// [`input_gradient`] tap by tap, for any shape.
+pub(crate) fn direct_input_gradient<T: Real>(
     conv: &Conv,
     n: usize,
     dy: &[T],
@@ -88,8 +124,17 @@ pub fn input_gradient<T: Real>(
 }
 
 /// `dw[tap, i, o] = sum over output pixels p of x[p + tap, i] * dy[p, o]`: a blocked chain over
-/// all output pixels of all images in order.
+/// all output pixels of all images in order; or by Winograd's schemes, in segments of tiles.
 pub fn weight_gradient<T: Real>(conv: &Conv, n: usize, x: &[T], dy: &[T]) -> Vec<T> {
+    match method(conv) {
+        Method::Direct => direct_weight_gradient(conv, n, x, dy),
+        Method::Tiles => winograd::weight_gradient::<Tile4, T>(conv, n, x, dy),
+        Method::Map => winograd::weight_gradient::<Map2, T>(conv, n, x, dy),
+    }
+}
+
+/// [`weight_gradient`] tap by tap, for any shape.
+pub(crate) fn direct_weight_gradient<T: Real>(conv: &Conv, n: usize, x: &[T], dy: &[T]) -> Vec<T> {
     let out = conv.out_size();
     let pixels = n * out * out;
     let mut result = Vec::with_capacity(conv.weight.len);

@@ -5,7 +5,7 @@
 //! their gradients are checked by finite differences. Layout is NHWC throughout; convolution
 //! weights are `[kernel row][kernel column][in][out]`.
 //!
-//! Four rules of summation cover everything:
+//! Five rules of summation cover everything:
 //! 1. **Chain**: `acc = fma(a, b, acc)` over k in a fixed order, from 0 or a stated start.
 //!    Padding takes part as zeros. (Convolutions and dense layers, forward and input gradient.)
 //! 2. **Blocked chain**: k is cut into blocks of [`PIXEL_BLOCK`]; each block is a chain from 0;
@@ -17,12 +17,15 @@
 //!    the distance from that mean; the blocks are merged in order in f64 by the formula of Chan,
 //!    Golub & LeVeque ([`norm::Moments`]). So one pass over memory gives mean and variance, and
 //!    nothing cancels. (Batch norm's statistics.)
+//! 5. **Winograd**: 3x3 convolutions of stride 1 with whole tiles; chains and segments of products
+//!    as `winograd` states them. Which shapes: `crate::winograd::method`.
 
 pub mod adam;
 pub mod conv;
 pub mod layers;
 pub mod network;
 pub mod norm;
+mod winograd;
 
 use crate::math;
 
@@ -30,6 +33,8 @@ use crate::math;
 pub const PIXEL_BLOCK: usize = 256;
 /// Rows in a block of a column sum or of moments. Part of the contract: changing it changes bits.
 pub const ROW_BLOCK: usize = 128;
+/// Tiles in a segment of a weight gradient by Winograd's schemes. Part of the contract.
+pub(crate) const SEGMENT: usize = 128;
 
 /// The number types that the reference runs in.
 pub trait Real:
