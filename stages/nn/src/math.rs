@@ -123,10 +123,11 @@ pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
     // false where infinities made `lost` a NaN.
     let inexact = lost.abs() > 0.0;
     let away = (lost > 0.0) == (sum > 0.0);
+    // Nothing wraps, but checks for it would keep loops from being vectorised.
     let odd = match (inexact && bits & 1 == 0, away) {
         (false, _) => bits,
-        (true, true) => bits + 1,
-        (true, false) => bits - 1,
+        (true, true) => bits.wrapping_add(1),
+        (true, false) => bits.wrapping_sub(1),
     };
     f64::from_bits(odd) as f32
 }

@@ -3,6 +3,8 @@
 
 mod bits;
 mod common;
+mod digest;
+mod emulated;
 mod gradients;
 mod misuse;
 mod state;
