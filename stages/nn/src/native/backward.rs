@@ -1,11 +1,13 @@
 //! The backward pass: gradients of the mean loss from what the forward pass kept.
 //! It must not know updates. Composition: `reference::network`.
 
+use super::batch_norm::NormGradients;
 use super::forward::{self, Run, channels};
 use super::memory::Aligned;
+use super::norm_gradient::{self, Normed};
 use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace};
-use super::{Context, batch_norm, conv, pool, pooled};
+use super::{Context, conv, pool, pooled};
 use crate::network::{Conv, ConvNorm, Shortcut, Unit};
 use crate::reference::layers;
 
@@ -24,6 +26,7 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
         times,
         ..
     } = pass;
+    workspace.grow_scratch(plan, n, 3);
     let Workspace {
         units,
         features,
@@ -75,15 +78,17 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
     }
 }
 
-/// Of a batch norm's weight and bias.
-fn norm_gradients<'a>(layer: &ConvNorm, gradient: &'a mut [f32]) -> [&'a mut [f32]; 2] {
-    let (weight, bias) = (layer.norm.weight, layer.norm.bias);
-    gradient
-        .get_disjoint_mut([
-            weight.start..weight.start + weight.len,
-            bias.start..bias.start + bias.len,
-        ])
-        .expect("the plan's spans do not overlap")
+/// A layer's batch norm and the first `len` numbers that it normalised.
+fn normed<'a>(
+    layer: &ConvNorm,
+    kept: &'a LayerKept,
+    parameters: &'a [f32],
+    len: usize,
+) -> Normed<'a> {
+    Normed {
+        x: &kept.conv_out[..len],
+        norm: channels(layer, kept, parameters),
+    }
 }
 
 struct Pass<'a> {
@@ -119,27 +124,63 @@ impl Pass<'_> {
         });
     }
 
-    /// Turns the gradient of the batch norm's (or its ReLU's) output into that of the
-    /// convolution's, and writes those of all parameters of both.
-    fn layer(
-        &mut self,
-        layer: &ConvNorm,
-        kept: &LayerKept,
-        x: &[f32],
-        output: Option<&[f32]>,
-        g: &mut [f32],
-    ) {
-        let norm = channels(layer, kept, self.parameters);
-        let [dweight, dbias] = norm_gradients(layer, self.gradient);
-        let conv_out = &kept.conv_out[..g.len()];
+    fn keep(&mut self, layer: &ConvNorm, gradients: &NormGradients) {
+        let (weight, bias) = (layer.norm.weight, layer.norm.bias);
+        weight
+            .of_mut(self.gradient)
+            .copy_from_slice(&gradients.weight);
+        bias.of_mut(self.gradient).copy_from_slice(&gradients.bias);
+    }
+
+    /// The time of a convolution's weight gradient counts.
+    fn layer_weights(&mut self, layer: &ConvNorm, x: &[f32], dy: &[f32]) {
         let times = self.times;
-        times.measure(&layer.norm.name, BATCH_NORM, || {
-            let output = output.map(|o| &o[..g.len()]);
-            batch_norm::backward(self.context, conv_out, output, g, norm, dweight, dbias);
-        });
         times.measure(&layer.conv.name, "weight gradient", || {
-            self.weights(&layer.conv, x, g);
+            self.weights(&layer.conv, x, dy);
         });
+    }
+
+    /// Turns the gradient of what the ReLU right after the batch norm gave into that of the
+    /// convolution's output, and writes those of all parameters of both.
+    fn layer(&mut self, layer: &ConvNorm, kept: &LayerKept, x: &[f32], g: &mut [f32]) {
+        let times = self.times;
+        let gradients = times.measure(&layer.norm.name, BATCH_NORM, || {
+            let of = normed(layer, kept, self.parameters, g.len());
+            norm_gradient::through_relu(self.context, of, g)
+        });
+        self.keep(layer, &gradients);
+        self.layer_weights(layer, x, g);
+    }
+
+    /// [`Self::layer`] of a basic block's `second` layer and its shortcut: writes the gradient
+    /// of the block's `input` by way of the shortcut to `next`; the last buffer is scratch.
+    fn residual(
+        &mut self,
+        second: (&ConvNorm, &LayerKept, &[f32]),
+        shortcut: Option<(&ConvNorm, &LayerKept)>,
+        input: &[f32],
+        [g, next, spare]: [&mut [f32]; 3],
+    ) {
+        let times = self.times;
+        let (layer, kept, middle) = second;
+        let of = normed(layer, kept, self.parameters, g.len());
+        let Some((projection, kept)) = shortcut else {
+            let gradients = times.measure(&layer.norm.name, BATCH_NORM, || {
+                norm_gradient::through_sum(self.context, of, input, g, next)
+            });
+            self.keep(layer, &gradients);
+            return self.layer_weights(layer, middle, g);
+        };
+        let projected = &mut spare[..g.len()];
+        let gradients = times.measure(&layer.norm.name, BATCH_NORM, || {
+            let shortcut = normed(projection, kept, self.parameters, g.len());
+            norm_gradient::through_both(self.context, of, shortcut, g, projected)
+        });
+        self.keep(layer, &gradients[0]);
+        self.keep(projection, &gradients[1]);
+        self.layer_weights(projection, input, projected);
+        self.layer_input(projection, projected, next, false);
+        self.layer_weights(layer, middle, g);
     }
 
     /// [`Self::layer`] of a layer before a max pool and its ReLU: from `dy`, the gradient of what
@@ -153,16 +194,13 @@ impl Pass<'_> {
         dx: &mut [f32],
     ) {
         let times = self.times;
-        times.measure(&layer.norm.name, "pool", || {
-            let norm = channels(layer, kept, self.parameters);
-            let conv_out = &kept.conv_out[..dx.len()];
-            let gradients = norm_gradients(layer, self.gradient);
+        let gradients = times.measure(&layer.norm.name, "pool", || {
+            let of = normed(layer, kept, self.parameters, dx.len());
             let pool = forward::extents(layer, self.n);
-            pooled::backward(self.context, pool, conv_out, dy, norm, dx, gradients);
+            pooled::backward(self.context, pool, of, dy, dx)
         });
-        times.measure(&layer.conv.name, "weight gradient", || {
-            self.weights(&layer.conv, x, dx);
-        });
+        self.keep(layer, &gradients);
+        self.layer_weights(layer, x, dx);
     }
 
     /// Takes the gradient of the unit's output in the first buffer and leaves that of its input
@@ -188,7 +226,7 @@ impl Pass<'_> {
                     full_g
                 } else {
                     let g = &mut g[..len(layer)];
-                    self.layer(layer, kept_layer, input, Some(&kept.output), g);
+                    self.layer(layer, kept_layer, input, g);
                     g
                 };
                 if wanted {
@@ -204,24 +242,24 @@ impl Pass<'_> {
                 [kept1, kept2, projected @ ..],
             ) => {
                 let g = &mut g[..len(second)];
-                self.times.measure(&second.norm.name, BATCH_NORM, || {
-                    batch_norm::relu_backward(self.context, &kept.output[..g.len()], g);
-                });
-                match (shortcut, projected) {
-                    (Shortcut::Projection(layer), [kept]) => {
-                        let spare = &mut spare[..g.len()];
-                        spare.copy_from_slice(g);
-                        self.layer(layer, kept, input, None, spare);
-                        self.layer_input(layer, spare, next, false);
+                let middle = &kept.middle[..len(first)];
+                let shortcut = match (shortcut, projected) {
+                    (Shortcut::None, _) => None,
+                    (Shortcut::Identity, _) => Some(None),
+                    (Shortcut::Projection(layer), [kept, ..]) => Some(Some((layer, kept))),
+                    _ => unreachable!("the workspace was made from this plan"),
+                };
+                match shortcut {
+                    None => self.layer(second, kept2, middle, g),
+                    Some(projection) => {
+                        let buffers = [&mut *g, &mut *next, &mut *spare];
+                        self.residual((second, kept2, middle), projection, input, buffers);
                     }
-                    (Shortcut::Identity, _) => next.copy_from_slice(g),
-                    _ => {}
                 }
-                self.layer(second, kept2, &kept.middle[..len(first)], None, g);
-                let middle = &mut spare[..len(first)];
-                self.layer_input(second, g, middle, false);
-                self.layer(first, kept1, input, Some(&kept.middle), middle);
-                self.layer_input(first, middle, next, *shortcut != Shortcut::None);
+                let dmiddle = &mut spare[..len(first)];
+                self.layer_input(second, g, dmiddle, false);
+                self.layer(first, kept1, input, dmiddle);
+                self.layer_input(first, dmiddle, next, shortcut.is_some());
             }
             _ => unreachable!("the workspace was made from this plan"),
         }

@@ -1,9 +1,10 @@
-//! Batch normalisation with ReLU and the residual sum fused in, forward and backward.
+//! Batch normalisation with ReLU and the residual sum fused in, forward.
 //! It must not know which layer it serves. Formulas and orders: `reference::norm`.
 
-use super::isa::{Checked, for_each_isa};
+use super::Context;
+use super::groups::{for_groups, group, group_mut};
+use super::isa::for_each_isa;
 use super::memory::Disjoint;
-use super::{Context, columns};
 
 /// A batch norm's numbers for one pass, one a channel.
 #[derive(Clone, Copy)]
@@ -39,6 +40,18 @@ pub(crate) struct Affine<'a> {
     pub(crate) bias: &'a [f32],
 }
 
+impl<'a> Affine<'a> {
+    /// Mean, scale and bias of the channels from `from` on.
+    #[inline(always)]
+    pub(crate) fn group<const WIDTH: usize>(self, from: usize) -> [&'a [f32; WIDTH]; 3] {
+        [
+            group(self.mean, from),
+            group(self.scale, from),
+            group(self.bias, from),
+        ]
+    }
+}
+
 /// What the backward pass takes from each gradient, one a channel:
 /// `dx = fma(-d, slope, dy - level) * scale`.
 pub(crate) struct Slopes {
@@ -46,38 +59,48 @@ pub(crate) struct Slopes {
     pub(crate) level: Vec<f32>,
 }
 
+/// Gradients of a batch norm's weight and bias.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NormGradients {
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+}
+
 impl Slopes {
-    /// From the sums `s1`, then `s2`, over `rows` rows; writes the weight's and bias' gradients.
-    pub(crate) fn new(
-        sums: &[f64],
-        rows: usize,
-        norm: Channels<'_>,
-        dweight: &mut [f32],
-        dbias: &mut [f32],
-    ) -> Self {
+    /// From the sums `s1`, then `s2`, over `rows` rows.
+    pub(crate) fn new(sums: &[f64], rows: usize, norm: Channels<'_>) -> (Self, NormGradients) {
         let (s1, s2) = sums.split_at(norm.mean.len());
         let over_rows = |sum: &f64| (sum / rows as f64) as f32;
-        for (c, &inv_std) in norm.inv_std.iter().enumerate() {
-            dweight[c] = s2[c] as f32 * inv_std;
-            dbias[c] = s1[c] as f32;
-        }
-        let slopes = s2.iter().zip(norm.inv_std);
-        Self {
-            slope: slopes.map(|(s2, &inv)| over_rows(s2) * inv * inv).collect(),
+        let pairs = || s2.iter().zip(norm.inv_std);
+        let slopes = Self {
+            slope: pairs()
+                .map(|(s2, &inv)| over_rows(s2) * inv * inv)
+                .collect(),
             level: s1.iter().map(over_rows).collect(),
-        }
+        };
+        let gradients = NormGradients {
+            weight: pairs().map(|(&s2, &inv)| s2 as f32 * inv).collect(),
+            bias: s1.iter().map(|&s1| s1 as f32).collect(),
+        };
+        (slopes, gradients)
+    }
+
+    /// Slope and level of the channels from `from` on.
+    #[inline(always)]
+    pub(crate) fn group<const WIDTH: usize>(&self, from: usize) -> [&[f32; WIDTH]; 2] {
+        [group(&self.slope, from), group(&self.level, from)]
     }
 }
 
 /// What happens after normalising.
 #[derive(Clone, Copy)]
 pub(crate) enum After<'a> {
-    /// Nothing.
-    Nothing,
     /// ReLU.
     Relu,
     /// Adds a shortcut, then ReLU.
     AddRelu(&'a [f32]),
+    /// Adds a shortcut that is normalised in turn, then ReLU.
+    AddNormRelu(&'a [f32], Channels<'a>),
 }
 
 /// Cuts `[rows, channels]` into one task's share of rows each and runs `f(first, end)` on
@@ -107,158 +130,95 @@ pub(crate) fn normalize(
     after: After<'_>,
     y: &mut [f32],
 ) {
-    let channels = norm.mean.len();
+    let isa = context.isa;
     let scale = norm.scale();
+    let norm = norm.affine(&scale);
+    let shortcut_scale = match after {
+        After::AddNormRelu(_, norm) => norm.scale(),
+        _ => Vec::new(),
+    };
     let y = Disjoint::new(y);
-    in_shares(context, x.len(), channels, |from, to| {
+    in_shares(context, x.len(), norm.mean.len(), |from, to| {
         // SAFETY: shares do not overlap.
-        let out = unsafe { y.range(from, to - from) };
+        let y = unsafe { y.range(from, to - from) };
         let x = &x[from..to];
         match after {
-            After::Nothing => apply(context.isa, x, norm.mean, &scale, norm.bias, out),
-            After::Relu => apply_relu(context.isa, x, norm.mean, &scale, norm.bias, out),
-            After::AddRelu(s) => apply_add_relu(
-                context.isa,
-                x,
-                norm.mean,
-                &scale,
-                norm.bias,
-                &s[from..to],
-                out,
-            ),
+            After::Relu => relu(isa, x, norm, y),
+            After::AddRelu(added) => add_relu(isa, [x, &added[from..to]], norm, y),
+            After::AddNormRelu(added, of) => {
+                let norms = [norm, of.affine(&shortcut_scale)];
+                add_norm_relu(isa, [x, &added[from..to]], norms, y);
+            }
         }
     });
-}
-
-/// Turns `dy`, the gradient of the normalised values, into that of `x`; writes those of the
-/// weight and bias. With `output`, first drops the gradient where that ReLU's output is not positive.
-pub(crate) fn backward(
-    context: &Context,
-    x: &[f32],
-    output: Option<&[f32]>,
-    dy: &mut [f32],
-    norm: Channels<'_>,
-    dweight: &mut [f32],
-    dbias: &mut [f32],
-) {
-    let channels = norm.mean.len();
-    let rows = x.len() / channels;
-    let gradient = Disjoint::new(dy);
-    let sums = columns::blocked(context, rows, 2 * channels, |isa, from, to, out| {
-        let (from, to) = (from * channels, to * channels);
-        // SAFETY: blocks of rows do not overlap.
-        let dy = unsafe { gradient.range(from, to - from) };
-        if let Some(output) = output {
-            drop_inactive(isa, &output[from..to], dy);
-        }
-        let (s1, s2) = out.split_at_mut(channels);
-        add_gradients(isa, &x[from..to], dy, norm.mean, s1, s2);
-    });
-    let slopes = Slopes::new(&sums, rows, norm, dweight, dbias);
-    let scale = norm.scale();
-    in_shares(context, x.len(), channels, |from, to| {
-        // SAFETY: shares do not overlap.
-        let dy = unsafe { gradient.range(from, to - from) };
-        spread(
-            context.isa,
-            &x[from..to],
-            norm.mean,
-            &scale,
-            &slopes.slope,
-            &slopes.level,
-            dy,
-        );
-    });
-}
-
-/// Drops `dy` where `output` is not positive.
-pub(crate) fn relu_backward(context: &Context, output: &[f32], dy: &mut [f32]) {
-    let gradient = Disjoint::new(dy);
-    in_shares(context, output.len(), 1, |from, to| {
-        // SAFETY: shares do not overlap.
-        drop_inactive(context.isa, &output[from..to], unsafe {
-            gradient.range(from, to - from)
-        });
-    });
-}
-
-/// The gradient of rows that have none of their own: `dy` is 0.
-pub(crate) fn spread_nothing(
-    isa: Checked,
-    x: &[f32],
-    norm: Affine<'_>,
-    slopes: &Slopes,
-    dx: &mut [f32],
-) {
-    dx.fill(0.0);
-    spread(
-        isa,
-        x,
-        norm.mean,
-        norm.scale,
-        &slopes.slope,
-        &slopes.level,
-        dx,
-    );
 }
 
 for_each_isa! {
-    fn apply(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], y: &mut [f32]) {
-        let n = mean.len();
-        let (scale, bias) = (&scale[..n], &bias[..n]);
-        for (row, out) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            for c in 0..n {
-                out[c] = (row[c] - mean[c]).mul_add(scale[c], bias[c]);
-            }
+    fn relu(x: &[f32], norm: Affine<'_>, y: &mut [f32]) {
+        let n = norm.mean.len();
+        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            for_groups!(n, 16, relu_group(x, norm, y));
         }
     }
 
-    fn apply_relu(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], y: &mut [f32]) {
-        let n = mean.len();
-        let (scale, bias) = (&scale[..n], &bias[..n]);
-        for (row, out) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            for c in 0..n {
-                let v = (row[c] - mean[c]).mul_add(scale[c], bias[c]);
-                out[c] = if v < 0.0 { 0.0 } else { v };
-            }
+    fn add_relu(x: [&[f32]; 2], norm: Affine<'_>, y: &mut [f32]) {
+        let n = norm.mean.len();
+        let rows = x[0].chunks_exact(n).zip(x[1].chunks_exact(n));
+        for ((x, added), y) in rows.zip(y.chunks_exact_mut(n)) {
+            for_groups!(n, 16, add_relu_group(x, added, norm, y));
         }
     }
 
-    fn apply_add_relu(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], added: &[f32], y: &mut [f32]) {
-        let n = mean.len();
-        let (scale, bias) = (&scale[..n], &bias[..n]);
-        for ((row, added), out) in x.chunks_exact(n).zip(added.chunks_exact(n)).zip(y.chunks_exact_mut(n)) {
-            for c in 0..n {
-                let v = (row[c] - mean[c]).mul_add(scale[c], bias[c]) + added[c];
-                out[c] = if v < 0.0 { 0.0 } else { v };
-            }
+    fn add_norm_relu(x: [&[f32]; 2], norms: [Affine<'_>; 2], y: &mut [f32]) {
+        let n = norms[0].mean.len();
+        let rows = x[0].chunks_exact(n).zip(x[1].chunks_exact(n));
+        for ((x, added), y) in rows.zip(y.chunks_exact_mut(n)) {
+            for_groups!(n, 16, add_norm_relu_group([x, added], norms, y));
         }
     }
+}
 
-    fn drop_inactive(output: &[f32], dy: &mut [f32]) {
-        for (g, &v) in dy.iter_mut().zip(output) {
-            *g = if v > 0.0 { *g } else { 0.0 };
-        }
+#[inline(always)]
+fn relu_group<const WIDTH: usize>(from: usize, x: &[f32], norm: Affine<'_>, y: &mut [f32]) {
+    let [mean, scale, bias] = norm.group::<WIDTH>(from);
+    let (x, y) = (group::<WIDTH>(x, from), group_mut::<WIDTH>(y, from));
+    for i in 0..WIDTH {
+        let v = (x[i] - mean[i]).mul_add(scale[i], bias[i]);
+        y[i] = if v < 0.0 { 0.0 } else { v };
     }
+}
 
-    fn add_gradients(x: &[f32], dy: &[f32], mean: &[f32], s1: &mut [f32], s2: &mut [f32]) {
-        let n = mean.len();
-        let (s1, s2) = (&mut s1[..n], &mut s2[..n]);
-        for (row, g) in x.chunks_exact(n).zip(dy.chunks_exact(n)) {
-            for c in 0..n {
-                s1[c] += g[c];
-                s2[c] = g[c].mul_add(row[c] - mean[c], s2[c]);
-            }
-        }
+#[inline(always)]
+fn add_relu_group<const WIDTH: usize>(
+    from: usize,
+    x: &[f32],
+    added: &[f32],
+    norm: Affine<'_>,
+    y: &mut [f32],
+) {
+    let [mean, scale, bias] = norm.group::<WIDTH>(from);
+    let (x, y) = (group::<WIDTH>(x, from), group_mut::<WIDTH>(y, from));
+    let added = group::<WIDTH>(added, from);
+    for i in 0..WIDTH {
+        let v = (x[i] - mean[i]).mul_add(scale[i], bias[i]) + added[i];
+        y[i] = if v < 0.0 { 0.0 } else { v };
     }
+}
 
-    fn spread(x: &[f32], mean: &[f32], scale: &[f32], slope: &[f32], level: &[f32], dy: &mut [f32]) {
-        let n = mean.len();
-        let (scale, slope, level) = (&scale[..n], &slope[..n], &level[..n]);
-        for (row, g) in x.chunks_exact(n).zip(dy.chunks_exact_mut(n)) {
-            for c in 0..n {
-                g[c] = (-(row[c] - mean[c])).mul_add(slope[c], g[c] - level[c]) * scale[c];
-            }
-        }
+#[inline(always)]
+fn add_norm_relu_group<const WIDTH: usize>(
+    from: usize,
+    x: [&[f32]; 2],
+    norms: [Affine<'_>; 2],
+    y: &mut [f32],
+) {
+    let [mean, scale, bias] = norms[0].group::<WIDTH>(from);
+    let [mean2, scale2, bias2] = norms[1].group::<WIDTH>(from);
+    let (x, x2) = (group::<WIDTH>(x[0], from), group::<WIDTH>(x[1], from));
+    let y = group_mut::<WIDTH>(y, from);
+    for i in 0..WIDTH {
+        let added = (x2[i] - mean2[i]).mul_add(scale2[i], bias2[i]);
+        let v = (x[i] - mean[i]).mul_add(scale[i], bias[i]) + added;
+        y[i] = if v < 0.0 { 0.0 } else { v };
     }
 }

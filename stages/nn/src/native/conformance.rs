@@ -1,10 +1,11 @@
 //! Every fast kernel against its reference, bit for bit, over random shapes.
 //! It must not know whole networks.
 
-use super::batch_norm::{self, After, Channels};
+use super::batch_norm::{self, After, Channels, NormGradients};
 use super::columns;
 use super::isa::Checked;
 use super::memory::Aligned;
+use super::norm_gradient::{self, Normed};
 use super::pooled::{self, Pool};
 use super::{Context, Isa, adam, conv, moments, pool, threads};
 use crate::config::AdamConfig;
@@ -56,6 +57,23 @@ fn assert_same_bits(what: &str, who: &str, got: &[f32], want: &[f32]) {
             "{what}, {who}: {g} is not {w} at {i}"
         );
     }
+}
+
+fn assert_same_gradients(
+    what: &str,
+    who: &str,
+    want: &norm::Gradients<f32>,
+    dx: &[f32],
+    got: &NormGradients,
+) {
+    assert_same_bits(&format!("{what}: gradient"), who, dx, &want.x);
+    assert_same_bits(
+        &format!("{what}: of weight"),
+        who,
+        &got.weight,
+        &want.weight,
+    );
+    assert_same_bits(&format!("{what}: of bias"), who, &got.bias, &want.bias);
 }
 
 /// Largest distance from the f64 result relative to the sum of the terms' sizes, in ulps of 1.
@@ -185,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn batch_norm_equals_the_reference(rows in 1_usize..600, channels in 1_usize..40, seed in any::<u32>()) {
+    fn batch_norm_equals_the_reference(rows in 1_usize..400, channels in 1_usize..90, seed in any::<u32>()) {
         let seed = u64::from(seed);
         let len = rows * channels;
         let (x, dy, added) = (numbers(seed, len), numbers(seed + 1, len), numbers(seed + 2, len));
@@ -196,35 +214,49 @@ proptest! {
         layers::relu(&mut active);
         let mut residual: Vec<f32> = plain.iter().zip(&added).map(|(a, b)| a + b).collect();
         layers::relu(&mut residual);
-        let mut masked = dy.clone();
-        layers::relu_backward(&active, &mut masked);
-        let linear = norm::backward(&x, &dy, &s.mean, &s.inv_std, &weight);
-        let through = norm::backward(&x, &masked, &s.mean, &s.inv_std, &weight);
+        let (weight2, bias2) = (numbers(seed + 5, channels), numbers(seed + 6, channels));
+        let s2 = norm::statistics(channels, &added, 1e-3);
+        let shortcut = norm::normalize(&added, &s2.mean, &s2.inv_std, &weight2, &bias2);
+        let mut projected: Vec<f32> = plain.iter().zip(&shortcut).map(|(a, b)| a + b).collect();
+        layers::relu(&mut projected);
+        // Gradients behind each ReLU, of each batch norm.
+        let masked = |output: &[f32]| {
+            let mut g = dy.clone();
+            layers::relu_backward(output, &mut g);
+            g
+        };
+        let backward = |g: &[f32]| norm::backward(&x, g, &s.mean, &s.inv_std, &weight);
+        let through = masked(&residual);
+        let of_shortcut = norm::backward(&added, &masked(&projected), &s2.mean, &s2.inv_std, &weight2);
         CONTEXTS.with(|contexts| for (who, context) in contexts {
             let got = moments::statistics(context, &x, channels, 1e-3);
             assert_same_bits("mean", who, &got.mean, &s.mean);
             assert_same_bits("variance", who, &got.variance, &s.variance);
             assert_same_bits("inverse deviation", who, &got.inv_std, &s.inv_std);
             let channels_of = Channels { mean: &s.mean, inv_std: &s.inv_std, weight: &weight, bias: &bias };
+            let other = Channels { mean: &s2.mean, inv_std: &s2.inv_std, weight: &weight2, bias: &bias2 };
             for (what, after, want) in [
-                ("normalized", After::Nothing, &plain),
                 ("relu", After::Relu, &active),
                 ("residual", After::AddRelu(&added), &residual),
+                ("projected", After::AddNormRelu(&added, other), &projected),
             ] {
                 let mut y = vec![f32::NAN; len];
                 batch_norm::normalize(context, &x, channels_of, after, &mut y);
                 assert_same_bits(what, who, &y, want);
             }
-            for (what, output, want) in [("gradient", None, &linear), ("gradient through relu", Some(active.as_slice()), &through)] {
-                let (mut dw, mut db, mut g) = (vec![0.0; channels], vec![0.0; channels], dy.clone());
-                batch_norm::backward(context, &x, output, &mut g, channels_of, &mut dw, &mut db);
-                assert_same_bits(what, who, &g, &want.x);
-                assert_same_bits("weight gradient", who, &dw, &want.weight);
-                assert_same_bits("bias gradient", who, &db, &want.bias);
-            }
-            let mut got = dy.clone();
-            batch_norm::relu_backward(context, &active, &mut got);
-            assert_same_bits("relu gradient", who, &got, &masked);
+            let of = Normed { x: &x, norm: channels_of };
+            let (mut g, mut next) = (dy.clone(), vec![f32::NAN; len]);
+            let got = norm_gradient::through_relu(context, of, &mut g);
+            assert_same_gradients("relu", who, &backward(&masked(&active)), &g, &got);
+            g.copy_from_slice(&dy);
+            let got = norm_gradient::through_sum(context, of, &added, &mut g, &mut next);
+            assert_same_gradients("residual", who, &backward(&through), &g, &got);
+            assert_same_bits("through the shortcut", who, &next, &through);
+            g.copy_from_slice(&dy);
+            let shortcut = Normed { x: &added, norm: other };
+            let got = norm_gradient::through_both(context, of, shortcut, &mut g, &mut next);
+            assert_same_gradients("projected", who, &backward(&masked(&projected)), &g, &got[0]);
+            assert_same_gradients("projection", who, &of_shortcut, &next, &got[1]);
         });
     }
 
@@ -251,11 +283,9 @@ proptest! {
             let mut got = vec![f32::NAN; y.len()];
             pooled::forward(context, pool, &x, channels_of, &mut got);
             assert_same_bits("max", who, &got, &y);
-            let (mut dx, mut dw, mut db) = (vec![f32::NAN; x.len()], vec![0.0; channels], vec![0.0; channels]);
-            pooled::backward(context, pool, &x, &dy, channels_of, &mut dx, [&mut dw, &mut db]);
-            assert_same_bits("max gradient", who, &dx, &want.x);
-            assert_same_bits("weight gradient", who, &dw, &want.weight);
-            assert_same_bits("bias gradient", who, &db, &want.bias);
+            let mut dx = vec![f32::NAN; x.len()];
+            let got = pooled::backward(context, pool, Normed { x: &x, norm: channels_of }, &dy, &mut dx);
+            assert_same_gradients("max", who, &want, &dx, &got);
         });
         let mut got = vec![f32::NAN; mean.len()];
         pool::average(&x, size * size, channels, &mut got);

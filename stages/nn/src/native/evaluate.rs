@@ -2,6 +2,7 @@
 //! It must not know training. Every image is computed alone, so batches may be cut anywhere.
 
 use super::batch_norm::{self, After, Channels};
+use super::memory::Aligned;
 use super::parameters::Parameters;
 use super::workspace::{Workspace, room};
 use super::{Context, conv, forward, pool, pooled};
@@ -10,15 +11,6 @@ use crate::reference::norm::inverse_deviation;
 
 /// Images computed at once: bounds memory, changes no bit.
 pub(crate) const BATCH: usize = 64;
-
-/// What follows a convolution, its batch norm included.
-enum Next<'a> {
-    Each(After<'a>),
-    Pool,
-}
-
-/// Batch norm and ReLU.
-const RELU: Next<'_> = Next::Each(After::Relu);
 
 /// The logits of `n` images.
 pub(crate) fn logits<'a>(
@@ -30,7 +22,7 @@ pub(crate) fn logits<'a>(
     n: usize,
     workspace: &'a mut Workspace,
 ) -> &'a [f32] {
-    workspace.grow_scratch(plan, n);
+    workspace.grow_scratch(plan, n, 4);
     let Workspace {
         features,
         logits,
@@ -39,83 +31,52 @@ pub(crate) fn logits<'a>(
         ..
     } = workspace;
     let [current, next, conv_out, other] = scratch;
-    let len = |layer: &ConvNorm| n * layer.conv.out_size().pow(2) * layer.conv.outputs;
-    let mut run =
-        |layer: &ConvNorm, x: &[f32], conv_out: &mut [f32], next: Next<'_>, y: &mut [f32]| {
-            let (conv, norm) = (&layer.conv, &layer.norm);
-            let values = &parameters.values;
-            let conv_out = &mut conv_out[..len(layer)];
-            let on = conv::Layer { conv, n };
-            let bias = conv.bias.map(|b| b.of(values));
-            conv::forward(
-                context,
-                on,
-                x,
-                conv.weight.of(values),
-                bias,
-                panel,
-                conv_out,
-            );
-            let inv_std = inverse_deviation(norm.variance.of(&parameters.moving), epsilon);
-            let channels = Channels {
-                mean: norm.mean.of(&parameters.moving),
-                inv_std: &inv_std,
-                weight: norm.weight.of(values),
-                bias: norm.bias.of(values),
-            };
-            match next {
-                Next::Pool => {
-                    let pool = forward::extents(layer, n);
-                    let len = n * (pool.size / 2).pow(2) * pool.channels;
-                    pooled::forward(context, pool, conv_out, channels, &mut y[..len]);
-                }
-                Next::Each(after) => {
-                    batch_norm::normalize(context, conv_out, channels, after, &mut y[..len(layer)]);
-                }
-            }
-        };
-
+    let mut pass = Pass {
+        context,
+        parameters,
+        epsilon,
+        panel,
+        n,
+    };
     let mut size = images.len();
     current[..size].copy_from_slice(images);
     for unit in &plan.units {
         let input = &current[..size];
+        size = n * unit.output_len();
         match unit {
-            Unit::Plain { layer, pool: false } => run(layer, input, conv_out, RELU, next),
-            Unit::Plain { layer, pool: true } => run(layer, input, conv_out, Next::Pool, next),
+            Unit::Plain { layer, pool } => {
+                let conv_out = pass.conv(layer, input, conv_out);
+                if *pool {
+                    pass.pool(layer, conv_out, &mut next[..size]);
+                } else {
+                    pass.normalize(layer, conv_out, After::Relu, &mut next[..size]);
+                }
+            }
             Unit::Basic {
                 first,
                 second,
                 shortcut,
             } => {
-                run(first, input, conv_out, RELU, next);
-                let middle = &next[..len(first)];
-                match shortcut {
-                    Shortcut::None => run(second, middle, conv_out, RELU, other),
-                    Shortcut::Identity => run(
-                        second,
-                        middle,
-                        conv_out,
-                        Next::Each(After::AddRelu(input)),
-                        other,
-                    ),
-                    Shortcut::Projection(p) => {
-                        // The input is not needed afterwards: its buffer takes the projection.
-                        run(p, input, conv_out, Next::Each(After::Nothing), other);
-                        current[..len(p)].copy_from_slice(&other[..len(p)]);
-                        run(
-                            second,
-                            middle,
-                            conv_out,
-                            Next::Each(After::AddRelu(&current[..len(p)])),
-                            other,
-                        );
-                    }
+                let conv1 = pass.conv(first, input, conv_out);
+                let middle = &mut next[..conv1.len()];
+                pass.normalize(first, conv1, After::Relu, middle);
+                let conv2 = pass.conv(second, middle, conv_out);
+                if let Shortcut::Projection(p) = shortcut {
+                    let projected = pass.conv(p, input, other);
+                    let inv_std = pass.inv_std(p);
+                    let after = After::AddNormRelu(projected, pass.channels(p, &inv_std));
+                    // Nobody needs the middle any more.
+                    pass.normalize(second, conv2, after, &mut next[..size]);
+                } else {
+                    let after = match shortcut {
+                        Shortcut::Identity => After::AddRelu(input),
+                        _ => After::Relu,
+                    };
+                    pass.normalize(second, conv2, after, &mut next[..size]);
                 }
-                std::mem::swap(next, other);
             }
         }
         std::mem::swap(current, next);
-        size = n * unit.output_len();
     }
     let channels = plan.dense.inputs;
     let features = room(features, n * channels);
@@ -126,14 +87,55 @@ pub(crate) fn logits<'a>(
         plan.dense.bias.of(&parameters.values),
     );
     let dense = plan.dense.as_conv();
-    conv::forward(
-        context,
-        conv::Layer { conv: &dense, n },
-        features,
-        w,
-        Some(b),
-        panel,
-        logits,
-    );
+    let layer = conv::Layer { conv: &dense, n };
+    conv::forward(context, layer, features, w, Some(b), panel, logits);
     logits
+}
+
+struct Pass<'a> {
+    context: &'a Context,
+    parameters: &'a Parameters,
+    epsilon: f32,
+    panel: &'a mut Aligned,
+    n: usize,
+}
+
+impl Pass<'_> {
+    /// The convolution's output, at the start of `y`.
+    fn conv<'y>(&mut self, layer: &ConvNorm, x: &[f32], y: &'y mut [f32]) -> &'y [f32] {
+        let (conv, values) = (&layer.conv, &self.parameters.values);
+        let y = &mut y[..self.n * conv.out_size().pow(2) * conv.outputs];
+        let (w, b) = (conv.weight.of(values), conv.bias.map(|b| b.of(values)));
+        let on = conv::Layer { conv, n: self.n };
+        conv::forward(self.context, on, x, w, b, self.panel, y);
+        y
+    }
+
+    fn inv_std(&self, layer: &ConvNorm) -> Vec<f32> {
+        let variance = layer.norm.variance.of(&self.parameters.moving);
+        inverse_deviation(variance, self.epsilon)
+    }
+
+    /// A batch norm's numbers in evaluation.
+    fn channels<'c>(&'c self, layer: &ConvNorm, inv_std: &'c [f32]) -> Channels<'c> {
+        Channels {
+            mean: layer.norm.mean.of(&self.parameters.moving),
+            inv_std,
+            weight: layer.norm.weight.of(&self.parameters.values),
+            bias: layer.norm.bias.of(&self.parameters.values),
+        }
+    }
+
+    fn normalize(&self, layer: &ConvNorm, conv_out: &[f32], after: After<'_>, y: &mut [f32]) {
+        let inv_std = self.inv_std(layer);
+        let norm = self.channels(layer, &inv_std);
+        batch_norm::normalize(self.context, conv_out, norm, after, y);
+    }
+
+    fn pool(&self, layer: &ConvNorm, conv_out: &[f32], y: &mut [f32]) {
+        let inv_std = self.inv_std(layer);
+        let norm = self.channels(layer, &inv_std);
+        let pool = forward::extents(layer, self.n);
+        pooled::forward(self.context, pool, conv_out, norm, y);
+    }
 }

@@ -43,13 +43,12 @@ pub(crate) fn run(pass: Run<'_>, workspace: &mut Workspace) {
         times,
         ..
     } = pass;
-    workspace.grow_scratch(plan, n);
     let Workspace {
         units,
         features,
         logits,
-        scratch,
         panel,
+        ..
     } = workspace;
     let mut done: &mut [UnitKept] = &mut [];
     let mut rest = units.as_mut_slice();
@@ -61,7 +60,7 @@ pub(crate) fn run(pass: Run<'_>, workspace: &mut Workspace) {
         let Some((kept, _)) = rest.split_first_mut() else {
             break;
         };
-        pass.unit(unit, input, kept, &mut scratch[0], panel);
+        pass.unit(unit, input, kept, panel);
         (done, rest) = units.split_at_mut(index + 1);
     }
     let channels = plan.dense.inputs;
@@ -178,14 +177,7 @@ impl Run<'_> {
         });
     }
 
-    fn unit(
-        &self,
-        unit: &Unit,
-        input: &[f32],
-        kept: &mut UnitKept,
-        scratch: &mut [f32],
-        panel: &mut Aligned,
-    ) {
+    fn unit(&self, unit: &Unit, input: &[f32], kept: &mut UnitKept, panel: &mut Aligned) {
         let UnitKept {
             layers,
             middle,
@@ -214,9 +206,9 @@ impl Run<'_> {
                 let output = room(output, len(second));
                 let after = match (shortcut, projected) {
                     (Shortcut::Projection(layer), [kept]) => {
-                        let added = &mut scratch[..output.len()];
-                        self.layer(layer, input, kept, After::Nothing, panel, added);
-                        After::AddRelu(added)
+                        self.conv(layer, input, kept, panel, output.len());
+                        let projected = &kept.conv_out[..output.len()];
+                        After::AddNormRelu(projected, channels(layer, kept, self.parameters))
                     }
                     (Shortcut::Identity, _) => After::AddRelu(input),
                     _ => After::Relu,

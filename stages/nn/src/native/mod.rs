@@ -22,6 +22,7 @@ mod isa;
 mod lanes;
 mod memory;
 mod moments;
+mod norm_gradient;
 mod parameters;
 mod pool;
 mod pooled;

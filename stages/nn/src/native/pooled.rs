@@ -2,10 +2,11 @@
 //! between them is never stored. It must not know which layer it serves.
 //! Formulas and orders: `reference::{norm, layers}`, composed as in `reference::network`.
 
-use super::batch_norm::{Affine, Channels, Slopes};
+use super::batch_norm::{Affine, Channels, NormGradients, Slopes};
 use super::groups::{for_groups, group, group_mut};
 use super::isa::for_each_isa;
 use super::memory::Disjoint;
+use super::norm_gradient::Normed;
 use super::{Context, batch_norm, columns};
 
 /// Extents of a pooled input, `[n, size, size, channels]`.
@@ -55,20 +56,18 @@ pub(crate) fn forward(context: &Context, pool: Pool, x: &[f32], norm: Channels<'
     });
 }
 
-/// From `dy`, the gradient of the pooled and rectified numbers, writes that of `x` to `dx`, and
-/// those of the weight and bias.
+/// From `dy`, the gradient of the pooled and rectified numbers, writes that of `of.x` to `dx`, and
+/// returns those of the weight and bias.
 pub(crate) fn backward(
     context: &Context,
     pool: Pool,
-    x: &[f32],
+    of: Normed<'_>,
     dy: &[f32],
-    norm: Channels<'_>,
     dx: &mut [f32],
-    [dweight, dbias]: [&mut [f32]; 2],
-) {
-    let channels = pool.channels;
-    let scale = norm.scale();
-    let affine = norm.affine(&scale);
+) -> NormGradients {
+    let (channels, x) = (pool.channels, of.x);
+    let scale = of.norm.scale();
+    let affine = of.norm.affine(&scale);
     let windows = dy.len() / channels;
     let sums = columns::blocked(context, windows, 2 * channels, |isa, from, to, out| {
         add_windows(
@@ -81,7 +80,7 @@ pub(crate) fn backward(
             out,
         );
     });
-    let slopes = Slopes::new(&sums, x.len() / channels, norm, dweight, dbias);
+    let (slopes, gradients) = Slopes::new(&sums, x.len() / channels, of.norm);
     let (line, half_line) = (pool.line(), pool.half() * channels);
     let dx = Disjoint::new(dx);
     batch_norm::in_shares(context, dy.len(), half_line, |from, to| {
@@ -102,13 +101,7 @@ pub(crate) fn backward(
             if pool.size % 2 == 1 {
                 let edge = line - channels;
                 for (x, dx) in [(upper, dupper), (lower, dlower)] {
-                    batch_norm::spread_nothing(
-                        context.isa,
-                        &x[edge..],
-                        affine,
-                        &slopes,
-                        &mut dx[edge..],
-                    );
+                    spread_nothing(context.isa, &x[edge..], affine, &slopes, &mut dx[edge..]);
                 }
             }
         }
@@ -118,9 +111,10 @@ pub(crate) fn backward(
             let at = (image + 1) * pool.size * line - line;
             // SAFETY: an image's last line belongs to no window, and to one task here.
             let dx = unsafe { dx.range(at, line) };
-            batch_norm::spread_nothing(context.isa, &x[at..at + line], affine, &slopes, dx);
+            spread_nothing(context.isa, &x[at..at + line], affine, &slopes, dx);
         });
     }
+    gradients
 }
 
 for_each_isa! {
@@ -145,6 +139,14 @@ for_each_isa! {
         }
     }
 
+    /// The gradient of rows outside all windows.
+    fn spread_nothing(x: &[f32], norm: Affine<'_>, slopes: &Slopes, dx: &mut [f32]) {
+        let n = norm.mean.len();
+        for (x, dx) in x.chunks_exact(n).zip(dx.chunks_exact_mut(n)) {
+            for_groups!(n, 16, spread_nothing_group(x, norm, slopes, dx));
+        }
+    }
+
     /// The gradient of one row of windows.
     fn spread_row(x: [&[f32]; 2], dy: &[f32], norm: Affine<'_>, slopes: &Slopes, dx: [&mut [f32]; 2]) {
         let channels = norm.mean.len();
@@ -154,6 +156,23 @@ for_each_isa! {
         for (((upper, lower), (dupper, dlower)), dy) in windows.zip(to).zip(dy.chunks_exact(channels)) {
             for_groups!(channels, 16, spread_group([upper, lower], dy, norm, slopes, [&mut *dupper, &mut *dlower]));
         }
+    }
+}
+
+/// The gradient of rows outside all windows: `dy` is 0.
+#[inline(always)]
+fn spread_nothing_group<const WIDTH: usize>(
+    from: usize,
+    x: &[f32],
+    norm: Affine<'_>,
+    slopes: &Slopes,
+    dx: &mut [f32],
+) {
+    let [mean, scale, _] = norm.group::<WIDTH>(from);
+    let [slope, level] = slopes.group::<WIDTH>(from);
+    let (x, dx) = (group::<WIDTH>(x, from), group_mut::<WIDTH>(dx, from));
+    for i in 0..WIDTH {
+        dx[i] = (-(x[i] - mean[i])).mul_add(slope[i], 0.0 - level[i]) * scale[i];
     }
 }
 
@@ -182,10 +201,7 @@ fn distances<const WIDTH: usize>(
 #[inline(always)]
 fn pool_group<const WIDTH: usize>(from: usize, x: [&[f32]; 2], norm: Affine<'_>, y: &mut [f32]) {
     let d = distances::<WIDTH>(from, x, norm);
-    let (scale, bias) = (
-        group::<WIDTH>(norm.scale, from),
-        group::<WIDTH>(norm.bias, from),
-    );
+    let [_, scale, bias] = norm.group::<WIDTH>(from);
     let y = group_mut::<WIDTH>(y, from);
     for i in 0..WIDTH {
         let v = |k: usize| d[k][i].mul_add(scale[i], bias[i]);
@@ -208,10 +224,7 @@ fn add_group<const WIDTH: usize>(
     s2: &mut [f32],
 ) {
     let d = distances::<WIDTH>(from, x, norm);
-    let (scale, bias) = (
-        group::<WIDTH>(norm.scale, from),
-        group::<WIDTH>(norm.bias, from),
-    );
+    let [_, scale, bias] = norm.group::<WIDTH>(from);
     let dy = group::<WIDTH>(dy, from);
     let (s1, s2) = (group_mut::<WIDTH>(s1, from), group_mut::<WIDTH>(s2, from));
     for i in 0..WIDTH {
@@ -239,14 +252,8 @@ fn spread_group<const WIDTH: usize>(
 ) {
     let channels = norm.mean.len();
     let d = distances::<WIDTH>(from, x, norm);
-    let (scale, bias) = (
-        group::<WIDTH>(norm.scale, from),
-        group::<WIDTH>(norm.bias, from),
-    );
-    let (slope, level) = (
-        group::<WIDTH>(&slopes.slope, from),
-        group::<WIDTH>(&slopes.level, from),
-    );
+    let [_, scale, bias] = norm.group::<WIDTH>(from);
+    let [slope, level] = slopes.group::<WIDTH>(from);
     let dy = group::<WIDTH>(dy, from);
     let mut dx = [[0.0_f32; WIDTH]; 4];
     for i in 0..WIDTH {

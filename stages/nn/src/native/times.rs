@@ -11,6 +11,7 @@ pub struct LayerTime {
     pub layer: String,
     /// `forward`, `input gradient`, `weight gradient`, `batch norm forward`,
     /// `batch norm backward`, `pool` (a max pool with the batch norm before it, both ways),
+    /// where a projection's batch norm counts as part of the one that it is added to;
     /// `dense`, `adam` or `other`.
     pub pass: &'static str,
     /// On the clock, not summed over threads.

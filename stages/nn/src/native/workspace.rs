@@ -30,7 +30,8 @@ pub(crate) struct Workspace {
     pub(crate) features: Vec<f32>,
     /// `[n, classes]`.
     pub(crate) logits: Vec<f32>,
-    /// Scratch as large as the largest layer: gradients, or a forward pass that keeps nothing.
+    /// Scratch as large as the largest layer: three of gradients, or a forward pass that
+    /// keeps nothing.
     pub(crate) scratch: [Vec<f32>; 4],
     /// Packed weights.
     pub(crate) panel: Aligned,
@@ -60,8 +61,8 @@ impl Workspace {
         }
     }
 
-    /// Makes every scratch buffer hold `n` images of the largest layer.
-    pub(crate) fn grow_scratch(&mut self, plan: &Plan, n: usize) {
+    /// Makes the first `count` scratch buffers hold `n` images of the largest layer.
+    pub(crate) fn grow_scratch(&mut self, plan: &Plan, n: usize, count: usize) {
         let layers = plan.units.iter().flat_map(Unit::layers);
         let largest = layers
             .map(|l| {
@@ -69,7 +70,7 @@ impl Workspace {
             })
             .max()
             .unwrap_or(0);
-        for buffer in &mut self.scratch {
+        for buffer in &mut self.scratch[..count] {
             room(buffer, n * largest);
         }
     }
