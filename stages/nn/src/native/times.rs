@@ -10,9 +10,9 @@ pub struct LayerTime {
     /// Such as `stage2.block1.conv1`; `dense`, `average pool`, `adam`, or `step` for the rest.
     pub layer: String,
     /// `forward`, `input gradient`, `weight gradient`, `batch norm forward`,
-    /// `batch norm backward`, `pool` (a max pool with the batch norm before it, both ways),
-    /// where a projection's batch norm counts as part of the one that it is added to;
-    /// `dense`, `adam` or `other`.
+    /// `batch norm backward`, `pool`, `dense`, `adam` or `other`. A max pool's time holds that of
+    /// the batch norm before it; a projection's batch norm is added to a block's second, whose
+    /// time holds both.
     pub pass: &'static str,
     /// On the clock, not summed over threads.
     pub seconds: f64,
