@@ -191,10 +191,11 @@ proptest! {
 
     #[test]
     fn tiled_convolutions_equal_the_reference(
-        size in prop::sample::select(vec![2_usize, 4, 8, 12]), inputs in 1_usize..4, outputs in 1_usize..6,
+        size in prop::sample::select(vec![2_usize, 4, 6, 8, 12]), stride in 1_usize..3, inputs in 1_usize..4,
+        outputs in 1_usize..6,
         n in 1_usize..6, biased in any::<bool>(), seed in any::<u32>(),
     ) {
-        check_conv(&Conv::bare(3, 1, 16 * inputs, 16 * outputs, size), n, biased, seed.into());
+        check_conv(&Conv::bare(3, stride, 16 * inputs, 16 * outputs, size), n, biased, seed.into());
     }
 
     #[test]
@@ -312,6 +313,7 @@ fn shapes_beyond_one_block_equal_the_reference() {
     // More input channels, tiles and weights than one block of a tiled convolution.
     check_conv(&Conv::bare(3, 1, 336, 48, 2), 3, false, 6);
     check_conv(&Conv::bare(3, 1, 16, 80, 16), 9, true, 7);
+    check_conv(&Conv::bare(3, 2, 16, 80, 16), 9, true, 8);
     check_conv(&Conv::bare(3, 2, 72, 65, 9), 3, true, 2);
     check_conv(&Conv::bare(1, 2, 400, 64, 2), 5, false, 3);
     check_conv(&Conv::bare(3, 1, 3, 32, 32), 1, true, 4);

@@ -5,7 +5,7 @@ use super::memory::Aligned;
 use super::winograd::{self, Map, Operands, Side};
 use super::{Context, columns, direct};
 use crate::network::Conv;
-use crate::winograd::{Map2, Method, Tile4, method};
+use crate::winograd::{Down2, Down4, Map2, Method, Tile4, Up2, Up4, method};
 
 /// A convolution over `n` images.
 #[derive(Clone, Copy)]
@@ -42,6 +42,8 @@ pub(crate) fn forward(
         Method::Direct => direct::forward(context, layer, x, w, bias, panel, y),
         Method::Tiles => winograd::convolve::<Tile4>(context, map, operands, panel, y),
         Method::Map => winograd::convolve::<Map2>(context, map, operands, panel, y),
+        Method::Halving4 => winograd::convolve::<Down4>(context, map, operands, panel, y),
+        Method::Halving2 => winograd::convolve::<Down2>(context, map, operands, panel, y),
     }
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn input_gradient(
     let Layer { conv, n } = layer;
     let map = Map {
         n,
-        size: conv.size,
+        size: conv.out_size(),
         inputs: conv.outputs,
         outputs: conv.inputs,
     };
@@ -74,6 +76,8 @@ pub(crate) fn input_gradient(
         Method::Direct => direct::input_gradient(context, layer, dy, w, panel, dx, carry),
         Method::Tiles => winograd::convolve::<Tile4>(context, map, operands, panel, dx),
         Method::Map => winograd::convolve::<Map2>(context, map, operands, panel, dx),
+        Method::Halving4 => winograd::convolve::<Up4>(context, map, operands, panel, dx),
+        Method::Halving2 => winograd::convolve::<Up2>(context, map, operands, panel, dx),
     }
 }
 
@@ -97,6 +101,12 @@ pub(crate) fn weight_gradient(
         Method::Direct => direct::weight_gradient(context, layer, x, dy, dw),
         Method::Tiles => winograd::weight_gradient::<Tile4>(context, map, x, dy, panel, dw),
         Method::Map => winograd::weight_gradient::<Map2>(context, map, x, dy, panel, dw),
+        Method::Halving4 => {
+            winograd::weight_gradient::<Down4>(context, map, x, dy, panel, dw);
+        }
+        Method::Halving2 => {
+            winograd::weight_gradient::<Down2>(context, map, x, dy, panel, dw);
+        }
     }
 }
 

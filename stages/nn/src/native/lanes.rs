@@ -135,20 +135,20 @@ pub(crate) mod x86 {
 
 /// Compiles a generic kernel for every instruction set and calls the checked one.
 macro_rules! for_each_lanes {
-    ($($(#[$meta:meta])* unsafe fn $name:ident<$L:ident, $S:ident>($arg:ident: $type:ty) $body:block)*) => {$(
+    ($($(#[$meta:meta])* unsafe fn $name:ident<$L:ident, $S:ident: $bound:ident>($arg:ident: $type:ty) $body:block)*) => {$(
         $(#[$meta])*
-        pub(crate) unsafe fn $name<$S: $crate::winograd::Scheme>(isa: $crate::native::isa::Checked, $arg: $type) {
+        pub(crate) unsafe fn $name<$S: $crate::winograd::$bound>(isa: $crate::native::isa::Checked, $arg: $type) {
             #[inline(always)]
-            unsafe fn body<$L: $crate::native::lanes::Lanes, $S: $crate::winograd::Scheme>($arg: $type) $body
+            unsafe fn body<$L: $crate::native::lanes::Lanes, $S: $crate::winograd::$bound>($arg: $type) $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
-            unsafe fn avx512<$S: $crate::winograd::Scheme>($arg: $type) {
+            unsafe fn avx512<$S: $crate::winograd::$bound>($arg: $type) {
                 // SAFETY: handed on.
                 unsafe { body::<$crate::native::lanes::x86::Avx512, $S>($arg) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2<$S: $crate::winograd::Scheme>($arg: $type) {
+            unsafe fn avx2<$S: $crate::winograd::$bound>($arg: $type) {
                 // SAFETY: handed on.
                 unsafe { body::<$crate::native::lanes::x86::Avx2, $S>($arg) }
             }

@@ -3,7 +3,7 @@
 
 use super::{PIXEL_BLOCK, Real, column_sums, winograd};
 use crate::network::Conv;
-use crate::winograd::{Map2, Method, Tile4, method};
+use crate::winograd::{Down2, Down4, Map2, Method, Tile4, Up2, Up4, method};
 
 /// The input pixel that output pixel (`y`, `x`) sees through `tap`; `None` in the padding.
 fn source(conv: &Conv, y: usize, x: usize, tap: usize) -> Option<usize> {
@@ -27,6 +27,8 @@ pub fn forward<T: Real>(conv: &Conv, n: usize, x: &[T], w: &[T], bias: Option<&[
         Method::Direct => direct_forward(conv, n, x, w, bias),
         Method::Tiles => winograd::convolve::<Tile4, T>(shape, x, weight, bias, None),
         Method::Map => winograd::convolve::<Map2, T>(shape, x, weight, bias, None),
+        Method::Halving4 => winograd::convolve::<Down4, T>(shape, x, weight, bias, None),
+        Method::Halving2 => winograd::convolve::<Down2, T>(shape, x, weight, bias, None),
     }
 }
 
@@ -71,12 +73,14 @@ pub fn input_gradient<T: Real>(
     w: &[T],
     start: Option<&[T]>,
 ) -> Vec<T> {
-    let shape = (n, conv.size, conv.outputs, conv.inputs);
+    let shape = (n, conv.out_size(), conv.outputs, conv.inputs);
     let turned = |tap, o, i| w[((8 - tap) * conv.inputs + i) * conv.outputs + o];
     match method(conv) {
         Method::Direct => direct_input_gradient(conv, n, dy, w, start),
         Method::Tiles => winograd::convolve::<Tile4, T>(shape, dy, turned, None, start),
         Method::Map => winograd::convolve::<Map2, T>(shape, dy, turned, None, start),
+        Method::Halving4 => winograd::convolve::<Up4, T>(shape, dy, turned, None, start),
+        Method::Halving2 => winograd::convolve::<Up2, T>(shape, dy, turned, None, start),
     }
 }
 
@@ -130,6 +134,8 @@ pub fn weight_gradient<T: Real>(conv: &Conv, n: usize, x: &[T], dy: &[T]) -> Vec
         Method::Direct => direct_weight_gradient(conv, n, x, dy),
         Method::Tiles => winograd::weight_gradient::<Tile4, T>(conv, n, x, dy),
         Method::Map => winograd::weight_gradient::<Map2, T>(conv, n, x, dy),
+        Method::Halving4 => winograd::weight_gradient::<Down4, T>(conv, n, x, dy),
+        Method::Halving2 => winograd::weight_gradient::<Down2, T>(conv, n, x, dy),
     }
 }
 

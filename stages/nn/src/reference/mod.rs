@@ -17,7 +17,7 @@
 //!    the distance from that mean; the blocks are merged in order in f64 by the formula of Chan,
 //!    Golub & LeVeque ([`norm::Moments`]). So one pass over memory gives mean and variance, and
 //!    nothing cancels. (Batch norm's statistics.)
-//! 5. **Winograd**: 3x3 convolutions of stride 1 with whole tiles; chains and segments of products
+//! 5. **Winograd**: 3x3 convolutions of stride 1 and 2 with whole tiles; chains and segments of products
 //!    as `winograd` states them. Which shapes: `crate::winograd::method`.
 
 pub mod adam;
@@ -35,6 +35,9 @@ pub const PIXEL_BLOCK: usize = 256;
 pub const ROW_BLOCK: usize = 128;
 /// Tiles in a segment of a weight gradient by Winograd's schemes. Part of the contract.
 pub(crate) const SEGMENT: usize = 128;
+/// Tiles in a chunk of a segment: products that share a weight take turns chunk by chunk. Part of
+/// the contract.
+pub(crate) const CHUNK: usize = 32;
 
 /// The number types that the reference runs in.
 pub trait Real:

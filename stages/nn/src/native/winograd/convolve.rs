@@ -7,21 +7,25 @@
 
 use super::even;
 use super::kernels::{
-    Gather, Maps, Products, Spread, Weights, gather_inputs, product_step, spread_outputs,
+    Gather, Maps, Products, Spread, Taps, gather_inputs, product_step, spread_outputs,
     transform_weights,
 };
 use crate::native::Context;
 use crate::native::memory::{Aligned, Disjoint, with_panels};
 use crate::native::tile::{self, Mode, Order, ROW_STEP, STRIP, TILE_ROWS};
-use crate::winograd::Scheme;
+use crate::winograd::{Scheme, shared};
 
 /// Most input channels of one product's chain at a time.
 const DEPTH: usize = 320;
+
+/// Transformed inputs of a group of tiles that are meant to stay in the second-level cache.
+const TRANSFORMED: usize = 160 << 10;
 
 /// The maps that are convolved.
 #[derive(Clone, Copy)]
 pub(crate) struct Map {
     pub(crate) n: usize,
+    /// Rows and columns of the inputs.
     pub(crate) size: usize,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
@@ -76,10 +80,10 @@ pub(crate) fn convolve<S: Scheme>(
         inputs,
         outputs,
     } = map;
-    let tiles = n * (size / S::OUTPUTS).pow(2);
+    let tiles = n * (size / S::STEP).pow(2);
     assert!(x.len() >= n * size * size * inputs, "inputs are missing");
     assert!(
-        y.len() >= n * size * size * outputs,
+        y.len() >= tiles * S::OUTPUTS.pow(2) * outputs,
         "room for outputs is missing"
     );
     assert!(
@@ -89,7 +93,7 @@ pub(crate) fn convolve<S: Scheme>(
     let product_step = product_step(inputs, STRIP);
     let strips = Strips {
         product_step,
-        strip_step: S::PRODUCTS.pow(2) * product_step,
+        strip_step: S::WEIGHTS.pow(2) * product_step,
     };
     transform::<S>(context, map, side, w, panel, strips);
     let u = panel.get(outputs.div_ceil(STRIP) * strips.strip_step);
@@ -148,7 +152,7 @@ fn transform<S: Scheme>(
             .start()
             .wrapping_add(strip * at.strip_step + first * STRIP);
         if width < STRIP {
-            for p in 0..S::PRODUCTS.pow(2) {
+            for p in 0..S::WEIGHTS.pow(2) {
                 // SAFETY: this block of rows of this strip is this task's alone.
                 unsafe {
                     parts.range(
@@ -159,7 +163,7 @@ fn transform<S: Scheme>(
                 .fill(0.0);
             }
         }
-        let to = |weights: *const f32, tap_step, row_step| Weights {
+        let to = |weights: *const f32, tap_step, row_step| Taps {
             weights,
             tap_step,
             row_step,
@@ -222,7 +226,7 @@ struct Cut {
 /// and streaming the weights through once for each group of tiles.
 fn cut(map: Map, tiles: usize, products: usize, threads: usize) -> Cut {
     let strips = map.outputs.div_ceil(STRIP);
-    let group = if map.inputs <= 64 { 64 } else { 32 };
+    let group = (TRANSFORMED / (products * map.inputs)).clamp(28, 64);
     if tiles >= 4 * threads * group {
         return Cut {
             rows: tiles.div_ceil(group),
@@ -275,7 +279,7 @@ impl Part<'_> {
                 self.gather::<S>(context, block, blocks, &mut v[block * products * v_step..]);
             }
             for strip in self.strips.clone() {
-                self.multiply(context, strip, products, v, m);
+                self.multiply::<S>(context, strip, v, m);
                 self.spread::<S>(context, strip, m);
             }
         });
@@ -303,6 +307,7 @@ impl Part<'_> {
         let gather = Gather {
             maps: Maps {
                 size: self.map.size,
+                step: S::STEP,
                 channels: self.map.inputs,
                 first: self.first,
                 tiles: self.tiles,
@@ -321,16 +326,18 @@ impl Part<'_> {
         unsafe { gather_inputs::<S>(context.isa, gather) };
     }
 
-    fn multiply(&self, context: &Context, strip: usize, products: usize, v: &[f32], m: &mut [f32]) {
+    fn multiply<S: Scheme>(&self, context: &Context, strip: usize, v: &[f32], m: &mut [f32]) {
         let (v_step, m_step) = (self.v_step(), self.m_step());
         let height = even(self.tiles, tile::best_rows(context.isa));
         let blocks = self.map.inputs.div_ceil(DEPTH);
         let places: [usize; TILE_ROWS] = std::array::from_fn(|i| i * STRIP);
+        let products = S::PRODUCTS.pow(2);
         for p in 0..products {
+            let weight = shared::<S>(p / S::PRODUCTS) * S::WEIGHTS + shared::<S>(p % S::PRODUCTS);
             for block in 0..blocks {
                 let channels = self.channels(block, blocks);
                 let b = self.u[strip * self.at.strip_step
-                    + p * self.at.product_step
+                    + weight * self.at.product_step
                     + channels.start * STRIP..]
                     .as_ptr();
                 for top in (0..self.tiles).step_by(height) {
@@ -359,7 +366,8 @@ impl Part<'_> {
         let width = STRIP.min(self.map.outputs - strip * STRIP);
         let spread = Spread {
             maps: Maps {
-                size: self.map.size,
+                size: self.map.size / S::STEP * S::OUTPUTS,
+                step: S::OUTPUTS,
                 channels: self.map.outputs,
                 first: self.first,
                 tiles: self.tiles,

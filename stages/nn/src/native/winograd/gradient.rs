@@ -7,23 +7,21 @@
 use super::convolve::Map;
 use super::even;
 use super::kernels::{
-    Gather, Maps, Products, Weights, fold_weights, gather_gradients, gather_inputs, product_step,
+    Gather, Maps, Products, Taps, fold_weights, gather_gradients, gather_inputs, product_step,
 };
 use crate::native::Context;
 use crate::native::memory::{Aligned, Disjoint, with_panels};
 use crate::native::tile::{self, Mode, Order, STRIP, TILE_ROWS};
-use crate::reference::SEGMENT;
-use crate::winograd::Scheme;
+use crate::reference::{CHUNK, SEGMENT};
+use crate::winograd::{Transposed, shared};
 
 /// Rows (input channels) of a task's block.
 const ROWS: usize = 64;
-/// Most strips (of output channels) of a task's block.
+/// Most strips (of output channels) of a task's block: with `ROWS` and 36 products, sums of 590 KiB.
 const STRIPS: usize = 2;
-/// Tiles transformed at a time: with `ROWS` and `STRIPS`, 36 products of them take 590 KiB.
-const CHUNK: usize = 32;
 
 /// Overwrites `dw` (`[tap][i][o]`); `panel` is scratch.
-pub(crate) fn weight_gradient<S: Scheme>(
+pub(crate) fn weight_gradient<S: Transposed>(
     context: &Context,
     map: Map,
     x: &[f32],
@@ -37,10 +35,11 @@ pub(crate) fn weight_gradient<S: Scheme>(
         inputs,
         outputs,
     } = map;
-    let tiles = n * (size / S::OUTPUTS).pow(2);
+    let side = size / S::STEP;
+    let tiles = n * side * side;
     assert!(x.len() >= n * size * size * inputs, "inputs are missing");
     assert!(
-        dy.len() >= n * size * size * outputs,
+        dy.len() >= tiles * S::OUTPUTS.pow(2) * outputs,
         "gradients are missing"
     );
     assert_eq!(dw.len(), 9 * inputs * outputs, "weights of another shape");
@@ -80,7 +79,7 @@ pub(crate) fn weight_gradient<S: Scheme>(
                     x,
                     dy,
                     zeros: &zeros,
-                    at: Layout::new(S::PRODUCTS.pow(2), rows, columns),
+                    at: Layout::new::<S>(rows, columns),
                 };
                 part.run::<S>(context, to, segment * len);
             });
@@ -128,6 +127,7 @@ struct Part<'a> {
 #[derive(Clone, Copy)]
 struct Layout {
     products: usize,
+    weights: usize,
     v_step: usize,
     dm_step: usize,
     du_step: usize,
@@ -135,10 +135,11 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(products: usize, rows: usize, columns: usize) -> Self {
+    fn new<S: Transposed>(rows: usize, columns: usize) -> Self {
         let strips = columns.div_ceil(STRIP);
         Self {
-            products,
+            products: S::PRODUCTS.pow(2),
+            weights: S::WEIGHTS.pow(2),
             v_step: product_step(CHUNK, ROWS),
             dm_step: product_step(strips * CHUNK, STRIP),
             du_step: product_step(rows, strips * STRIP),
@@ -148,11 +149,11 @@ impl Layout {
 }
 
 impl Part<'_> {
-    fn run<S: Scheme>(&self, context: &Context, dw: Disjoint<'_>, from: usize) {
+    fn run<S: Transposed>(&self, context: &Context, dw: Disjoint<'_>, from: usize) {
         let at = self.at;
         with_panels(
             at.products * (at.v_step + at.dm_step),
-            at.products * at.du_step,
+            at.weights * at.du_step,
             |factors, du| {
                 let (v, dm) = factors.split_at_mut(at.products * at.v_step);
                 if !self.columns.is_multiple_of(STRIP) {
@@ -162,14 +163,9 @@ impl Part<'_> {
                 for first in self.tiles.clone().step_by(CHUNK) {
                     let tiles = CHUNK.min(self.tiles.end - first);
                     self.gather::<S>(context, first, tiles, v, dm);
-                    let mode = if first == self.tiles.start {
-                        Mode::Overwrite
-                    } else {
-                        Mode::Carry
-                    };
-                    self.multiply(context, tiles, v, dm, du, mode);
+                    self.multiply::<S>(context, tiles, v, dm, du, first == self.tiles.start);
                 }
-                let fold = Weights {
+                let fold = Taps {
                     weights: dw
                         .start()
                         .wrapping_add(from + self.row * self.map.outputs + self.column),
@@ -187,7 +183,7 @@ impl Part<'_> {
         );
     }
 
-    fn gather<S: Scheme>(
+    fn gather<S: Transposed>(
         &self,
         context: &Context,
         first: usize,
@@ -196,15 +192,17 @@ impl Part<'_> {
         dm: &mut [f32],
     ) {
         let at = self.at;
-        let maps = |channels, width| Maps {
-            size: self.map.size,
+        let size = self.map.size;
+        let maps = |size, step, channels, width| Maps {
+            size,
+            step,
             channels,
             first,
             tiles,
             width,
         };
         let inputs = Gather {
-            maps: maps(self.map.inputs, self.rows),
+            maps: maps(size, S::STEP, self.map.inputs, self.rows),
             from: self.x[self.row..].as_ptr(),
             zeros: self.zeros.as_ptr(),
             to: Products {
@@ -218,7 +216,12 @@ impl Part<'_> {
         unsafe { gather_inputs::<S>(context.isa, inputs) };
         for (strip, column) in (0..self.columns).step_by(STRIP).enumerate() {
             let gradients = Gather {
-                maps: maps(self.map.outputs, STRIP.min(self.columns - column)),
+                maps: maps(
+                    size / S::STEP * S::OUTPUTS,
+                    S::OUTPUTS,
+                    self.map.outputs,
+                    STRIP.min(self.columns - column),
+                ),
                 from: self.dy[self.column + column..].as_ptr(),
                 zeros: self.zeros.as_ptr(),
                 to: Products {
@@ -232,19 +235,28 @@ impl Part<'_> {
         }
     }
 
-    fn multiply(
+    fn multiply<S: Transposed>(
         &self,
         context: &Context,
         tiles: usize,
         v: &[f32],
         dm: &[f32],
         du: &mut [f32],
-        mode: Mode,
+        fresh: bool,
     ) {
         let at = self.at;
         let height = even(self.rows, tile::best_rows(context.isa));
         let places: [usize; TILE_ROWS] = std::array::from_fn(|i| i * at.du_row);
         for p in 0..at.products {
+            let (row, column) = (p / S::PRODUCTS, p % S::PRODUCTS);
+            let weight = shared::<S>(row) * S::WEIGHTS + shared::<S>(column);
+            // The first of the products that share a weight starts its sum.
+            let first = row < S::WEIGHTS && column < S::WEIGHTS;
+            let mode = if fresh && first {
+                Mode::Overwrite
+            } else {
+                Mode::Carry
+            };
             for strip in 0..self.columns.div_ceil(STRIP) {
                 let b = dm[p * at.dm_step + strip * CHUNK * STRIP..].as_ptr();
                 for top in (0..self.rows).step_by(height) {
@@ -253,7 +265,7 @@ impl Part<'_> {
                         a: v[p * at.v_step + top..].as_ptr(),
                         order: Order::RowsInner { step: ROWS },
                         b,
-                        c: du[p * at.du_step + top * at.du_row + strip * STRIP..].as_mut_ptr(),
+                        c: du[weight * at.du_step + top * at.du_row + strip * STRIP..].as_mut_ptr(),
                         rows: &places[..height.min(self.rows - top)],
                         mode,
                     };

@@ -8,13 +8,17 @@
 )]
 
 use crate::native::lanes::{Lanes, for_each_lanes};
-use crate::winograd::{MOST, Step, Tile, nested};
+use crate::winograd::{
+    Inputs, MOST, Outputs, OutputsTransposed, Tile, Weights, WeightsTransposed, nested,
+};
 
 /// Some channels of square maps cut into tiles.
 #[derive(Clone, Copy)]
 pub(super) struct Maps {
     /// Rows and columns of a map.
     pub(super) size: usize,
+    /// Pixels from one tile to the next, which is how many of a tile are its own.
+    pub(super) step: usize,
     /// Numbers from one pixel to the next.
     pub(super) channels: usize,
     /// The first of the tiles, counted through all maps.
@@ -26,13 +30,13 @@ pub(super) struct Maps {
 }
 
 impl Maps {
-    /// Row and column of the `t`th tile's first output, as a pixel's index through all maps.
+    /// Row and column of the `t`th tile's own first pixel, after its image.
     #[inline(always)]
-    fn corner(&self, outputs: usize, t: usize) -> (usize, usize, usize) {
-        let side = self.size / outputs;
+    fn corner(&self, t: usize) -> (usize, usize, usize) {
+        let side = self.size / self.step;
         let index = self.first + t;
         let (image, place) = (index / (side * side), index % (side * side));
-        (image, place / side * outputs, place % side * outputs)
+        (image, place / side * self.step, place % side * self.step)
     }
 
     fn pixel(&self, image: usize, row: usize, column: usize) -> usize {
@@ -74,7 +78,7 @@ pub(super) struct Spread {
 
 /// Between weights `[tap][row][column]` and their products `[product][row][column]`.
 #[derive(Clone, Copy)]
-pub(super) struct Weights<W, P> {
+pub(super) struct Taps<W, P> {
     pub(super) weights: W,
     pub(super) tap_step: usize,
     pub(super) row_step: usize,
@@ -123,10 +127,10 @@ for_each_lanes! {
     ///
     /// # Safety
     /// All that the arguments describe must be readable, and writable by nobody else.
-    unsafe fn gather_inputs<L, S>(g: Gather) {
+    unsafe fn gather_inputs<L, S: Scheme>(g: Gather) {
         let Gather { maps, from, zeros, to } = g;
         for t in 0..maps.tiles {
-            let (image, top, left) = maps.corner(S::OUTPUTS, t);
+            let (image, top, left) = maps.corner(t);
             let mut at = [[zeros; MOST]; MOST];
             for i in 0..S::INPUTS {
                 let row = (top + i).wrapping_sub(S::BEFORE);
@@ -146,7 +150,7 @@ for_each_lanes! {
                         x[i][j] = unsafe { L::load(at[i][j].add(channel)) };
                     }
                 }
-                let v = nested::<S, L>(Step::Inputs, x);
+                let v = nested::<Inputs<S>, L>(x);
                 let out = to.start.wrapping_add(t * to.tile_step + channel);
                 // SAFETY: the caller's contract.
                 unsafe { store(&v, S::PRODUCTS, out, S::PRODUCTS * to.product_step, to.product_step) };
@@ -158,16 +162,16 @@ for_each_lanes! {
     ///
     /// # Safety
     /// As [`gather_inputs`].
-    unsafe fn gather_gradients<L, S>(g: Gather) {
+    unsafe fn gather_gradients<L, S: Transposed>(g: Gather) {
         let Gather { maps, from, to, .. } = g;
         for t in 0..maps.tiles {
-            let (image, top, left) = maps.corner(S::OUTPUTS, t);
+            let (image, top, left) = maps.corner(t);
             let corner = from.wrapping_add(maps.pixel(image, top, left));
             let (row, column) = (maps.size * maps.channels, maps.channels);
             for channel in (0..maps.width).step_by(L::N) {
                 // SAFETY: pixels inside the map, as the caller vouches.
                 let dy = unsafe { load::<L>(S::OUTPUTS, corner.wrapping_add(channel), row, column) };
-                let dm = nested::<S, L>(Step::OutputsTransposed, dy);
+                let dm = nested::<OutputsTransposed<S>, L>(dy);
                 let out = to.start.wrapping_add(t * to.tile_step + channel);
                 // SAFETY: the caller's contract.
                 unsafe { store(&dm, S::PRODUCTS, out, S::PRODUCTS * to.product_step, to.product_step) };
@@ -179,10 +183,10 @@ for_each_lanes! {
     ///
     /// # Safety
     /// As [`gather_inputs`].
-    unsafe fn spread_outputs<L, S>(s: Spread) {
+    unsafe fn spread_outputs<L, S: Scheme>(s: Spread) {
         let Spread { maps, from, to, bias, carry } = s;
         for t in 0..maps.tiles {
-            let (image, top, left) = maps.corner(S::OUTPUTS, t);
+            let (image, top, left) = maps.corner(t);
             let corner = to.wrapping_add(maps.pixel(image, top, left));
             let (row, column) = (maps.size * maps.channels, maps.channels);
             for channel in (0..maps.width).step_by(L::N) {
@@ -191,7 +195,7 @@ for_each_lanes! {
                 let m = unsafe {
                     load::<L>(S::PRODUCTS, products, S::PRODUCTS * from.product_step, from.product_step)
                 };
-                let y = nested::<S, L>(Step::Outputs, m);
+                let y = nested::<Outputs<S>, L>(m);
                 // SAFETY: as above.
                 let bias = bias.map(|bias| unsafe { L::load(bias.add(channel)) });
                 for i in 0..S::OUTPUTS {
@@ -218,16 +222,16 @@ for_each_lanes! {
     ///
     /// # Safety
     /// As [`gather_inputs`].
-    unsafe fn transform_weights<L, S>(w: Weights<*const f32, *mut f32>) {
+    unsafe fn transform_weights<L, S: Scheme>(w: Taps<*const f32, *mut f32>) {
         for row in 0..w.rows {
             for column in (0..w.width).step_by(L::N) {
                 let taps = w.weights.wrapping_add(row * w.row_step + column);
                 // SAFETY: the caller's contract.
                 let g = unsafe { load::<L>(3, taps, 3 * w.tap_step, w.tap_step) };
-                let u = nested::<S, L>(Step::Weights, g);
+                let u = nested::<Weights<S>, L>(g);
                 let out = w.products.wrapping_add(row * w.product_row_step + column);
                 // SAFETY: the caller's contract.
-                unsafe { store(&u, S::PRODUCTS, out, S::PRODUCTS * w.product_step, w.product_step) };
+                unsafe { store(&u, S::WEIGHTS, out, S::WEIGHTS * w.product_step, w.product_step) };
             }
         }
     }
@@ -236,15 +240,15 @@ for_each_lanes! {
     ///
     /// # Safety
     /// As [`gather_inputs`].
-    unsafe fn fold_weights<L, S>(w: Weights<*mut f32, *const f32>) {
+    unsafe fn fold_weights<L, S: Transposed>(w: Taps<*mut f32, *const f32>) {
         for row in 0..w.rows {
             for column in (0..w.width).step_by(L::N) {
                 let products = w.products.wrapping_add(row * w.product_row_step + column);
                 // SAFETY: the caller's contract.
                 let du = unsafe {
-                    load::<L>(S::PRODUCTS, products, S::PRODUCTS * w.product_step, w.product_step)
+                    load::<L>(S::WEIGHTS, products, S::WEIGHTS * w.product_step, w.product_step)
                 };
-                let dw = nested::<S, L>(Step::WeightsTransposed, du);
+                let dw = nested::<WeightsTransposed<S>, L>(du);
                 let out = w.weights.wrapping_add(row * w.row_step + column);
                 // SAFETY: the caller's contract.
                 unsafe { store(&dw, 3, out, 3 * w.tap_step, w.tap_step) };
