@@ -6,7 +6,7 @@
 //! Backwards, with the weights turned around, even pixels receive the single tap and odd ones the
 //! 2-tap convolution.
 
-use super::{Line, Number, Scheme, Transposed, line};
+use super::{Line, Number, Scheme, Transposed, put};
 
 /// F(4, 2): 5 products for 4 outputs of a 2-tap convolution, evaluated at ±1/2, ±5/4 and
 /// infinity, exact in binary: its error is 2.1 times that of direct convolution, against 4 at
@@ -133,49 +133,42 @@ macro_rules! halving {
             const WEIGHTS: usize = $products + 1;
 
             #[inline(always)]
-            fn inputs<T: Number>(x: Line<T>) -> Line<T> {
-                let mut odd = [x[0]; $outputs + 1];
-                for i in 0..=$outputs {
-                    odd[i] = x[2 * i];
-                }
-                let mut v = line($core::inputs(odd));
-                for i in 0..$outputs {
-                    v[$products + i] = x[2 * i + 1];
-                }
-                v
+            fn inputs<T: Number>(x: &mut Line<T>) {
+                let odd: [T; $outputs + 1] = take(x, 0, 2);
+                let even: [T; $outputs] = take(x, 1, 2);
+                put(x, 0, $core::inputs(odd));
+                put(x, $products, even);
             }
 
             #[inline(always)]
-            fn weights<T: Number>(w: Line<T>) -> Line<T> {
-                let mut u = line($core::weights(w[0], w[2]));
-                u[$products] = w[1];
-                u
+            fn weights<T: Number>(w: &mut Line<T>) {
+                let [before, at, after] = take(w, 0, 1);
+                put(w, 0, $core::weights(before, after));
+                w[$products] = at;
             }
 
             #[inline(always)]
-            fn outputs<T: Number>(m: Line<T>) -> Line<T> {
-                let mut y = $core::outputs(first::<T, $products>(m));
+            fn outputs<T: Number>(m: &mut Line<T>) {
+                let mut y = $core::outputs(take(m, 0, 1));
                 for i in 0..$outputs {
                     y[i] = y[i].plus(m[$products + i]);
                 }
-                line(y)
+                put(m, 0, y);
             }
         }
 
         impl Transposed for $down {
             #[inline(always)]
-            fn outputs_transposed<T: Number>(dy: Line<T>) -> Line<T> {
-                let mut dm = line($core::outputs_transposed(first::<T, $outputs>(dy)));
-                for i in 0..$outputs {
-                    dm[$products + i] = dy[i];
-                }
-                dm
+            fn outputs_transposed<T: Number>(dy: &mut Line<T>) {
+                let even: [T; $outputs] = take(dy, 0, 1);
+                put(dy, 0, $core::outputs_transposed(even));
+                put(dy, $products, even);
             }
 
             #[inline(always)]
-            fn weights_transposed<T: Number>(du: Line<T>) -> Line<T> {
-                let [before, after] = $core::weights_transposed(first::<T, $products>(du));
-                line([before, du[$products], after])
+            fn weights_transposed<T: Number>(du: &mut Line<T>) {
+                let [before, after] = $core::weights_transposed(take(du, 0, 1));
+                put(du, 0, [before, du[$products], after]);
             }
         }
 
@@ -191,28 +184,25 @@ macro_rules! halving {
             const WEIGHTS: usize = $products + 1;
 
             #[inline(always)]
-            fn inputs<T: Number>(x: Line<T>) -> Line<T> {
-                let mut v = line($core::inputs(first::<T, { $outputs + 1 }>(x)));
-                for i in 0..$outputs {
-                    v[$products + i] = x[i];
-                }
-                v
+            fn inputs<T: Number>(x: &mut Line<T>) {
+                let even: [T; $outputs] = take(x, 0, 1);
+                put(x, 0, $core::inputs(take(x, 0, 1)));
+                put(x, $products, even);
             }
 
             #[inline(always)]
-            fn weights<T: Number>(w: Line<T>) -> Line<T> {
-                $down::weights(w)
+            fn weights<T: Number>(w: &mut Line<T>) {
+                $down::weights(w);
             }
 
             #[inline(always)]
-            fn outputs<T: Number>(m: Line<T>) -> Line<T> {
-                let odd = $core::outputs(first::<T, $products>(m));
-                let mut y = [m[0]; 2 * $outputs];
+            fn outputs<T: Number>(m: &mut Line<T>) {
+                let odd = $core::outputs(take(m, 0, 1));
+                let even: [T; $outputs] = take(m, $products, 1);
                 for i in 0..$outputs {
-                    y[2 * i] = m[$products + i];
-                    y[2 * i + 1] = odd[i];
+                    m[2 * i] = even[i];
+                    m[2 * i + 1] = odd[i];
                 }
-                line(y)
             }
         }
     };
@@ -221,10 +211,12 @@ macro_rules! halving {
 halving!(Down4, Up4, four, 4, 5);
 halving!(Down2, Up2, two, 2, 3);
 
-/// The first `N` numbers of a line.
+/// `N` numbers of a line, from `start` on, `step` apart.
 #[inline(always)]
-fn first<T: Number, const N: usize>(line: Line<T>) -> [T; N] {
+fn take<T: Number, const N: usize>(line: &Line<T>, start: usize, step: usize) -> [T; N] {
     let mut numbers = [line[0]; N];
-    numbers.copy_from_slice(&line[..N]);
+    for i in 0..N {
+        numbers[i] = line[start + i * step];
+    }
     numbers
 }

@@ -73,7 +73,8 @@ pub(crate) fn method(conv: &Conv) -> Method {
     }
 }
 
-/// A way to compute [`Scheme::OUTPUTS`] neighbouring outputs of a 3-tap convolution.
+/// A way to compute [`Scheme::OUTPUTS`] neighbouring outputs of a 3-tap convolution. Transforms are
+/// in place; what lies beyond a line's last number is arbitrary.
 pub(crate) trait Scheme {
     /// Outputs of a tile.
     const OUTPUTS: usize;
@@ -89,19 +90,19 @@ pub(crate) trait Scheme {
     const WEIGHTS: usize;
 
     /// Inputs to products' left factors.
-    fn inputs<T: Number>(x: Line<T>) -> Line<T>;
+    fn inputs<T: Number>(x: &mut Line<T>);
     /// Weights (the first three) to products' right factors.
-    fn weights<T: Number>(w: Line<T>) -> Line<T>;
+    fn weights<T: Number>(w: &mut Line<T>);
     /// Products to outputs.
-    fn outputs<T: Number>(m: Line<T>) -> Line<T>;
+    fn outputs<T: Number>(m: &mut Line<T>);
 }
 
 /// A scheme whose transposes give the weight gradient.
 pub(crate) trait Transposed: Scheme {
     /// Transpose of [`Scheme::outputs`]: gradients of outputs to those of products.
-    fn outputs_transposed<T: Number>(dy: Line<T>) -> Line<T>;
+    fn outputs_transposed<T: Number>(dy: &mut Line<T>);
     /// Transpose of [`Scheme::weights`]: gradients of right factors to those of weights.
-    fn weights_transposed<T: Number>(du: Line<T>) -> Line<T>;
+    fn weights_transposed<T: Number>(du: &mut Line<T>);
 }
 
 /// Which of the different right factors product `p` of a line takes.
@@ -110,12 +111,10 @@ pub(crate) fn shared<S: Scheme>(p: usize) -> usize {
     p.min(S::WEIGHTS - 1)
 }
 
-/// A line that begins with `numbers`; the rest is arbitrary.
+/// Writes `numbers` into a line from `start` on.
 #[inline(always)]
-fn line<T: Number, const N: usize>(numbers: [T; N]) -> Line<T> {
-    let mut line = [numbers[0]; MOST];
-    line[..N].copy_from_slice(&numbers);
-    line
+fn put<T: Number, const N: usize>(line: &mut Line<T>, start: usize, numbers: [T; N]) {
+    line[start..start + N].copy_from_slice(&numbers);
 }
 
 /// A scheme's transform of lines, named by a type: vectors must be inlined whole into their
@@ -125,8 +124,8 @@ pub(crate) trait Transform {
     const FROM: usize;
     /// Numbers of a line after.
     const TO: usize;
-    /// Transforms one line.
-    fn line<T: Number>(line: Line<T>) -> Line<T>;
+    /// Transforms one line in place.
+    fn line<T: Number>(line: &mut Line<T>);
 }
 
 macro_rules! transforms {
@@ -138,8 +137,8 @@ macro_rules! transforms {
             const FROM: usize = $from;
             const TO: usize = $to;
             #[inline(always)]
-            fn line<T: Number>(line: Line<T>) -> Line<T> {
-                S::$function(line)
+            fn line<T: Number>(line: &mut Line<T>) {
+                S::$function(line);
             }
         }
     )*};
@@ -155,21 +154,21 @@ transforms! {
 
 /// Transforms each row of a tile, then each column of the result.
 #[inline(always)]
-pub(crate) fn nested<F: Transform, T: Number>(tile: Tile<T>) -> Tile<T> {
-    let mut between = tile;
-    for i in 0..F::FROM {
-        between[i] = F::line(tile[i]);
+pub(crate) fn nested<F: Transform, T: Number>(mut tile: Tile<T>) -> Tile<T> {
+    for row in tile.iter_mut().take(F::FROM) {
+        let mut line = *row;
+        F::line(&mut line);
+        row[..F::TO].copy_from_slice(&line[..F::TO]);
     }
-    let mut result = between;
     for j in 0..F::TO {
-        let mut column = between[0];
+        let mut line = tile[0];
         for i in 0..F::FROM {
-            column[i] = between[i][j];
+            line[i] = tile[i][j];
         }
-        column = F::line(column);
+        F::line(&mut line);
         for i in 0..F::TO {
-            result[i][j] = column[i];
+            tile[i][j] = line[i];
         }
     }
-    result
+    tile
 }

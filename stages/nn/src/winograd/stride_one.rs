@@ -1,7 +1,7 @@
 //! Schemes for stride 1: tiles of 4 outputs, and whole maps of 2.
 //! It must not know maps, memory, vectors or threads.
 
-use super::{Line, Number, Scheme, Transposed, line};
+use super::{Line, Number, Scheme, Transposed, put};
 
 /// F(4, 3): 6 products for 4 outputs, evaluated at 0, ±5/8, ±3/2 and infinity.
 ///
@@ -24,78 +24,98 @@ impl Scheme for Tile4 {
     const WEIGHTS: usize = 6;
 
     #[inline(always)]
-    fn inputs<T: Number>(x: Line<T>) -> Line<T> {
+    fn inputs<T: Number>(x: &mut Line<T>) {
         let even_a = x[2].times_plus(-B2, x[4]);
         let odd_a = x[1].times_plus(-B2, x[3]);
         let even_b = x[2].times_plus(-A2, x[4]);
         let odd_b = x[1].times_plus(-A2, x[3]);
-        line([
-            x[0].times_plus(A2 * B2, x[2].times_plus(-(A2 + B2), x[4])),
-            odd_a.times_plus(A, even_a),
-            odd_a.times_plus(-A, even_a),
-            odd_b.times_plus(B, even_b),
-            odd_b.times_plus(-B, even_b),
-            x[1].times_plus(A2 * B2, x[3].times_plus(-(A2 + B2), x[5])),
-        ])
+        put(
+            x,
+            0,
+            [
+                x[0].times_plus(A2 * B2, x[2].times_plus(-(A2 + B2), x[4])),
+                odd_a.times_plus(A, even_a),
+                odd_a.times_plus(-A, even_a),
+                odd_b.times_plus(B, even_b),
+                odd_b.times_plus(-B, even_b),
+                x[1].times_plus(A2 * B2, x[3].times_plus(-(A2 + B2), x[5])),
+            ],
+        );
     }
 
     #[inline(always)]
-    fn weights<T: Number>(w: Line<T>) -> Line<T> {
+    fn weights<T: Number>(w: &mut Line<T>) {
         const AT_A: f64 = 1.0 / (2.0 * A2 * (A2 - B2));
         const AT_B: f64 = 1.0 / (2.0 * B2 * (B2 - A2));
         let even_a = w[2].times_plus(A2 * AT_A, w[0].times(AT_A));
         let even_b = w[2].times_plus(B2 * AT_B, w[0].times(AT_B));
-        line([
-            w[0].times(1.0 / (A2 * B2)),
-            w[1].times_plus(A * AT_A, even_a),
-            w[1].times_plus(-A * AT_A, even_a),
-            w[1].times_plus(B * AT_B, even_b),
-            w[1].times_plus(-B * AT_B, even_b),
-            w[2],
-        ])
+        put(
+            w,
+            0,
+            [
+                w[0].times(1.0 / (A2 * B2)),
+                w[1].times_plus(A * AT_A, even_a),
+                w[1].times_plus(-A * AT_A, even_a),
+                w[1].times_plus(B * AT_B, even_b),
+                w[1].times_plus(-B * AT_B, even_b),
+                w[2],
+            ],
+        );
     }
 
     #[inline(always)]
-    fn outputs<T: Number>(m: Line<T>) -> Line<T> {
+    fn outputs<T: Number>(m: &mut Line<T>) {
         let (sum_a, difference_a) = (m[1].plus(m[2]), m[1].minus(m[2]));
         let (sum_b, difference_b) = (m[3].plus(m[4]), m[3].minus(m[4]));
-        line([
-            m[0].plus(sum_a.plus(sum_b)),
-            difference_a.times_plus(A, difference_b.times(B)),
-            sum_a.times_plus(A2, sum_b.times(B2)),
-            m[5].plus(difference_a.times_plus(A2 * A, difference_b.times(B2 * B))),
-        ])
+        put(
+            m,
+            0,
+            [
+                m[0].plus(sum_a.plus(sum_b)),
+                difference_a.times_plus(A, difference_b.times(B)),
+                sum_a.times_plus(A2, sum_b.times(B2)),
+                m[5].plus(difference_a.times_plus(A2 * A, difference_b.times(B2 * B))),
+            ],
+        );
     }
 }
 
 impl Transposed for Tile4 {
     #[inline(always)]
-    fn outputs_transposed<T: Number>(dy: Line<T>) -> Line<T> {
+    fn outputs_transposed<T: Number>(dy: &mut Line<T>) {
         let even_a = dy[2].times_plus(A2, dy[0]);
         let odd_a = dy[3].times_plus(A2, dy[1]);
         let even_b = dy[2].times_plus(B2, dy[0]);
         let odd_b = dy[3].times_plus(B2, dy[1]);
-        line([
-            dy[0],
-            odd_a.times_plus(A, even_a),
-            odd_a.times_plus(-A, even_a),
-            odd_b.times_plus(B, even_b),
-            odd_b.times_plus(-B, even_b),
-            dy[3],
-        ])
+        put(
+            dy,
+            0,
+            [
+                dy[0],
+                odd_a.times_plus(A, even_a),
+                odd_a.times_plus(-A, even_a),
+                odd_b.times_plus(B, even_b),
+                odd_b.times_plus(-B, even_b),
+                dy[3],
+            ],
+        );
     }
 
     #[inline(always)]
-    fn weights_transposed<T: Number>(du: Line<T>) -> Line<T> {
+    fn weights_transposed<T: Number>(du: &mut Line<T>) {
         const AT_A: f64 = 1.0 / (2.0 * A2 * (A2 - B2));
         const AT_B: f64 = 1.0 / (2.0 * B2 * (B2 - A2));
         let (sum_a, difference_a) = (du[1].plus(du[2]), du[1].minus(du[2]));
         let (sum_b, difference_b) = (du[3].plus(du[4]), du[3].minus(du[4]));
-        line([
-            sum_a.times_plus(AT_A, sum_b.times_plus(AT_B, du[0].times(1.0 / (A2 * B2)))),
-            difference_a.times_plus(A * AT_A, difference_b.times(B * AT_B)),
-            sum_a.times_plus(A2 * AT_A, sum_b.times_plus(B2 * AT_B, du[5])),
-        ])
+        put(
+            du,
+            0,
+            [
+                sum_a.times_plus(AT_A, sum_b.times_plus(AT_B, du[0].times(1.0 / (A2 * B2)))),
+                difference_a.times_plus(A * AT_A, difference_b.times(B * AT_B)),
+                sum_a.times_plus(A2 * AT_A, sum_b.times_plus(B2 * AT_B, du[5])),
+            ],
+        );
     }
 }
 
@@ -112,30 +132,30 @@ impl Scheme for Map2 {
     const WEIGHTS: usize = 3;
 
     #[inline(always)]
-    fn inputs<T: Number>(x: Line<T>) -> Line<T> {
-        line([x[0].plus(x[1]), x[1], x[0]])
+    fn inputs<T: Number>(x: &mut Line<T>) {
+        put(x, 0, [x[0].plus(x[1]), x[1], x[0]]);
     }
 
     #[inline(always)]
-    fn weights<T: Number>(w: Line<T>) -> Line<T> {
-        line([w[1], w[2].minus(w[1]), w[0].minus(w[1])])
+    fn weights<T: Number>(w: &mut Line<T>) {
+        put(w, 0, [w[1], w[2].minus(w[1]), w[0].minus(w[1])]);
     }
 
     #[inline(always)]
-    fn outputs<T: Number>(m: Line<T>) -> Line<T> {
-        line([m[0].plus(m[1]), m[0].plus(m[2])])
+    fn outputs<T: Number>(m: &mut Line<T>) {
+        put(m, 0, [m[0].plus(m[1]), m[0].plus(m[2])]);
     }
 }
 
 impl Transposed for Map2 {
     #[inline(always)]
-    fn outputs_transposed<T: Number>(dy: Line<T>) -> Line<T> {
-        line([dy[0].plus(dy[1]), dy[0], dy[1]])
+    fn outputs_transposed<T: Number>(dy: &mut Line<T>) {
+        put(dy, 0, [dy[0].plus(dy[1]), dy[0], dy[1]]);
     }
 
     #[inline(always)]
-    fn weights_transposed<T: Number>(du: Line<T>) -> Line<T> {
+    fn weights_transposed<T: Number>(du: &mut Line<T>) {
         let middle = du[0].minus(du[1]).minus(du[2]);
-        line([du[2], middle, du[1]])
+        put(du, 0, [du[2], middle, du[1]]);
     }
 }
