@@ -2,7 +2,7 @@
 //! It must not know which layer it serves. Formulas and orders: `reference::norm`.
 
 use super::Context;
-use super::groups::{for_groups, group, group_mut};
+use super::groups::group;
 use super::isa::for_each_isa;
 use super::memory::Disjoint;
 
@@ -41,6 +41,16 @@ pub(crate) struct Affine<'a> {
 }
 
 impl<'a> Affine<'a> {
+    /// Of the first `n` channels.
+    #[inline(always)]
+    pub(crate) fn first(self, n: usize) -> Self {
+        Self {
+            mean: &self.mean[..n],
+            scale: &self.scale[..n],
+            bias: &self.bias[..n],
+        }
+    }
+
     /// Mean, scale and bias of the channels from `from` on.
     #[inline(always)]
     pub(crate) fn group<const WIDTH: usize>(self, from: usize) -> [&'a [f32; WIDTH]; 3] {
@@ -153,72 +163,42 @@ pub(crate) fn normalize(
     });
 }
 
+// Slices of one length, known to be so, let the compiler vectorise over channels.
 for_each_isa! {
     fn relu(x: &[f32], norm: Affine<'_>, y: &mut [f32]) {
         let n = norm.mean.len();
+        let Affine { mean, scale, bias } = norm.first(n);
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            for_groups!(n, 16, relu_group(x, norm, y));
+            for c in 0..n {
+                let v = (x[c] - mean[c]).mul_add(scale[c], bias[c]);
+                y[c] = if v < 0.0 { 0.0 } else { v };
+            }
         }
     }
 
     fn add_relu(x: [&[f32]; 2], norm: Affine<'_>, y: &mut [f32]) {
         let n = norm.mean.len();
+        let Affine { mean, scale, bias } = norm.first(n);
         let rows = x[0].chunks_exact(n).zip(x[1].chunks_exact(n));
         for ((x, added), y) in rows.zip(y.chunks_exact_mut(n)) {
-            for_groups!(n, 16, add_relu_group(x, added, norm, y));
+            for c in 0..n {
+                let v = (x[c] - mean[c]).mul_add(scale[c], bias[c]) + added[c];
+                y[c] = if v < 0.0 { 0.0 } else { v };
+            }
         }
     }
 
     fn add_norm_relu(x: [&[f32]; 2], norms: [Affine<'_>; 2], y: &mut [f32]) {
         let n = norms[0].mean.len();
+        let Affine { mean, scale, bias } = norms[0].first(n);
+        let Affine { mean: mean2, scale: scale2, bias: bias2 } = norms[1].first(n);
         let rows = x[0].chunks_exact(n).zip(x[1].chunks_exact(n));
-        for ((x, added), y) in rows.zip(y.chunks_exact_mut(n)) {
-            for_groups!(n, 16, add_norm_relu_group([x, added], norms, y));
+        for ((x, x2), y) in rows.zip(y.chunks_exact_mut(n)) {
+            for c in 0..n {
+                let added = (x2[c] - mean2[c]).mul_add(scale2[c], bias2[c]);
+                let v = (x[c] - mean[c]).mul_add(scale[c], bias[c]) + added;
+                y[c] = if v < 0.0 { 0.0 } else { v };
+            }
         }
-    }
-}
-
-#[inline(always)]
-fn relu_group<const WIDTH: usize>(from: usize, x: &[f32], norm: Affine<'_>, y: &mut [f32]) {
-    let [mean, scale, bias] = norm.group::<WIDTH>(from);
-    let (x, y) = (group::<WIDTH>(x, from), group_mut::<WIDTH>(y, from));
-    for i in 0..WIDTH {
-        let v = (x[i] - mean[i]).mul_add(scale[i], bias[i]);
-        y[i] = if v < 0.0 { 0.0 } else { v };
-    }
-}
-
-#[inline(always)]
-fn add_relu_group<const WIDTH: usize>(
-    from: usize,
-    x: &[f32],
-    added: &[f32],
-    norm: Affine<'_>,
-    y: &mut [f32],
-) {
-    let [mean, scale, bias] = norm.group::<WIDTH>(from);
-    let (x, y) = (group::<WIDTH>(x, from), group_mut::<WIDTH>(y, from));
-    let added = group::<WIDTH>(added, from);
-    for i in 0..WIDTH {
-        let v = (x[i] - mean[i]).mul_add(scale[i], bias[i]) + added[i];
-        y[i] = if v < 0.0 { 0.0 } else { v };
-    }
-}
-
-#[inline(always)]
-fn add_norm_relu_group<const WIDTH: usize>(
-    from: usize,
-    x: [&[f32]; 2],
-    norms: [Affine<'_>; 2],
-    y: &mut [f32],
-) {
-    let [mean, scale, bias] = norms[0].group::<WIDTH>(from);
-    let [mean2, scale2, bias2] = norms[1].group::<WIDTH>(from);
-    let (x, x2) = (group::<WIDTH>(x[0], from), group::<WIDTH>(x[1], from));
-    let y = group_mut::<WIDTH>(y, from);
-    for i in 0..WIDTH {
-        let added = (x2[i] - mean2[i]).mul_add(scale2[i], bias2[i]);
-        let v = (x[i] - mean[i]).mul_add(scale[i], bias[i]) + added;
-        y[i] = if v < 0.0 { 0.0 } else { v };
     }
 }

@@ -115,24 +115,49 @@ for_each_isa! {
 
     fn spread_relu(x: &[f32], norm: Affine<'_>, slopes: &Slopes, dy: &mut [f32]) {
         let n = norm.mean.len();
+        let Affine { mean, scale, bias } = norm.first(n);
+        let (slope, level) = (&slopes.slope[..n], &slopes.level[..n]);
         for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact_mut(n)) {
-            for_groups!(n, 16, spread_relu_group(x, norm, slopes, dy));
+            for c in 0..n {
+                let d = x[c] - mean[c];
+                let v = d.mul_add(scale[c], bias[c]);
+                let g = if v > 0.0 { dy[c] } else { 0.0 };
+                dy[c] = (-d).mul_add(slope[c], g - level[c]) * scale[c];
+            }
         }
     }
 
     fn spread_sum(x: [&[f32]; 2], norm: Affine<'_>, slopes: &Slopes, dy: &mut [f32], through: &mut [f32]) {
         let n = norm.mean.len();
+        let Affine { mean, scale, bias } = norm.first(n);
+        let (slope, level) = (&slopes.slope[..n], &slopes.level[..n]);
         let x = x[0].chunks_exact(n).zip(x[1].chunks_exact(n));
         for ((x, added), (dy, through)) in x.zip(dy.chunks_exact_mut(n).zip(through.chunks_exact_mut(n))) {
-            for_groups!(n, 16, spread_sum_group(x, added, norm, slopes, dy, through));
+            for c in 0..n {
+                let d = x[c] - mean[c];
+                let v = d.mul_add(scale[c], bias[c]) + added[c];
+                let g = if v > 0.0 { dy[c] } else { 0.0 };
+                through[c] = g;
+                dy[c] = (-d).mul_add(slope[c], g - level[c]) * scale[c];
+            }
         }
     }
 
     fn spread_both(x: [&[f32]; 2], norms: [Affine<'_>; 2], slopes: &[Slopes; 2], dy: &mut [f32], through: &mut [f32]) {
         let n = norms[0].mean.len();
+        let Affine { mean, scale, bias } = norms[0].first(n);
+        let Affine { mean: mean2, scale: scale2, bias: bias2 } = norms[1].first(n);
+        let (slope, level) = (&slopes[0].slope[..n], &slopes[0].level[..n]);
+        let (slope2, level2) = (&slopes[1].slope[..n], &slopes[1].level[..n]);
         let x = x[0].chunks_exact(n).zip(x[1].chunks_exact(n));
         for ((x, x2), (dy, through)) in x.zip(dy.chunks_exact_mut(n).zip(through.chunks_exact_mut(n))) {
-            for_groups!(n, 16, spread_both_group([x, x2], norms, slopes, dy, through));
+            for c in 0..n {
+                let (d, d2) = (x[c] - mean[c], x2[c] - mean2[c]);
+                let v = d.mul_add(scale[c], bias[c]) + d2.mul_add(scale2[c], bias2[c]);
+                let g = if v > 0.0 { dy[c] } else { 0.0 };
+                dy[c] = (-d).mul_add(slope[c], g - level[c]) * scale[c];
+                through[c] = (-d2).mul_add(slope2[c], g - level2[c]) * scale2[c];
+            }
         }
     }
 }
@@ -218,76 +243,4 @@ fn add_both_group<const WIDTH: usize>(
     *group_mut(out, from) = s1;
     *group_mut(out, n + from) = s2;
     *group_mut(out, 2 * n + from) = s3;
-}
-
-#[inline(always)]
-fn spread_relu_group<const WIDTH: usize>(
-    from: usize,
-    x: &[f32],
-    norm: Affine<'_>,
-    slopes: &Slopes,
-    dy: &mut [f32],
-) {
-    let [mean, scale, bias] = norm.group::<WIDTH>(from);
-    let [slope, level] = slopes.group::<WIDTH>(from);
-    let (x, dy) = (group::<WIDTH>(x, from), group_mut::<WIDTH>(dy, from));
-    for i in 0..WIDTH {
-        let d = x[i] - mean[i];
-        let v = d.mul_add(scale[i], bias[i]);
-        let g = if v > 0.0 { dy[i] } else { 0.0 };
-        dy[i] = (-d).mul_add(slope[i], g - level[i]) * scale[i];
-    }
-}
-
-#[inline(always)]
-fn spread_sum_group<const WIDTH: usize>(
-    from: usize,
-    x: &[f32],
-    added: &[f32],
-    norm: Affine<'_>,
-    slopes: &Slopes,
-    dy: &mut [f32],
-    through: &mut [f32],
-) {
-    let [mean, scale, bias] = norm.group::<WIDTH>(from);
-    let [slope, level] = slopes.group::<WIDTH>(from);
-    let (x, added) = (group::<WIDTH>(x, from), group::<WIDTH>(added, from));
-    let (dy, through) = (
-        group_mut::<WIDTH>(dy, from),
-        group_mut::<WIDTH>(through, from),
-    );
-    for i in 0..WIDTH {
-        let d = x[i] - mean[i];
-        let v = d.mul_add(scale[i], bias[i]) + added[i];
-        let g = if v > 0.0 { dy[i] } else { 0.0 };
-        through[i] = g;
-        dy[i] = (-d).mul_add(slope[i], g - level[i]) * scale[i];
-    }
-}
-
-#[inline(always)]
-fn spread_both_group<const WIDTH: usize>(
-    from: usize,
-    x: [&[f32]; 2],
-    norms: [Affine<'_>; 2],
-    slopes: &[Slopes; 2],
-    dy: &mut [f32],
-    through: &mut [f32],
-) {
-    let [mean, scale, bias] = norms[0].group::<WIDTH>(from);
-    let [mean2, scale2, bias2] = norms[1].group::<WIDTH>(from);
-    let [slope, level] = slopes[0].group::<WIDTH>(from);
-    let [slope2, level2] = slopes[1].group::<WIDTH>(from);
-    let (x, x2) = (group::<WIDTH>(x[0], from), group::<WIDTH>(x[1], from));
-    let (dy, through) = (
-        group_mut::<WIDTH>(dy, from),
-        group_mut::<WIDTH>(through, from),
-    );
-    for i in 0..WIDTH {
-        let (d, d2) = (x[i] - mean[i], x2[i] - mean2[i]);
-        let v = d.mul_add(scale[i], bias[i]) + d2.mul_add(scale2[i], bias2[i]);
-        let g = if v > 0.0 { dy[i] } else { 0.0 };
-        dy[i] = (-d).mul_add(slope[i], g - level[i]) * scale[i];
-        through[i] = (-d2).mul_add(slope2[i], g - level2[i]) * scale2[i];
-    }
 }

@@ -139,11 +139,15 @@ for_each_isa! {
         }
     }
 
-    /// The gradient of rows outside all windows.
+    /// The gradient of rows outside all windows: `dy` is 0.
     fn spread_nothing(x: &[f32], norm: Affine<'_>, slopes: &Slopes, dx: &mut [f32]) {
         let n = norm.mean.len();
+        let Affine { mean, scale, .. } = norm.first(n);
+        let (slope, level) = (&slopes.slope[..n], &slopes.level[..n]);
         for (x, dx) in x.chunks_exact(n).zip(dx.chunks_exact_mut(n)) {
-            for_groups!(n, 16, spread_nothing_group(x, norm, slopes, dx));
+            for c in 0..n {
+                dx[c] = (-(x[c] - mean[c])).mul_add(slope[c], 0.0 - level[c]) * scale[c];
+            }
         }
     }
 
@@ -156,23 +160,6 @@ for_each_isa! {
         for (((upper, lower), (dupper, dlower)), dy) in windows.zip(to).zip(dy.chunks_exact(channels)) {
             for_groups!(channels, 16, spread_group([upper, lower], dy, norm, slopes, [&mut *dupper, &mut *dlower]));
         }
-    }
-}
-
-/// The gradient of rows outside all windows: `dy` is 0.
-#[inline(always)]
-fn spread_nothing_group<const WIDTH: usize>(
-    from: usize,
-    x: &[f32],
-    norm: Affine<'_>,
-    slopes: &Slopes,
-    dx: &mut [f32],
-) {
-    let [mean, scale, _] = norm.group::<WIDTH>(from);
-    let [slope, level] = slopes.group::<WIDTH>(from);
-    let (x, dx) = (group::<WIDTH>(x, from), group_mut::<WIDTH>(dx, from));
-    for i in 0..WIDTH {
-        dx[i] = (-(x[i] - mean[i])).mul_add(slope[i], 0.0 - level[i]) * scale[i];
     }
 }
 
