@@ -1,6 +1,7 @@
 //! Aligned buffers, and slices that several threads write at disjoint places.
 //! It must not know what is stored.
 
+use super::huge;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
@@ -20,6 +21,8 @@ impl Aligned {
     pub(crate) fn take(&mut self, len: usize) -> &mut [f32] {
         let lines = len.div_ceil(16);
         if self.lines.len() < lines {
+            self.lines = Vec::with_capacity(lines);
+            huge::advise(&mut self.lines);
             self.lines.resize(lines, Line([0.0; 16]));
         }
         // SAFETY: `Line` is `repr(C)` around 16 f32 of its own size, so `lines` of them are

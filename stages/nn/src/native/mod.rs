@@ -17,6 +17,7 @@ mod evaluate;
 mod forward;
 mod gather;
 mod groups;
+mod huge;
 mod initial;
 mod isa;
 mod lanes;

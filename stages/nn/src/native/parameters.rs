@@ -1,6 +1,7 @@
 //! All numbers of a network: their first values, and their way out and back in.
 //! It must not know how they are trained or stored.
 
+use super::huge;
 use super::initial::Draw;
 use super::threads::Threads;
 use crate::config::InitializerConfig;
@@ -35,7 +36,7 @@ impl Parameters {
         seed: u64,
     ) -> Self {
         let n = plan.count.trainable;
-        let mut values = vec![0.0; n];
+        let mut values = huge::zeros(n);
         let mut moving = vec![0.0; plan.count.moving];
         for (place, slot) in plan.slots.iter().enumerate() {
             let stream = Stream::new(seed, StreamName::Init, place as u64);
@@ -65,9 +66,9 @@ impl Parameters {
         Self {
             values,
             moving,
-            m: vec![0.0; n],
-            v: vec![0.0; n],
-            gradient: vec![0.0; n],
+            m: huge::zeros(n),
+            v: huge::zeros(n),
+            gradient: huge::zeros(n),
         }
     }
 
@@ -106,10 +107,10 @@ impl Parameters {
         }
         let with_moments = given.keys().any(|name| name.starts_with("adam."));
         let mut next = (
-            vec![0.0; self.values.len()],
+            huge::zeros(self.values.len()),
             vec![0.0; self.moving.len()],
-            vec![0.0; self.m.len()],
-            vec![0.0; self.v.len()],
+            huge::zeros(self.m.len()),
+            huge::zeros(self.v.len()),
         );
         for slot in &plan.slots {
             read(

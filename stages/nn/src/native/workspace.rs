@@ -1,6 +1,7 @@
 //! What a pass keeps between forward and backward, in buffers that are reused by every step.
 //! It must not know what is computed.
 
+use super::huge;
 use super::memory::Aligned;
 use crate::network::{Plan, Unit};
 use crate::reference::norm::Statistics;
@@ -79,7 +80,8 @@ impl Workspace {
 /// The first `len` numbers of a buffer that grows as needed and never shrinks.
 pub(crate) fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
-        buffer.resize(len, 0.0);
+        // Nobody needs what it held.
+        *buffer = huge::zeros(len);
     }
     &mut buffer[..len]
 }
