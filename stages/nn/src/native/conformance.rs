@@ -3,6 +3,7 @@
 
 use super::batch_norm::{self, After, Channels, NormGradients};
 use super::columns;
+use super::finite::finite;
 use super::isa::Checked;
 use super::memory::Aligned;
 use super::norm_gradient::{self, Normed};
@@ -361,4 +362,21 @@ fn variances_do_not_cancel_far_from_zero() {
     // Each number is itself rounded to 1000's ulps, some 6e-5; the sum of a block to 2^7 of them.
     assert!((f64::from(s.mean[0]) - exact.mean[0]).abs() < 1e-3);
     assert!((f64::from(s.variance[0]) / exact.variance[0] - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn one_number_that_is_not_finite_is_found_anywhere() {
+    let mut x = numbers(5, 600_000);
+    CONTEXTS.with(|contexts| {
+        for (who, context) in contexts {
+            assert!(finite(context, &x) && finite(context, &[]), "{who}");
+            for at in [0, 17, 300_000, 599_999] {
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let was = std::mem::replace(&mut x[at], bad);
+                    assert!(!finite(context, &x), "{who}: {bad} at {at}");
+                    x[at] = was;
+                }
+            }
+        }
+    });
 }

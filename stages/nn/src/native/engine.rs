@@ -1,6 +1,7 @@
 //! The engine itself: passes, updates, and what is said when a number explodes.
 //! It must not know kernels' insides.
 
+use super::finite::finite;
 use super::forward::{Dropout, Run};
 use super::parameters::Parameters;
 use super::times::{LayerTime, Times};
@@ -172,12 +173,12 @@ impl NativeEngine {
         // What a finite loss does not show: an infinite variance turns its channel into the
         // bias, and an infinitely small logit is a probability of 0.
         let mut kept = workspace.units.iter().flat_map(|unit| &unit.layers);
-        let variances = kept.all(|layer| finite(&layer.statistics.variance));
-        if !(finite(&softmax.losses) && finite(logits) && variances) {
+        let variances = kept.all(|layer| finite(context, &layer.statistics.variance));
+        if !(finite(context, &softmax.losses) && finite(context, logits) && variances) {
             return Err(self.blame_forward(n, step));
         }
         backward::run(run, &softmax.gradient, workspace, gradient);
-        if !times.measure("step", "other", || finite(gradient)) {
+        if !times.measure("step", "other", || finite(context, gradient)) {
             return Err(self.blame_backward(step));
         }
         Ok(softmax)
@@ -193,14 +194,14 @@ impl NativeEngine {
         for (unit, kept) in self.plan.units.iter().zip(&self.workspace.units) {
             for (layer, kept) in unit.layers().zip(&kept.layers) {
                 let len = n * layer.conv.out_size().pow(2) * layer.conv.outputs;
-                if !finite(&kept.conv_out[..len]) {
+                if !finite(&self.context, &kept.conv_out[..len]) {
                     return error(&layer.conv.name, "activation");
                 }
-                if !finite(&kept.statistics.variance) {
+                if !finite(&self.context, &kept.statistics.variance) {
                     return error(&layer.norm.name, "activation");
                 }
             }
-            if !finite(forward::result(unit, kept, n)) {
+            if !finite(&self.context, forward::result(unit, kept, n)) {
                 let last = unit
                     .layers()
                     .last()
@@ -209,7 +210,8 @@ impl NativeEngine {
             }
         }
         let logits = &self.workspace.logits[..n * self.plan.dense.outputs];
-        error("dense", if finite(logits) { "loss" } else { "activation" })
+        let fine = finite(&self.context, logits);
+        error("dense", if fine { "loss" } else { "activation" })
     }
 
     /// The layer nearest the loss whose gradient is not finite: the first that was computed.
@@ -217,7 +219,7 @@ impl NativeEngine {
         let slots = self.plan.slots.iter().filter(|slot| slot.trainable);
         let culprit = slots
             .rev()
-            .find(|slot| !finite(slot.span.of(&self.parameters.gradient)));
+            .find(|slot| !finite(&self.context, slot.span.of(&self.parameters.gradient)));
         let name = culprit.map_or("dense", |slot| {
             slot.name
                 .rsplit_once('.')
@@ -229,16 +231,6 @@ impl NativeEngine {
             step,
         }
     }
-}
-
-/// Whether all numbers are finite. A sum of exponents' tests vectorises where a search would not.
-fn finite(x: &[f32]) -> bool {
-    x.chunks(4096).all(|chunk| {
-        chunk
-            .iter()
-            .fold(0_u32, |bad, v| bad | u32::from(!v.is_finite()))
-            == 0
-    })
 }
 
 /// The lowest index of the largest number.

@@ -14,6 +14,7 @@ mod conv;
 mod direct;
 mod engine;
 mod evaluate;
+mod finite;
 mod forward;
 mod gather;
 mod groups;
