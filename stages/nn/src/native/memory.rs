@@ -42,16 +42,19 @@ impl Aligned {
 }
 
 thread_local! {
-    static PANELS: RefCell<[Aligned; 2]> = RefCell::default();
+    static PANELS: RefCell<[Aligned; 4]> = RefCell::default();
 }
 
-/// Gives each thread its own two buffers, kept between calls.
-pub(crate) fn with_panels<R>(
-    first: usize,
-    second: usize,
-    f: impl FnOnce(&mut [f32], &mut [f32]) -> R,
+/// Gives each thread its own buffers of these lengths, kept between calls.
+pub(crate) fn with_panels<R, const N: usize>(
+    lengths: [usize; N],
+    f: impl FnOnce([&mut [f32]; N]) -> R,
 ) -> R {
-    PANELS.with_borrow_mut(|[a, b]| f(a.take(first), b.take(second)))
+    const { assert!(N <= 4, "a thread has four buffers") };
+    PANELS.with_borrow_mut(|panels| {
+        let mut panels = panels.iter_mut();
+        f(lengths.map(|len| panels.next().map_or(&mut [][..], |panel| panel.take(len))))
+    })
 }
 
 /// A slice that threads write at places that the caller keeps apart.

@@ -116,7 +116,7 @@ pub(crate) fn by_window(
     context.threads.each(parts.rows * parts.strips, |task| {
         let task_rows = share(positions, parts.rows, task / parts.strips);
         let task_strips = share(strip_count, parts.strips, task % parts.strips);
-        with_panels(ROWS * ROW_STEP, 0, |a, _| {
+        with_panels([ROWS * ROW_STEP], |[a]| {
             let mut targets = [0_usize; ROWS];
             for first in task_rows.clone().step_by(ROWS) {
                 let last = task_rows.end.min(first + ROWS);
@@ -185,9 +185,8 @@ pub(crate) fn over_windows(
         let task_rows = share(depth, parts.rows, task / parts.strips);
         let task_strips = share(strip_count, parts.strips, task % parts.strips);
         with_panels(
-            PIXEL_BLOCK * ROWS,
-            PIXEL_BLOCK * task_strips.len() * STRIP,
-            |a, panel| {
+            [PIXEL_BLOCK * ROWS, PIXEL_BLOCK * task_strips.len() * STRIP],
+            |[a, panel]| {
                 for first in (0..positions).step_by(PIXEL_BLOCK) {
                     let pixels = PIXEL_BLOCK.min(positions - first);
                     let mode = if first == 0 {

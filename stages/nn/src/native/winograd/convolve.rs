@@ -6,17 +6,13 @@
 //! product by product while they are in the second-level cache, and transforms back.
 
 use super::even;
-use super::kernels::{
-    Gather, Maps, Products, Spread, Taps, gather_inputs, product_step, spread_outputs,
-    transform_weights,
-};
+use super::kernels::{Gather, Maps, Products, Spread, gather_inputs, product_step, spread_outputs};
+use super::weights::{Channels, Weights};
 use crate::native::Context;
 use crate::native::memory::{Aligned, Disjoint, with_panels};
 use crate::native::tile::{self, Mode, Order, ROW_STEP, STRIP, TILE_ROWS};
 use crate::winograd::{Scheme, shared};
-
-/// Most input channels of one product's chain at a time.
-const DEPTH: usize = 320;
+use std::ops::Range;
 
 /// Transformed inputs of a group of tiles that are meant to stay in the second-level cache.
 const TRANSFORMED: usize = 160 << 10;
@@ -38,13 +34,6 @@ pub(crate) enum Side {
     Forward,
     /// From o to i, taps backwards.
     Backward,
-}
-
-/// Where the transformed weights of a strip lie: `[product][input channel][STRIP]`.
-#[derive(Clone, Copy)]
-struct Strips {
-    product_step: usize,
-    strip_step: usize,
 }
 
 /// What is convolved with what.
@@ -90,16 +79,20 @@ pub(crate) fn convolve<S: Scheme>(
         bias.is_none_or(|b| b.len() == outputs),
         "a bias for each output"
     );
-    let product_step = product_step(inputs, STRIP);
-    let strips = Strips {
-        product_step,
-        strip_step: S::WEIGHTS.pow(2) * product_step,
+    let weights = Weights {
+        map,
+        side,
+        w,
+        channels: Channels::new(inputs),
     };
-    transform::<S>(context, map, side, w, panel, strips);
-    let u = panel.get(outputs.div_ceil(STRIP) * strips.strip_step);
+    let cut = cut(map, tiles, S::PRODUCTS.pow(2), context.threads.count());
+    let transformed = if cut.rows == 1 && tiles <= cut.group {
+        None
+    } else {
+        Some(transform_all::<S>(context, &weights, panel))
+    };
     let zeros = vec![0.0; inputs];
     let y = Disjoint::new(y);
-    let cut = cut(map, tiles, S::PRODUCTS.pow(2), context.threads.count());
     context.threads.each(cut.rows * cut.strips, |task| {
         let share = |total: usize, parts: usize, part: usize| {
             total * part / parts..total * (part + 1) / parts
@@ -115,8 +108,8 @@ pub(crate) fn convolve<S: Scheme>(
                 strips: task_strips.clone(),
                 x,
                 zeros: &zeros,
-                u,
-                at: strips,
+                weights,
+                transformed,
                 bias,
                 y,
                 carry,
@@ -126,92 +119,24 @@ pub(crate) fn convolve<S: Scheme>(
     });
 }
 
-/// Writes every strip's transformed weights to `panel`.
-fn transform<S: Scheme>(
+/// Writes all transformed weights to `panel`: `[strip][block]`.
+fn transform_all<'a, S: Scheme>(
     context: &Context,
-    map: Map,
-    side: Side,
-    w: &[f32],
-    panel: &mut Aligned,
-    at: Strips,
-) {
-    let Map {
-        inputs, outputs, ..
-    } = map;
-    assert_eq!(w.len(), 9 * inputs * outputs, "weights of another shape");
-    let strips = outputs.div_ceil(STRIP);
-    let parts = Disjoint::new(panel.take(strips * at.strip_step));
-    // Blocks of input channels: enough tasks for all threads where strips are few.
-    let block = 64.min(inputs);
-    let blocks = inputs.div_ceil(block);
+    weights: &Weights<'_>,
+    panel: &'a mut Aligned,
+) -> &'a [f32] {
+    let (len, blocks) = (weights.len::<S>(), weights.channels.blocks);
+    let strips = weights.map.outputs.div_ceil(STRIP);
+    let all = panel.take(strips * blocks * len);
+    let parts = Disjoint::new(all);
     context.threads.each(strips * blocks, |task| {
-        let (strip, first) = (task / blocks, task % blocks * block);
-        let rows = block.min(inputs - first);
-        let width = STRIP.min(outputs - strip * STRIP);
-        let products = parts
-            .start()
-            .wrapping_add(strip * at.strip_step + first * STRIP);
-        if width < STRIP {
-            for p in 0..S::WEIGHTS.pow(2) {
-                // SAFETY: this block of rows of this strip is this task's alone.
-                unsafe {
-                    parts.range(
-                        strip * at.strip_step + p * at.product_step + first * STRIP,
-                        rows * STRIP,
-                    )
-                }
-                .fill(0.0);
-            }
-        }
-        let to = |weights: *const f32, tap_step, row_step| Taps {
-            weights,
-            tap_step,
-            row_step,
-            products,
-            product_step: at.product_step,
-            product_row_step: STRIP,
-            rows,
-            width,
-        };
-        match side {
-            Side::Forward => {
-                let weights = w[first * outputs + strip * STRIP..].as_ptr();
-                // SAFETY: rows and columns lie inside `w`, whose length was checked; the products
-                // are this task's alone.
-                unsafe {
-                    transform_weights::<S>(context.isa, to(weights, inputs * outputs, outputs))
-                };
-            }
-            Side::Backward => with_panels(9 * block * STRIP, 0, |turned, _| {
-                // Here `w` is `[tap][outputs][inputs]`.
-                for (tap, turned) in turned.chunks_exact_mut(rows * STRIP).take(9).enumerate() {
-                    let matrix = &w[(8 - tap) * inputs * outputs..(9 - tap) * inputs * outputs];
-                    transpose(
-                        &matrix[strip * STRIP * inputs + first..],
-                        inputs,
-                        width,
-                        turned,
-                    );
-                }
-                // SAFETY: as above, from `turned`, which holds nine taps of `rows` rows.
-                unsafe {
-                    transform_weights::<S>(context.isa, to(turned.as_ptr(), rows * STRIP, STRIP))
-                };
-            }),
-        }
+        // SAFETY: each task has its own strip and block.
+        let out = unsafe { parts.range(task * len, len) };
+        with_panels([weights.scratch()], |[scratch]| {
+            weights.transform::<S>(context.isa, task % blocks, task / blocks, scratch, out);
+        });
     });
-}
-
-/// Copies `count` rows of a matrix of `columns` columns to columns of `out` (`[_][STRIP]`).
-fn transpose(matrix: &[f32], columns: usize, count: usize, out: &mut [f32]) {
-    for (block, out) in out.chunks_mut(16 * STRIP).enumerate() {
-        for i in 0..count {
-            let row = &matrix[i * columns + block * 16..];
-            for (to, &value) in out.chunks_exact_mut(STRIP).zip(row) {
-                to[i] = value;
-            }
-        }
-    }
+    all
 }
 
 /// How tiles and strips are shared out.
@@ -259,11 +184,12 @@ struct Part<'a> {
     map: Map,
     first: usize,
     tiles: usize,
-    strips: std::ops::Range<usize>,
+    strips: Range<usize>,
     x: &'a [f32],
     zeros: &'a [f32],
-    u: &'a [f32],
-    at: Strips,
+    weights: Weights<'a>,
+    /// All of them; none where this is the only group, which transforms them as it goes.
+    transformed: Option<&'a [f32]>,
     bias: Option<&'a [f32]>,
     y: Disjoint<'a>,
     carry: bool,
@@ -272,14 +198,36 @@ struct Part<'a> {
 impl Part<'_> {
     fn run<S: Scheme>(&self, context: &Context) {
         let products = S::PRODUCTS.pow(2);
-        let blocks = self.map.inputs.div_ceil(DEPTH);
-        let (v_step, m_step) = (self.v_step(), self.m_step());
-        with_panels(blocks * products * v_step, products * m_step, |v, m| {
-            for block in 0..blocks {
-                self.gather::<S>(context, block, blocks, &mut v[block * products * v_step..]);
+        let channels = self.weights.channels;
+        let (v_block, m_len) = (products * self.v_step(), products * self.m_step());
+        let own = if self.transformed.is_some() {
+            0
+        } else {
+            self.weights.len::<S>()
+        };
+        let lengths = [
+            channels.blocks * v_block,
+            m_len,
+            own,
+            self.weights.scratch(),
+        ];
+        with_panels(lengths, |[v, m, u, scratch]| {
+            for (block, v) in v.chunks_exact_mut(v_block).enumerate() {
+                self.gather::<S>(context, channels.range(block), v);
             }
             for strip in self.strips.clone() {
-                self.multiply::<S>(context, strip, v, m);
+                for (block, v) in v.chunks_exact(v_block).enumerate() {
+                    let len = self.weights.len::<S>();
+                    let u = match self.transformed {
+                        Some(all) => &all[(strip * channels.blocks + block) * len..][..len],
+                        None => {
+                            self.weights
+                                .transform::<S>(context.isa, block, strip, scratch, u);
+                            &*u
+                        }
+                    };
+                    self.multiply::<S>(context, block, v, u, m);
+                }
                 self.spread::<S>(context, strip, m);
             }
         });
@@ -295,15 +243,7 @@ impl Part<'_> {
         product_step(self.tiles, STRIP)
     }
 
-    /// Input channels of a block.
-    fn channels(&self, block: usize, blocks: usize) -> std::ops::Range<usize> {
-        // Whole vectors in every block.
-        let vectors = self.map.inputs / 16;
-        vectors * block / blocks * 16..vectors * (block + 1) / blocks * 16
-    }
-
-    fn gather<S: Scheme>(&self, context: &Context, block: usize, blocks: usize, v: &mut [f32]) {
-        let channels = self.channels(block, blocks);
+    fn gather<S: Scheme>(&self, context: &Context, channels: Range<usize>, v: &mut [f32]) {
         let gather = Gather {
             maps: Maps {
                 size: self.map.size,
@@ -326,38 +266,39 @@ impl Part<'_> {
         unsafe { gather_inputs::<S>(context.isa, gather) };
     }
 
-    fn multiply<S: Scheme>(&self, context: &Context, strip: usize, v: &[f32], m: &mut [f32]) {
-        let (v_step, m_step) = (self.v_step(), self.m_step());
+    /// Goes on with every product's sums by a block of input channels.
+    fn multiply<S: Scheme>(
+        &self,
+        context: &Context,
+        block: usize,
+        v: &[f32],
+        u: &[f32],
+        m: &mut [f32],
+    ) {
         let height = even(self.tiles, tile::best_rows(context.isa));
-        let blocks = self.map.inputs.div_ceil(DEPTH);
+        let depth = self.weights.channels.range(block).len();
         let places: [usize; TILE_ROWS] = std::array::from_fn(|i| i * STRIP);
-        let products = S::PRODUCTS.pow(2);
-        for p in 0..products {
+        let mode = if block == 0 {
+            Mode::Overwrite
+        } else {
+            Mode::Carry
+        };
+        for p in 0..S::PRODUCTS.pow(2) {
             let weight = shared::<S>(p / S::PRODUCTS) * S::WEIGHTS + shared::<S>(p % S::PRODUCTS);
-            for block in 0..blocks {
-                let channels = self.channels(block, blocks);
-                let b = self.u[strip * self.at.strip_step
-                    + weight * self.at.product_step
-                    + channels.start * STRIP..]
-                    .as_ptr();
-                for top in (0..self.tiles).step_by(height) {
-                    let tile = tile::Tile {
-                        depth: channels.len(),
-                        a: v[(block * products + p) * v_step + top * ROW_STEP..].as_ptr(),
-                        order: Order::DepthInner,
-                        b,
-                        c: m[p * m_step + top * STRIP..].as_mut_ptr(),
-                        rows: &places[..height.min(self.tiles - top)],
-                        mode: if block == 0 {
-                            Mode::Overwrite
-                        } else {
-                            Mode::Carry
-                        },
-                    };
-                    // SAFETY: A has a row of `ROW_STEP` numbers for each tile, B one of `STRIP`
-                    // for each input channel, C one of `STRIP` for each tile.
-                    unsafe { tile::multiply(context.isa, &tile) };
-                }
+            let b = u[weight * self.weights.product_step()..].as_ptr();
+            for top in (0..self.tiles).step_by(height) {
+                let tile = tile::Tile {
+                    depth,
+                    a: v[p * self.v_step() + top * ROW_STEP..].as_ptr(),
+                    order: Order::DepthInner,
+                    b,
+                    c: m[p * self.m_step() + top * STRIP..].as_mut_ptr(),
+                    rows: &places[..height.min(self.tiles - top)],
+                    mode,
+                };
+                // SAFETY: A has a row of `ROW_STEP` numbers for each tile, B one of `STRIP` for
+                // each input channel, C one of `STRIP` for each tile.
+                unsafe { tile::multiply(context.isa, &tile) };
             }
         }
     }

@@ -152,10 +152,12 @@ impl Part<'_> {
     fn run<S: Transposed>(&self, context: &Context, dw: Disjoint<'_>, from: usize) {
         let at = self.at;
         with_panels(
-            at.products * (at.v_step + at.dm_step),
-            at.weights * at.du_step,
-            |factors, du| {
-                let (v, dm) = factors.split_at_mut(at.products * at.v_step);
+            [
+                at.products * at.v_step,
+                at.products * at.dm_step,
+                at.weights * at.du_step,
+            ],
+            |[v, dm, du]| {
                 if !self.columns.is_multiple_of(STRIP) {
                     // The last strip's other columns: finite, so that they cost no more than numbers.
                     dm.fill(0.0);

@@ -5,6 +5,7 @@
 mod convolve;
 mod gradient;
 mod kernels;
+mod weights;
 
 pub(crate) use convolve::{Map, Operands, Side, convolve};
 pub(crate) use gradient::weight_gradient;
