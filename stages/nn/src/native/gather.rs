@@ -103,10 +103,22 @@ impl Gather {
                     + left * self.channels as isize;
                 let at = (base + low as isize) as usize;
                 piece[..low - start].fill(0.0);
-                piece[low - start..high - start].copy_from_slice(&source[at..at + high - low]);
+                copy(
+                    &source[at..at + high - low],
+                    &mut piece[low - start..high - start],
+                );
                 piece[high - start..].fill(0.0);
             }
             (rest, start, window_row) = (tail, 0, window_row + 1);
         }
+    }
+}
+
+/// Copies numbers; three pixels of colour, the rows of a stem's windows, without a call.
+#[inline]
+fn copy(from: &[f32], to: &mut [f32]) {
+    match (from.as_array::<9>(), to.as_mut_array::<9>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => to.copy_from_slice(from),
     }
 }
