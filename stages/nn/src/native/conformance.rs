@@ -43,7 +43,7 @@ thread_local! {
 }
 
 /// Random numbers, a quarter of them 0 as after ReLU.
-fn numbers(seed: u64, len: usize) -> Vec<f32> {
+pub(super) fn numbers(seed: u64, len: usize) -> Vec<f32> {
     let stream = Stream::new(seed, StreamName::Data, len as u64);
     let value = |u: f32| if u < 0.25 { 0.0 } else { u * 4.0 - 2.5 };
     stream.uniforms(0).take(len).map(value).collect()
@@ -89,7 +89,7 @@ fn assert_close(what: &str, got: &[f32], exact: &[f64], sizes: &[f64], terms: us
     }
 }
 
-fn wide(x: &[f32]) -> Vec<f64> {
+pub(super) fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&v| f64::from(v)).collect()
 }
 

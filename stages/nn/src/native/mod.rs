@@ -29,6 +29,8 @@ mod parameters;
 mod pool;
 mod pooled;
 mod product;
+#[cfg(test)]
+mod rounding;
 mod threads;
 mod tile;
 mod times;
