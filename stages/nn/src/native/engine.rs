@@ -6,7 +6,7 @@ use super::forward::{Dropout, Run};
 use super::parameters::Parameters;
 use super::times::{LayerTime, Times};
 use super::workspace::Workspace;
-use super::{Context, Isa, adam, backward, evaluate, forward, isa, threads};
+use super::{Context, Isa, adam, backward, blame, evaluate, forward, isa, threads};
 use crate::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
 use crate::engine::{
     Batch, Engine, EngineError, Evaluation, LayerNorm, ParameterCount, State, StepStats,
@@ -175,61 +175,13 @@ impl NativeEngine {
         let mut kept = workspace.units.iter().flat_map(|unit| &unit.layers);
         let variances = kept.all(|layer| finite(context, &layer.statistics.variance));
         if !(finite(context, &softmax.losses) && finite(context, logits) && variances) {
-            return Err(self.blame_forward(n, step));
+            return Err(blame::forward(context, plan, workspace, n, step));
         }
         backward::run(run, &softmax.gradient, workspace, gradient);
         if !times.measure("step", "other", || finite(context, gradient)) {
-            return Err(self.blame_backward(step));
+            return Err(blame::backward(context, plan, gradient, step));
         }
         Ok(softmax)
-    }
-
-    /// The first layer whose output is not finite.
-    fn blame_forward(&self, n: usize, step: u64) -> EngineError {
-        let error = |layer: &str, what| EngineError::NonFinite {
-            layer: layer.to_owned(),
-            what,
-            step,
-        };
-        for (unit, kept) in self.plan.units.iter().zip(&self.workspace.units) {
-            for (layer, kept) in unit.layers().zip(&kept.layers) {
-                let len = n * layer.conv.out_size().pow(2) * layer.conv.outputs;
-                if !finite(&self.context, &kept.conv_out[..len]) {
-                    return error(&layer.conv.name, "activation");
-                }
-                if !finite(&self.context, &kept.statistics.variance) {
-                    return error(&layer.norm.name, "activation");
-                }
-            }
-            if !finite(&self.context, forward::result(unit, kept, n)) {
-                let last = unit
-                    .layers()
-                    .last()
-                    .map_or("input", |layer| layer.norm.name.as_str());
-                return error(last, "activation");
-            }
-        }
-        let logits = &self.workspace.logits[..n * self.plan.dense.outputs];
-        let fine = finite(&self.context, logits);
-        error("dense", if fine { "loss" } else { "activation" })
-    }
-
-    /// The layer nearest the loss whose gradient is not finite: the first that was computed.
-    fn blame_backward(&self, step: u64) -> EngineError {
-        let slots = self.plan.slots.iter().filter(|slot| slot.trainable);
-        let culprit = slots
-            .rev()
-            .find(|slot| !finite(&self.context, slot.span.of(&self.parameters.gradient)));
-        let name = culprit.map_or("dense", |slot| {
-            slot.name
-                .rsplit_once('.')
-                .map_or("dense", |(layer, _)| layer)
-        });
-        EngineError::NonFinite {
-            layer: name.to_owned(),
-            what: "gradient",
-            step,
-        }
     }
 }
 
@@ -238,8 +190,9 @@ fn largest(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
-impl Engine for NativeEngine {
-    fn train_step(
+impl NativeEngine {
+    /// A training step, on a thread of the pool.
+    fn step(
         &mut self,
         batch: Batch<'_>,
         step: u64,
@@ -307,7 +260,8 @@ impl Engine for NativeEngine {
         })
     }
 
-    fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
+    /// An evaluation, on a thread of the pool.
+    fn judge(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
         self.check(batch)?;
         let classes = self.plan.dense.outputs;
         let mut result = Evaluation {
@@ -350,10 +304,28 @@ impl Engine for NativeEngine {
         }
         Ok(result)
     }
+}
+
+impl Engine for NativeEngine {
+    fn train_step(
+        &mut self,
+        batch: Batch<'_>,
+        step: u64,
+        learning_rate: f32,
+    ) -> Result<StepStats, EngineError> {
+        let threads = self.context.threads.clone();
+        threads.run(|| self.step(batch, step, learning_rate))
+    }
+
+    fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
+        let threads = self.context.threads.clone();
+        threads.run(|| self.judge(batch))
+    }
 
     fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError> {
         let n = self.check_some(batch)?;
-        self.pass(batch, n, None, 0)?;
+        let threads = self.context.threads.clone();
+        threads.run(|| self.pass(batch, n, None, 0))?;
         let norm = |values: &[f32]| {
             values
                 .iter()

@@ -7,6 +7,7 @@
 mod adam;
 mod backward;
 mod batch_norm;
+mod blame;
 mod columns;
 #[cfg(test)]
 mod conformance;

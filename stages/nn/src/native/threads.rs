@@ -3,10 +3,12 @@
 
 use crate::config::ConfigError;
 use rayon::prelude::*;
+use std::sync::Arc;
 
-/// A pool of a fixed number of threads.
+/// A pool of a fixed number of threads, or another handle of it.
+#[derive(Clone)]
 pub(crate) struct Threads {
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
 }
 
 impl Threads {
@@ -21,15 +23,23 @@ impl Threads {
             .num_threads(threads)
             .thread_name(|i| format!("nn-{i}"))
             .build();
-        pool.map(|pool| Self { pool })
-            .map_err(|e| ConfigError::Threads {
-                threads,
-                reason: e.to_string(),
-            })
+        pool.map(|pool| Self {
+            pool: Arc::new(pool),
+        })
+        .map_err(|e| ConfigError::Threads {
+            threads,
+            reason: e.to_string(),
+        })
     }
 
     pub(crate) fn count(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// Runs `f` on one of the threads. Within it [`Self::each`] needs no handing over, whose cost
+    /// a step with hundreds of small tasks would feel.
+    pub(crate) fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(f)
     }
 
     /// Runs `f(0), ..., f(tasks - 1)`, in any order.
