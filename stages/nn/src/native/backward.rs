@@ -26,7 +26,7 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
         times,
         ..
     } = pass;
-    workspace.grow_scratch(plan, n, 3);
+    workspace.grow_scratch(plan, n);
     let Workspace {
         units,
         features,
@@ -34,7 +34,7 @@ pub(crate) fn run(pass: Run<'_>, dlogits: &[f32], workspace: &mut Workspace, gra
         panel,
         ..
     } = workspace;
-    let [g, next, spare, _] = scratch;
+    let [g, next, spare] = scratch;
     let mut pass = Pass {
         context,
         parameters,

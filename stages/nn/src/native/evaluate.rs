@@ -22,15 +22,16 @@ pub(crate) fn logits<'a>(
     n: usize,
     workspace: &'a mut Workspace,
 ) -> &'a [f32] {
-    workspace.grow_scratch(plan, n, 4);
+    workspace.grow_scratch(plan, n);
     let Workspace {
         features,
         logits,
         scratch,
+        projected,
         panel,
         ..
     } = workspace;
-    let [current, next, conv_out, other] = scratch;
+    let [current, next, conv_out] = scratch;
     let mut pass = Pass {
         context,
         parameters,
@@ -62,9 +63,9 @@ pub(crate) fn logits<'a>(
                 pass.normalize(first, conv1, After::Relu, middle);
                 let conv2 = pass.conv(second, middle, conv_out);
                 if let Shortcut::Projection(p) = shortcut {
-                    let projected = pass.conv(p, input, other);
+                    let shortcut = pass.conv(p, input, room(projected, size));
                     let inv_std = pass.inv_std(p);
-                    let after = After::AddNormRelu(projected, pass.channels(p, &inv_std));
+                    let after = After::AddNormRelu(shortcut, pass.channels(p, &inv_std));
                     // Nobody needs the middle any more.
                     pass.normalize(second, conv2, after, &mut next[..size]);
                 } else {

@@ -31,9 +31,10 @@ pub(crate) struct Workspace {
     pub(crate) features: Vec<f32>,
     /// `[n, classes]`.
     pub(crate) logits: Vec<f32>,
-    /// Scratch as large as the largest layer: three of gradients, or a forward pass that
-    /// keeps nothing.
-    pub(crate) scratch: [Vec<f32>; 4],
+    /// Scratch as large as the largest layer: gradients, or a forward pass that keeps nothing.
+    pub(crate) scratch: [Vec<f32>; 3],
+    /// A projection's output where nothing is kept.
+    pub(crate) projected: Vec<f32>,
     /// Packed weights.
     pub(crate) panel: Aligned,
 }
@@ -58,12 +59,13 @@ impl Workspace {
             features: Vec::new(),
             logits: Vec::new(),
             scratch: Default::default(),
+            projected: Vec::new(),
             panel: Aligned::default(),
         }
     }
 
-    /// Makes the first `count` scratch buffers hold `n` images of the largest layer.
-    pub(crate) fn grow_scratch(&mut self, plan: &Plan, n: usize, count: usize) {
+    /// Makes every scratch buffer hold `n` images of the largest layer.
+    pub(crate) fn grow_scratch(&mut self, plan: &Plan, n: usize) {
         let layers = plan.units.iter().flat_map(Unit::layers);
         let largest = layers
             .map(|l| {
@@ -71,7 +73,7 @@ impl Workspace {
             })
             .max()
             .unwrap_or(0);
-        for buffer in &mut self.scratch[..count] {
+        for buffer in &mut self.scratch {
             room(buffer, n * largest);
         }
     }
