@@ -5,13 +5,14 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
-.PHONY: help reproduce test check fmt compare audit clean
+.PHONY: help reproduce test check fmt compare audit bench-train clean
 
 help:
 	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I'
 	@echo 'make compare   [PROFILE=..]   hold the result CSVs against the committed ones'
 	@echo 'make test                     all tests; no network, no GPU'
 	@echo 'make check                    formatting, lints, documentation'
+	@echo 'make bench-train [ARGS=--quick]  training speed against PyTorch and Keras (docs/benchmarks.md)'
 	@echo 'make audit                    licences, banned crates, sources (needs cargo-deny)'
 
 $(RESTAGE): FORCE
@@ -42,6 +43,10 @@ fmt:
 audit:
 	@if command -v cargo-deny >/dev/null; then cargo deny --workspace --locked check bans licenses sources; \
 	else echo 'audit skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
+
+bench-train:
+	@command -v python3 >/dev/null || { echo 'bench-train needs python3, 3.9 or later'; exit 1; }
+	@python3 scripts/bench-train $(ARGS)
 
 clean:
 	$(CARGO) clean

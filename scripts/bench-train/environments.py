@@ -1,0 +1,52 @@
+"""Throw-away Python environments with the frameworks that we are compared with.
+
+It must not know what they are used for. They are built once and kept below `target`.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+class Missing(Exception):
+    """What is not there and what would help."""
+
+
+def python(root, name, variable, packages, module):
+    """The interpreter of an environment with `module`; `variable` may name a ready one."""
+    given = os.environ.get(variable)
+    folder = Path(given) if given else root / name
+    interpreter = folder / "bin" / "python"
+    if not interpreter.exists():
+        if given:
+            raise Missing(f"{variable}={given} holds no bin/python")
+        create(folder)
+    if not imports(interpreter, module):
+        if given:
+            raise Missing(f"the environment {variable}={given} cannot import {module}")
+        install(interpreter, packages)
+        if not imports(interpreter, module):
+            raise Missing(f"{', '.join(packages)} installed, but {module} cannot be imported")
+    return interpreter
+
+
+def imports(interpreter, module):
+    command = [interpreter, "-c", f"import {module}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def create(folder):
+    result = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        said = (result.stdout + result.stderr).strip()
+        raise Missing(f"python3 cannot create an environment (Debian: apt install python3-venv): {said}")
+
+
+def install(interpreter, packages):
+    print(f"installing {', '.join(packages)} from PyPI, once", flush=True)
+    command = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        last = (result.stderr.strip() or "pip said nothing").splitlines()[-1]
+        raise Missing(f"pip cannot install {', '.join(packages)}: {last}")
