@@ -12,13 +12,24 @@ mod subject;
 use nn::engine::Engine;
 use nn::native::{Isa, NativeOptions};
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Instant;
 use subject::{BATCH, Subject};
 
 /// The best of so many steps: others may use the machine.
 const STEPS: u64 = 8;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("steps: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
