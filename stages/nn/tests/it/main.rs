@@ -5,6 +5,7 @@ mod bits;
 mod common;
 mod digest;
 mod emulated;
+mod exactness;
 mod gradients;
 mod misuse;
 mod state;

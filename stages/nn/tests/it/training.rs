@@ -1,9 +1,10 @@
 //! Training learns, evaluation judges each image alone, gradients are measured.
 //! It must not know kernels.
 
-use crate::common::{Images, engine, plain, small_networks};
+use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, small_networks};
+use nn::config::{AdamConfig, BatchNormConfig, NetworkConfig};
 use nn::engine::{Batch, Engine};
-use nn::native::Isa;
+use nn::native::{Isa, NativeEngine, NativeOptions};
 use nn::network::Unit;
 
 #[test]
@@ -166,5 +167,40 @@ fn times_are_recorded_for_every_convolution_and_batch_norm_on_demand() {
             assert!(found, "{name}: {norm}");
         }
         assert!(has("dense", "dense") && has("adam", "adam"), "{name}");
+    }
+}
+
+/// Training steps have the reference network's bits: see `gradients`. By a momentum of 0 the
+/// moving statistics are the batch's own, and a rate of 0 leaves the weights.
+#[test]
+fn evaluation_by_a_batchs_own_statistics_has_the_bits_of_the_training_pass() {
+    let batch_norm = BatchNormConfig {
+        momentum: 0.0,
+        ..BATCH_NORM
+    };
+    let options = NativeOptions {
+        threads: 2,
+        isa: Isa::detect(),
+    };
+    for (name, mut network) in small_networks() {
+        match &mut network {
+            NetworkConfig::PlainCnn { dropout, .. } | NetworkConfig::Resnet { dropout, .. } => {
+                *dropout = 0.0;
+            }
+        }
+        let adam = AdamConfig::default();
+        let built = NativeEngine::new(&network, &batch_norm, &INITIALIZER, &adam, 10, 3, options);
+        let mut engine = built.expect("a valid network on this machine");
+        for n in [1, 2, 5] {
+            let data = Images::new(n, 20 + n as u64);
+            let trained = engine.train_step(data.batch(), 0, 0.0).expect("finite");
+            let evaluated = engine.evaluate(data.batch()).expect("fitting batch");
+            let sum: f64 = evaluated.losses.iter().map(|&loss| f64::from(loss)).sum();
+            assert_eq!(
+                sum.to_bits(),
+                trained.loss_sum.to_bits(),
+                "{name}, {n} images"
+            );
+        }
     }
 }
