@@ -57,6 +57,19 @@ impl WallTime {
         }
     }
 
+    /// The moment `span` before this one.
+    #[must_use]
+    pub fn earlier(self, span: Duration) -> Self {
+        Self::from_nanos(self.as_nanos() - span.as_nanos() as i128)
+    }
+
+    fn from_nanos(nanos: i128) -> Self {
+        Self {
+            seconds: nanos.div_euclid(1_000_000_000) as i64,
+            nanos: nanos.rem_euclid(1_000_000_000) as u32,
+        }
+    }
+
     /// Nanoseconds since 1970.
     pub fn as_nanos(self) -> i128 {
         i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
@@ -69,10 +82,7 @@ impl From<SystemTime> for WallTime {
             Ok(after) => after.as_nanos() as i128,
             Err(before) => -(before.duration().as_nanos() as i128),
         };
-        Self {
-            seconds: nanos.div_euclid(1_000_000_000) as i64,
-            nanos: nanos.rem_euclid(1_000_000_000) as u32,
-        }
+        Self::from_nanos(nanos)
     }
 }
 
@@ -132,6 +142,22 @@ mod tests {
         assert_eq!(text(1_709_251_199), "2024-02-29T23:59:59Z");
         assert_eq!(text(4_107_542_400), "2100-03-01T00:00:00Z");
         assert_eq!(text(1_795_449_196), "2026-11-23T15:53:16Z");
+    }
+
+    #[test]
+    fn an_earlier_moment_is_earlier_by_the_span() {
+        let half_past = WallTime {
+            seconds: 10,
+            nanos: 500_000_000,
+        };
+        let earlier = half_past.earlier(Duration::from_millis(10_600));
+        assert_eq!(
+            earlier,
+            WallTime {
+                seconds: -1,
+                nanos: 900_000_000
+            }
+        );
     }
 
     #[test]

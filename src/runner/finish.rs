@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::error::RunError;
@@ -233,6 +234,9 @@ fn record(
     attempt: &Attempt,
     finished: &Finished,
 ) -> Result<Success, RunError> {
+    // The stage has just ended; what follows is our own time.
+    let ran = Duration::try_from_secs_f64(finished.seconds).unwrap_or_default();
+    let started = WallTime::now().earlier(ran);
     let undeclared = undeclared(stage, attempt)?;
     let mut outs = Vec::new();
     for out in &stage.outs {
@@ -247,7 +251,7 @@ fn record(
         key.as_ref().clone(),
         ws.qualified(&stage.name),
         outs,
-        WallTime::now(),
+        started,
         finished.seconds,
         finished.peak_memory,
         undeclared.clone(),

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Prints on what the results of a profile rest: data, commit, machine, times of each stage's run.
+#   scripts/provenance.sh PROFILE 'WHAT THE DATA IS' > results/PROFILE/PROVENANCE.md
+# Run it right after `restage reproduce`, on the same machine and commit.
+set -eu
+cd "$(dirname "$0")/.."
+profile=$1 data=$2
+commit=$(git rev-parse HEAD)
+[ -z "$(git status --porcelain -- src stages pipeline.yaml Cargo.lock)" ] || commit="$commit with uncommitted changes"
+cat <<EOF
+# Where results/$profile comes from
+
+| | |
+|---|---|
+| data | $data |
+| commit | $commit |
+| machine | $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) |
+| system | $(uname -sr) |
+| compiler | $(rustc --version) |
+
+Each stage's run, as restage recorded it:
+
+| stage | started (UTC) | seconds | peak memory, MiB |
+|---|---|---:|---:|
+EOF
+# The last line of a stage counts: an earlier one is of an earlier key.
+sed -n "s|^{\"stage\":\"$profile/\([^\"]*\)\".*\"seconds\":\([0-9.]*\).*\"peak_memory\":\([0-9]*\),\"started\":\"\([^\"]*\)\".*|\1 \4 \2 \3|p" \
+    .restage/history.jsonl |
+    awk '{ line[$1] = sprintf("| %s | %s | %.1f | %.0f |", $1, $2, $3, $4 / 1048576); if (!($1 in place)) { place[$1] = ++n; name[n] = $1 } }
+        END { for (i = 1; i <= n; i++) print line[name[i]] }'
