@@ -322,6 +322,13 @@ fn shapes_beyond_one_block_equal_the_reference() {
 }
 
 #[test]
+fn weight_gradients_whose_blocks_of_pixels_are_shared_out_equal_the_reference() {
+    // Few weights and many pixels, the last block a part; the second has part of a strip.
+    check_conv(&Conv::bare(3, 1, 3, 32, 31), 4, false, 9);
+    check_conv(&Conv::bare(1, 2, 20, 40, 62), 4, false, 10);
+}
+
+#[test]
 fn adam_equals_the_reference_over_several_steps() {
     let len = 70_001;
     CONTEXTS.with(|contexts| {

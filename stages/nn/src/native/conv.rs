@@ -98,7 +98,7 @@ pub(crate) fn weight_gradient(
         outputs: conv.outputs,
     };
     match method(conv) {
-        Method::Direct => direct::weight_gradient(context, layer, x, dy, dw),
+        Method::Direct => direct::weight_gradient(context, layer, x, dy, panel, dw),
         Method::Tiles => winograd::weight_gradient::<Tile4>(context, map, x, dy, panel, dw),
         Method::Map => winograd::weight_gradient::<Map2>(context, map, x, dy, panel, dw),
         Method::Halving4 => {

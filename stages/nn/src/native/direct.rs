@@ -171,21 +171,15 @@ fn transpose_strip(matrix: &[f32], columns: usize, strip: usize, out: &mut [f32]
     }
 }
 
-/// `dw[tap, i, o] = sum of x[p + tap, i] * dy[p, o]`; see `reference::conv::direct_weight_gradient`.
+/// `dw[tap, i, o] = sum of x[p + tap, i] * dy[p, o]`; see `reference::conv::direct_weight_gradient`. `panel` is scratch.
 pub(crate) fn weight_gradient(
     context: &Context,
     layer: Layer<'_>,
     x: &[f32],
     dy: &[f32],
+    panel: &mut Aligned,
     dw: &mut [f32],
 ) {
     let Layer { conv, n } = layer;
-    product::over_windows(
-        context,
-        &windows(conv, n),
-        x,
-        dy,
-        Disjoint::new(dw),
-        conv.outputs,
-    );
+    product::over_windows(context, &windows(conv, n), x, dy, panel, dw, conv.outputs);
 }

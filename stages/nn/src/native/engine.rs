@@ -313,19 +313,16 @@ impl Engine for NativeEngine {
         step: u64,
         learning_rate: f32,
     ) -> Result<StepStats, EngineError> {
-        let threads = self.context.threads.clone();
-        threads.run(|| self.step(batch, step, learning_rate))
+        self.step(batch, step, learning_rate)
     }
 
     fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
-        let threads = self.context.threads.clone();
-        threads.run(|| self.judge(batch))
+        self.judge(batch)
     }
 
     fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError> {
         let n = self.check_some(batch)?;
-        let threads = self.context.threads.clone();
-        threads.run(|| self.pass(batch, n, None, 0))?;
+        self.pass(batch, n, None, 0)?;
         let norm = |values: &[f32]| {
             values
                 .iter()

@@ -27,6 +27,7 @@ mod memory;
 mod moments;
 mod norm_gradient;
 mod parameters;
+mod parts;
 mod pool;
 mod pooled;
 mod product;

@@ -43,7 +43,7 @@ fn rounding(layer: &Conv, n: usize) -> [f64; 3] {
         if direct == 1 {
             direct::forward(&context, on, &x, &w, None, &mut panel, &mut y);
             direct::input_gradient(&context, on, &dy, &w, &mut panel, &mut dx, false);
-            direct::weight_gradient(&context, on, &x, &dy, &mut dw);
+            direct::weight_gradient(&context, on, &x, &dy, &mut panel, &mut dw);
         } else {
             conv::forward(&context, on, &x, &w, None, &mut panel, &mut y);
             conv::input_gradient(&context, on, &dy, &w, &mut panel, &mut dx, false);

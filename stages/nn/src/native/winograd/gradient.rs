@@ -9,9 +9,9 @@ use super::even;
 use super::kernels::{
     Gather, Maps, Products, Taps, fold_weights, gather_gradients, gather_inputs, product_step,
 };
-use crate::native::Context;
 use crate::native::memory::{Aligned, Disjoint, with_panels};
 use crate::native::tile::{self, Mode, Order, STRIP, TILE_ROWS};
+use crate::native::{Context, parts};
 use crate::reference::{CHUNK, SEGMENT};
 use crate::winograd::{Transposed, shared};
 
@@ -85,27 +85,8 @@ pub(crate) fn weight_gradient<S: Transposed>(
             });
     }
     if segments > 1 {
-        add_segments(context, sums, dw);
+        parts::add_up(context, sums, dw);
     }
-}
-
-/// `dw = segment 0 + segment 1 + ...`, in order.
-fn add_segments(context: &Context, sums: &[f32], dw: &mut [f32]) {
-    const SHARE: usize = 4096;
-    let len = dw.len();
-    let out = Disjoint::new(dw);
-    context.threads.each(len.div_ceil(SHARE), |share| {
-        let from = share * SHARE;
-        let to = len.min(from + SHARE);
-        // SAFETY: shares do not overlap.
-        let out = unsafe { out.range(from, to - from) };
-        out.copy_from_slice(&sums[from..to]);
-        for segment in sums.chunks_exact(len).skip(1) {
-            for (sum, &v) in out.iter_mut().zip(&segment[from..to]) {
-                *sum += v;
-            }
-        }
-    });
 }
 
 /// One task: a block of weights, a segment of tiles.
