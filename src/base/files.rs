@@ -6,15 +6,24 @@ use std::path::Path;
 use super::fs::{self, FsError};
 use super::rel_path::RelPath;
 
-/// Files below `root/start`, as paths below `root`, sorted. Links are listed, not followed;
-/// what `skip` says is left out, a folder with all that is in it; so are names that no path
-/// of a pipeline can have. A `start` that is not there has no files.
+/// What lies below a folder.
+#[derive(Debug, Default)]
+pub struct Below {
+    /// Files and links, as paths below the root, sorted.
+    pub files: Vec<RelPath>,
+    /// Folders that were listed to find them, as texts below the root: the first is the start.
+    pub folders: Vec<String>,
+}
+
+/// Files below `root/start`. Links are listed, not followed; what `skip` says is left out, a
+/// folder with all that is in it; so are names that no path of a pipeline can have. A `start`
+/// that is not there has no files.
 pub fn files_below(
     root: &Path,
     start: &str,
     skip: &dyn Fn(&RelPath) -> bool,
-) -> Result<Vec<RelPath>, FsError> {
-    let mut found = Vec::new();
+) -> Result<Below, FsError> {
+    let mut below = Below::default();
     let mut folders = vec![start.to_owned()];
     while let Some(folder) = folders.pop() {
         for name in fs::read_dir_if_exists(&root.join(&folder))? {
@@ -28,15 +37,16 @@ pub fn files_below(
                     if fs::symlink_metadata(&path.under(root))?.is_dir() {
                         folders.push(text);
                     } else {
-                        found.push(path);
+                        below.files.push(path);
                     }
                 }
                 _ => {}
             }
         }
+        below.folders.push(folder);
     }
-    found.sort();
-    Ok(found)
+    below.files.sort();
+    Ok(below)
 }
 
 #[cfg(test)]
@@ -53,8 +63,8 @@ mod tests {
         }
         let skip = |path: &RelPath| path.as_str() == ".git" || path.as_str() == "a/1";
         let listed = |start| -> Vec<String> {
-            let files = files_below(dir.path(), start, &skip).unwrap();
-            files.iter().map(ToString::to_string).collect()
+            let below = files_below(dir.path(), start, &skip).unwrap();
+            below.files.iter().map(ToString::to_string).collect()
         };
         assert_eq!(listed(""), ["a/b/2", "c"]);
         assert_eq!(listed("a"), ["a/b/2"]);

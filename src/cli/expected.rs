@@ -145,5 +145,5 @@ impl Expected {
 /// Files below a folder, without restage's, git's and cargo's own, sorted.
 pub(crate) fn below(folder: &Path) -> Result<Vec<RelPath>, FsError> {
     let skip = |path: &RelPath| [".restage", ".git", "target"].contains(&path.as_str());
-    files_below(folder, "", &skip)
+    Ok(files_below(folder, "", &skip)?.files)
 }

@@ -112,8 +112,19 @@ pub(crate) struct Loaded {
     pub(crate) graph: Graph,
 }
 
-/// Reads the pipeline file and builds its graph.
-pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, CliError> {
+/// A pipeline file's text, not looked at yet.
+#[derive(Debug)]
+pub(crate) struct Text {
+    /// The folder of the file.
+    pub(crate) root: PathBuf,
+    /// As shown in messages.
+    pub(crate) file_name: String,
+    /// What is in it.
+    pub(crate) text: String,
+}
+
+/// Reads the pipeline file.
+pub(crate) fn read(settings: &Settings, args: &PipelineArgs) -> Result<Text, CliError> {
     let path = settings.directory.join(&args.file);
     let file_name = args.file.display().to_string();
     let Some(bytes) = fs::read_if_exists(&path).map_err(|e| CliError::new(e, Exit::Machine))?
@@ -124,6 +135,25 @@ pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, C
     };
     let text = String::from_utf8(bytes)
         .map_err(|_| CliError::usage(format!("`{file_name}` is not UTF-8 text")))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let root = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let root = fs::canonicalize(&root).map_err(|e| CliError::new(e, Exit::Machine))?;
+    Ok(Text {
+        root,
+        file_name,
+        text,
+    })
+}
+
+/// Checks a pipeline and builds its graph.
+pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError> {
+    let Text {
+        root,
+        file_name,
+        text,
+    } = text;
     let options = LoadOptions {
         profile: args.profile.clone(),
         overrides: args.overrides.clone(),
@@ -132,11 +162,6 @@ pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, C
     let (profile, compare) = (pipeline.profile.clone(), pipeline.compare.clone());
     let graph =
         Graph::build(pipeline).map_err(|items| Diagnostics::new(&file_name, &text, items))?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let root = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let root = fs::canonicalize(&root).map_err(|e| CliError::new(e, Exit::Machine))?;
     Ok(Loaded {
         root,
         file_name,
@@ -145,4 +170,9 @@ pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, C
         compare,
         graph,
     })
+}
+
+/// Reads the pipeline file and builds its graph.
+pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, CliError> {
+    parse(read(settings, args)?, args)
 }

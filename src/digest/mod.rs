@@ -13,6 +13,7 @@ mod manifest;
 mod path;
 mod stat_cache;
 mod stat_file;
+mod witness;
 
 pub use code::{CodeDigest, CodeDigests, CodeError};
 pub use diff::{Change, diff};
@@ -24,3 +25,4 @@ pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
 pub use path::{Kind, PathDigest};
 pub use stat_cache::StatCache;
+pub use witness::Witness;

@@ -118,7 +118,7 @@ impl StatCache {
             return Ok((digest, metadata));
         }
         for _ in 0..ATTEMPTS {
-            let now = nanos(WallTime::file_clock());
+            let now = WallTime::file_clock();
             let digest = digest_file(path)?;
             let after = fs::metadata(path)?;
             if Stamp::of(&after) == Stamp::of(&metadata) {
@@ -156,14 +156,9 @@ impl StatCache {
 
     /// Keeps a digest, unless the file was touched so late before `now` that it could have
     /// been changed after it was read without another time to show for it.
-    fn remember(&self, metadata: &Metadata, digest: Digest, now: i64) {
+    fn remember(&self, metadata: &Metadata, digest: Digest, now: WallTime) {
         let stamp = Stamp::of(metadata);
-        let tick = if stamp.ctime % 1_000_000_000 == 0 {
-            COARSE_TICK
-        } else {
-            TICK
-        };
-        if stamp.mtime.max(stamp.ctime).saturating_add(tick) <= now {
+        if settled_before(&stamp, now) {
             self.found().insert(
                 stamp.id(),
                 Entry {
@@ -220,8 +215,16 @@ impl StatCache {
     }
 }
 
-fn nanos(time: WallTime) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+/// Whether a file was last touched so long before `now`, on [`WallTime::file_clock`], that a later
+/// change shows in its times.
+pub(super) fn settled_before(stamp: &Stamp, now: WallTime) -> bool {
+    let tick = if stamp.ctime % 1_000_000_000 == 0 {
+        COARSE_TICK
+    } else {
+        TICK
+    };
+    let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+    stamp.mtime.max(stamp.ctime).saturating_add(tick) <= now
 }
 
 #[cfg(test)]

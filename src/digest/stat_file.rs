@@ -7,13 +7,15 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Digest;
 
 const HEAD: &[u8; 16] = b"restage stat v1\n";
 const ENTRY: usize = 80;
 
 /// What `stat` says of a file that changes when its bytes do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     pub(super) dev: u64,
     pub(super) ino: u64,

@@ -19,6 +19,7 @@ mod queue;
 mod run;
 #[cfg(test)]
 mod run_tests;
+mod standstill;
 mod tokens;
 mod workspace;
 
@@ -29,5 +30,6 @@ pub use facts::{Facts, FactsError};
 pub use plan::{Decision, Plan, Planned, Reason, plan};
 pub use progress::{Metric, Progress, StageEvent};
 pub use run::{RunOptions, Summary, run};
+pub use standstill::{Request, keep_standstill, standstill};
 pub use tokens::Capacity;
 pub use workspace::{HostEnv, Workspace};

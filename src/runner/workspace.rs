@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError};
-use crate::base::files::files_below;
+use crate::base::files::{Below, files_below};
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::digest::{CodeDigests, Digest, StageKey};
@@ -107,21 +107,35 @@ impl Workspace {
 
     /// The code closures as the sources are now.
     pub(crate) fn fresh_code_digests(&self) -> Result<CodeDigests, FactsError> {
-        let hash = |path: &RelPath| {
-            let found = self.store.stat_cache().path_digest(&self.root, path)?;
-            Ok(found.map(|found| found.content_id()))
-        };
-        let variable = |name: &str| self.env.text(name);
-        Ok(CodeDigests::load(&self.root, &hash, &variable)?)
+        code_digests(&self.root, &self.store, &self.env)
     }
 
-    /// Files below the root that match and that no stage writes, sorted.
-    fn matches(&self, glob: &Glob) -> Result<Vec<RelPath>, FactsError> {
+    /// Files below the root that match a pattern and that no stage writes, and the folders in
+    /// which they were looked for.
+    pub(super) fn matches(&self, pattern: &str) -> Result<Below, FactsError> {
+        let glob = Glob::new(pattern).map_err(|error| FactsError::Glob {
+            pattern: pattern.to_owned(),
+            reason: error.to_string(),
+        })?;
         let skip = |path: &RelPath| HIDDEN.contains(&path.as_str()) || self.outs.contains(path);
         let mut found = files_below(&self.root, glob.base_folder(), &skip)?;
-        found.retain(|path| glob.matches(path));
+        found.files.retain(|path| glob.matches(path));
         Ok(found)
     }
+}
+
+/// The code closures of all packages below `root`, as the sources are now.
+pub(super) fn code_digests(
+    root: &Path,
+    store: &Store,
+    env: &HostEnv,
+) -> Result<CodeDigests, FactsError> {
+    let hash = |path: &RelPath| {
+        let found = store.stat_cache().path_digest(root, path)?;
+        Ok(found.map(|found| found.content_id()))
+    };
+    let variable = |name: &str| env.text(name);
+    Ok(CodeDigests::load(root, &hash, &variable)?)
 }
 
 impl Facts for Workspace {
@@ -131,12 +145,8 @@ impl Facts for Workspace {
     }
 
     fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
-        let glob = Glob::new(pattern).map_err(|error| FactsError::Glob {
-            pattern: pattern.to_owned(),
-            reason: error.to_string(),
-        })?;
         let mut found = Vec::new();
-        for path in self.matches(&glob)? {
+        for path in self.matches(pattern)?.files {
             if let Some(digest) = self.source(&path)? {
                 found.push((path, digest));
             }

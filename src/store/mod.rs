@@ -4,7 +4,7 @@
 //! Below `.restage/`: `objects/` (read-only blobs), `records/` (one for each finished key),
 //! `claims/` (locks), `scratch/` (kept across attempts of one key), `work/` (stages' work
 //! folders), `logs/`, `quarantine/` (damaged objects), `tmp/` (in the making, or going), `history.jsonl`,
-//! `stat-cache`. All may be deleted at the price of running again.
+//! `standstills/`, `stat-cache`. All may be deleted at the price of running again.
 
 mod claim;
 mod commit;
@@ -14,6 +14,7 @@ pub mod lockfile;
 mod object;
 mod place;
 mod record;
+pub mod standstills;
 #[cfg(test)]
 mod tests;
 mod work;

@@ -7,4 +7,5 @@ mod failures;
 mod freshness;
 mod scheduling;
 mod space;
+mod standstill;
 mod verbs;

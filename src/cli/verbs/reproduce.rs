@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::base::clock::Instant;
+use crate::base::clock::{Instant, WallTime};
 use crate::cli::args::Reproduce;
 use crate::cli::error::{CliError, from_facts, from_run};
 use crate::cli::exit::Exit;
@@ -14,11 +14,12 @@ use crate::cli::output::Output;
 use crate::cli::render::{
     JsonRenderer, PlainRenderer, TtyRenderer, plan_lines, reason_text, summary_line,
 };
-use crate::cli::settings::{Loaded, Settings, load};
+use crate::cli::settings::{Loaded, Settings, parse, read};
 use crate::exec::LocalExecutor;
 use crate::graph::{Graph, StageId};
 use crate::runner::{
-    Decision, Event, Facts, Observer, RunOptions, Summary, Workspace, estimate, plan, run,
+    Decision, Event, Facts, Observer, Request, RunOptions, Summary, Workspace, estimate,
+    keep_standstill, plan, run, standstill,
 };
 use crate::store::StoreError;
 
@@ -28,7 +29,28 @@ pub(crate) fn reproduce(
     out: &mut Output,
 ) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let loaded = load(settings, &args.pipeline)?;
+    let since = WallTime::file_clock();
+    let text = read(settings, &args.pipeline)?;
+    let request = Request {
+        pipeline: &text.text,
+        profile: args.pipeline.profile.as_deref(),
+        overrides: &args.pipeline.overrides,
+        targets: &args.targets,
+        downstream: args.downstream,
+    }
+    .digest();
+    // Those who watch every stage want the whole story; who forces wants work.
+    if !(args.dry_run || args.force || settings.json)
+        && let Ok(Some(fresh)) = standstill(&text.root, &settings.env, &request)
+    {
+        let summary = Summary {
+            fresh,
+            seconds: started.elapsed().as_secs_f64(),
+            ..Summary::default()
+        };
+        return tell(&summary, settings, args, out);
+    }
+    let loaded = parse(text, &args.pipeline)?;
     let workspace = open_workspace(settings, &loaded)?;
     let graph = &loaded.graph;
     let selected = select(graph, &args.targets, args.downstream)?;
@@ -114,12 +136,37 @@ pub(crate) fn reproduce(
     }
     let mut summary = result.map_err(|e| from_run(e, &loaded.file_name, &loaded.text))?;
     summary.seconds = started.elapsed().as_secs_f64();
-    if settings.json {
-        out.data(&format!("{}\n", summary_json(&summary)))?;
-    } else if !args.quiet {
-        out.note(&format!("{}\n", summary_line(&summary, style)));
+    if summary.fresh == options.selected.len()
+        && let Some(program) = std::env::current_exe()
+            .ok()
+            .and_then(|program| program.to_str().map(str::to_owned))
+    {
+        // Not to have it costs the next call a plan, no more.
+        let _ = keep_standstill(
+            &workspace,
+            graph,
+            &options.selected,
+            &request,
+            since,
+            &program,
+        );
     }
-    Ok(exit_of(&summary))
+    tell(&summary, settings, args, out)
+}
+
+/// The last line, and the exit code.
+fn tell(
+    summary: &Summary,
+    settings: &Settings,
+    args: &Reproduce,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    if settings.json {
+        out.data(&format!("{}\n", summary_json(summary)))?;
+    } else if !args.quiet {
+        out.note(&format!("{}\n", summary_line(summary, settings.err_style)));
+    }
+    Ok(exit_of(summary))
 }
 
 fn exit_of(summary: &Summary) -> Exit {

@@ -1,0 +1,148 @@
+//! Remembers that a request found every stage fresh, so that the same request need not even read
+//! the pipeline while nothing that it rested on has changed.
+//! It must not decide what is fresh: a plan did, and only the plan's answer is kept.
+//!
+//! A plan is a function of the request (the pipeline's text, profile, overrides, targets) and of
+//! facts: files, folders that patterns look into, code, environment, records. All these are
+//! witnessed, and with them what a run without work would write: history and `pipeline.lock`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::FactsError;
+use super::workspace::{HostEnv, Workspace, code_digests};
+use crate::base::clock::WallTime;
+use crate::digest::{Digest, Frame, StageKey, Witness};
+use crate::graph::{Graph, Input, StageId};
+use crate::spec::Action;
+use crate::store::{Store, StoreError, standstills};
+
+/// What was asked for, apart from the facts.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The text of the pipeline file.
+    pub pipeline: &'a str,
+    /// `--profile`.
+    pub profile: Option<&'a str>,
+    /// `-S`, in order.
+    pub overrides: &'a [String],
+    /// Stages, groups and outs, in order.
+    pub targets: &'a [String],
+    /// Whether what depends on them is meant too.
+    pub downstream: bool,
+}
+
+impl Request<'_> {
+    /// Equal for equal requests to the same restage.
+    pub fn digest(&self) -> Digest {
+        let mut frame = Frame::new("request");
+        frame.text(env!("CARGO_PKG_VERSION"));
+        frame.number(u64::from(StageKey::VERSION));
+        frame.text(self.pipeline);
+        frame.number(u64::from(self.profile.is_some()));
+        frame.text(self.profile.unwrap_or_default());
+        for list in [self.overrides, self.targets] {
+            frame.number(list.len() as u64);
+            list.iter().for_each(|text| frame.text(text));
+        }
+        frame.number(u64::from(self.downstream));
+        frame.finish()
+    }
+}
+
+/// That all stages were fresh, and on what that rested.
+#[derive(Debug, Serialize, Deserialize)]
+struct Standstill {
+    stages: usize,
+    env: BTreeMap<String, Option<String>>,
+    code: BTreeMap<String, Digest>,
+    files: Witness,
+}
+
+/// How many stages a request is about, if it found all of them fresh before and nothing has
+/// changed since.
+pub fn standstill(
+    root: &Path,
+    env: &HostEnv,
+    request: &Digest,
+) -> Result<Option<usize>, StoreError> {
+    let dir = root.join(".restage");
+    let Some(text) = standstills::read(&dir, request)? else {
+        return Ok(None);
+    };
+    let Ok(found) = serde_json::from_slice::<Standstill>(&text) else {
+        return Ok(None);
+    };
+    let same_env = |(name, value): (&String, &Option<String>)| env.text(name) == *value;
+    if !found.env.iter().all(same_env) || !found.files.holds(root) {
+        return Ok(None);
+    }
+    if !found.code.is_empty() {
+        let store = Store::open(&dir)?;
+        // An error here is for the plan to find, and to explain.
+        let Ok(code) = code_digests(root, &store, env) else {
+            return Ok(None);
+        };
+        let same = |(package, digest): (&String, &Digest)| {
+            code.of(package).is_ok_and(|code| code.digest == *digest)
+        };
+        if !found.code.iter().all(same) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found.stages))
+}
+
+/// Keeps it for the next time that a run, which planned after `since`, found all of `selected`
+/// fresh. Does nothing where a change since then could have gone unseen. `program` is restage
+/// itself: another build may see things otherwise.
+pub fn keep_standstill(
+    ws: &Workspace,
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+    request: &Digest,
+    since: WallTime,
+    program: &str,
+) -> Result<(), FactsError> {
+    let given = [program, "pipeline.lock", ".restage/history.jsonl"];
+    let mut paths = BTreeSet::from(given.map(str::to_owned));
+    let mut folders = BTreeSet::from([".restage/records".to_owned()]);
+    let mut env = BTreeMap::new();
+    let mut code = BTreeMap::new();
+    for &id in selected {
+        let stage = graph.stage(id);
+        paths.extend(stage.outs.iter().map(|out| out.path.to_string()));
+        for input in graph.inputs(id) {
+            match input {
+                Input::Source { path } => {
+                    paths.insert(path.to_string());
+                }
+                Input::SourceGlob { pattern } => {
+                    let below = ws.matches(pattern)?;
+                    paths.extend(below.files.iter().map(ToString::to_string));
+                    folders.extend(below.folders);
+                }
+                // An out of a stage that is selected too.
+                Input::Produced { .. } => {}
+            }
+        }
+        let from_host = stage.env.iter().filter(|(_, value)| value.is_none());
+        env.extend(from_host.map(|(name, _)| (name.clone(), ws.env.text(name))));
+        if let Action::Program { package, .. } = &stage.action {
+            code.insert(package.clone(), ws.code_digests()?.of(package)?.digest);
+        }
+    }
+    if let Some(files) = Witness::new(&ws.root, paths, folders, since)? {
+        let found = Standstill {
+            stages: selected.len(),
+            env,
+            code,
+            files,
+        };
+        let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");
+        standstills::write(ws.store.dir(), request, &text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Keeps what a run that had nothing to do rested on: one file for each request.
+//! It must not know what is in it. Lost, it costs the time of a plan.
+//!
+//! As a record, it is one line of text and one with the digest of the first.
+
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+use crate::base::fs::{self, StagedFile};
+use crate::digest::Digest;
+
+/// Files that are kept: requests differ by profile, overrides and targets.
+const MOST: usize = 16;
+
+fn path(dir: &Path, request: &Digest) -> PathBuf {
+    dir.join("standstills").join(request.to_string())
+}
+
+/// What was written for a request; nothing if that is damaged. `dir` is the store's folder.
+pub fn read(dir: &Path, request: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(mut text) = fs::read_if_exists(&path(dir, request))? else {
+        return Ok(None);
+    };
+    let Some(end) = text.len().checked_sub(66) else {
+        return Ok(None);
+    };
+    let check = format!("\n{}\n", Digest::of(&text[..end]));
+    let sound = text[end..] == *check.as_bytes();
+    text.truncate(end);
+    Ok(sound.then_some(text))
+}
+
+/// Keeps a text for a request.
+pub fn write(dir: &Path, request: &Digest, text: &str) -> Result<(), StoreError> {
+    let path = path(dir, request);
+    let folder = dir.join("standstills");
+    fs::create_dir_all(&folder)?;
+    let names = fs::read_dir(&folder)?;
+    if names.len() >= MOST {
+        for name in names {
+            fs::remove_all(&folder.join(name))?;
+        }
+    }
+    let mut staged = StagedFile::new_in(&dir.join("tmp"), &path)?;
+    staged.write(format!("{text}\n{}\n", Digest::of(text.as_bytes())).as_bytes())?;
+    Ok(staged.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_reads_back_and_a_damaged_one_is_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(&dir.path().join("tmp")).unwrap();
+        let request = Digest::of(b"request");
+        assert_eq!(read(dir.path(), &request).unwrap(), None);
+        write(dir.path(), &request, "text").unwrap();
+        assert_eq!(read(dir.path(), &request).unwrap().unwrap(), b"text");
+        let whole = fs::read(&path(dir.path(), &request)).unwrap();
+        for len in 0..whole.len() {
+            std::fs::write(path(dir.path(), &request), &whole[..len]).unwrap();
+            assert_eq!(read(dir.path(), &request).unwrap(), None);
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(path(dir.path(), &request), &bytes).unwrap();
+            assert_eq!(read(dir.path(), &request).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn the_folder_does_not_grow_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(&dir.path().join("tmp")).unwrap();
+        for i in 0..100_u32 {
+            let request = Digest::of(&i.to_le_bytes());
+            write(dir.path(), &request, "text").unwrap();
+            assert!(read(dir.path(), &request).unwrap().is_some());
+        }
+        let kept = fs::read_dir(&dir.path().join("standstills")).unwrap();
+        assert!(kept.len() <= MOST);
+    }
+}

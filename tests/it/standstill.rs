@@ -1,0 +1,143 @@
+//! A call that has nothing to do remembers on what that rested: no change may slip through.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::space::{Said, Space};
+
+const STAGES: &str = "
+  read:
+    cmd: cat in.txt globbed/* tree/inner > out.txt; echo \"$SETTING\" >> out.txt
+    deps: [in.txt, 'globbed/*.txt', tree]
+    env: [SETTING]
+    outs: [out.txt]
+  fold:
+    cmd: mkdir -p folder && cp out.txt folder/copy
+    deps: [out.txt]
+    outs: [folder]
+";
+
+/// A space whose next `reproduce` answers from memory.
+fn at_rest() -> Space {
+    let space = Space::new(STAGES);
+    for name in ["in.txt", "globbed/a.txt", "tree/inner"] {
+        space.write(name, name);
+    }
+    call(&space, &[]).says("2 ran");
+    // Files that were touched a moment ago could change unseen: nothing is kept of them.
+    std::thread::sleep(Duration::from_millis(60));
+    call(&space, &[]).says("2 fresh");
+    assert_eq!(kept(&space).len(), 1, "nothing was remembered");
+    space
+}
+
+fn call(space: &Space, args: &[&str]) -> Said {
+    let mut all = vec!["reproduce"];
+    all.extend(args);
+    let output = space.command(&all).env("SETTING", "one").output();
+    Said::from(output.expect("restage starts")).exits(0)
+}
+
+fn kept(space: &Space) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(space.path(".restage/standstills")) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
+}
+
+#[test]
+fn a_call_without_work_does_not_look_at_the_pipeline_again() {
+    let space = at_rest();
+    // What only a plan reads: damaged where it lies, in a folder that stays as it was.
+    for entry in fs::read_dir(space.path(".restage/records")).expect("records") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a record");
+        fs::write(&path, text.replace("read", "raed")).expect("a record to damage");
+    }
+    call(&space, &[]).says("done: 2 fresh");
+    assert!(
+        space
+            .restage(&["status"])
+            .out
+            .contains("0 of 2 stages are fresh")
+    );
+}
+
+#[test]
+fn every_change_is_noticed() {
+    type Change = fn(&Space);
+    let changes: [(&str, &str, Change); 12] = [
+        ("an input is edited", "2 ran", |s| {
+            s.write("in.txt", "IN.TXT")
+        }),
+        ("a matching file is added", "2 ran", |s| {
+            s.write("globbed/b.txt", "b")
+        }),
+        ("a matching file is removed", "2 ran", |s| {
+            fs::remove_file(s.path("globbed/a.txt")).expect("a file");
+        }),
+        ("a file of a folder is edited", "2 ran", |s| {
+            s.write("tree/inner", "x")
+        }),
+        ("a file is added to a folder", "1 ran", |s| {
+            s.write("tree/new", "x")
+        }),
+        ("an out is edited", "1 restored", |s| {
+            let out = s.path("out.txt");
+            fs::remove_file(&out).expect("an out");
+            fs::write(&out, "by hand").expect("a file");
+        }),
+        ("an out is removed", "1 restored", |s| {
+            fs::remove_file(s.path("out.txt")).expect("an out");
+        }),
+        ("a file in an out is removed", "1 restored", |s| {
+            let folder = s.path("folder");
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("a folder");
+            fs::remove_file(folder.join("copy")).expect("a file");
+        }),
+        ("the pipeline is edited", "1 ran", |s| {
+            s.stages(&STAGES.replace("mkdir -p folder", "mkdir folder"));
+        }),
+        ("the records are gone", "2 ran", |s| {
+            fs::remove_dir_all(s.path(".restage/records")).expect("records");
+        }),
+        ("the lock is gone", "2 fresh", |s| {
+            fs::remove_file(s.path("pipeline.lock")).expect("a lock");
+        }),
+        ("the memory is damaged", "2 fresh", |s| {
+            for path in kept(s) {
+                fs::write(path, "{}").expect("a file");
+            }
+        }),
+    ];
+    for (what, outcome, change) in changes {
+        let space = at_rest();
+        change(&space);
+        let said = call(&space, &[]);
+        assert!(said.err.contains(outcome), "{what}: {}", said.err);
+        assert!(space.exists("pipeline.lock"), "{what}");
+    }
+}
+
+#[test]
+fn another_environment_other_parameters_and_targets_are_other_requests() {
+    let space = at_rest();
+    let output = space.command(&["reproduce"]).env("SETTING", "two").output();
+    Said::from(output.expect("restage starts"))
+        .exits(0)
+        .says("2 ran");
+    call(&space, &[]).says("2 restored");
+    call(&space, &["read"]).says("1 fresh");
+    call(&space, &["-S", "a=3"]).says("2 fresh");
+    call(&space, &["--force"]).says("2 ran");
+    let json = space
+        .command(&["--json", "reproduce"])
+        .env("SETTING", "one")
+        .output();
+    let said = Said::from(json.expect("restage starts")).exits(0);
+    assert_eq!(said.with_outcome("fresh"), ["read", "fold"]);
+}
