@@ -5,13 +5,14 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
-.PHONY: help reproduce test check fmt compare audit bench-train clean
+.PHONY: help reproduce test check fmt compare audit bench-train torture clean
 
 help:
 	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I'
 	@echo 'make compare   [PROFILE=..]   hold the result CSVs against the committed ones'
 	@echo 'make test                     all tests; no network, no GPU'
 	@echo 'make check                    formatting, lints, documentation'
+	@echo 'make torture                  death and errors at every point, hundreds of kills: some 10 minutes'
 	@echo 'make bench-train [ARGS=--quick]  training speed against PyTorch and Keras (docs/benchmarks.md)'
 	@echo 'make audit                    licences, banned crates, sources (needs cargo-deny)'
 
@@ -31,6 +32,9 @@ compare: $(RESTAGE)
 
 test:
 	$(CARGO) test --workspace --locked
+
+torture:
+	$(CARGO) test -p restage --locked -- --ignored
 
 check:
 	$(CARGO) fmt --all --check

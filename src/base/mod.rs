@@ -1,6 +1,7 @@
 //! What every module may use: paths, spans, files, processes, the clock.
 
 pub mod clock;
+pub mod fault;
 pub mod files;
 pub mod fs;
 pub mod glob;

@@ -16,7 +16,10 @@ mod verbs;
 
 use clap::Parser;
 
+use crate::base::fault;
+
 use args::{Cli, Verb};
+use error::CliError;
 pub use exit::Exit;
 use output::Output;
 use settings::Settings;
@@ -38,6 +41,12 @@ pub fn main() -> Exit {
     };
     let settings = Settings::resolve(&cli);
     let mut out = Output;
+    if let Some(plan) = settings.env.text("RESTAGE_FAULTS")
+        && let Err(error) = fault::install(&plan)
+    {
+        out.note(&CliError::usage(error.to_string()).render(settings.err_style));
+        return Exit::Usage;
+    }
     let result = match &cli.verb {
         Verb::Reproduce(args) => verbs::reproduce::reproduce(&settings, args, &mut out),
         Verb::Status(args) => verbs::status::status(&settings, args, &mut out),

@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{Digest, Kind, Manifest, ManifestEntry, Node, PathDigest};
+use crate::base::fault;
 use crate::base::fs::{self, Context, FsError};
 
 /// From this size on a file is mapped into memory and hashed by all cores.
@@ -49,6 +50,7 @@ pub fn copy_and_digest(
             Err(error) => return Err(error).at("read", from),
         };
         hasher.update(&buffer[..len]);
+        fault::point("write", to_path).at("write", to_path)?;
         to.write_all(&buffer[..len]).at("write", to_path)?;
         size += len as u64;
     }

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use wait4::{ResUse, Wait4};
 
 use crate::base::clock::Instant;
+use crate::base::fault;
 use crate::base::process::{ProcessRef, VANISH};
 use crate::exec::job::{Finished, JobId, Outcome};
 
@@ -206,6 +207,8 @@ impl Watch {
 
 /// Starts the job's first process, unless the job was cancelled meanwhile.
 pub(crate) fn start(command: &mut Command, watch: &Watch, id: JobId) -> io::Result<Child> {
+    let program = std::path::Path::new(command.get_program());
+    fault::point("start", program)?;
     let child = command.spawn()?;
     let process = ProcessRef::of(child.id());
     if let Some(live) = watch.lock().jobs.get_mut(&id) {
@@ -266,6 +269,8 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
     if survived {
         stop_leftovers(&process, watch, id);
     }
+    // A job that has ended can't fail to: only dying here means anything.
+    let _ = fault::point("wait", std::path::Path::new(""));
     if let Some(live) = watch.lock().jobs.get_mut(&id) {
         live.phase = Phase::Ended;
     }

@@ -264,6 +264,12 @@ impl Run<'_> {
             .iter()
             .map(|stage| stage.name.clone())
             .collect();
-        lockfile::update(path, &self.ws.profile, entries, &known)
+        lockfile::update(
+            &self.ws.store.tmp(),
+            path,
+            &self.ws.profile,
+            entries,
+            &known,
+        )
     }
 }

@@ -6,7 +6,7 @@
 //! it is stopped before its scratch folder is used again.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -132,7 +132,7 @@ impl Claim {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // Never empty in between: an empty file would say that its owner gave it back.
         file.seek(SeekFrom::Start(0)).at("write", &self.path)?;
-        file.write_all(&text).at("write", &self.path)?;
+        fs::write_all(&mut file, &text, &self.path)?;
         file.set_len(text.len() as u64).at("write", &self.path)
     }
 

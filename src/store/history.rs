@@ -6,14 +6,13 @@
 //! from the records.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Record, Store, StoreError};
-use crate::base::fs::{self, Context, FsError};
+use crate::base::fs::{self, FsError};
 use crate::digest::Digest;
 
 /// The last success of a stage.
@@ -87,10 +86,11 @@ impl Store {
         let path = self.history_path();
         // The line feed comes first too: the last writer may have been cut.
         let text = format!("\n{}\n", to_json(&line));
-        fs::append(&path)?
-            .write_all(text.as_bytes())
-            .at("write", &path)?;
-        Ok(())
+        Ok(fs::write_all(
+            &mut fs::append(&path)?,
+            text.as_bytes(),
+            &path,
+        )?)
     }
 
     fn history_path(&self) -> PathBuf {

@@ -139,8 +139,9 @@ fn first_line(text: &str) -> String {
 
 /// Writes what was reproduced under a profile now: `entries` by stage. Stages of the profile
 /// that are not `known` any more go; other profiles stay. The file is left alone if nothing
-/// changed.
+/// changed. `temp` is a folder for the file in the making.
 pub fn update(
+    temp: &Path,
     path: &Path,
     profile: &str,
     entries: impl IntoIterator<Item = (String, Arc<Record>)>,
@@ -162,7 +163,7 @@ pub fn update(
     if old.as_deref() == Some(text.as_bytes()) || (old.is_none() && lock.0.is_empty()) {
         return Ok(());
     }
-    Ok(fs::write_atomic(path, text.as_bytes())?)
+    Ok(fs::write_atomic_from(temp, path, text.as_bytes())?)
 }
 
 #[cfg(test)]
@@ -228,7 +229,7 @@ mod tests {
             text[..text.len() - 40].to_owned(),
         ] {
             std::fs::write(&path, broken).unwrap();
-            let error = update(&path, "quick", [], &BTreeSet::new()).unwrap_err();
+            let error = update(dir.path(), &path, "quick", [], &BTreeSet::new()).unwrap_err();
             assert!(error.hint().unwrap().contains("delete the file"), "{error}");
             assert!(error.to_string().contains("pipeline.lock"), "{error}");
         }
@@ -241,13 +242,20 @@ mod tests {
         std::fs::write(&path, lock().to_text()).unwrap();
         let before = std::fs::metadata(&path).unwrap().modified().unwrap();
         let all = BTreeSet::from(["train@a".to_owned(), "train@b".to_owned()]);
-        update(&path, "quick", [], &all).unwrap();
-        update(&path, "paper", [], &BTreeSet::new()).unwrap();
+        update(dir.path(), &path, "quick", [], &all).unwrap();
+        update(dir.path(), &path, "paper", [], &BTreeSet::new()).unwrap();
         assert_eq!(
             std::fs::metadata(&path).unwrap().modified().unwrap(),
             before
         );
-        update(&path, "quick", [], &BTreeSet::from(["train@a".to_owned()])).unwrap();
+        update(
+            dir.path(),
+            &path,
+            "quick",
+            [],
+            &BTreeSet::from(["train@a".to_owned()]),
+        )
+        .unwrap();
         let left = LockFile::read(&path).unwrap();
         assert!(left.get("quick", "train@a").is_some() && left.get("quick", "train@b").is_none());
     }

@@ -74,10 +74,15 @@ impl Store {
     /// Opens the store in `dir`, making it first if need be. Leftovers of dead processes are
     /// removed if no other process has it open.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
-        make_layout(dir)?;
+        fs::create_dir_all(dir)?;
         let lock_path = dir.join("lock");
         let lock = fs::open_or_create(&lock_path)?;
         let alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !alone {
+            // Not before who is alone has tidied: what we make now is no leftover.
+            flock(&lock, FlockOperation::LockShared).at("lock", &lock_path)?;
+        }
+        make_layout(dir)?;
         let cache = Arc::new(StatCache::load(&dir.join("stat-cache")));
         let warnings = cache.warning().map(str::to_owned).into_iter().collect();
         let store = Store(Arc::new(Inner {
@@ -90,8 +95,8 @@ impl Store {
         if alone {
             store.tidy()?;
             store.compact_history()?;
+            flock(&store.0.lock, FlockOperation::LockShared).at("lock", &lock_path)?;
         }
-        flock(&store.0.lock, FlockOperation::LockShared).at("lock", &lock_path)?;
         Ok(store)
     }
 
@@ -127,7 +132,7 @@ impl Store {
     }
 
     /// The folder for such things; emptied when the store is opened and nobody else has it.
-    fn tmp(&self) -> PathBuf {
+    pub(crate) fn tmp(&self) -> PathBuf {
         self.dir().join("tmp")
     }
 
@@ -161,7 +166,6 @@ fn make_layout(dir: &Path) -> Result<(), StoreError> {
             }
         }
         None => {
-            fs::create_dir_all(dir)?;
             fs::write_atomic(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
             fs::write_atomic(&format, format!("{FORMAT}\n").as_bytes())?;
         }

@@ -1,7 +1,8 @@
 //! Work folders, logs, and what is thrown away.
 //! It must not know what stages do in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,12 @@ impl Store {
         for name in fs::read_dir(&tmp)? {
             fs::remove_all(&tmp.join(name))?;
         }
+        // Beside our own files: their successors in the making.
+        for name in fs::read_dir(self.dir())? {
+            if name.to_str().is_some_and(fs::is_temp_name) {
+                fs::remove_all(&self.dir().join(name))?;
+            }
+        }
         let work = self.dir().join("work");
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
         for name in fs::read_dir(&work)? {
@@ -121,6 +128,27 @@ impl Store {
             *kept = number.max(*kept);
             if gone != *kept {
                 self.discard(&work.join(format!("{stage}-{gone}")))?;
+            }
+        }
+        self.tidy_finished()
+    }
+
+    /// Gives back claims and removes scratch folders of keys that have a record: their owner died
+    /// between writing it and doing so. Others are for the next attempt.
+    fn tidy_finished(&self) -> Result<(), StoreError> {
+        let mut keys = BTreeSet::new();
+        for (folder, ending) in [("scratch", ""), ("claims", ".lock")] {
+            let names = fs::read_dir(&self.dir().join(folder))?;
+            let key = |name: &OsString| name.to_str()?.strip_suffix(ending)?.parse::<Digest>().ok();
+            keys.extend(names.iter().filter_map(key));
+        }
+        for key in keys {
+            if fs::exists(&self.record_path(&key))?
+                && let Some(claim) = self.try_claim(&key)?
+                // A forced run's stage may live on; who claims the key next must find it.
+                && claim.orphans()?.is_empty()
+            {
+                self.discard(&claim.scratch_path())?;
             }
         }
         Ok(())

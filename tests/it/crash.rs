@@ -1,6 +1,6 @@
 //! Killed at any moment, restage goes on as if nothing had happened.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::space::{Space, wait_until};
@@ -70,26 +70,59 @@ fn a_stage_that_outlives_its_killed_runner_never_reaches_a_result() {
     assert_eq!(space.read("slow.txt"), "half\nwhole\n");
 }
 
-#[test]
-fn kills_at_many_moments_end_in_the_same_files_as_no_kill() {
-    let stages = r"
+/// A pipeline whose stages write in several steps.
+const STEPS: &str = r"
   one: {cmd: 'for i in 1 2 3; do echo $i >> one.txt; sleep 0.02; done', outs: [one.txt]}
   two: {cmd: 'mkdir d; for i in 1 2 3; do cp one.txt d/$i; sleep 0.02; done', deps: [one.txt], outs: [d]}
   three: {cmd: 'cat d/* > results/three.txt', deps: [d], outs: [results/three.txt]}
 ";
-    let clean = Space::new(stages);
+
+/// Kills at so many moments, every other time of restage alone, whose stage writes on.
+fn kill_at_moments(moments: impl Iterator<Item = u64>) {
+    let clean = Space::new(STEPS);
     assert_eq!(clean.ran(&[]).len(), 3);
     let expected = clean.files();
-    for delay in (0..24).map(|i| i * 12) {
-        let space = Space::new(stages);
+    for (round, delay) in moments.enumerate() {
+        let alone = round % 2 == 1;
+        let what = format!("killed after {delay} ms, alone: {alone}");
+        let space = Space::new(STEPS);
         let mut restage = space.spawn(&[]);
         std::thread::sleep(Duration::from_millis(delay));
+        let stages = children(restage.id());
         let _ = restage.kill();
+        if !alone {
+            for pid in stages {
+                // It may have ended meanwhile.
+                let group = format!("-{pid}");
+                let _ = Command::new("kill")
+                    .args(["-9", "--", &group])
+                    .stderr(Stdio::null())
+                    .status();
+            }
+        }
         restage.wait().unwrap();
         space.reproduce(&[]).exits(0);
-        assert_eq!(space.files(), expected, "killed after {delay} ms");
-        assert_eq!(space.ran(&[]), [""; 0], "killed after {delay} ms");
+        assert_eq!(space.files(), expected, "{what}");
+        assert_eq!(space.ran(&[]), [""; 0], "{what}");
     }
+}
+
+#[test]
+fn kills_at_many_moments_end_in_the_same_files_as_no_kill() {
+    kill_at_moments((0..24).map(|i| i * 12));
+}
+
+#[test]
+#[ignore = "takes minutes: make torture"]
+fn five_hundred_kills_at_random_moments_end_in_the_same_files_as_no_kill() {
+    // xorshift: the same moments each time.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    kill_at_moments((0..500).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % 300
+    }));
 }
 
 #[test]

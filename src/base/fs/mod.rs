@@ -15,10 +15,12 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::fault;
+
 pub use error::{Context, FsError};
 pub use place::{copy, exchange, hard_link, reflink, symlink};
 pub use walk::{Entry, walk};
-pub use write::{StagedFile, temp_name, write_atomic};
+pub use write::{StagedFile, is_temp_name, temp_name, write_all, write_atomic, write_atomic_from};
 
 /// `Ok(None)` where the path, or a folder above it, does not exist.
 fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -38,37 +40,44 @@ fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 /// The file's bytes.
 pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
+    fault::point("read", path).at("read", path)?;
     std::fs::read(path).at("read", path)
 }
 
 /// The file's bytes, or `None` if there is no such file.
 pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    fault::point("read", path).at("read", path)?;
     optional(std::fs::read(path)).at("read", path)
 }
 
 /// The file's text; other bytes than UTF-8 are an error.
 pub fn read_to_string(path: &Path) -> Result<String, FsError> {
+    fault::point("read", path).at("read", path)?;
     std::fs::read_to_string(path).at("read", path)
 }
 
 /// Opens an existing file for reading.
 pub fn open(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
     File::open(path).at("open", path)
 }
 
 /// Creates a file, or empties an existing one, for writing in place (logs; results go
 /// through [`write_atomic`]).
 pub fn create(path: &Path) -> Result<File, FsError> {
+    fault::point("create", path).at("create", path)?;
     File::create(path).at("create", path)
 }
 
 /// Creates a file that must not exist yet.
 pub fn create_new(path: &Path) -> Result<File, FsError> {
+    fault::point("create", path).at("create", path)?;
     File::create_new(path).at("create", path)
 }
 
 /// Opens a file for appending, creating it first if need be.
 pub fn append(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -78,6 +87,7 @@ pub fn append(path: &Path) -> Result<File, FsError> {
 
 /// Opens a file for reading and writing in place, creating it first if need be (lock files).
 pub fn open_or_create(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     options.open(path).at("open", path)
@@ -120,6 +130,7 @@ pub fn canonicalize(path: &Path) -> Result<PathBuf, FsError> {
 
 /// Names in a folder, sorted bytewise.
 pub fn read_dir(path: &Path) -> Result<Vec<OsString>, FsError> {
+    fault::point("list", path).at("list", path)?;
     let names = std::fs::read_dir(path)
         .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
         .at("list", path);
@@ -139,26 +150,31 @@ pub fn read_dir_if_exists(path: &Path) -> Result<Vec<OsString>, FsError> {
 
 /// Creates one folder, which must not exist yet.
 pub fn create_dir(path: &Path) -> Result<(), FsError> {
+    fault::point("create the folder", path).at("create the folder", path)?;
     std::fs::create_dir(path).at("create the folder", path)
 }
 
 /// Creates a folder and those above it; one that exists already is fine.
 pub fn create_dir_all(path: &Path) -> Result<(), FsError> {
+    fault::point("create the folder", path).at("create the folder", path)?;
     std::fs::create_dir_all(path).at("create the folder", path)
 }
 
 /// Renames within one file system, replacing a file at `to`.
 pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    fault::point("rename to", to).at("rename to", to)?;
     std::fs::rename(from, to).at("rename to", to)
 }
 
 /// Removes a file or symbolic link.
 pub fn remove_file(path: &Path) -> Result<(), FsError> {
+    fault::point("remove", path).at("remove", path)?;
     std::fs::remove_file(path).at("remove", path)
 }
 
 /// Removes an empty folder.
 pub fn remove_dir(path: &Path) -> Result<(), FsError> {
+    fault::point("remove the folder", path).at("remove the folder", path)?;
     std::fs::remove_dir(path).at("remove the folder", path)
 }
 
@@ -168,6 +184,7 @@ pub fn remove_all(path: &Path) -> Result<(), FsError> {
     let Some(found) = symlink_metadata_if_exists(path)? else {
         return Ok(());
     };
+    fault::point("remove", path).at("remove", path)?;
     if !found.is_dir() {
         return optional(std::fs::remove_file(path))
             .at("remove", path)
@@ -197,6 +214,7 @@ fn make_folders_writable(path: &Path) -> Result<(), FsError> {
 
 /// Sets the permission bits.
 pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
+    fault::point("set the permissions of", path).at("set the permissions of", path)?;
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
         .at("set the permissions of", path)
@@ -211,13 +229,17 @@ pub fn set_read_only(path: &Path) -> Result<(), FsError> {
 
 /// Waits until the file's bytes are on the disk.
 pub fn sync_file(path: &Path) -> Result<(), FsError> {
-    open(path)?.sync_all().at("flush", path)
+    let file = open(path)?;
+    fault::point("flush", path).at("flush", path)?;
+    file.sync_all().at("flush", path)
 }
 
 /// Waits until the folder's entries are on the disk. File systems that cannot (some network
 /// and FUSE ones) are taken at their word.
 pub fn sync_dir(path: &Path) -> Result<(), FsError> {
-    match open(path)?.sync_all() {
+    let folder = open(path)?;
+    fault::point("flush the folder", path).at("flush the folder", path)?;
+    match folder.sync_all() {
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
             Ok(())
         }
@@ -228,7 +250,9 @@ pub fn sync_dir(path: &Path) -> Result<(), FsError> {
 /// Waits until everything written to the path's file system is on the disk: cheaper than
 /// flushing hundreds of files one by one.
 pub fn sync_file_system(path: &Path) -> Result<(), FsError> {
-    rustix::fs::syncfs(open(path)?)
+    let file = open(path)?;
+    fault::point("flush the disk of", path).at("flush the disk of", path)?;
+    rustix::fs::syncfs(file)
         .map_err(io::Error::from)
         .at("flush the disk of", path)
 }

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::super::fault;
 use super::{Context, FsError};
 
 /// Makes `to`, a new file, share the blocks of `from` (btrfs, XFS, bcachefs): instant, and a
@@ -17,6 +18,7 @@ use super::{Context, FsError};
 pub fn reflink(from: &Path, to: &Path) -> Result<bool, FsError> {
     let source = super::open(from)?;
     let target = super::create_new(to)?;
+    fault::point("clone to", to).at("clone to", to)?;
     match rustix::fs::ioctl_ficlone(&target, &source) {
         Ok(()) => Ok(true),
         Err(error) => {
@@ -41,6 +43,7 @@ pub fn reflink(from: &Path, to: &Path) -> Result<bool, FsError> {
 /// more names; `to` must not exist.
 pub fn hard_link(from: &Path, to: &Path) -> Result<bool, FsError> {
     use rustix::io::Errno;
+    fault::point("link to", to).at("link to", to)?;
     match std::fs::hard_link(from, to) {
         Ok(()) => Ok(true),
         Err(error) => match Errno::from_io_error(&error) {
@@ -56,11 +59,13 @@ pub fn hard_link(from: &Path, to: &Path) -> Result<bool, FsError> {
 pub fn copy(from: &Path, to: &Path) -> Result<u64, FsError> {
     let mut source = super::open(from)?;
     let mut target: File = super::create_new(to)?;
+    fault::point("copy to", to).at("copy to", to)?;
     io::copy(&mut source, &mut target).at("copy to", to)
 }
 
 /// Makes a symbolic link at `path` that leads to `target`.
 pub fn symlink(target: &Path, path: &Path) -> Result<(), FsError> {
+    fault::point("create the link", path).at("create the link", path)?;
     std::os::unix::fs::symlink(target, path).at("create the link", path)
 }
 
@@ -68,6 +73,7 @@ pub fn symlink(target: &Path, path: &Path) -> Result<(), FsError> {
 pub fn exchange(a: &Path, b: &Path) -> Result<bool, FsError> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;
+    fault::point("replace", b).at("replace", b)?;
     match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),

@@ -12,24 +12,58 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::super::fault::{self, Fault};
 use super::{Context, FsError};
 
 /// Replaces the file at `path` by `bytes`: a temporary file beside it, flushed, renamed, its
 /// folder flushed. Permissions of a file that is replaced are kept; a symbolic link is
 /// followed, so that what it leads to is replaced.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
-    let target = match std::fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(error).at("find", path),
-    };
-    let mut staged = StagedFile::new(&target)?;
-    if let Some(old) = super::metadata_if_exists(&target)? {
+    let target = leads_to(path)?;
+    replace(StagedFile::new(&target)?, &target, bytes)
+}
+
+/// As [`write_atomic`], but with the temporary file in a folder that collects what dead
+/// processes leave, where that is on the file system of the file.
+pub fn write_atomic_from(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    let target = leads_to(path)?;
+    match replace(StagedFile::new_in(folder, &target)?, &target, bytes) {
+        Err(error) if error.source.kind() == io::ErrorKind::CrossesDevices => {
+            replace(StagedFile::new(&target)?, &target, bytes)
+        }
+        done => done,
+    }
+}
+
+/// The path itself or, if it is a symbolic link, what it leads to.
+fn leads_to(path: &Path) -> Result<PathBuf, FsError> {
+    match std::fs::canonicalize(path) {
+        Ok(target) => Ok(target),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(error) => Err(error).at("find", path),
+    }
+}
+
+fn replace(mut staged: StagedFile, target: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    if let Some(old) = super::metadata_if_exists(target)? {
         staged.set_mode(old.permissions().mode())?;
     }
     staged.write(bytes)?;
     staged.commit()?;
-    super::sync_dir(parent(&target))
+    super::sync_dir(parent(target))
+}
+
+/// Writes all of `bytes` to an open file, which `path` names in errors.
+pub fn write_all(file: &mut File, bytes: &[u8], path: &Path) -> Result<(), FsError> {
+    if let Some(fault) = fault::reached("write", path) {
+        // A call that dies or fails has often done a part.
+        let _ = file.write_all(&bytes[..bytes.len() / 2]);
+        match fault {
+            Fault::Die => fault::die(),
+            Fault::Fail(errno) => return Err(io::Error::from(errno)).at("write", path),
+        }
+    }
+    file.write_all(bytes).at("write", path)
 }
 
 /// A name beside `path` that nothing else uses: `.NAME.restage-PID-COUNT`.
@@ -45,6 +79,19 @@ pub fn temp_name(path: &Path) -> PathBuf {
     temp.push(name.unwrap_or_default());
     temp.push(format!(".restage-{}-{count}", std::process::id()));
     path.with_file_name(temp)
+}
+
+/// Whether a file's name is one that [`temp_name`] makes.
+pub fn is_temp_name(name: &str) -> bool {
+    let numbers = name
+        .strip_prefix('.')
+        .and_then(|name| name.rsplit_once(".restage-"))
+        .and_then(|(_, numbers)| numbers.split_once('-'));
+    numbers.is_some_and(|(pid, count)| {
+        [pid, count]
+            .iter()
+            .all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    })
 }
 
 /// The folder that holds `path`.
@@ -79,6 +126,7 @@ impl StagedFile {
     }
 
     fn start(temp: PathBuf, target: &Path) -> Result<Self, FsError> {
+        fault::point("create", target).at("create", target)?;
         loop {
             match File::create_new(&temp) {
                 // Left by a dead process that had our number.
@@ -105,7 +153,7 @@ impl StagedFile {
 
     /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
-        self.file.write_all(bytes).at("write", &self.target)
+        write_all(&mut self.file, bytes, &self.target)
     }
 
     /// Sets the permission bits.
@@ -118,7 +166,9 @@ impl StagedFile {
 
     /// Flushes the file and renames it over the target. The caller flushes the folder.
     pub fn commit(mut self) -> Result<(), FsError> {
+        fault::point("flush", &self.target).at("flush", &self.target)?;
         self.file.sync_all().at("flush", &self.target)?;
+        fault::point("rename to", &self.target).at("rename to", &self.target)?;
         std::fs::rename(&self.temp, &self.target).at("rename to", &self.target)?;
         self.committed = true;
         Ok(())
@@ -152,6 +202,23 @@ mod tests {
             0o640
         );
         assert_eq!(fs::read_dir(dir.path()).unwrap(), ["file"]);
+    }
+
+    #[test]
+    fn temporary_names_are_told_from_others() {
+        for path in ["a", "dir/format", &"n".repeat(255)] {
+            let temp = temp_name(Path::new(path));
+            assert!(is_temp_name(temp.file_name().unwrap().to_str().unwrap()));
+        }
+        for name in [
+            "format",
+            ".format.restage-",
+            ".restage-1",
+            ".x.restage-1-b",
+            "x.restage-1-2",
+        ] {
+            assert!(!is_temp_name(name), "{name}");
+        }
     }
 
     #[test]
