@@ -9,7 +9,9 @@
 mod claim;
 mod commit;
 mod error;
+mod gc;
 mod history;
+mod listing;
 pub mod lockfile;
 mod object;
 mod place;
@@ -23,10 +25,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 pub use claim::Claim;
 pub use commit::CommitOutcome;
 pub use error::StoreError;
+pub use gc::{Category, Garbage, Needs, Tally};
 pub use history::LastRun;
 pub use place::Placement;
 pub use record::{Record, RecordedOut};
@@ -65,7 +69,8 @@ struct Inner {
     cache: Arc<StatCache>,
     history: Mutex<Option<History>>,
     warnings: Mutex<Vec<String>>,
-    /// Held shared for as long as the store is open: who holds it alone may remove what dead processes left.
+    /// Held for as long as the store is open, shared but for [`Store::open_alone`]: who holds it
+    /// alone may remove what others could be using.
     lock: File,
 }
 
@@ -77,21 +82,45 @@ impl Store {
         let lock_path = dir.join("lock");
         let lock = fs::open_or_create(&lock_path)?;
         let alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-        let cache = Arc::new(StatCache::load(&dir.join("stat-cache")));
-        let warnings = cache.warning().map(str::to_owned).into_iter().collect();
-        let store = Store(Arc::new(Inner {
-            dir: dir.to_owned(),
-            cache,
-            history: Mutex::new(None),
-            warnings: Mutex::new(warnings),
-            lock,
-        }));
+        let store = Store::with_lock(dir, lock);
         if alone {
             store.tidy()?;
             store.compact_history()?;
         }
         flock(&store.0.lock, FlockOperation::LockShared).at("lock", &lock_path)?;
         Ok(store)
+    }
+
+    /// Opens the store in `dir` for this process alone, and leaves everything as it is. While
+    /// it is open, others wait to open it.
+    pub fn open_alone(dir: &Path) -> Result<Store, StoreError> {
+        make_layout(dir)?;
+        let lock_path = dir.join("lock");
+        let lock = fs::open_or_create(&lock_path)?;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Store::with_lock(dir, lock)),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(StoreError::InUse {
+                        dir: dir.to_owned(),
+                    });
+                }
+                Err(error) => return Err(error).at("lock", &lock_path).map_err(StoreError::from),
+            }
+        }
+    }
+
+    fn with_lock(dir: &Path, lock: File) -> Store {
+        let cache = Arc::new(StatCache::load(&dir.join("stat-cache")));
+        let warnings = cache.warning().map(str::to_owned).into_iter().collect();
+        Store(Arc::new(Inner {
+            dir: dir.to_owned(),
+            cache,
+            history: Mutex::new(None),
+            warnings: Mutex::new(warnings),
+            lock,
+        }))
     }
 
     /// The store's folder.
