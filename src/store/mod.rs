@@ -9,6 +9,7 @@
 mod claim;
 mod commit;
 mod error;
+mod fsck;
 mod gc;
 mod history;
 mod listing;
@@ -30,6 +31,7 @@ use rustix::io::Errno;
 pub use claim::Claim;
 pub use commit::CommitOutcome;
 pub use error::StoreError;
+pub use fsck::{CheckStep, Checked, Finding, Need, OutState, Problem, Remedy, Report};
 pub use gc::{Category, Garbage, Needs, Tally};
 pub use history::LastRun;
 pub use place::Placement;
