@@ -106,6 +106,8 @@ pub(crate) struct Loaded {
     pub(crate) text: String,
     /// The profile that was chosen.
     pub(crate) profile: String,
+    /// Every profile that there is.
+    pub(crate) profiles: Vec<String>,
     /// Compare rules.
     pub(crate) compare: Vec<spec::CompareRule>,
     /// The sealed graph.
@@ -130,6 +132,7 @@ pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, C
     };
     let pipeline = spec::load(&file_name, &text, &options)?;
     let (profile, compare) = (pipeline.profile.clone(), pipeline.compare.clone());
+    let profiles = pipeline.profiles.clone();
     let graph =
         Graph::build(pipeline).map_err(|items| Diagnostics::new(&file_name, &text, items))?;
     let folder = path
@@ -142,6 +145,7 @@ pub(crate) fn load(settings: &Settings, args: &PipelineArgs) -> Result<Loaded, C
         file_name,
         text,
         profile,
+        profiles,
         compare,
         graph,
     })

@@ -154,6 +154,26 @@ fn a_folder_has_the_digest_that_is_found_without_a_cache() {
     let cache = setup.cache();
     for _ in 0..2 {
         let cached = cache.digest_at(setup.dir.path()).unwrap().unwrap();
-        assert_eq!(cached, crate::digest::digest_tree(setup.dir.path()).unwrap());
+        assert_eq!(
+            cached,
+            crate::digest::digest_tree(setup.dir.path()).unwrap()
+        );
     }
+}
+
+#[test]
+fn what_is_refuted_is_forgotten_for_good_and_what_is_right_stays() {
+    let setup = Setup::new();
+    fs::set_read_only(&setup.path()).unwrap();
+    let cache = setup.cache();
+    cache.seal(&setup.path(), Digest::of(b"two")).unwrap();
+    cache.save().unwrap();
+    let cache = setup.cache();
+    let found = fs::metadata(&setup.path()).unwrap();
+    assert!(!cache.refute(&found, Some(Digest::of(b"two"))));
+    assert!(setup.remembered(&cache));
+    assert!(cache.refute(&found, Some(Digest::of(b"one"))));
+    assert!(!setup.remembered(&cache));
+    cache.save().unwrap();
+    assert!(!setup.remembered(&setup.cache()));
 }

@@ -20,6 +20,7 @@ mod run;
 #[cfg(test)]
 mod run_tests;
 mod tokens;
+mod upkeep;
 mod workspace;
 
 pub use error::RunError;
@@ -30,4 +31,5 @@ pub use plan::{Decision, Plan, Planned, Reason, plan};
 pub use progress::{Metric, Progress, StageEvent};
 pub use run::{RunOptions, Summary, run};
 pub use tokens::Capacity;
+pub use upkeep::{Outlook, Wanted, outlook, wanted};
 pub use workspace::{HostEnv, Workspace};

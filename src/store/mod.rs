@@ -80,16 +80,27 @@ impl Store {
     /// Opens the store in `dir`, making it first if need be. Leftovers of dead processes are
     /// removed if no other process has it open.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        Store::open_patiently(dir, &|| {})
+    }
+
+    /// As [`Store::open`]; `waiting` is called if another process has it alone, before this one
+    /// waits for it.
+    pub fn open_patiently(dir: &Path, waiting: &dyn Fn()) -> Result<Store, StoreError> {
         make_layout(dir)?;
-        let lock_path = dir.join("lock");
-        let lock = fs::open_or_create(&lock_path)?;
+        let path = dir.join("lock");
+        let lock = fs::open_or_create(&path)?;
         let alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !alone && flock(&lock, FlockOperation::NonBlockingLockShared).is_err() {
+            waiting();
+            flock(&lock, FlockOperation::LockShared).at("lock", &path)?;
+        }
+        // Nothing is read before the lock is ours: whoever had it may have changed anything.
         let store = Store::with_lock(dir, lock);
         if alone {
             store.tidy()?;
             store.compact_history()?;
+            flock(&store.0.lock, FlockOperation::LockShared).at("lock", &path)?;
         }
-        flock(&store.0.lock, FlockOperation::LockShared).at("lock", &lock_path)?;
         Ok(store)
     }
 

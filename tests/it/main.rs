@@ -3,8 +3,10 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod crash;
+mod damages;
 mod failures;
 mod freshness;
+mod maintenance;
 mod scheduling;
 mod space;
 mod verbs;

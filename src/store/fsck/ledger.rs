@@ -47,7 +47,7 @@ impl Check<'_> {
         for (key, stage) in &stages {
             if !found.contains(key) {
                 let (key, stage) = (*key, stage.clone());
-                self.found(Problem::MissingRecord { key, stage }, Remedy::Rerun);
+                self.found(Problem::MissingRecord { key, stage }, Remedy::Lost);
             }
         }
         if unreadable > 0 {

@@ -2,6 +2,7 @@
 //! records that need what stays lost. It must not read the workspace again but to copy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -118,8 +119,11 @@ impl Check<'_> {
                 self.sound.add_digest(*digest);
                 Ok(Some((*digest, path.clone())))
             }
-            // Edited since it was read.
+            // Edited or removed since it was read.
             Err(StoreError::SourceChanged { .. }) => Ok(None),
+            Err(StoreError::Fs(error)) if error.source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -144,7 +148,7 @@ impl Check<'_> {
         for (digest, needed_by) in needs {
             let remedy = match healed.remove(digest) {
                 Some(path) => Remedy::Healed(path.display().to_string()),
-                None if !self.sound.has(digest) && !found.contains(digest) => Remedy::Rerun,
+                None if !self.sound.has(digest) && !found.contains(digest) => Remedy::Lost,
                 None => continue,
             };
             self.report.findings.push(Finding {
@@ -170,9 +174,11 @@ impl Check<'_> {
                 }
             }
             if !lost.is_empty() {
-                let stays = current.as_ref().is_none_or(|keys| keys.contains(&record.key));
+                let stays = current
+                    .as_ref()
+                    .is_none_or(|keys| keys.contains(&record.key));
                 let remedy = if stays {
-                    Remedy::Rerun
+                    Remedy::Lost
                 } else {
                     self.records.remove(&record.key);
                     Remedy::SetAside(self.store.set_aside(&self.store.record_path(&record.key))?)

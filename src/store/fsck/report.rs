@@ -149,8 +149,8 @@ pub enum Remedy {
     SetAside(PathBuf),
     /// It was removed: it is made anew when it is needed.
     Removed,
-    /// Nothing: the next run makes it anew.
-    Rerun,
+    /// Nothing could be: it is lost, and made anew by running its stage.
+    Lost,
     /// Nothing: the next run writes the file anew.
     Rewritten,
 }
@@ -184,6 +184,33 @@ impl Problem {
             | Self::MissingRecord { key, .. }
             | Self::IncompleteRecord { key, .. } => Some(key),
             _ => None,
+        }
+    }
+}
+
+impl Remedy {
+    /// A name for machines.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Healed(_) => "healed",
+            Self::MadeReadOnly => "made-read-only",
+            Self::SetAside(_) => "set-aside",
+            Self::Removed => "removed",
+            Self::Lost => "lost",
+            Self::Rewritten => "rewritten-by-next-run",
+        }
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healed(from) => write!(f, "healed from `{from}`"),
+            Self::MadeReadOnly => f.write_str("made read-only again"),
+            Self::SetAside(_) => f.write_str("moved to the quarantine"),
+            Self::Removed => f.write_str("dropped, which costs time but no result"),
+            Self::Lost => f.write_str("lost until its stage runs again"),
+            Self::Rewritten => f.write_str("the next run writes it anew"),
         }
     }
 }

@@ -17,8 +17,8 @@ use super::{Record, Store, StoreError};
 use crate::base::fs;
 use crate::digest::{Digest, KeyAction};
 
-pub use tally::Tally;
 use tally::Sizes;
+pub use tally::Tally;
 
 /// What is kept besides what `pipeline.lock` names and what stands in the workspace.
 #[derive(Debug, Clone, Default)]
