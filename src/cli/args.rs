@@ -58,8 +58,16 @@ pub(crate) enum Verb {
     /// Show what a stage printed.
     Logs(Logs),
     /// Remove from .restage what nothing needs any more.
+    ///
+    /// What stays: all that pipeline.lock names, what stands in the workspace, what the pipeline
+    /// would use as it is now under any profile, and the last results of each stage, so that a
+    /// recent edit that is taken back is restored without running. Anything else costs a run to
+    /// get back. Checkpoints stay for stages that would run next.
     Gc(Gc),
     /// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
+    ///
+    /// Damaged objects are moved to .restage/quarantine and made anew from the workspace where it
+    /// has an intact copy; what stays lost is made by the next `restage reproduce`.
     Fsck(Fsck),
     /// Write a small working pipeline.yaml into an empty folder.
     Init(Init),
@@ -194,11 +202,6 @@ pub(crate) struct Logs {
 }
 
 /// Remove from .restage what nothing needs any more.
-///
-/// What stays: all that pipeline.lock names, what stands in the workspace, what the pipeline
-/// would use as it is now under any profile, and the last results of each stage, so that a
-/// recent edit that is taken back is restored without running. Anything else costs a run to
-/// get back. Checkpoints stay for stages that would run next.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
     /// Different results of each stage to keep, and attempts whose logs.
@@ -215,9 +218,6 @@ pub(crate) struct Gc {
 }
 
 /// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
-///
-/// Damaged objects are moved to .restage/quarantine and made anew from the workspace where it
-/// has an intact copy; what stays lost is made by the next `restage reproduce`.
 #[derive(Debug, Args)]
 pub(crate) struct Fsck {
     /// The pipeline file.

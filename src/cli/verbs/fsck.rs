@@ -61,7 +61,7 @@ fn check(settings: &Settings, upkeep: &Upkeep) -> Result<Report, CliError> {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let style = "checking {bar:24.cyan/dim} {bytes} of {total_bytes}, {bytes_per_sec}";
+    let style = "checking {bar:24.cyan/dim} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}";
     let style = ProgressStyle::with_template(style).expect("the template is a constant");
     let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
     let report = upkeep.store.check(&upkeep.root, &|step| match step {

@@ -48,11 +48,7 @@ impl Check<'_> {
         let (store, watch) = (self.store, self.watch);
         let seen: Vec<Seen> = objects
             .into_par_iter()
-            .map(|(digest, path)| {
-                let seen = read(store, digest, &path)?;
-                watch(CheckStep::Read(seen.size));
-                Ok(seen)
-            })
+            .map(|(digest, path)| read(store, digest, &path, &mut Counted(watch)))
             .collect::<Result<_, StoreError>>()?;
         self.report.checked.objects = seen.len();
         for object in seen {
@@ -74,14 +70,33 @@ impl Check<'_> {
     }
 }
 
-fn read(store: &Store, digest: Digest, path: &Path) -> Result<Seen, StoreError> {
+/// Forgets what is written to it, but for how much it was.
+struct Counted<'a>(&'a (dyn Fn(CheckStep) + Sync));
+
+impl io::Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(CheckStep::Read(bytes.len() as u64));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn read(
+    store: &Store,
+    digest: Digest,
+    path: &Path,
+    counted: &mut Counted<'_>,
+) -> Result<Seen, StoreError> {
     let found = fs::symlink_metadata(path)?;
     let mode = found.permissions().mode() & 0o7777;
     if mode != MODE {
         fs::set_mode(path, MODE)?;
     }
     // Not mapped into memory: a disk that fails to read would end the process.
-    let actual = copy_and_digest(path, &mut io::sink(), path);
+    let actual = copy_and_digest(path, counted, path);
     // As it is with the mode that counts, and only its bytes in doubt.
     let now = fs::symlink_metadata(path)?;
     let known = actual.as_ref().ok().map(|(digest, _)| *digest);
