@@ -57,6 +57,18 @@ pub(crate) enum Verb {
     Compare(Compare),
     /// Show what a stage printed.
     Logs(Logs),
+    /// Remove from .restage what nothing needs any more.
+    ///
+    /// What stays: all that pipeline.lock names, what stands in the workspace, what the pipeline
+    /// would use as it is now under any profile, and the last results of each stage, so that a
+    /// recent edit that is taken back is restored without running. Anything else costs a run to
+    /// get back. Checkpoints stay for stages that would run next.
+    Gc(Gc),
+    /// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
+    ///
+    /// Damaged objects are moved to .restage/quarantine and made anew from the workspace where it
+    /// has an intact copy; what stays lost is made by the next `restage reproduce`.
+    Fsck(Fsck),
     /// Write a small working pipeline.yaml into an empty folder.
     Init(Init),
     /// Print the JSON Schema of pipeline.yaml, for editors.
@@ -187,6 +199,30 @@ pub(crate) struct Logs {
 
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
+}
+
+/// Remove from .restage what nothing needs any more.
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Different results of each stage to keep, and attempts whose logs.
+    #[arg(long, value_name = "K", default_value_t = 3)]
+    pub(crate) keep_runs: usize,
+
+    /// Only say what would be removed.
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+
+    /// The pipeline file.
+    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml")]
+    pub(crate) file: PathBuf,
+}
+
+/// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
+#[derive(Debug, Args)]
+pub(crate) struct Fsck {
+    /// The pipeline file.
+    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml")]
+    pub(crate) file: PathBuf,
 }
 
 /// Write a small working pipeline.yaml into an empty folder.

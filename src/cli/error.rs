@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::style::Style;
 use crate::runner::{FactsError, RunError};
 use crate::spec::{Diagnostic, Diagnostics};
+use crate::store::StoreError;
 
 /// An error that ends a verb.
 #[derive(Debug)]
@@ -92,6 +93,12 @@ pub(crate) fn from_run(error: RunError, file_name: &str, text: &str) -> CliError
             with_optional_hint(CliError::new(error, exit), hint)
         }
     }
+}
+
+/// A store's error that ends a verb.
+pub(crate) fn from_store(error: StoreError) -> CliError {
+    let hint = error.hint();
+    with_optional_hint(CliError::new(error, Exit::Machine), hint)
 }
 
 /// A planning error, with the pipeline's text so that the offending place can be shown.

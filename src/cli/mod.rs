@@ -12,6 +12,7 @@ mod output;
 mod render;
 mod settings;
 mod style;
+mod upkeep;
 mod verbs;
 
 use clap::Parser;
@@ -54,6 +55,8 @@ pub fn main() -> Exit {
         Verb::Dag(args) => verbs::dag::dag(&settings, args, &mut out),
         Verb::Compare(args) => verbs::compare::compare(&settings, args, &mut out),
         Verb::Logs(args) => verbs::logs::logs(&settings, args, &mut out),
+        Verb::Gc(args) => verbs::gc::gc(&settings, args, &mut out),
+        Verb::Fsck(args) => verbs::fsck::fsck(&settings, args, &mut out),
         Verb::Init(args) => verbs::init::init(&settings, args, &mut out),
         Verb::Schema => verbs::schema::schema(&mut out),
         Verb::Completions { shell } => verbs::completions::completions(*shell, &mut out),

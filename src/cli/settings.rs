@@ -106,6 +106,8 @@ pub(crate) struct Loaded {
     pub(crate) text: String,
     /// The profile that was chosen.
     pub(crate) profile: String,
+    /// Every profile that there is.
+    pub(crate) profiles: Vec<String>,
     /// Compare rules.
     pub(crate) compare: Vec<spec::CompareRule>,
     /// The sealed graph.
@@ -160,6 +162,7 @@ pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError>
     };
     let pipeline = spec::load(&file_name, &text, &options)?;
     let (profile, compare) = (pipeline.profile.clone(), pipeline.compare.clone());
+    let profiles = pipeline.profiles.clone();
     let graph =
         Graph::build(pipeline).map_err(|items| Diagnostics::new(&file_name, &text, items))?;
     Ok(Loaded {
@@ -167,6 +170,7 @@ pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError>
         file_name,
         text,
         profile,
+        profiles,
         compare,
         graph,
     })

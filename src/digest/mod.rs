@@ -18,6 +18,7 @@ mod witness;
 pub use code::{CodeDigest, CodeDigests, CodeError};
 pub use diff::{Change, diff};
 pub use file::{copy_and_digest, digest_file, digest_tree};
+pub(crate) use file::{is_executable, tree};
 pub use frame::Frame;
 pub use hash::{Digest, ParseDigestError};
 pub use json::canonical_json;

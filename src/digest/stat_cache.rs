@@ -41,6 +41,8 @@ pub struct StatCache {
     loaded: Vec<Entry>,
     /// Whether each loaded entry was asked for.
     used: Vec<AtomicBool>,
+    /// Whether each loaded entry was found to be wrong.
+    wrong: Vec<AtomicBool>,
     /// Found or sealed since; these stand in for loaded ones.
     found: Mutex<BTreeMap<(u64, u64), Entry>>,
     warning: Option<String>,
@@ -62,12 +64,14 @@ impl StatCache {
             },
             Err(error) => (Vec::new(), Some(format!("{error}: files are read again"))),
         };
-        let used = loaded.iter().map(|_| AtomicBool::new(false)).collect();
+        let flags = || loaded.iter().map(|_| AtomicBool::new(false)).collect();
+        let (used, wrong) = (flags(), flags());
         let found = Mutex::new(BTreeMap::new());
         StatCache {
             file: file.to_owned(),
             loaded,
             used,
+            wrong,
             found,
             warning,
         }
@@ -139,9 +143,8 @@ impl StatCache {
         let stamp = Stamp::of(metadata);
         let writable = metadata.permissions().mode() & 0o222 != 0;
         let id = stamp.id();
-        if let Ok(at) = self
-            .loaded
-            .binary_search_by_key(&id, |entry| entry.stamp.id())
+        if let Some(at) = self.loaded_at(id)
+            && !self.wrong[at].load(Ordering::Relaxed)
             && self.loaded[at].vouches_for(&stamp, writable)
         {
             self.used[at].store(true, Ordering::Relaxed);
@@ -152,6 +155,28 @@ impl StatCache {
             .get(&id)
             .filter(|entry| entry.vouches_for(&stamp, writable))
             .map(|e| e.digest)
+    }
+
+    fn loaded_at(&self, id: (u64, u64)) -> Option<usize> {
+        let found = self
+            .loaded
+            .binary_search_by_key(&id, |entry| entry.stamp.id());
+        found.ok()
+    }
+
+    /// Holds what is remembered of a file against the digest of its bytes, which were read
+    /// just now. What is wrong is forgotten; returns whether it was.
+    pub fn refute(&self, metadata: &Metadata, digest: Option<Digest>) -> bool {
+        let remembered = self.lookup(metadata);
+        if remembered.is_none() || remembered == digest {
+            return false;
+        }
+        let id = Stamp::of(metadata).id();
+        if let Some(at) = self.loaded_at(id) {
+            self.wrong[at].store(true, Ordering::Relaxed);
+        }
+        self.found().remove(&id);
+        true
     }
 
     /// Keeps a digest, unless the file was touched so late before `now` that it could have
@@ -195,10 +220,14 @@ impl StatCache {
     /// Writes the cache if anything was learnt since it was loaded.
     pub fn save(&self) -> Result<(), FsError> {
         let mut entries = self.found().clone();
-        if entries.is_empty() {
+        let wrong = |at: usize| self.wrong[at].load(Ordering::Relaxed);
+        if entries.is_empty() && !(0..self.loaded.len()).any(wrong) {
             return Ok(());
         }
-        for (entry, used) in self.loaded.iter().zip(&self.used) {
+        for (at, (entry, used)) in self.loaded.iter().zip(&self.used).enumerate() {
+            if wrong(at) {
+                continue;
+            }
             let unused = if used.load(Ordering::Relaxed) {
                 0
             } else {
@@ -228,162 +257,5 @@ pub(super) fn settled_before(stamp: &Stamp, now: WallTime) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    struct Setup {
-        dir: tempfile::TempDir,
-    }
-
-    impl Setup {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            std::fs::write(dir.path().join("file"), b"one").unwrap();
-            Self { dir }
-        }
-
-        fn path(&self) -> PathBuf {
-            self.dir.path().join("file")
-        }
-
-        fn cache(&self) -> StatCache {
-            StatCache::load(&self.dir.path().join("cache"))
-        }
-
-        fn digest(&self, cache: &StatCache) -> Digest {
-            cache.digest_at(&self.path()).unwrap().unwrap().digest
-        }
-
-        fn remembered(&self, cache: &StatCache) -> bool {
-            cache.lookup(&fs::metadata(&self.path()).unwrap()).is_some()
-        }
-    }
-
-    fn settle() {
-        std::thread::sleep(Duration::from_nanos(TICK as u64 + 15_000_000));
-    }
-
-    #[test]
-    fn a_settled_file_is_remembered_over_save_and_load() {
-        let setup = Setup::new();
-        settle();
-        let cache = setup.cache();
-        assert!(!setup.remembered(&cache));
-        assert_eq!(setup.digest(&cache), Digest::of(b"one"));
-        assert!(setup.remembered(&cache));
-        cache.save().unwrap();
-        let cache = setup.cache();
-        assert!(setup.remembered(&cache));
-        assert_eq!(setup.digest(&cache), Digest::of(b"one"));
-    }
-
-    #[test]
-    fn a_file_written_a_moment_ago_is_read_again() {
-        let setup = Setup::new();
-        let cache = setup.cache();
-        std::fs::write(setup.path(), b"two").unwrap();
-        assert_eq!(setup.digest(&cache), Digest::of(b"two"));
-        assert!(!setup.remembered(&cache));
-        std::fs::write(setup.path(), b"three").unwrap();
-        assert_eq!(setup.digest(&cache), Digest::of(b"three"));
-    }
-
-    #[test]
-    fn an_edit_of_equal_length_with_the_old_modification_time_is_noticed() {
-        let setup = Setup::new();
-        settle();
-        let cache = setup.cache();
-        setup.digest(&cache);
-        let old = fs::metadata(&setup.path()).unwrap().modified().unwrap();
-        std::fs::write(setup.path(), b"two").unwrap();
-        std::fs::File::open(setup.path())
-            .unwrap()
-            .set_modified(old)
-            .unwrap();
-        assert_eq!(setup.digest(&cache), Digest::of(b"two"));
-    }
-
-    #[test]
-    fn a_sealed_file_is_known_by_every_name_and_after_linking() {
-        let setup = Setup::new();
-        fs::set_read_only(&setup.path()).unwrap();
-        let cache = setup.cache();
-        cache.seal(&setup.path(), Digest::of(b"one")).unwrap();
-        settle();
-        let link = setup.dir.path().join("link");
-        std::fs::hard_link(setup.path(), &link).unwrap();
-        cache.save().unwrap();
-        let cache = setup.cache();
-        assert!(cache.lookup(&fs::metadata(&link).unwrap()).is_some());
-    }
-
-    #[test]
-    fn a_sealed_file_that_was_made_writable_is_read_again() {
-        let setup = Setup::new();
-        let cache = setup.cache();
-        cache
-            .seal(&setup.path(), Digest::of(b"not its bytes"))
-            .unwrap();
-        assert_eq!(setup.digest(&cache), Digest::of(b"one"));
-    }
-
-    #[test]
-    fn a_damaged_cache_counts_as_empty_and_says_so() {
-        let setup = Setup::new();
-        settle();
-        let cache = setup.cache();
-        setup.digest(&cache);
-        cache.save().unwrap();
-        let file = setup.dir.path().join("cache");
-        let mut bytes = std::fs::read(&file).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        std::fs::write(&file, &bytes).unwrap();
-        let cache = setup.cache();
-        assert!(cache.warning().unwrap().contains("damaged"));
-        assert!(!setup.remembered(&cache));
-        setup.digest(&cache);
-        cache.save().unwrap();
-        assert_eq!(setup.cache().warning(), None);
-    }
-
-    #[test]
-    fn nothing_learnt_means_nothing_written() {
-        let setup = Setup::new();
-        setup.cache().save().unwrap();
-        assert!(!fs::exists(&setup.dir.path().join("cache")).unwrap());
-    }
-
-    #[test]
-    fn what_is_absent_or_a_broken_link_is_none() {
-        let setup = Setup::new();
-        let gone = setup.dir.path().join("gone");
-        assert_eq!(setup.cache().digest_at(&gone).unwrap(), None);
-        fs::symlink(Path::new("nowhere"), &gone).unwrap();
-        assert_eq!(setup.cache().digest_at(&gone).unwrap(), None);
-    }
-
-    #[test]
-    fn a_linked_path_has_the_content_of_what_it_leads_to() {
-        let setup = Setup::new();
-        let link = setup.dir.path().join("link");
-        fs::symlink(&setup.path(), &link).unwrap();
-        let cache = setup.cache();
-        assert_eq!(
-            cache.digest_at(&link).unwrap(),
-            cache.digest_at(&setup.path()).unwrap()
-        );
-    }
-
-    #[test]
-    fn a_folder_has_the_digest_that_is_found_without_a_cache() {
-        let setup = Setup::new();
-        settle();
-        let cache = setup.cache();
-        for _ in 0..2 {
-            let cached = cache.digest_at(setup.dir.path()).unwrap().unwrap();
-            assert_eq!(cached, super::super::digest_tree(setup.dir.path()).unwrap());
-        }
-    }
-}
+#[path = "stat_cache_tests.rs"]
+mod tests;

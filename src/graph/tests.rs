@@ -228,6 +228,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
     Pipeline {
         name: "test".to_owned(),
         profile: "default".to_owned(),
+        profiles: vec![],
         params: serde_json::Value::Null,
         stages,
         compare: Vec::new(),

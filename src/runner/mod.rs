@@ -21,6 +21,7 @@ mod run;
 mod run_tests;
 mod standstill;
 mod tokens;
+mod upkeep;
 mod workspace;
 
 pub use error::RunError;
@@ -32,4 +33,5 @@ pub use progress::{Metric, Progress, StageEvent};
 pub use run::{RunOptions, Summary, run};
 pub use standstill::{Request, keep_standstill, standstill};
 pub use tokens::Capacity;
+pub use upkeep::{Outlook, Wanted, outlook, wanted};
 pub use workspace::{HostEnv, Workspace};

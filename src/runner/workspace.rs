@@ -60,19 +60,24 @@ impl Workspace {
         env: HostEnv,
     ) -> Result<Self, StoreError> {
         let store = Store::open(&root.join(".restage"))?;
+        Ok(Self::over(store, root, profile, graph, env))
+    }
+
+    /// The folder with a store that is open already.
+    pub fn over(store: Store, root: &Path, profile: &str, graph: &Graph, env: HostEnv) -> Self {
         let outs = graph
             .stages()
             .iter()
             .flat_map(|stage| stage.outs.iter().map(|out| out.path.clone()))
             .collect();
-        Ok(Self {
+        Self {
             root: root.to_owned(),
             profile: profile.to_owned(),
             store,
             env,
             outs,
             code: OnceCell::new(),
-        })
+        }
     }
 
     /// Keeps what was learnt about files for the next call. Losing it costs only time.

@@ -7,6 +7,7 @@ use super::expand::{self, Variant};
 use super::fields::{FILE, STAGE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::pipeline::{Pipeline, Stage};
+use super::profiles;
 use super::stage::StageReader;
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
@@ -99,6 +100,7 @@ impl Loader<'_> {
         Some(Pipeline {
             name: name?,
             profile: profile.clone(),
+            profiles: profiles::names(root),
             params: params.to_json(),
             stages,
             compare,

@@ -16,6 +16,8 @@ pub struct Pipeline {
     pub name: String,
     /// The profile that the parameters were resolved for.
     pub profile: String,
+    /// Every profile that there is, in declared order.
+    pub profiles: Vec<String>,
     /// Every parameter after profile and overrides were merged in.
     pub params: Value,
     /// Stage instances in the order in which the file declares them.

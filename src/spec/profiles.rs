@@ -13,6 +13,17 @@ use crate::base::span::Location;
 /// The profile's name where a pipeline declares none.
 const NO_PROFILE: &str = "default";
 
+/// The profiles of a pipeline; one that declares none has one.
+pub(super) fn names(root: &Node) -> Vec<String> {
+    let declared = root.get("profiles").into_iter().flat_map(Node::keys);
+    let names: Vec<String> = declared.map(ToOwned::to_owned).collect();
+    if names.is_empty() {
+        vec![NO_PROFILE.to_owned()]
+    } else {
+        names
+    }
+}
+
 impl Loader<'_> {
     /// The profile's name; one that does not exist is reported and used nevertheless.
     pub(super) fn profile(&mut self, root: &Node) -> String {

@@ -86,6 +86,18 @@ impl Store {
         }
     }
 
+    /// Whether a stage that a dead restage started still works on this key. Changes nothing.
+    pub(super) fn has_orphan(&self, key: &Digest) -> Result<bool, StoreError> {
+        let path = self.dir().join("claims").join(format!("{key}.lock"));
+        let Some(text) = fs::read_if_exists(&path)? else {
+            return Ok(false);
+        };
+        let note: Note = serde_json::from_slice(&text).unwrap_or_default();
+        let scratch = self.dir().join("scratch").join(key.to_string());
+        Ok(note.stage.is_some_and(|stage| stage.is_alive())
+            || given_scratch(&scratch)?.iter().any(ProcessRef::is_alive))
+    }
+
     /// Claims a key, looking every `tick` whether it is free; `None` once `cancelled` says so.
     pub fn claim_wait(
         &self,

@@ -1,7 +1,7 @@
 //! The one way for a result to become a record: through the claim on its key.
 //! It must not know how the outs were made.
 
-use super::{Claim, Record, RecordedOut, StoreError};
+use super::{Claim, Record, RecordedOut, Store, StoreError};
 use crate::base::fs::{self, StagedFile};
 
 /// What committing a record found.
@@ -42,14 +42,21 @@ impl Claim {
             None => CommitOutcome::New,
             Some(old) => merge(&old, &mut record),
         };
-        let path = self.store.record_path(self.key());
-        let mut staged = StagedFile::new_in(&self.store.tmp(), &path)?;
-        staged.write(record.to_text().as_bytes())?;
-        staged.commit()?;
-        fs::sync_dir(&self.store.dir().join("records"))?;
+        self.store.write_record(&record)?;
         self.store.mark_current(&record)?;
         self.store.discard(&self.scratch_path())?;
         Ok(outcome)
+    }
+}
+
+impl Store {
+    /// Writes a record's file, replacing an older one in one step.
+    pub(super) fn write_record(&self, record: &Record) -> Result<(), StoreError> {
+        let path = self.record_path(&record.key);
+        let mut staged = StagedFile::new_in(&self.tmp(), &path)?;
+        staged.write(record.to_text().as_bytes())?;
+        staged.commit()?;
+        Ok(fs::sync_dir(&self.dir().join("records"))?)
     }
 }
 

@@ -23,6 +23,12 @@ pub enum StoreError {
         /// The newest that can be read.
         known: u32,
     },
+    /// Another process has the store open, and what was asked needs it alone.
+    #[error("another restage has `{}` open; nothing was changed", dir.display())]
+    InUse {
+        /// The store's folder.
+        dir: PathBuf,
+    },
     /// An object's bytes are not those that its name promises. It was moved aside, so that
     /// the stage that writes it counts as not run.
     #[error("object {} is damaged: its bytes have another digest", digest.short())]
@@ -92,6 +98,7 @@ impl StoreError {
             Self::NewerFormat { .. } => {
                 "update restage, or move the folder away: every stage then runs again"
             }
+            Self::InUse { .. } => "wait until it ends, or run this again later",
             Self::CorruptObject { .. }
             | Self::MissingObject { .. }
             | Self::NoManifest { .. }

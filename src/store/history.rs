@@ -5,7 +5,7 @@
 //! last line about a stage counts, and one that was cut is skipped. Lost, it is made again
 //! from the records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -91,6 +91,44 @@ impl Store {
             text.as_bytes(),
             &path,
         )?)
+    }
+
+    /// The log as it stands on the disk: each line's stage and key, oldest first, and how many
+    /// lines say neither.
+    pub(super) fn mentions(&self) -> Result<(Vec<(String, Digest)>, usize), StoreError> {
+        let bytes = fs::read_if_exists(&self.history_path())?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().filter(|line| !line.is_empty());
+        let (mut mentions, mut unreadable) = (Vec::new(), 0);
+        for line in lines {
+            match serde_json::from_str::<Line>(line) {
+                Ok(line) => mentions.push((line.stage, line.run.key)),
+                Err(_) => unreadable += 1,
+            }
+        }
+        Ok((mentions, unreadable))
+    }
+
+    /// Writes the log anew without lines about these keys and unreadable ones. Only while
+    /// nobody else has the store open: others append to it.
+    pub(super) fn forget(&self, keys: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        let path = self.history_path();
+        let mut history = self.history();
+        let Some(bytes) = fs::read_if_exists(&path)? else {
+            return Ok(());
+        };
+        let old = String::from_utf8_lossy(&bytes);
+        let mut text = String::with_capacity(old.len());
+        for line in old.lines() {
+            if serde_json::from_str::<Line>(line).is_ok_and(|line| !keys.contains(&line.run.key)) {
+                text += &format!("{line}\n");
+            }
+        }
+        if text.as_bytes() != bytes {
+            fs::write_atomic(&path, text.as_bytes())?;
+            *history = None;
+        }
+        Ok(())
     }
 
     fn history_path(&self) -> PathBuf {

@@ -88,6 +88,14 @@ impl LockFile {
         self.0.get(profile)?.get(stage)
     }
 
+    /// Every entry, with its profile and stage.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &LockEntry)> {
+        self.0.iter().flat_map(|(profile, stages)| {
+            let entries = stages.iter();
+            entries.map(move |(stage, entry)| (profile.as_str(), stage.as_str(), entry))
+        })
+    }
+
     /// The file's text.
     pub fn to_text(&self) -> String {
         let mut text = format!("{HEAD}schema: {SCHEMA}\n");

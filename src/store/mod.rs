@@ -9,7 +9,10 @@
 mod claim;
 mod commit;
 mod error;
+mod fsck;
+mod gc;
 mod history;
+mod listing;
 pub mod lockfile;
 mod object;
 mod place;
@@ -24,10 +27,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 pub use claim::Claim;
 pub use commit::CommitOutcome;
 pub use error::StoreError;
+pub use fsck::{CheckStep, Checked, Finding, Need, OutState, Problem, Remedy, Report};
+pub use gc::{Category, Garbage, Needs, Tally};
 pub use history::LastRun;
 pub use place::Placement;
 pub use record::{Record, RecordedOut};
@@ -66,7 +72,8 @@ struct Inner {
     cache: Arc<StatCache>,
     history: Mutex<Option<History>>,
     warnings: Mutex<Vec<String>>,
-    /// Held shared for as long as the store is open: who holds it alone may remove what dead processes left.
+    /// Held for as long as the store is open, shared but for [`Store::open_alone`]: who holds it
+    /// alone may remove what others could be using.
     lock: File,
 }
 
@@ -74,30 +81,65 @@ impl Store {
     /// Opens the store in `dir`, making it first if need be. Leftovers of dead processes are
     /// removed if no other process has it open.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        Store::open_patiently(dir, &|| {})
+    }
+
+    /// As [`Store::open`]; `waiting` is called if another process has it alone, before this one
+    /// waits for it.
+    pub fn open_patiently(dir: &Path, waiting: &dyn Fn()) -> Result<Store, StoreError> {
+        fs::create_dir_all(dir)?;
+        let path = dir.join("lock");
+        let lock = fs::open_or_create(&path)?;
+        let alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !alone && flock(&lock, FlockOperation::NonBlockingLockShared).is_err() {
+            waiting();
+            flock(&lock, FlockOperation::LockShared).at("lock", &path)?;
+        }
+        // Nothing is read or made before the lock is ours: whoever had it may have changed
+        // anything, or have tidied away what we were making.
+        make_layout(dir)?;
+        let store = Store::with_lock(dir, lock);
+        if alone {
+            store.tidy()?;
+            store.compact_history()?;
+            flock(&store.0.lock, FlockOperation::LockShared).at("lock", &path)?;
+        }
+        Ok(store)
+    }
+
+    /// Opens the store in `dir` for this process alone, and leaves everything as it is. While
+    /// it is open, others wait to open it.
+    pub fn open_alone(dir: &Path) -> Result<Store, StoreError> {
         fs::create_dir_all(dir)?;
         let lock_path = dir.join("lock");
         let lock = fs::open_or_create(&lock_path)?;
-        let alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if !alone {
-            // Not before who is alone has tidied: what we make now is no leftover.
-            flock(&lock, FlockOperation::LockShared).at("lock", &lock_path)?;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
+                    make_layout(dir)?;
+                    return Ok(Store::with_lock(dir, lock));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(StoreError::InUse {
+                        dir: dir.to_owned(),
+                    });
+                }
+                Err(error) => return Err(error).at("lock", &lock_path).map_err(StoreError::from),
+            }
         }
-        make_layout(dir)?;
+    }
+
+    fn with_lock(dir: &Path, lock: File) -> Store {
         let cache = Arc::new(StatCache::load(&dir.join("stat-cache")));
         let warnings = cache.warning().map(str::to_owned).into_iter().collect();
-        let store = Store(Arc::new(Inner {
+        Store(Arc::new(Inner {
             dir: dir.to_owned(),
             cache,
             history: Mutex::new(None),
             warnings: Mutex::new(warnings),
             lock,
-        }));
-        if alone {
-            store.tidy()?;
-            store.compact_history()?;
-            flock(&store.0.lock, FlockOperation::LockShared).at("lock", &lock_path)?;
-        }
-        Ok(store)
+        }))
     }
 
     /// The store's folder.

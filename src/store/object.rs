@@ -75,6 +75,26 @@ impl Store {
         Ok(content)
     }
 
+    /// Makes an object of a copy of a file that should have its bytes, and leaves the file as
+    /// it is.
+    pub(super) fn keep_copy(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        let found = fs::metadata(path)?;
+        self.keep_file(path, &found, digest, false, true, &mut batch)?;
+        batch.flush()
+    }
+
+    /// Makes the object of a folder, without those of its files.
+    pub(super) fn keep_manifest(
+        &self,
+        manifest: &Manifest,
+        digest: &Digest,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        self.keep_bytes(&manifest.to_bytes(), digest, &mut batch)?;
+        batch.flush()
+    }
+
     /// Makes a file with this digest an object, unless it is one already.
     fn keep_file(
         &self,

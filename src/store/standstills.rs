@@ -35,15 +35,21 @@ pub fn write(dir: &Path, request: &Digest, text: &str) -> Result<(), StoreError>
     let path = path(dir, request);
     let folder = dir.join("standstills");
     fs::create_dir_all(&folder)?;
-    let names = fs::read_dir(&folder)?;
-    if names.len() >= MOST {
-        for name in names {
-            fs::remove_all(&folder.join(name))?;
-        }
+    if fs::read_dir(&folder)?.len() >= MOST {
+        forget(dir)?;
     }
     let mut staged = StagedFile::new_in(&dir.join("tmp"), &path)?;
     staged.write(format!("{text}\n{}\n", Digest::of(text.as_bytes())).as_bytes())?;
     Ok(staged.commit()?)
+}
+
+/// Forgets what was kept for all requests.
+pub fn forget(dir: &Path) -> Result<(), StoreError> {
+    let folder = dir.join("standstills");
+    for name in fs::read_dir_if_exists(&folder)? {
+        fs::remove_all(&folder.join(name))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

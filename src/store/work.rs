@@ -42,7 +42,7 @@ impl LogPaths {
 impl Store {
     /// Makes a new, empty work folder for an attempt of a stage.
     pub fn new_work_dir(&self, stage: &str) -> Result<PathBuf, StoreError> {
-        let name = safe_name(&stage.replace('/', "-"));
+        let name = work_name(stage);
         numbered_folder(&self.dir().join("work"), |number| {
             format!("{name}-{number}")
         })
@@ -155,13 +155,19 @@ impl Store {
     }
 }
 
-fn split_number(name: &str) -> Option<(&str, u64)> {
+/// What the names of a stage's work folders begin with.
+pub(super) fn work_name(stage: &str) -> String {
+    safe_name(&stage.replace('/', "-"))
+}
+
+/// The parts of a work folder's name.
+pub(super) fn split_number(name: &str) -> Option<(&str, u64)> {
     let (stage, number) = name.rsplit_once('-')?;
     Some((stage, number.parse().ok()?))
 }
 
 /// Numbers of the attempts in a stage's log folder, ascending.
-fn attempts(folder: &Path) -> Result<Vec<u64>, StoreError> {
+pub(super) fn attempts(folder: &Path) -> Result<Vec<u64>, StoreError> {
     let names = fs::read_dir_if_exists(folder)?;
     let mut numbers: Vec<u64> = names
         .iter()

@@ -3,9 +3,11 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod crash;
+mod damages;
 mod failures;
 mod faults;
 mod freshness;
+mod maintenance;
 mod scheduling;
 mod space;
 mod standstill;

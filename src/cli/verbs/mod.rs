@@ -4,6 +4,8 @@
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod dag;
+pub(crate) mod fsck;
+pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod reproduce;

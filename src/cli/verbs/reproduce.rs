@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::clock::{Instant, WallTime};
 use crate::cli::args::Reproduce;
-use crate::cli::error::{CliError, from_facts, from_run};
+use crate::cli::error::{CliError, from_facts, from_run, from_store};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::render::{
@@ -21,7 +21,7 @@ use crate::runner::{
     Decision, Event, Facts, Observer, Request, RunOptions, Summary, Workspace, estimate,
     keep_standstill, plan, run, standstill,
 };
-use crate::store::StoreError;
+use crate::store::Store;
 
 pub(crate) fn reproduce(
     settings: &Settings,
@@ -209,20 +209,15 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
 
 /// The folder's store and caches.
 pub(crate) fn open_workspace(settings: &Settings, loaded: &Loaded) -> Result<Workspace, CliError> {
-    Workspace::open(
+    let waiting = || Output.note("waiting for another restage that has the store for itself\n");
+    let store = Store::open_patiently(&loaded.root.join(".restage"), &waiting);
+    Ok(Workspace::over(
+        store.map_err(from_store)?,
         &loaded.root,
         &loaded.profile,
         &loaded.graph,
         settings.env.clone(),
-    )
-    .map_err(|error: StoreError| {
-        let hint = error.hint();
-        let error = CliError::new(error, Exit::Machine);
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
-    })
+    ))
 }
 
 /// The stages that targets stand for, with all that they need.

@@ -3,6 +3,8 @@
 
 mod claims;
 mod faults;
+mod fsck;
+mod gc;
 mod objects;
 mod places;
 mod records;

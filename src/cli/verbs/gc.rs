@@ -1,0 +1,132 @@
+//! `restage gc`: removes from the store what nothing needs.
+//! It must not decide what is needed.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::cli::args::Gc;
+use crate::cli::error::{CliError, from_store};
+use crate::cli::exit::Exit;
+use crate::cli::format::{count, size};
+use crate::cli::output::Output;
+use crate::cli::settings::Settings;
+use crate::cli::upkeep::Upkeep;
+use crate::runner::wanted;
+use crate::store::{Category, Garbage, Needs};
+
+pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exit, CliError> {
+    let Some(upkeep) = Upkeep::open(settings, &args.file)? else {
+        if !settings.json {
+            out.note("nothing has run here yet: there is nothing to remove\n");
+        }
+        return Ok(Exit::Ok);
+    };
+    let needs = needs(settings, args, &upkeep, out);
+    let store = &upkeep.store;
+    let garbage = store.garbage(&upkeep.root, &needs).map_err(from_store)?;
+    if !args.dry_run {
+        store.remove_garbage(&garbage).map_err(from_store)?;
+        store.save().map_err(from_store)?;
+    }
+    for text in store.take_warnings() {
+        out.note(&format!(
+            "{} {text}\n",
+            settings.err_style.warning("warning:")
+        ));
+    }
+    let text = if settings.json {
+        lines_json(&garbage, args.dry_run)
+    } else {
+        table(&garbage, args.dry_run)
+    };
+    out.data(&text)?;
+    Ok(Exit::Ok)
+}
+
+/// What the pipeline needs as it stands, under every profile.
+fn needs(settings: &Settings, args: &Gc, upkeep: &Upkeep, out: &mut Output) -> Needs {
+    let mut needs = Needs {
+        runs: args.keep_runs,
+        scratch: Some(BTreeSet::new()),
+        programs: Some(BTreeSet::new()),
+        ..Needs::default()
+    };
+    let mut unknown = None;
+    for loaded in upkeep.profiles(settings, &args.file) {
+        let Some(loaded) = loaded else {
+            unknown = Some(format!("`{}` can't be read", args.file.display()));
+            continue;
+        };
+        match wanted(&upkeep.workspace(settings, &loaded), &loaded.graph) {
+            Ok(wanted) => {
+                needs.keys.extend(wanted.records);
+                needs
+                    .scratch
+                    .iter_mut()
+                    .for_each(|keys| keys.extend(&wanted.runs));
+                let programs = needs.programs.iter_mut();
+                programs.for_each(|code| code.extend(&wanted.programs));
+            }
+            Err(error) => unknown = Some(format!("profile `{}`: {error}", loaded.profile)),
+        }
+    }
+    if let Some(why) = unknown {
+        let word = settings.err_style.warning("warning:");
+        out.note(&format!(
+            "{word} {why}\n  so it is not known what would run next: checkpoints and the newest \
+             programs stay\n"
+        ));
+        (needs.scratch, needs.programs) = (None, None);
+    }
+    needs
+}
+
+fn lines_json(garbage: &Garbage, dry_run: bool) -> String {
+    let mut text = String::new();
+    for category in Category::ALL {
+        let tally = garbage.tally(category);
+        let value = json!({
+            "category": category.name(), "removed": tally.removed,
+            "bytes": tally.bytes, "kept": tally.kept, "dry_run": dry_run,
+        });
+        text += &format!("{value}\n");
+    }
+    text
+}
+
+/// A line a category that there is anything of, then what it comes to.
+fn table(garbage: &Garbage, dry_run: bool) -> String {
+    let total = garbage.total();
+    if total.removed == 0 {
+        return "nothing to remove: all that is stored is needed\n".to_owned();
+    }
+    let goes = if dry_run { "would go" } else { "removed" };
+    let mut text = format!("{:15} {goes:>9} {:>9} {:>9}\n", "", "size", "kept");
+    for category in Category::ALL {
+        let tally = garbage.tally(category);
+        if tally.removed + tally.kept > 0 {
+            text += &format!(
+                "{:15} {:>9} {:>9} {:>9}\n",
+                category.name(),
+                tally.removed,
+                size(tally.bytes as f64),
+                tally.kept
+            );
+        }
+    }
+    let free = size(total.bytes as f64);
+    text += &match dry_run {
+        true => format!("{free} would come free; nothing was changed\n"),
+        false => format!("{free} came free\n"),
+    };
+    let aside = garbage.tally(Category::Quarantine).removed;
+    if aside > 0 {
+        let what = count(aside, "damaged file");
+        text += &match dry_run {
+            true => format!("{what} in the quarantine would go for good\n"),
+            false => format!("{what} in the quarantine went for good\n"),
+        };
+    }
+    text
+}

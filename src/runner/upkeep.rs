@@ -1,0 +1,106 @@
+//! What the pipeline, as it stands, needs of the store and would do next: for upkeep.
+//! It must not change the store.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::facts::{Facts, FactsError};
+use super::plan::{Decision, Plan, decide, plan};
+use super::workspace::Workspace;
+use crate::digest::Digest;
+use crate::graph::{Graph, StageId};
+use crate::spec::Action;
+use crate::store::Record;
+use crate::store::lockfile::LockFile;
+
+/// What the next run of a pipeline would use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Keys whose records stand for stages.
+    pub records: BTreeSet<Digest>,
+    /// Keys that would run: they go on from their scratch folders.
+    pub runs: BTreeSet<Digest>,
+    /// Code of the programs.
+    pub programs: BTreeSet<Digest>,
+}
+
+/// What the next run would use, whatever its targets.
+pub fn wanted(ws: &Workspace, graph: &Graph) -> Result<Wanted, FactsError> {
+    let plan = whole_plan(ws, graph)?;
+    let mut wanted = Wanted::default();
+    for (id, planned) in &plan.stages {
+        let stage = graph.stage(*id);
+        if let Action::Program { package, .. } = &stage.action {
+            wanted.programs.insert(ws.code(package)?);
+        }
+        match (&planned.decision, &planned.key) {
+            (Decision::Fresh(record) | Decision::Restore(record, _), _) => {
+                wanted.records.insert(record.key);
+            }
+            (Decision::Run(_), Some(key)) => {
+                wanted.runs.insert(key.digest());
+            }
+            (Decision::Waits(_) | Decision::Run(_), _) => {
+                wanted.runs.extend(likely_key(ws, graph, *id, &plan)?);
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// The key of a stage that waits, should those before it write what they wrote last.
+fn likely_key(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    plan: &Plan,
+) -> Result<Option<Digest>, FactsError> {
+    let upstream = |up: StageId| -> Option<Arc<Record>> {
+        let planned = plan.stages.get(&up).and_then(|planned| planned.record());
+        planned
+            .cloned()
+            .or_else(|| ws.last_record(&graph.stage(up).name))
+    };
+    match decide(graph, id, false, &upstream, ws) {
+        Ok(planned) => Ok(planned.key.map(|key| key.digest())),
+        Err(FactsError::Unsettled(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the next run would do to stages that were reproduced before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Stages that run.
+    pub runs: Vec<String>,
+    /// Stages whose outs are put back.
+    pub restores: Vec<String>,
+    /// Stages that run if those before them write other bytes than before.
+    pub waits: Vec<String>,
+}
+
+/// What the next run would do to stages that were reproduced before.
+pub fn outlook(ws: &Workspace, graph: &Graph) -> Result<Outlook, FactsError> {
+    // One that can't be read names no stage.
+    let lock = LockFile::read(&ws.root.join("pipeline.lock")).unwrap_or_default();
+    let mut outlook = Outlook::default();
+    for (id, planned) in whole_plan(ws, graph)?.stages {
+        let name = &graph.stage(id).name;
+        if lock.get(&ws.profile, name).is_none() && ws.last_seconds(name).is_none() {
+            continue;
+        }
+        let stages = match planned.decision {
+            Decision::Fresh(_) => continue,
+            Decision::Restore(..) => &mut outlook.restores,
+            Decision::Run(_) => &mut outlook.runs,
+            Decision::Waits(_) => &mut outlook.waits,
+        };
+        stages.push(name.clone());
+    }
+    Ok(outlook)
+}
+
+fn whole_plan(ws: &Workspace, graph: &Graph) -> Result<Plan, FactsError> {
+    let all = graph.topological().iter().copied().collect();
+    plan(graph, &all, &BTreeSet::new(), ws)
+}

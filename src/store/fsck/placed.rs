@@ -1,0 +1,118 @@
+//! Reads what stands in the workspace at the paths of outs.
+//! It must not judge it: an edited out is no damage, and an intact one can heal an object.
+
+use std::collections::BTreeSet;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::report::Known;
+use super::{Check, Problem, Remedy};
+use crate::base::fs::{self, FsError};
+use crate::base::rel_path::RelPath;
+use crate::digest::{Digest, Kind, Manifest, PathDigest, copy_and_digest, is_executable, tree};
+use crate::store::{Store, StoreError};
+
+/// What stands at a path.
+pub(super) enum Placed {
+    Nothing,
+    File(PathDigest),
+    Folder(PathDigest, Manifest),
+    /// A pipe, something that may not be read.
+    Unreadable,
+}
+
+impl Placed {
+    pub(super) fn content(&self) -> Option<&PathDigest> {
+        match self {
+            Self::File(content) | Self::Folder(content, _) => Some(content),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
+}
+
+/// Reads files, but not those whose bytes are known.
+struct Reader<'a> {
+    store: &'a Store,
+    sound: &'a Known,
+    /// Files that the stat cache was wrong about.
+    refuted: Mutex<Vec<PathBuf>>,
+}
+
+impl Reader<'_> {
+    fn file(&self, path: &Path, found: &Metadata) -> Result<Digest, FsError> {
+        if let Some(digest) = self.sound.inode((found.dev(), found.ino())) {
+            return Ok(digest);
+        }
+        let (digest, _) = copy_and_digest(path, &mut io::sink(), path)?;
+        if self.store.stat_cache().refute(found, Some(digest)) {
+            let mut refuted = self.refuted.lock().unwrap_or_else(PoisonError::into_inner);
+            refuted.push(path.to_owned());
+        }
+        Ok(digest)
+    }
+
+    fn place(&self, path: &Path) -> Result<Placed, FsError> {
+        let Some(found) = fs::metadata_if_exists(path)? else {
+            return Ok(Placed::Nothing);
+        };
+        if found.is_dir() {
+            let (manifest, content) = tree(path, &|file, found| self.file(file, found))?;
+            return Ok(Placed::Folder(content, manifest));
+        }
+        if !found.is_file() {
+            return Ok(Placed::Unreadable);
+        }
+        let kind = Kind::File {
+            executable: is_executable(&found),
+        };
+        Ok(Placed::File(PathDigest {
+            digest: self.file(path, &found)?,
+            kind,
+            size: found.len(),
+            files: 1,
+        }))
+    }
+}
+
+impl Check<'_> {
+    /// Reads what stands at every path that a record or `pipeline.lock` names.
+    pub(super) fn read_placed(&mut self) -> Result<(), StoreError> {
+        let mut paths = BTreeSet::new();
+        for record in self.records.values() {
+            let outs = record.outs.iter().chain(record.variants.iter().flatten());
+            paths.extend(outs.map(|out| out.path.clone()));
+        }
+        for (_, _, entry) in self.lock.iter().flat_map(|lock| lock.entries()) {
+            paths.extend(entry.outs.keys().cloned());
+        }
+        let reader = Reader {
+            store: self.store,
+            sound: &self.sound,
+            refuted: Mutex::default(),
+        };
+        let root = self.root;
+        self.placed = paths
+            .into_par_iter()
+            .map(|path| {
+                let placed = match RelPath::new(&path) {
+                    Ok(inside) => reader.place(&inside.under(root)),
+                    Err(_) => Ok(Placed::Nothing),
+                };
+                (path, placed.unwrap_or(Placed::Unreadable))
+            })
+            .collect();
+        let refuted = reader.refuted.into_inner();
+        for path in refuted.unwrap_or_else(PoisonError::into_inner) {
+            let path = path.strip_prefix(root).unwrap_or(&path).to_owned();
+            self.found(Problem::WrongStatCache { path }, Remedy::Removed);
+        }
+        let there = |placed: &&Placed| placed.content().is_some();
+        self.report.checked.outs = self.placed.values().filter(there).count();
+        Ok(())
+    }
+}
