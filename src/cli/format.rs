@@ -1,6 +1,8 @@
 //! Durations, counts and sizes as people read them.
 //! It must not know where they come from.
 
+use std::collections::HashMap;
+
 /// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
@@ -70,9 +72,12 @@ pub(crate) fn count(n: usize, one: &str) -> String {
 /// Stage names on one line: several instances of a group as `train (4)`.
 pub(crate) fn grouped<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut groups: Vec<(&str, &str, usize)> = Vec::new();
+    // There may be a hundred thousand stages.
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for name in names {
         let group = name.split('@').next().unwrap_or(name);
-        match groups.iter_mut().find(|(known, ..)| *known == group) {
+        let place = *places.entry(group).or_insert(groups.len());
+        match groups.get_mut(place) {
             Some((.., count)) => *count += 1,
             None => groups.push((group, name, 1)),
         }
