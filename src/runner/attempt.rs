@@ -104,7 +104,6 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
                 if fs::symlink_metadata_if_exists(&dest)?.is_some() {
                     continue;
                 }
-                make_parent(&dest)?;
                 if path == declared {
                     ws.store
                         .materialize(&recorded.content, &dest, Placement::Linked)?;
@@ -161,7 +160,6 @@ fn place_source(
     // A folder that was placed before may hold it already.
     let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
     if let (Some(found), None) = (found, fs::symlink_metadata_if_exists(&dest)?) {
-        make_parent(&dest)?;
         ws.store
             .place_source(&path.under(&ws.root), &found, &dest)?;
         placed.push(path.clone());

@@ -7,6 +7,7 @@
 //! `standstills/`, `stat-cache`. All may be deleted at the price of running again.
 
 mod claim;
+mod clone;
 mod commit;
 mod error;
 mod fsck;
@@ -22,6 +23,7 @@ pub mod standstills;
 mod tests;
 mod work;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +74,8 @@ struct Inner {
     cache: Arc<StatCache>,
     history: Mutex<Option<History>>,
     warnings: Mutex<Vec<String>>,
+    /// Devices whose files can't be cloned into our folder for things in the making.
+    never_clone: Mutex<BTreeSet<u64>>,
     /// Held for as long as the store is open, shared but for [`Store::open_alone`]: who holds it
     /// alone may remove what others could be using.
     lock: File,
@@ -138,6 +142,7 @@ impl Store {
             cache,
             history: Mutex::new(None),
             warnings: Mutex::new(warnings),
+            never_clone: Mutex::default(),
             lock,
         }))
     }

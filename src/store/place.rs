@@ -148,7 +148,7 @@ impl Store {
         executable: bool,
         to: &Path,
     ) -> Result<(), StoreError> {
-        if fs::reflink(from, to)? {
+        if self.clone_file(from, to)? {
             return Ok(seal(to, executable)?);
         }
         // An equal object costs a name, a copy costs the bytes.
@@ -210,9 +210,14 @@ impl Store {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
         {
-            fs::create_dir_all(parent)?;
-            let near = fs::metadata(parent)?.dev() == fs::metadata(&self.tmp())?.dev();
-            if near {
+            let parent_device = match fs::metadata_if_exists(parent)? {
+                Some(found) => found.dev(),
+                None => {
+                    fs::create_dir_all(parent)?;
+                    fs::metadata(parent)?.dev()
+                }
+            };
+            if parent_device == fs::metadata(&self.tmp())?.dev() {
                 match self.put_from(self.temp(dest), dest, make) {
                     // One file system mounted twice.
                     Err(StoreError::Fs(error))
@@ -305,7 +310,7 @@ impl Store {
         if fs::symlink_metadata_if_exists(&object)?.is_none() {
             return Err(StoreError::MissingObject { digest: *digest });
         }
-        if fs::reflink(&object, to)? {
+        if self.clone_file(&object, to)? {
             self.check_object(digest, size)?;
         } else {
             // The execute bit is the inode's: an executable file needs one of its own.

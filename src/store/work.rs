@@ -84,8 +84,11 @@ impl Store {
 
     /// Removes a file or folder; it is out of the way at once, even if that takes long.
     pub fn discard(&self, path: &Path) -> Result<(), StoreError> {
-        if !fs::exists(path)? {
-            return Ok(());
+        // Most scratch folders are empty.
+        match fs::remove_dir(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(_) => {}
         }
         let going = self.temp(path);
         match fs::rename(path, &going) {

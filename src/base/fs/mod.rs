@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use super::fault;
 
 pub use error::{Context, FsError};
-pub use place::{copy, exchange, hard_link, reflink, symlink};
+pub use place::{Clone, copy, exchange, hard_link, reflink, symlink};
 pub use walk::{Entry, walk};
 pub use write::{StagedFile, is_temp_name, temp_name, write_all, write_atomic, write_atomic_from};
 

@@ -12,27 +12,31 @@ use std::path::Path;
 use super::super::fault;
 use super::{Context, FsError};
 
+/// Whether a file's blocks could be shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clone {
+    /// The new file shares them.
+    Made,
+    /// Not those of this file; there is no new one.
+    Refused,
+    /// The file system, or these two, never can; there is no new file.
+    Never,
+}
+
 /// Makes `to`, a new file, share the blocks of `from` (btrfs, XFS, bcachefs): instant, and a
-/// later write to one never shows in the other. `false`, and no file, where the file system
-/// cannot.
-pub fn reflink(from: &Path, to: &Path) -> Result<bool, FsError> {
+/// later write to one never shows in the other.
+pub fn reflink(from: &Path, to: &Path) -> Result<Clone, FsError> {
+    use rustix::io::Errno;
     let source = super::open(from)?;
     let target = super::create_new(to)?;
     fault::point("clone to", to).at("clone to", to)?;
     match rustix::fs::ioctl_ficlone(&target, &source) {
-        Ok(()) => Ok(true),
+        Ok(()) => Ok(Clone::Made),
         Err(error) => {
             super::remove_file(to)?;
-            use rustix::io::Errno;
             match error {
-                Errno::OPNOTSUPP
-                | Errno::XDEV
-                | Errno::INVAL
-                | Errno::NOTTY
-                | Errno::NOSYS
-                | Errno::PERM
-                | Errno::TXTBSY
-                | Errno::ISDIR => Ok(false),
+                Errno::OPNOTSUPP | Errno::XDEV | Errno::NOTTY | Errno::NOSYS => Ok(Clone::Never),
+                Errno::INVAL | Errno::PERM | Errno::TXTBSY | Errno::ISDIR => Ok(Clone::Refused),
                 error => Err(error).at("clone to", to),
             }
         }
@@ -91,7 +95,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         std::fs::write(&from, b"bytes").unwrap();
-        if reflink(&from, &to).unwrap() {
+        if reflink(&from, &to).unwrap() == Clone::Made {
             assert_eq!(fs::read(&to).unwrap(), b"bytes");
         } else {
             assert!(!fs::exists(&to).unwrap());
