@@ -63,6 +63,9 @@ pub struct Job {
     pub stderr: PathBuf,
     /// Wall time after which it is stopped.
     pub timeout: Option<Duration>,
+    /// Bytes of memory that its process group may hold together; more, and it is stopped.
+    /// Measured a few times a second, as [`Finished::peak_memory`] is.
+    pub memory: Option<u64>,
     /// Time between TERM and KILL.
     pub grace: Duration,
 }
@@ -76,9 +79,12 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Wall time from start to end, in seconds.
     pub seconds: f64,
-    /// Peak memory in bytes of its largest process, as far as the system tells: the resident set
-    /// of the first process or of a child that it waited for. The system counts what the
-    /// caller held when it started the job, so small numbers are an upper bound.
+    /// Peak memory in bytes, as far as the system tells: the larger of two figures. One is the
+    /// most that its process group was seen to hold together, a few times a second, with
+    /// shared pages counted once and mapped files not at all. The other is what the kernel
+    /// keeps of each process: the largest resident set of the first process or of a child that
+    /// it waited for, which misses nothing in between. The kernel counts what the caller held
+    /// when it started the job, so small numbers are an upper bound.
     pub peak_memory: Option<u64>,
     /// Processes were still running in its group after the first one had ended; they were stopped.
     pub leftovers: bool,
@@ -93,6 +99,8 @@ pub enum Outcome {
     Signaled(i32),
     /// Stopped because its time was over.
     TimedOut,
+    /// Stopped because its process group held this many bytes, more than [`Job::memory`].
+    OverMemory(u64),
     /// Stopped because [`Executor::cancel`] was called.
     Cancelled,
     /// Never ran (the program is missing, not executable, or similar), or the system did not

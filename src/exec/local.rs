@@ -16,16 +16,19 @@ use crate::base::clock::Instant;
 use crate::base::fs;
 use crate::base::process::ProcessRef;
 use crate::exec::job::{ExecError, Executor, Finished, Job, JobId};
-use crate::exec::watch::{self, Live, Watch};
+use crate::exec::live::Live;
+use crate::exec::meter;
+use crate::exec::watch::{self, Watch};
 
 /// A watching thread only waits: the default of 2 MiB would be wasted on it.
 const STACK: usize = 256 * 1024;
 
-/// Runs jobs on this machine. One thread waits for each job, one keeps time for all of them.
+/// Runs jobs on this machine. One thread waits for each job; one keeps time for all of them, and
+/// one measures their memory.
 ///
 /// A job is reported only when its whole process group is gone, so that nothing it left running
-/// can still write. A process that leaves its group (`setsid`) escapes this. When dropped, it
-/// kills what still runs.
+/// can still write. A process that leaves its group (`setsid`) escapes this, and is not
+/// measured. When dropped, it kills what still runs.
 #[derive(Debug)]
 pub struct LocalExecutor {
     watch: Arc<Watch>,
@@ -33,7 +36,7 @@ pub struct LocalExecutor {
     finished: Receiver<Finished>,
     submitted: u64,
     running: usize,
-    timekeeper: bool,
+    threads: bool,
 }
 
 impl Default for LocalExecutor {
@@ -45,7 +48,7 @@ impl Default for LocalExecutor {
             finished,
             submitted: 0,
             running: 0,
-            timekeeper: false,
+            threads: false,
         }
     }
 }
@@ -56,11 +59,12 @@ impl LocalExecutor {
         Self::default()
     }
 
-    fn start_timekeeper(&mut self, name: &str) -> Result<(), ExecError> {
-        if !self.timekeeper {
-            let watch = Arc::clone(&self.watch);
-            spawn_thread(name, move || watch.keep_time())?;
-            self.timekeeper = true;
+    fn start_threads(&mut self, name: &str) -> Result<(), ExecError> {
+        if !self.threads {
+            let (time, memory) = (Arc::clone(&self.watch), Arc::clone(&self.watch));
+            spawn_thread(name, move || time.keep_time())?;
+            spawn_thread(name, move || meter::keep_measuring(&memory))?;
+            self.threads = true;
         }
         Ok(())
     }
@@ -71,13 +75,11 @@ impl Executor for LocalExecutor {
         if job.argv.first().is_none_or(|program| program.is_empty()) {
             return Err(ExecError::EmptyCommand { name: job.name });
         }
-        self.start_timekeeper(&job.name)?;
+        self.start_threads(&job.name)?;
         let mut command = command(&job)?;
         let id = JobId(self.submitted);
         let since = Instant::now();
-        self.watch
-            .jobs()
-            .insert(id, Live::new(job.timeout, job.grace));
+        self.watch.jobs().insert(id, Live::new(&job));
 
         let started = watch::start(&mut command, &self.watch, id);
         match started {

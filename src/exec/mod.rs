@@ -4,7 +4,9 @@
 pub mod cargo;
 pub mod fake;
 mod job;
+mod live;
 mod local;
+mod meter;
 mod watch;
 
 pub use crate::base::process::ProcessRef;

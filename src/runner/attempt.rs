@@ -60,6 +60,8 @@ pub(crate) struct Attempt {
     pub(crate) placed: Vec<RelPath>,
     /// For the executor.
     pub(crate) job: Job,
+    /// From 1.
+    pub(crate) number: u32,
 }
 
 /// What an attempt is made of.
@@ -71,6 +73,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) lease: &'a Lease,
     pub(crate) scratch: &'a Path,
+    pub(crate) number: u32,
 }
 
 /// Makes the work directory, which holds what the stage declared and nothing else.
@@ -131,6 +134,7 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
         stdout: logs.stdout.clone(),
         stderr: logs.stderr.clone(),
         timeout: stage.timeout,
+        memory: stage.resources.mem,
         grace: GRACE,
     };
     Ok(Attempt {
@@ -139,6 +143,7 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
         events,
         placed,
         job,
+        number: parts.number,
     })
 }
 

@@ -119,6 +119,10 @@ pub enum StageOutcome {
 pub struct Failure {
     /// What happened, such as `exited with 3`.
     pub reason: String,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// Attempts allowed.
+    pub attempts: u32,
     /// What to do.
     pub hint: Option<String>,
     /// Where the attempt's files are kept.

@@ -78,6 +78,7 @@ impl Run<'_> {
     ) -> Result<(), RunError> {
         let stage = self.graph.stage(id);
         let scratch = claim.scratch()?;
+        let number = self.pending.get(&id).copied().unwrap_or(0) + 1;
         let attempt = attempt::prepare(&attempt::Parts {
             ws: self.ws,
             graph: self.graph,
@@ -86,8 +87,8 @@ impl Run<'_> {
             programs: &self.programs,
             lease: &lease,
             scratch: &scratch,
+            number,
         })?;
-        let number = self.pending.get(&id).copied().unwrap_or(0) + 1;
         self.observer.event(&Event::Started {
             stage: &stage.name,
             attempt: number,
@@ -107,7 +108,6 @@ impl Run<'_> {
                 claim,
                 lease,
                 attempt,
-                number,
                 tail,
             },
         );
@@ -137,9 +137,9 @@ impl Run<'_> {
             claim,
             lease,
             attempt,
-            number,
             ..
         } = active;
+        let number = attempt.number;
         let stage = self.graph.stage(id);
         let result = finish::finish(self.ws, self.graph, id, &key, &claim, &attempt, finished);
         match result {

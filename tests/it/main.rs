@@ -7,6 +7,7 @@ mod damages;
 mod failures;
 mod faults;
 mod freshness;
+mod limits;
 mod maintenance;
 mod scheduling;
 mod space;

@@ -70,7 +70,10 @@ fn encode(event: &Event<'_>) -> Value {
             })
         }
         Event::Retrying { stage, failure } => {
-            json!({"event": "retrying", "stage": stage, "reason": failure.reason})
+            let mut value = failure_value(failure);
+            value["event"] = json!("retrying");
+            value["stage"] = json!(stage);
+            value
         }
         Event::Finished { stage, outcome } => finished(stage, outcome),
         Event::Warning { stage, text } => json!({"event": "warning", "stage": stage, "text": text}),
@@ -101,6 +104,8 @@ fn finished(stage: &str, outcome: &StageOutcome) -> Value {
 fn failure_value(failure: &Failure) -> Value {
     json!({
         "reason": failure.reason,
+        "attempt": failure.attempt,
+        "attempts": failure.attempts,
         "hint": failure.hint,
         "work_dir": failure.work_dir,
         "log": failure.log,

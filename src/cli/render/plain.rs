@@ -131,7 +131,7 @@ impl Observer for PlainRenderer<'_> {
                 event: StageEvent::Message(text),
             } => self.line(&format!("{stage}: {text}")),
             Event::Retrying { stage, failure } => {
-                self.line(&format!("{stage}: {}, trying again", failure.reason));
+                self.line(&summary::retry(stage, failure, style));
             }
             Event::Finished { stage, outcome } => match outcome {
                 StageOutcome::Fresh | StageOutcome::Cancelled => {}

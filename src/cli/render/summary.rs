@@ -66,11 +66,22 @@ pub(crate) fn reason_text(reasons: &[Reason]) -> String {
 
 /// A failure as a block of lines.
 pub(crate) fn failure(stage: &str, failure: &Failure, style: Style) -> String {
-    let mut text = format!(
-        "{} stage `{stage}` {}\n",
-        style.error("error:"),
-        failure.reason
-    );
+    block(&style.error("error:"), stage, failure, "", style)
+}
+
+/// A failed attempt that another one follows, as a block of lines.
+pub(crate) fn retry(stage: &str, failure: &Failure, style: Style) -> String {
+    let word = style.warning("warning:");
+    let text = block(&word, stage, failure, ", trying again", style);
+    text.trim_end().to_owned()
+}
+
+fn block(word: &str, stage: &str, failure: &Failure, then: &str, style: Style) -> String {
+    let number = match failure.attempts {
+        0 | 1 => String::new(),
+        all => format!(" (attempt {} of {all})", failure.attempt),
+    };
+    let mut text = format!("{word} stage `{stage}` {}{number}{then}\n", failure.reason);
     for line in &failure.tail {
         text += &format!("  {} {line}\n", style.dim("|"));
     }

@@ -261,6 +261,7 @@ mod tests {
             stdout: dir.path().join(format!("{name}.out")),
             stderr: dir.path().join(format!("{name}.err")),
             timeout: None,
+            memory: None,
             grace: Duration::from_secs(10),
         }
     }
