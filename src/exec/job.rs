@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::base::fs::FsError;
 use crate::base::process::ProcessRef;
+use crate::exec::trace::{Trace, Tracing};
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.
 ///
@@ -68,6 +69,8 @@ pub struct Job {
     pub memory: Option<u64>,
     /// Time between TERM and KILL.
     pub grace: Duration,
+    /// Whether and how its file accesses are traced.
+    pub tracing: Option<Tracing>,
 }
 
 /// How a job ended, and what it took.
@@ -88,6 +91,8 @@ pub struct Finished {
     pub peak_memory: Option<u64>,
     /// Processes were still running in its group after the first one had ended; they were stopped.
     pub leftovers: bool,
+    /// The files that it asked for, where that was traced.
+    pub trace: Option<Trace>,
 }
 
 /// How a job ended. These are values, not errors: the caller decides what they mean.

@@ -35,6 +35,7 @@ impl Bench {
             timeout: None,
             memory: None,
             grace: Duration::from_secs(10),
+            tracing: None,
         }
     }
 

@@ -234,6 +234,7 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
             .map_or(Some(seen), |used| Some(seen.max(used.rusage.maxrss)))
             .filter(|bytes| *bytes > 0),
         leftovers: survived && cause.is_none(),
+        trace: None,
     }
 }
 
@@ -316,6 +317,7 @@ fn ended(id: JobId, since: Instant, outcome: Outcome) -> Finished {
         seconds,
         peak_memory: None,
         leftovers: false,
+        trace: None,
     }
 }
 

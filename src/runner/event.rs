@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::audit::Audited;
 use super::plan::Plan;
 use super::progress::StageEvent;
 use crate::graph::Graph;
@@ -67,6 +68,13 @@ pub enum Event<'a> {
         stage: &'a str,
         /// Why.
         failure: &'a Failure,
+    },
+    /// A traced attempt did what the stage does not declare.
+    Audited {
+        /// The stage's name.
+        stage: &'a str,
+        /// What.
+        audited: &'a Audited,
     },
     /// A stage is settled.
     Finished {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::audit::Audited;
 use super::error::RunError;
 use super::event::Failure;
 use super::facts::Facts;
@@ -68,6 +69,20 @@ pub(crate) fn finish(
         ));
     }
     record(ws, stage, key, claim, attempt, finished).map_err(machine)
+}
+
+/// The failure of a stage that did what it does not declare, where that is not accepted.
+pub(crate) fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
+    let reason = match audited.files.len() {
+        0 => format!("made {} calls that the audit could not see", audited.unseen),
+        1 => format!(
+            "used `{}`, which it does not declare",
+            audited.files[0].path
+        ),
+        n => format!("used {n} files that it does not declare"),
+    };
+    let hint = "nothing was recorded; without `--strict` it would only have been reported";
+    Box::new(failure(stage, attempt, reason, Some(hint.to_owned())))
 }
 
 fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
+mod audit;
 mod crash;
 mod damages;
 mod failures;

@@ -133,6 +133,11 @@ impl Observer for PlainRenderer<'_> {
             Event::Retrying { stage, failure } => {
                 self.line(&summary::retry(stage, failure, style));
             }
+            Event::Audited { stage, audited } => {
+                for line in summary::audit(stage, audited, self.style) {
+                    self.line(&line);
+                }
+            }
             Event::Finished { stage, outcome } => match outcome {
                 StageOutcome::Fresh | StageOutcome::Cancelled => {}
                 StageOutcome::Restored { .. } | StageOutcome::Ran { .. } if self.quiet => {}

@@ -173,6 +173,11 @@ impl Observer for TtyRenderer<'_> {
             Event::Retrying { stage, failure } => {
                 self.line(&summary::retry(stage, failure, self.style));
             }
+            Event::Audited { stage, audited } => {
+                for line in summary::audit(stage, audited, self.style) {
+                    self.line(&line);
+                }
+            }
             Event::Finished { stage, outcome } => self.finished(stage, outcome),
             Event::Warning { stage, text } => {
                 self.line(&format!(

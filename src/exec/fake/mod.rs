@@ -168,6 +168,7 @@ impl World {
             seconds: self.now - since,
             peak_memory: play.peak_memory,
             leftovers: play.leftovers,
+            trace: None,
         }
     }
 }
@@ -263,6 +264,7 @@ mod tests {
             timeout: None,
             memory: None,
             grace: Duration::from_secs(10),
+            tracing: None,
         }
     }
 
