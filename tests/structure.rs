@@ -50,7 +50,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 fn sources() -> BTreeMap<String, String> {
     let mut found = Vec::new();
-    for folder in ["src", "stages", "tests", "benches"] {
+    for folder in ["src", "stages", "tracer", "tests", "benches"] {
         rust_files(&root().join(folder), &mut found);
     }
     found

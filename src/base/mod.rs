@@ -5,6 +5,7 @@ pub mod fault;
 pub mod files;
 pub mod fs;
 pub mod glob;
+pub(crate) mod memory;
 pub mod process;
 pub mod rel_path;
 pub mod span;

@@ -2,6 +2,7 @@
 //! looked at, and stopped.
 //! It must not know why it was started.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -146,15 +147,26 @@ impl Stat {
 
 /// The processes of a group, or nothing where the system has no `/proc`.
 fn members(group: u32) -> Option<Vec<Stat>> {
+    Some(all()?.filter(|stat| stat.group == group).collect())
+}
+
+/// The ids of the processes in each of these groups, zombies left out; one look at all
+/// processes for any number of groups. Empty where the system has no `/proc`.
+pub(crate) fn members_by_group(groups: &BTreeSet<u32>) -> BTreeMap<u32, Vec<u32>> {
+    let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let wanted = |stat: &Stat| !stat.zombie && groups.contains(&stat.group);
+    for stat in all().into_iter().flatten().filter(wanted) {
+        found.entry(stat.group).or_default().push(stat.pid);
+    }
+    found
+}
+
+/// Every process that can be seen, or nothing where the system has no `/proc`.
+fn all() -> Option<impl Iterator<Item = Stat>> {
     space().as_ref()?;
     let entries = fs::read_dir(Path::new("/proc")).ok()?;
-    Some(
-        entries
-            .iter()
-            .filter_map(|name| Stat::of(name.to_str()?.parse().ok()?))
-            .filter(|stat| stat.group == group)
-            .collect(),
-    )
+    let of = |name: std::ffi::OsString| Stat::of(name.to_str()?.parse().ok()?);
+    Some(entries.into_iter().filter_map(of))
 }
 
 /// What makes process ids of this moment and place different from all others.

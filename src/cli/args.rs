@@ -125,6 +125,18 @@ pub(crate) struct Reproduce {
     #[arg(short = 'k', long)]
     pub(crate) keep_going: bool,
 
+    /// Trace each stage that runs; report files that it uses without declaring them.
+    ///
+    /// Results and records are the same with and without. What counts is the workspace, your
+    /// home, and all else but the system's folders (/usr, /etc, /opt, ...), temporary folders, and
+    /// programs with their installations. Needs Linux 5.5 or later.
+    #[arg(long)]
+    pub(crate) audit: bool,
+
+    /// Like --audit, and fail a stage that uses what it does not declare: nothing is recorded.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
     /// Print only failures.
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,

@@ -15,18 +15,38 @@ mod style;
 mod upkeep;
 mod verbs;
 
+use std::ffi::OsString;
+
 use clap::Parser;
 
 use crate::base::fault;
+use crate::exec::HELPER_ARGUMENT;
 
 use args::{Cli, Verb};
 use error::CliError;
 pub use exit::Exit;
 use output::Output;
 use settings::Settings;
+use style::Style;
+
+/// Turns this process into a traced job: how `reproduce --audit` starts its stages.
+fn become_traced(argv: &[OsString]) -> Exit {
+    if let Some(error) = tracer::enter(argv) {
+        let error = CliError::new(error, Exit::Machine);
+        Output.note(&error.render(Style { colour: false }));
+    }
+    Exit::Machine
+}
 
 /// Parses the command line, runs the verb, prints its error, and says how the process ends.
 pub fn main() -> Exit {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == HELPER_ARGUMENT)
+    {
+        return become_traced(&arguments.collect::<Vec<_>>());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

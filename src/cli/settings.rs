@@ -72,10 +72,14 @@ impl Settings {
     fn gpus(&self) -> Vec<String> {
         if let Some(visible) = self.env.text("CUDA_VISIBLE_DEVICES") {
             let names = visible.split(',').map(str::trim);
-            return names
-                .take_while(|n| !n.is_empty() && *n != "-1")
-                .map(ToOwned::to_owned)
-                .collect();
+            let mut cards: Vec<String> = Vec::new();
+            for name in names.take_while(|n| !n.is_empty() && *n != "-1") {
+                // One named twice is still one card.
+                if !cards.iter().any(|card| card == name) {
+                    cards.push(name.to_owned());
+                }
+            }
+            return cards;
         }
         let mut numbers: Vec<u32> = fs::read_dir_if_exists(Path::new("/dev"))
             .unwrap_or_default()

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::base::fs::FsError;
 use crate::base::process::ProcessRef;
+use crate::exec::trace::{Trace, Tracing};
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.
 ///
@@ -63,8 +64,13 @@ pub struct Job {
     pub stderr: PathBuf,
     /// Wall time after which it is stopped.
     pub timeout: Option<Duration>,
+    /// Bytes of memory that its process group may hold together; more, and it is stopped.
+    /// Measured a few times a second, as [`Finished::peak_memory`] is.
+    pub memory: Option<u64>,
     /// Time between TERM and KILL.
     pub grace: Duration,
+    /// Whether and how its file accesses are traced.
+    pub tracing: Option<Tracing>,
 }
 
 /// How a job ended, and what it took.
@@ -76,12 +82,17 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Wall time from start to end, in seconds.
     pub seconds: f64,
-    /// Peak memory in bytes of its largest process, as far as the system tells: the resident set
-    /// of the first process or of a child that it waited for. The system counts what the
-    /// caller held when it started the job, so small numbers are an upper bound.
+    /// Peak memory in bytes, as far as the system tells: the larger of two figures. One is the
+    /// most that its process group was seen to hold together, a few times a second, with
+    /// shared pages counted once and mapped files not at all. The other is what the kernel
+    /// keeps of each process: the largest resident set of the first process or of a child that
+    /// it waited for, which misses nothing in between. The kernel counts what the caller held
+    /// when it started the job, so small numbers are an upper bound.
     pub peak_memory: Option<u64>,
     /// Processes were still running in its group after the first one had ended; they were stopped.
     pub leftovers: bool,
+    /// The files that it asked for, where that was traced.
+    pub trace: Option<Trace>,
 }
 
 /// How a job ended. These are values, not errors: the caller decides what they mean.
@@ -93,6 +104,8 @@ pub enum Outcome {
     Signaled(i32),
     /// Stopped because its time was over.
     TimedOut,
+    /// Stopped because its process group held this many bytes, more than [`Job::memory`].
+    OverMemory(u64),
     /// Stopped because [`Executor::cancel`] was called.
     Cancelled,
     /// Never ran (the program is missing, not executable, or similar), or the system did not

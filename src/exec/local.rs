@@ -15,17 +15,21 @@ use std::time::Duration;
 use crate::base::clock::Instant;
 use crate::base::fs;
 use crate::base::process::ProcessRef;
-use crate::exec::job::{ExecError, Executor, Finished, Job, JobId};
-use crate::exec::watch::{self, Live, Watch};
+use crate::exec::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
+use crate::exec::live::Live;
+use crate::exec::meter;
+use crate::exec::trace::{self, Trace, TraceError, Watcher};
+use crate::exec::watch::{self, Watch};
 
 /// A watching thread only waits: the default of 2 MiB would be wasted on it.
 const STACK: usize = 256 * 1024;
 
-/// Runs jobs on this machine. One thread waits for each job, one keeps time for all of them.
+/// Runs jobs on this machine. One thread waits for each job; one keeps time for all of them, and
+/// one measures their memory.
 ///
 /// A job is reported only when its whole process group is gone, so that nothing it left running
-/// can still write. A process that leaves its group (`setsid`) escapes this. When dropped, it
-/// kills what still runs.
+/// can still write. A process that leaves its group (`setsid`) escapes this, and is not
+/// measured. When dropped, it kills what still runs.
 #[derive(Debug)]
 pub struct LocalExecutor {
     watch: Arc<Watch>,
@@ -33,7 +37,7 @@ pub struct LocalExecutor {
     finished: Receiver<Finished>,
     submitted: u64,
     running: usize,
-    timekeeper: bool,
+    threads: bool,
 }
 
 impl Default for LocalExecutor {
@@ -45,7 +49,7 @@ impl Default for LocalExecutor {
             finished,
             submitted: 0,
             running: 0,
-            timekeeper: false,
+            threads: false,
         }
     }
 }
@@ -56,11 +60,12 @@ impl LocalExecutor {
         Self::default()
     }
 
-    fn start_timekeeper(&mut self, name: &str) -> Result<(), ExecError> {
-        if !self.timekeeper {
-            let watch = Arc::clone(&self.watch);
-            spawn_thread(name, move || watch.keep_time())?;
-            self.timekeeper = true;
+    fn start_threads(&mut self, name: &str) -> Result<(), ExecError> {
+        if !self.threads {
+            let (time, memory) = (Arc::clone(&self.watch), Arc::clone(&self.watch));
+            spawn_thread(name, move || time.keep_time())?;
+            spawn_thread(name, move || meter::keep_measuring(&memory))?;
+            self.threads = true;
         }
         Ok(())
     }
@@ -71,13 +76,11 @@ impl Executor for LocalExecutor {
         if job.argv.first().is_none_or(|program| program.is_empty()) {
             return Err(ExecError::EmptyCommand { name: job.name });
         }
-        self.start_timekeeper(&job.name)?;
-        let mut command = command(&job)?;
+        self.start_threads(&job.name)?;
+        let (mut command, watcher) = command(&job)?;
         let id = JobId(self.submitted);
         let since = Instant::now();
-        self.watch
-            .jobs()
-            .insert(id, Live::new(job.timeout, job.grace));
+        self.watch.jobs().insert(id, Live::new(&job));
 
         let started = watch::start(&mut command, &self.watch, id);
         match started {
@@ -93,14 +96,18 @@ impl Executor for LocalExecutor {
                         Err(_) => watch::start_when_free(&mut command, &watch, id),
                         started => started.map(Some),
                     };
+                    // With it goes our copy of a traced job's standard input.
                     drop(command);
-                    let finished = match started {
+                    let mut finished = match started {
                         Ok(Some(child)) => watch::see_through(child, &watch, id, since),
                         Ok(None) => watch::ended_before_start(&watch, id, since),
                         Err(source) => {
                             watch::not_started(id, since, why_not_started(&job, &source))
                         }
                     };
+                    if let Some(watcher) = watcher {
+                        add_trace(&job, &mut finished, watcher.finish());
+                    }
                     // Nobody listens any more: the executor was dropped.
                     let _ = sender.send(finished);
                 });
@@ -160,34 +167,60 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
         })
 }
 
-fn command(job: &Job) -> Result<Command, ExecError> {
+fn command(job: &Job) -> Result<(Command, Option<Watcher>), ExecError> {
     let log = |path: &Path| {
         fs::create(path).map_err(|source| ExecError::Log {
             name: job.name.clone(),
             source,
         })
     };
+    let exhausted = |source| ExecError::Exhausted {
+        name: job.name.clone(),
+        source,
+    };
     let stdout = log(&job.stdout)?;
     let stderr = if job.stderr == job.stdout {
         // One open file, one position: two would overwrite each other.
-        stdout.try_clone().map_err(|source| ExecError::Exhausted {
-            name: job.name.clone(),
-            source,
-        })?
+        stdout.try_clone().map_err(exhausted)?
     } else {
         log(&job.stderr)?
     };
-    let mut command = Command::new(&job.argv[0]);
+    let (mut command, watcher) = match &job.tracing {
+        None => {
+            let mut command = Command::new(&job.argv[0]);
+            command.args(&job.argv[1..]).stdin(Stdio::null());
+            (command, None)
+        }
+        Some(tracing) => {
+            let mut command = trace::helper(&tracing.helper);
+            let (watcher, stdin) = Watcher::start(tracing.scope.clone()).map_err(exhausted)?;
+            command.args(&job.argv).stdin(stdin);
+            (command, Some(watcher))
+        }
+    };
     command
-        .args(&job.argv[1..])
         .current_dir(&job.dir)
         .env_clear()
         .envs(&job.env)
         .process_group(0)
-        .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(stderr);
-    Ok(command)
+    Ok((command, watcher))
+}
+
+/// Adds what a watcher saw. A job that did not become its program, or was not seen, never ran.
+fn add_trace(job: &Job, finished: &mut Finished, seen: Result<Trace, TraceError>) {
+    let ended_by_itself = matches!(finished.outcome, Outcome::Exited(_) | Outcome::Signaled(_));
+    match seen {
+        Ok(trace) => finished.trace = Some(trace),
+        Err(TraceError::NotStarted(source)) if ended_by_itself => {
+            finished.outcome = Outcome::NotStarted(why_not_started(job, &source));
+        }
+        Err(error) if ended_by_itself => {
+            finished.outcome = Outcome::NotStarted(format!("it could not be traced: {error}"));
+        }
+        Err(_) => {}
+    }
 }
 
 /// The system says "no such file" for a missing folder, program and interpreter alike.

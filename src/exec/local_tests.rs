@@ -33,7 +33,9 @@ impl Bench {
             stdout: self.dir.path().join("stdout"),
             stderr: self.dir.path().join("stderr"),
             timeout: None,
+            memory: None,
             grace: Duration::from_secs(10),
+            tracing: None,
         }
     }
 
@@ -156,6 +158,69 @@ fn a_job_over_its_time_is_stopped() {
         "{}",
         finished.seconds
     );
+}
+
+/// Fills a shell variable with this many MiB.
+fn fill(mib: usize) -> String {
+    format!("x=$(head -c {}m /dev/zero | tr '\\0' x)", mib)
+}
+
+#[test]
+fn a_job_whose_processes_together_hold_too_much_is_stopped() {
+    let mut bench = Bench::new();
+    let fill = fill(48);
+    let mut job = bench.shell(&format!(
+        "({fill}; sleep 60; :) & ({fill}; sleep 60; :) & wait"
+    ));
+    job.memory = Some(80 << 20);
+    let finished = bench.run(job);
+    let Outcome::OverMemory(held) = finished.outcome else {
+        panic!("{finished:?}");
+    };
+    assert!((80 << 20..400 << 20).contains(&held), "{held}");
+    assert!(finished.peak_memory.unwrap() >= held && finished.seconds < 30.0);
+}
+
+#[test]
+fn memory_that_processes_share_counts_once() {
+    let mut bench = Bench::new();
+    // Three forks of a shell that holds the text: each would count it again.
+    let script = format!(
+        "{}; for i in 1 2 3; do (sleep 1; :) & done; sleep 1; wait",
+        fill(64)
+    );
+    let mut job = bench.shell(&script);
+    job.memory = Some(250 << 20);
+    let finished = bench.run(job);
+    assert_eq!(finished.outcome, Outcome::Exited(0));
+    assert!(finished.peak_memory.unwrap() >= 64 << 20, "{finished:?}");
+}
+
+#[test]
+fn a_peak_is_that_of_all_processes_together() {
+    let mut bench = Bench::new();
+    let fill = fill(48);
+    let one = bench.run(bench.shell(&format!("{fill}; sleep 0.6; :")));
+    let script =
+        format!("({fill}; sleep 1; :) & ({fill}; sleep 1; :) & ({fill}; sleep 1; :) & wait");
+    let three = bench.run(bench.shell(&script));
+    let (one, three) = (one.peak_memory.unwrap(), three.peak_memory.unwrap());
+    assert!(three >= 3 * (48 << 20), "{one} and {three}");
+    assert!(one < 3 * (48 << 20), "no process alone had as much: {one}");
+}
+
+#[test]
+fn a_job_over_its_memory_that_ignores_term_is_killed_soon() {
+    let mut bench = Bench::new();
+    let mut job = bench.shell(&format!(
+        "trap '' TERM; {}; while :; do sleep 0.1; done",
+        fill(64)
+    ));
+    job.memory = Some(32 << 20);
+    job.grace = LONG;
+    let finished = bench.run(job);
+    assert!(matches!(finished.outcome, Outcome::OverMemory(_)));
+    assert!(finished.seconds < 15.0, "{}", finished.seconds);
 }
 
 #[test]

@@ -4,10 +4,16 @@
 pub mod cargo;
 pub mod fake;
 mod job;
+mod live;
 mod local;
+mod meter;
+mod trace;
 mod watch;
 
 pub use crate::base::process::ProcessRef;
 pub use cargo::CargoError;
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;
+pub use trace::{
+    Access, Call, HELPER_ARGUMENT, Scope, Trace, TraceError, Tracing, check as check_tracing,
+};

@@ -1,5 +1,5 @@
-//! Follows started jobs to their end: deadlines, TERM and KILL, and what a group leaves behind.
-//! It must not know how a job's command is made.
+//! Follows started jobs to their end: limits, TERM and KILL, and what a group leaves behind.
+//! It must not know how a job's command is made, or how memory is measured.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,6 +17,7 @@ use crate::base::clock::Instant;
 use crate::base::fault;
 use crate::base::process::{ProcessRef, VANISH};
 use crate::exec::job::{Finished, JobId, Outcome};
+use crate::exec::live::{Cause, Live, Phase};
 
 /// Tries to start a program whose file someone still holds open for writing: about a second.
 const BUSY_TRIES: u32 = 40;
@@ -35,90 +36,6 @@ pub(crate) struct Watch {
 struct State {
     jobs: BTreeMap<JobId, Live>,
     closed: bool,
-}
-
-/// A job between submission and report.
-#[derive(Debug)]
-pub(crate) struct Live {
-    process: Option<ProcessRef>,
-    phase: Phase,
-    grace: Duration,
-    deadline: Option<Instant>,
-    kill_at: Option<Instant>,
-    cause: Option<Cause>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Not started yet, or not reaped: its process id is its own.
-    Held,
-    /// The first process was reaped: its number may be given to another.
-    Reaped,
-    /// Nothing of it is left.
-    Ended,
-}
-
-/// Why we stop a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Cancelled,
-    TimedOut,
-}
-
-impl Live {
-    pub(crate) fn new(timeout: Option<Duration>, grace: Duration) -> Self {
-        Self {
-            process: None,
-            phase: Phase::Held,
-            grace,
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-            kill_at: None,
-            cause: None,
-        }
-    }
-
-    pub(crate) fn process(&self) -> Option<ProcessRef> {
-        self.process.clone()
-    }
-
-    /// TERM now, KILL after the grace period.
-    fn stop(&mut self) {
-        self.signal(Signal::TERM);
-        self.kill_at = Instant::now().checked_add(self.grace);
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(process) = &self.process {
-            let ours = match self.phase {
-                Phase::Held => true,
-                Phase::Reaped => process.is_alive(),
-                Phase::Ended => false,
-            };
-            if ours {
-                process.signal(signal);
-            }
-        }
-    }
-
-    /// Does what is due at `now` and says when to look again.
-    fn tick(&mut self, now: Instant) -> Option<Instant> {
-        if self.phase == Phase::Ended {
-            return None;
-        }
-        let running = self.phase == Phase::Held && self.cause.is_none();
-        if running && self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.cause = Some(Cause::TimedOut);
-            self.stop();
-        }
-        if self.kill_at.is_some_and(|at| at <= now) {
-            self.signal(Signal::KILL);
-            self.kill_at = None;
-        }
-        let deadline = self
-            .deadline
-            .filter(|_| self.phase == Phase::Held && self.cause.is_none());
-        [deadline, self.kill_at].into_iter().flatten().min()
-    }
 }
 
 /// The jobs, locked.
@@ -154,6 +71,40 @@ impl Watch {
         {
             live.cause = Some(Cause::Cancelled);
             live.stop();
+        }
+        self.changed.notify_all();
+    }
+
+    /// The process groups to measure after `pause`, with the most that each was seen to hold.
+    /// Waits as long as there is none; nothing once closed.
+    pub(crate) fn due_for_measuring(&self, pause: Duration) -> Option<Vec<(JobId, u32, u64)>> {
+        let mut state = self.lock();
+        let mut since = Instant::now();
+        while !state.closed {
+            let running = state.jobs.iter().filter_map(|(id, live)| {
+                let (group, peak) = live.to_measure()?;
+                Some((*id, group, peak))
+            });
+            let due: Vec<_> = running.collect();
+            let rest = pause.saturating_sub(since.elapsed());
+            if due.is_empty() {
+                let woken = self.changed.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                since = Instant::now();
+            } else if rest.is_zero() {
+                return Some(due);
+            } else {
+                let woken = self.changed.wait_timeout(state, rest);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        None
+    }
+
+    /// Takes what a job's group was seen to hold.
+    pub(crate) fn measured(&self, id: JobId, held: u64) {
+        if let Some(live) = self.lock().jobs.get_mut(&id) {
+            live.measured(held);
         }
         self.changed.notify_all();
     }
@@ -255,15 +206,16 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), options) {}
     }
-    let (used, cause) = {
+    let (used, cause, seen) = {
         let mut state = watch.lock();
         let used = child.wait4();
-        let live = state.jobs.get_mut(&id);
-        let cause = live.and_then(|live| {
-            live.phase = Phase::Reaped;
-            live.cause
-        });
-        (used, cause)
+        match state.jobs.get_mut(&id) {
+            Some(live) => {
+                live.phase = Phase::Reaped;
+                (used, live.cause, live.peak)
+            }
+            None => (used, None, 0),
+        }
     };
     let survived = outlives_its_leader(&process, cause.is_some());
     if survived {
@@ -279,10 +231,10 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
         outcome: outcome(&used, cause),
         seconds: since.elapsed().as_secs_f64(),
         peak_memory: used
-            .ok()
-            .map(|used| used.rusage.maxrss)
+            .map_or(Some(seen), |used| Some(seen.max(used.rusage.maxrss)))
             .filter(|bytes| *bytes > 0),
         leftovers: survived && cause.is_none(),
+        trace: None,
     }
 }
 
@@ -327,6 +279,7 @@ fn outcome(used: &io::Result<ResUse>, cause: Option<Cause>) -> Outcome {
     match (cause, used) {
         (Some(Cause::Cancelled), _) => Outcome::Cancelled,
         (Some(Cause::TimedOut), _) => Outcome::TimedOut,
+        (Some(Cause::OverMemory(held)), _) => Outcome::OverMemory(held),
         (None, Ok(used)) => match (used.status.code(), used.status.signal()) {
             (Some(code), _) => Outcome::Exited(code),
             (None, Some(signal)) => Outcome::Signaled(signal),
@@ -364,6 +317,7 @@ fn ended(id: JobId, since: Instant, outcome: Outcome) -> Finished {
         seconds,
         peak_memory: None,
         leftovers: false,
+        trace: None,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::audit::{self, Audit};
 use super::error::RunError;
 use super::facts::Facts;
 use super::programs::Programs;
@@ -16,7 +17,7 @@ use super::tokens::Lease;
 use super::workspace::Workspace;
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
-use crate::exec::Job;
+use crate::exec::{Job, Tracing};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Action, Stage};
 use crate::store::{LogPaths, Placement, Record};
@@ -60,6 +61,8 @@ pub(crate) struct Attempt {
     pub(crate) placed: Vec<RelPath>,
     /// For the executor.
     pub(crate) job: Job,
+    /// From 1.
+    pub(crate) number: u32,
 }
 
 /// What an attempt is made of.
@@ -71,6 +74,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) lease: &'a Lease,
     pub(crate) scratch: &'a Path,
+    pub(crate) number: u32,
+    pub(crate) audit: Option<&'a Audit>,
 }
 
 /// Makes the work directory, which holds what the stage declared and nothing else.
@@ -123,14 +128,26 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
     for out in &stage.outs {
         make_parent(&out.path.under(&dir))?;
     }
+    let argv = argv(stage, parts.programs);
+    let tracing = parts.audit.map(|audit| {
+        let program = argv.first().map(Path::new).filter(|p| p.is_absolute());
+        let mut own = vec![dir.as_path(), logs.dir.as_path(), parts.scratch];
+        own.extend(program);
+        Tracing {
+            helper: audit.helper.clone(),
+            scope: audit::scope(parts, &own),
+        }
+    });
     let job = Job {
         name: stage.name.clone(),
-        argv: argv(stage, parts.programs),
+        argv,
         env: environment(parts, &events),
         dir: dir.clone(),
         stdout: logs.stdout.clone(),
         stderr: logs.stderr.clone(),
         timeout: stage.timeout,
+        memory: stage.resources.mem,
+        tracing,
         grace: GRACE,
     };
     Ok(Attempt {
@@ -139,6 +156,7 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
         events,
         placed,
         job,
+        number: parts.number,
     })
 }
 

@@ -34,7 +34,6 @@ pub(super) struct Active {
     pub(super) claim: Claim,
     pub(super) lease: Lease,
     pub(super) attempt: Attempt,
-    pub(super) number: u32,
     pub(super) tail: Tail,
 }
 

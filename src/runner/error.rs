@@ -3,7 +3,7 @@
 
 use super::facts::FactsError;
 use crate::base::fs::FsError;
-use crate::exec::{CargoError, ExecError};
+use crate::exec::{CargoError, ExecError, TraceError};
 use crate::store::StoreError;
 
 /// Why a run could not be carried out.
@@ -22,6 +22,9 @@ pub enum RunError {
         /// Cards there.
         have: usize,
     },
+    /// Stages cannot be traced here.
+    #[error("this machine cannot trace what stages read and write, which `--audit` needs")]
+    CannotTrace(#[source] TraceError),
     /// Programs could not be built.
     #[error(transparent)]
     Cargo(#[from] CargoError),
@@ -51,13 +54,22 @@ impl RunError {
                 error,
                 CargoError::Failed { .. } | CargoError::NoBinary { .. }
             ),
-            Self::Facts(_) | Self::Fs(_) | Self::Store(_) | Self::Exec(_) => false,
+            Self::CannotTrace(_)
+            | Self::Facts(_)
+            | Self::Fs(_)
+            | Self::Store(_)
+            | Self::Exec(_) => false,
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::CannotTrace(_) => Some(
+                "nothing ran; it takes Linux 5.5 or later on x86-64 or arm64, and no sandbox \
+                 around restage that forbids it or does the same"
+                    .to_owned(),
+            ),
             Self::NoGpu { .. } => Some(
                 "run it where there are cards, or lower `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
                  says which cards may be used"

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::audit::Audited;
 use super::plan::Plan;
 use super::progress::StageEvent;
 use crate::graph::Graph;
@@ -68,6 +69,13 @@ pub enum Event<'a> {
         /// Why.
         failure: &'a Failure,
     },
+    /// A traced attempt did what the stage does not declare.
+    Audited {
+        /// The stage's name.
+        stage: &'a str,
+        /// What.
+        audited: &'a Audited,
+    },
     /// A stage is settled.
     Finished {
         /// The stage's name.
@@ -119,6 +127,10 @@ pub enum StageOutcome {
 pub struct Failure {
     /// What happened, such as `exited with 3`.
     pub reason: String,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// Attempts allowed.
+    pub attempts: u32,
     /// What to do.
     pub hint: Option<String>,
     /// Where the attempt's files are kept.

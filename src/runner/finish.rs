@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::audit::Audited;
 use super::error::RunError;
 use super::event::Failure;
 use super::facts::Facts;
@@ -16,7 +17,7 @@ use crate::base::rel_path::RelPath;
 use crate::digest::{DepContent, StageKey};
 use crate::exec::{Finished, Outcome};
 use crate::graph::{Graph, Input, StageId};
-use crate::spec::Stage;
+use crate::spec::{Resources, Stage, duration_text, size_text};
 use crate::store::{Claim, CommitOutcome, Placement, Record, RecordedOut};
 
 /// Lines of stderr that a failure shows.
@@ -47,7 +48,8 @@ pub(crate) fn finish(
     finished: &Finished,
 ) -> Result<Success, Box<Failure>> {
     let stage = graph.stage(id);
-    let fail = |reason: String, hint: Option<String>| Box::new(failure(attempt, reason, hint));
+    let fail =
+        |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
     if let Some((reason, hint)) = bad_end(stage, &finished.outcome) {
         return Err(fail(reason, hint));
     }
@@ -69,6 +71,20 @@ pub(crate) fn finish(
     record(ws, stage, key, claim, attempt, finished).map_err(machine)
 }
 
+/// The failure of a stage that did what it does not declare, where that is not accepted.
+pub(crate) fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
+    let reason = match audited.files.len() {
+        0 => format!("made {} calls that the audit could not see", audited.unseen),
+        1 => format!(
+            "used `{}`, which it does not declare",
+            audited.files[0].path
+        ),
+        n => format!("used {n} files that it does not declare"),
+    };
+    let hint = "nothing was recorded; without `--strict` it would only have been reported";
+    Box::new(failure(stage, attempt, reason, Some(hint.to_owned())))
+}
+
 fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)> {
     match outcome {
         Outcome::Exited(0) => None,
@@ -79,12 +95,19 @@ fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)>
         )),
         Outcome::Signaled(signal) => Some((format!("was ended by signal {signal}"), None)),
         Outcome::TimedOut => {
-            let limit = stage.timeout.map_or(0.0, |t| t.as_secs_f64());
+            let limit = stage.timeout.unwrap_or_default();
+            let raise = format!("timeout: {}", duration_text(limit.saturating_mul(2)));
             Some((
-                format!("ran longer than its timeout of {limit:.0} s"),
-                Some(
-                    "raise `timeout:`; it goes on from what it left in RESTAGE_SCRATCH".to_owned(),
-                ),
+                format!("ran longer than its timeout of {}", duration_text(limit)),
+                Some(limit_hint(stage, &raise)),
+            ))
+        }
+        Outcome::OverMemory(held) => {
+            let limit = stage.resources.mem.unwrap_or_default();
+            let (held_text, limit_text) = (size_text(*held), size_text(limit));
+            Some((
+                format!("held {held_text} of memory, more than its `mem` of {limit_text}"),
+                Some(limit_hint(stage, &with_room(stage.resources, *held))),
             ))
         }
         Outcome::Cancelled => Some(("was cancelled".to_owned(), None)),
@@ -92,7 +115,37 @@ fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)>
     }
 }
 
-fn failure(attempt: &Attempt, reason: String, hint: Option<String>) -> Failure {
+/// Which line gives a stage more room, and that what it did is not lost.
+fn limit_hint(stage: &Stage, line: &str) -> String {
+    format!(
+        "under `{}:` (line {} of the pipeline) write `{line}`\n  \
+         it then goes on from what it left in RESTAGE_SCRATCH",
+        stage.group, stage.location.line
+    )
+}
+
+/// The stage's resources with more memory than it held when it was stopped, and at least half
+/// as much again as before.
+fn with_room(resources: Resources, held: u64) -> String {
+    let wanted = (held / 4 * 5).max(resources.mem.unwrap_or(0) / 2 * 3);
+    let step = if wanted < 1 << 30 {
+        64 << 20
+    } else {
+        512 << 20
+    };
+    let mut fields = Vec::new();
+    if resources.cpu > 1 {
+        fields.push(format!("cpu: {}", resources.cpu));
+    }
+    if resources.gpu > 0 {
+        fields.push(format!("gpu: {}", resources.gpu));
+    }
+    let mem = wanted.div_ceil(step).saturating_mul(step);
+    fields.push(format!("mem: {}", size_text(mem)));
+    format!("resources: {{{}}}", fields.join(", "))
+}
+
+fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String>) -> Failure {
     // On a full disk the stage's own words may not have reached its log.
     let full = fs::available_space(&attempt.dir).is_ok_and(|bytes| bytes < FULL_BYTES);
     let full_hint = || {
@@ -102,6 +155,8 @@ fn failure(attempt: &Attempt, reason: String, hint: Option<String>) -> Failure {
     let hint = if full { Some(full_hint()) } else { hint };
     Failure {
         reason,
+        attempt: attempt.number,
+        attempts: stage.retries + 1,
         hint,
         work_dir: Some(attempt.dir.clone()),
         log: Some(attempt.logs.stderr.clone()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt;
+use super::audit;
 use super::drive::{Active, Run};
 use super::error::RunError;
 use super::event::{Event, StageOutcome};
@@ -78,6 +79,7 @@ impl Run<'_> {
     ) -> Result<(), RunError> {
         let stage = self.graph.stage(id);
         let scratch = claim.scratch()?;
+        let number = self.pending.get(&id).copied().unwrap_or(0) + 1;
         let attempt = attempt::prepare(&attempt::Parts {
             ws: self.ws,
             graph: self.graph,
@@ -86,8 +88,9 @@ impl Run<'_> {
             programs: &self.programs,
             lease: &lease,
             scratch: &scratch,
+            number,
+            audit: self.options.audit.as_ref(),
         })?;
-        let number = self.pending.get(&id).copied().unwrap_or(0) + 1;
         self.observer.event(&Event::Started {
             stage: &stage.name,
             attempt: number,
@@ -107,7 +110,6 @@ impl Run<'_> {
                 claim,
                 lease,
                 attempt,
-                number,
                 tail,
             },
         );
@@ -137,11 +139,29 @@ impl Run<'_> {
             claim,
             lease,
             attempt,
-            number,
             ..
         } = active;
+        let number = attempt.number;
         let stage = self.graph.stage(id);
-        let result = finish::finish(self.ws, self.graph, id, &key, &claim, &attempt, finished);
+        let audited = finished
+            .trace
+            .as_ref()
+            .map(|trace| audit::audit(self.ws, self.graph, id, trace))
+            .filter(|audited| !audited.is_clean());
+        if let Some(audited) = &audited {
+            self.observer.event(&Event::Audited {
+                stage: &stage.name,
+                audited,
+            });
+        }
+        let strict = self.options.audit.as_ref().is_some_and(|a| a.strict);
+        // It would do the same again.
+        let refused = audited.filter(|_| strict && finished.outcome.is_success());
+        let may_retry = refused.is_none() && !matches!(finished.outcome, Outcome::NotStarted(_));
+        let result = match &refused {
+            Some(audited) => Err(finish::refuse(stage, &attempt, audited)),
+            None => finish::finish(self.ws, self.graph, id, &key, &claim, &attempt, finished),
+        };
         match result {
             Ok(success) => {
                 self.tokens.give_back(lease);
@@ -162,11 +182,7 @@ impl Run<'_> {
                 self.settle(id, StageOutcome::Cancelled, None, None);
             }
             // What can't be started now can't be started again either.
-            Err(failure)
-                if number <= stage.retries
-                    && !self.halted
-                    && !matches!(finished.outcome, Outcome::NotStarted(_)) =>
-            {
+            Err(failure) if number <= stage.retries && !self.halted && may_retry => {
                 self.observer.event(&Event::Retrying {
                     stage: &stage.name,
                     failure: &failure,

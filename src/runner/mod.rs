@@ -3,6 +3,7 @@
 //! [`plan()`] says what is stale without touching anything, [`run()`] does it.
 
 mod attempt;
+mod audit;
 mod drive;
 mod error;
 mod estimate;
@@ -24,6 +25,7 @@ mod tokens;
 mod upkeep;
 mod workspace;
 
+pub use audit::{Audit, Audited, Deed, Undeclared};
 pub use error::RunError;
 pub use estimate::{Estimate, estimate};
 pub use event::{Event, Failure, Observer, StageOutcome};

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::audit::Audit;
 use super::drive::Run;
 use super::error::RunError;
 use super::event::{Event, Observer};
@@ -13,7 +14,7 @@ use super::queue::ReadyQueue;
 use super::tokens::{Capacity, Tokens};
 use super::workspace::Workspace;
 use crate::base::clock::Instant;
-use crate::exec::Executor;
+use crate::exec::{Executor, check_tracing};
 use crate::graph::{Graph, StageId};
 use crate::spec::Action;
 
@@ -28,6 +29,8 @@ pub struct RunOptions {
     pub selected: BTreeSet<StageId>,
     /// Stages to run whatever is recorded.
     pub forced: BTreeSet<StageId>,
+    /// Trace the stages that run, and report what they do not declare.
+    pub audit: Option<Audit>,
 }
 
 /// How a run went.
@@ -65,6 +68,9 @@ pub fn run(
     let started = Instant::now();
     let plan = plan(graph, &options.selected, &options.forced, ws)?;
     check_gpus(graph, &plan, &options.capacity)?;
+    if let Some(audit) = &options.audit {
+        check_tracing(&audit.helper).map_err(RunError::CannotTrace)?;
+    }
     observer.event(&Event::Planned { graph, plan: &plan });
     let programs = programs::build(ws, &packages(graph, &plan), observer)?;
     let seconds = |id: StageId| ws.last_seconds(&graph.stage(id).name);

@@ -148,6 +148,7 @@ fn reproduce(
         keep_going: true,
         selected: graph.ids().iter().copied().collect(),
         forced: BTreeSet::new(),
+        audit: None,
     };
     let mut ends = Ends::default();
     let summary = run(&ws, graph, &options, executor, &mut ends, &|| false);
@@ -229,6 +230,7 @@ fn an_interrupt_stops_what_runs_and_starts_nothing_more() {
         keep_going: false,
         selected: graph.ids().iter().copied().collect(),
         forced: BTreeSet::new(),
+        audit: None,
     };
     let started = record.clone();
     let summary = run(

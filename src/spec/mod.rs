@@ -28,3 +28,4 @@ pub use init::{INIT_TEMPLATE, init_files};
 pub use load::{LoadOptions, SCHEMA, load};
 pub use pipeline::*;
 pub use schema::schema;
+pub use units::{duration_text, size_text};

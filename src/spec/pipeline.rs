@@ -45,7 +45,7 @@ pub struct Stage {
     pub outs: Vec<Out>,
     /// Environment: a value sets it, `None` passes the caller's value on. Both enter the key.
     pub env: BTreeMap<String, Option<String>>,
-    /// What the scheduler reserves; never part of a key.
+    /// What is reserved, and the memory that is enforced; never part of a key.
     pub resources: Resources,
     /// Wall time after which an attempt is stopped.
     pub timeout: Option<Duration>,
@@ -99,14 +99,14 @@ pub struct Out {
     pub location: Location,
 }
 
-/// What the scheduler reserves for a stage.
+/// What is reserved for a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resources {
     /// Cores, at least 1.
     pub cpu: u32,
     /// Graphics cards.
     pub gpu: u32,
-    /// Memory in bytes.
+    /// Memory in bytes that its processes may hold together; more, and it is ended.
     pub mem: Option<u64>,
 }
 

@@ -172,7 +172,7 @@ struct Resources {
     /// Graphics cards: 0 if not given.
     #[schemars(default)]
     gpu: Option<Scalar>,
-    /// Memory: `2GiB`, `512MB`, or bytes.
+    /// Memory: `2GiB`, `512MB`, or bytes. A stage whose processes together hold more is ended.
     #[schemars(default)]
     mem: Option<Scalar>,
 }

@@ -80,8 +80,46 @@ pub(crate) fn size(text: &str) -> Option<u64> {
     (bytes > 0).then_some(bytes)
 }
 
+/// A size as one writes it, rounded up to three digits: `2GiB`, `1.26MiB`.
+pub fn size_text(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    let scale = match value {
+        v if v < 10.0 => 100.0,
+        v if v < 100.0 => 10.0,
+        _ => 1.0,
+    };
+    // `{}` writes the shortest text: 1.5, 2.
+    format!("{}{unit}", (value * scale).ceil() / scale)
+}
+
+/// A duration as one writes it, in whole seconds: `1h30m`, `2d`, `45s`.
+pub fn duration_text(duration: Duration) -> String {
+    let mut rest = duration.as_secs();
+    let mut text = String::new();
+    for (unit, seconds) in TIMES.iter().filter(|(unit, _)| *unit != "w") {
+        if rest >= *seconds {
+            text += &format!("{}{unit}", rest / seconds);
+            rest %= seconds;
+        }
+    }
+    if text.is_empty() {
+        text.push_str("0s");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -107,6 +145,20 @@ mod tests {
         ] {
             let expected = (wrong == "1").then_some(1);
             assert_eq!(of(wrong), expected, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_duration_is_shown_as_it_may_be_written(seconds in 1u64..10_000_000) {
+            let shown = Duration::from_secs(seconds);
+            prop_assert_eq!(duration(&duration_text(shown)), Some(shown));
+        }
+
+        #[test]
+        fn a_size_is_shown_as_it_may_be_written_and_never_too_small(bytes in 1u64..1 << 44) {
+            let read = size(&size_text(bytes)).expect("a size");
+            prop_assert!(read >= bytes && read as f64 <= bytes as f64 * 1.011 + 1.0);
         }
     }
 

@@ -72,6 +72,58 @@ fn without_keep_going_nothing_new_starts_but_running_stages_end() {
 }
 
 #[test]
+fn each_failed_attempt_is_shown_with_its_number_its_last_lines_and_its_files() {
+    let space = Space::new(
+        "  s:\n    cmd: echo x >> $RESTAGE_SCRATCH/n; n=$(wc -l < $RESTAGE_SCRATCH/n); echo kept $n > half.txt; echo reason $n >&2; exit $n\n    retries: 1\n    outs: [s.txt]\n",
+    );
+    let said = space.restage(&["reproduce"]).exits(1);
+    let said = said
+        .says("warning: stage `s` exited with 1 (attempt 1 of 2), trying again\n  | reason 1\n")
+        .says("s: started (attempt 2 of 2)\n")
+        .says("error: stage `s` exited with 2 (attempt 2 of 2)\n  | reason 2\n");
+    let places = said
+        .err
+        .lines()
+        .filter_map(|line| line.strip_prefix("  its files are kept in: "));
+    let kept = places.map(|dir| fs::read_to_string(format!("{dir}/half.txt")).unwrap());
+    assert_eq!(kept.collect::<Vec<_>>(), ["kept 1\n", "kept 2\n"]);
+}
+
+#[test]
+fn a_stage_that_fails_once_and_then_succeeds_is_a_success_that_blocks_nothing() {
+    let space = Space::new(
+        r"
+  s: {cmd: 'echo x >> $RESTAGE_SCRATCH/n; test $(wc -l < $RESTAGE_SCRATCH/n) = 2 && cp $RESTAGE_SCRATCH/n s.txt', retries: 5, outs: [s.txt]}
+  after: {cmd: 'cp s.txt after.txt', deps: [s.txt], outs: [after.txt]}
+",
+    );
+    let said = space.reproduce(&["-k"]).exits(0);
+    assert_eq!(said.with_outcome("ran"), ["s", "after"]);
+    let events: Vec<_> = said.events("retrying");
+    assert_eq!(events.len(), 1, "{}", said.out);
+    assert_eq!(
+        (&events[0]["attempt"], &events[0]["attempts"]),
+        (&1.into(), &6.into())
+    );
+}
+
+#[test]
+fn keep_going_tries_again_before_it_gives_a_stage_up() {
+    let space = Space::new(
+        r"
+  bad: {cmd: 'echo x >> $HOME/tries; exit 1', retries: 2, outs: [bad.txt]}
+  after: {cmd: 'cp bad.txt after.txt', deps: [bad.txt], outs: [after.txt]}
+  good: {cmd: 'echo x > good.txt', outs: [good.txt]}
+",
+    );
+    let said = space.reproduce(&["-k", "-j1"]).exits(1);
+    assert_eq!(said.with_outcome("failed"), ["bad"]);
+    assert_eq!(said.with_outcome("blocked"), ["after"]);
+    assert_eq!(said.with_outcome("ran"), ["good"]);
+    assert_eq!(space.read("tries"), "x\nx\nx\n");
+}
+
+#[test]
 fn retries_go_on_from_what_the_stage_left_in_its_scratch_folder() {
     let space = Space::new(
         "  s:\n    cmd: echo x >> $RESTAGE_SCRATCH/n; test $(wc -l < $RESTAGE_SCRATCH/n) = 3 && cp $RESTAGE_SCRATCH/n s.txt\n    retries: 2\n    outs: [s.txt]\n",
@@ -85,7 +137,11 @@ fn a_stage_that_runs_too_long_is_stopped_with_all_its_children() {
     let space = Space::new(
         "  s: {cmd: 'sleep 61.5 & sleep 61.5; echo x > s.txt', timeout: 1, outs: [s.txt]}\n",
     );
-    space.restage(&["reproduce"]).exits(1).says("timeout");
+    space
+        .restage(&["reproduce"])
+        .exits(1)
+        .says("stage `s` ran longer than its timeout of 1s\n")
+        .says("under `s:` (line 5 of the pipeline) write `timeout: 2s`");
     let left = Command::new("pgrep").args(["-f", "sleep 61.5"]).output();
     if let Ok(left) = left {
         assert!(

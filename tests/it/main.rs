@@ -2,11 +2,13 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
+mod audit;
 mod crash;
 mod damages;
 mod failures;
 mod faults;
 mod freshness;
+mod limits;
 mod maintenance;
 mod scheduling;
 mod space;

@@ -69,6 +69,27 @@ fn each_running_stage_has_cards_of_its_own() {
 }
 
 #[test]
+fn no_card_is_ever_two_stages_at_once() {
+    // A stage that finds the folder of its card has met another one.
+    let stages: String = (0..8)
+        .map(|i| {
+            let cards = 1 + i % 2;
+            format!(
+                "  s{i}: {{cmd: 'for c in $(echo $CUDA_VISIBLE_DEVICES | tr , \" \"); do mkdir $HOME/card-$c || exit 1; done; sleep 0.1; for c in $(echo $CUDA_VISIBLE_DEVICES | tr , \" \"); do rmdir $HOME/card-$c; echo x >> s{i}.txt; done', outs: [s{i}.txt], resources: {{gpu: {cards}}}}}\n"
+            )
+        })
+        .collect();
+    let space = Space::new(&stages);
+    let mut command = space.command(&["reproduce", "-k", "-j8"]);
+    // The first is named twice, and is still one card.
+    let cards = "GPU-a,GPU-b,GPU-a,GPU-c";
+    Said::from(command.env("CUDA_VISIBLE_DEVICES", cards).output().unwrap()).exits(0);
+    for i in 0..8 {
+        assert_eq!(space.read(&format!("s{i}.txt")).lines().count(), 1 + i % 2);
+    }
+}
+
+#[test]
 fn two_runs_at_once_run_each_stage_once() {
     let stages: String = (0..4)
         .map(|i| {

@@ -45,12 +45,20 @@ impl Said {
         self
     }
 
-    /// Stages of the events `finished` with this outcome, in order.
-    pub(crate) fn with_outcome(&self, outcome: &str) -> Vec<String> {
+    /// The JSON events of this name, in order.
+    pub(crate) fn events(&self, name: &str) -> Vec<serde_json::Value> {
         self.out
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|event| event["event"] == "finished" && event["outcome"] == outcome)
+            .filter(|event| event["event"] == name)
+            .collect()
+    }
+
+    /// Stages of the events `finished` with this outcome, in order.
+    pub(crate) fn with_outcome(&self, outcome: &str) -> Vec<String> {
+        self.events("finished")
+            .iter()
+            .filter(|event| event["outcome"] == outcome)
             .filter_map(|event| event["stage"].as_str().map(ToOwned::to_owned))
             .collect()
     }

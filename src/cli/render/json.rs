@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::runner::{Decision, Event, Failure, Observer, StageEvent, StageOutcome};
+use crate::runner::{Audited, Decision, Event, Failure, Observer, StageEvent, StageOutcome};
 
 /// Writes one JSON object a line.
 pub(crate) struct JsonRenderer<'a> {
@@ -14,9 +14,35 @@ pub(crate) struct JsonRenderer<'a> {
 
 impl Observer for JsonRenderer<'_> {
     fn event(&mut self, event: &Event<'_>) {
-        // A closed pipe must not end a run of hours.
-        let _ = writeln!(self.out, "{}", encode(event)).and_then(|()| self.out.flush());
+        match event {
+            Event::Audited { stage, audited } => {
+                let all = undeclared(stage, audited);
+                all.iter().for_each(|value| self.line(value));
+            }
+            event => self.line(&encode(event)),
+        }
     }
+}
+
+impl JsonRenderer<'_> {
+    fn line(&mut self, value: &Value) {
+        // A closed pipe must not end a run of hours.
+        let _ = writeln!(self.out, "{value}").and_then(|()| self.out.flush());
+    }
+}
+
+/// One for each file, and one more for calls that could not be seen.
+fn undeclared(stage: &str, audited: &Audited) -> Vec<Value> {
+    let files = audited.files.iter().map(|file| {
+        let (field, item) = file.add.clone().unzip();
+        json!({
+            "event": "undeclared", "stage": stage, "path": file.path,
+            "deed": file.deed.to_string(), "field": field, "add": item,
+        })
+    });
+    let unseen = (audited.unseen > 0)
+        .then(|| json!({"event": "unseen", "stage": stage, "calls": audited.unseen}));
+    files.chain(unseen).collect()
 }
 
 fn encode(event: &Event<'_>) -> Value {
@@ -70,8 +96,12 @@ fn encode(event: &Event<'_>) -> Value {
             })
         }
         Event::Retrying { stage, failure } => {
-            json!({"event": "retrying", "stage": stage, "reason": failure.reason})
+            let mut value = failure_value(failure);
+            value["event"] = json!("retrying");
+            value["stage"] = json!(stage);
+            value
         }
+        Event::Audited { stage, audited } => json!(undeclared(stage, audited)),
         Event::Finished { stage, outcome } => finished(stage, outcome),
         Event::Warning { stage, text } => json!({"event": "warning", "stage": stage, "text": text}),
         Event::Interrupted => json!({"event": "interrupted"}),
@@ -101,6 +131,8 @@ fn finished(stage: &str, outcome: &StageOutcome) -> Value {
 fn failure_value(failure: &Failure) -> Value {
     json!({
         "reason": failure.reason,
+        "attempt": failure.attempt,
+        "attempts": failure.attempts,
         "hint": failure.hint,
         "work_dir": failure.work_dir,
         "log": failure.log,

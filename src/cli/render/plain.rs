@@ -131,7 +131,12 @@ impl Observer for PlainRenderer<'_> {
                 event: StageEvent::Message(text),
             } => self.line(&format!("{stage}: {text}")),
             Event::Retrying { stage, failure } => {
-                self.line(&format!("{stage}: {}, trying again", failure.reason));
+                self.line(&summary::retry(stage, failure, style));
+            }
+            Event::Audited { stage, audited } => {
+                for line in summary::audit(stage, audited, self.style) {
+                    self.line(&line);
+                }
             }
             Event::Finished { stage, outcome } => match outcome {
                 StageOutcome::Fresh | StageOutcome::Cancelled => {}

@@ -4,7 +4,10 @@
 use crate::cli::format::{count, duration, grouped, rough_duration};
 use crate::cli::style::Style;
 use crate::graph::Graph;
-use crate::runner::{Decision, Estimate, Failure, Plan, Reason, Summary};
+use crate::runner::{Audited, Decision, Deed, Estimate, Failure, Plan, Reason, Summary};
+
+/// Undeclared files that are shown of one stage.
+const MOST_FILES: usize = 20;
 
 /// What is about to run, and about how long it takes.
 pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Style) -> Vec<String> {
@@ -66,11 +69,22 @@ pub(crate) fn reason_text(reasons: &[Reason]) -> String {
 
 /// A failure as a block of lines.
 pub(crate) fn failure(stage: &str, failure: &Failure, style: Style) -> String {
-    let mut text = format!(
-        "{} stage `{stage}` {}\n",
-        style.error("error:"),
-        failure.reason
-    );
+    block(&style.error("error:"), stage, failure, "", style)
+}
+
+/// A failed attempt that another one follows, as a block of lines.
+pub(crate) fn retry(stage: &str, failure: &Failure, style: Style) -> String {
+    let word = style.warning("warning:");
+    let text = block(&word, stage, failure, ", trying again", style);
+    text.trim_end().to_owned()
+}
+
+fn block(word: &str, stage: &str, failure: &Failure, then: &str, style: Style) -> String {
+    let number = match failure.attempts {
+        0 | 1 => String::new(),
+        all => format!(" (attempt {} of {all})", failure.attempt),
+    };
+    let mut text = format!("{word} stage `{stage}` {}{number}{then}\n", failure.reason);
     for line in &failure.tail {
         text += &format!("  {} {line}\n", style.dim("|"));
     }
@@ -84,6 +98,41 @@ pub(crate) fn failure(stage: &str, failure: &Failure, style: Style) -> String {
         text += &format!("{} {hint}\n", style.hint("hint:"));
     }
     text
+}
+
+/// What a stage did beside what it declares.
+pub(crate) fn audit(stage: &str, audited: &Audited, style: Style) -> Vec<String> {
+    let word = style.warning("audit:");
+    let mut lines = Vec::new();
+    for file in audited.files.iter().take(MOST_FILES) {
+        let (deed, path) = (file.deed, &file.path);
+        let what = match deed {
+            Deed::Missed => "which is not there, and not declared",
+            _ => "which it does not declare",
+        };
+        lines.push(format!("{word} `{stage}` {deed} `{path}`, {what}"));
+    }
+    let more = audited.files.len().saturating_sub(MOST_FILES);
+    if more > 0 {
+        lines.push(format!("{word} and {more} more; `--json` lists all"));
+    }
+    if audited.unseen > 0 {
+        let calls = count(
+            usize::try_from(audited.unseen).unwrap_or(usize::MAX),
+            "call",
+        );
+        lines.push(format!(
+            "{word} `{stage}` made {calls} that could not be seen"
+        ));
+    }
+    let mut advice = audited.advice.iter();
+    lines.extend(
+        advice
+            .next()
+            .map(|line| format!("{} {line}", style.hint("hint:"))),
+    );
+    lines.extend(advice.map(|line| format!("  {line}")));
+    lines
 }
 
 /// `done: 3 ran, 1 restored, 8 fresh (12 s)`.

@@ -171,11 +171,12 @@ impl Observer for TtyRenderer<'_> {
             }
             Event::Stage { stage, event } => self.stage_event(stage, event),
             Event::Retrying { stage, failure } => {
-                self.line(&format!(
-                    "{} {stage} {}, trying again",
-                    self.style.busy("↻"),
-                    failure.reason
-                ));
+                self.line(&summary::retry(stage, failure, self.style));
+            }
+            Event::Audited { stage, audited } => {
+                for line in summary::audit(stage, audited, self.style) {
+                    self.line(&line);
+                }
             }
             Event::Finished { stage, outcome } => self.finished(stage, outcome),
             Event::Warning { stage, text } => {

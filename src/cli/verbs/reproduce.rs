@@ -18,7 +18,7 @@ use crate::cli::settings::{Loaded, Settings, parse, read};
 use crate::exec::LocalExecutor;
 use crate::graph::{Graph, StageId};
 use crate::runner::{
-    Decision, Event, Facts, Observer, Request, RunOptions, Summary, Workspace, estimate,
+    Audit, Decision, Event, Facts, Observer, Request, RunOptions, Summary, Workspace, estimate,
     keep_standstill, plan, run, standstill,
 };
 use crate::store::Store;
@@ -40,7 +40,8 @@ pub(crate) fn reproduce(
     }
     .digest();
     // Those who watch every stage want the whole story; who forces wants work.
-    if !(args.dry_run || args.force || settings.json)
+    let audit = audit(args)?;
+    if !(args.dry_run || args.force || settings.json || audit.is_some())
         && let Ok(Some(fresh)) = standstill(&text.root, &settings.env, &request)
     {
         let summary = Summary {
@@ -100,6 +101,7 @@ pub(crate) fn reproduce(
         keep_going: args.keep_going,
         selected,
         forced,
+        audit,
     };
     let mut executor = LocalExecutor::new();
     let mut go = |observer: &mut dyn Observer| {
@@ -135,6 +137,10 @@ pub(crate) fn reproduce(
         return Ok(Exit::Interrupted);
     }
     let mut summary = result.map_err(|e| from_run(e, &loaded.file_name, &loaded.text))?;
+    let settled = summary.fresh + summary.restored == options.selected.len();
+    if options.audit.is_some() && settled && !args.quiet {
+        out.note("audit: no stage ran, so none was looked at; `--force` runs fresh ones too\n");
+    }
     summary.seconds = started.elapsed().as_secs_f64();
     if summary.fresh == options.selected.len()
         && let Some(program) = std::env::current_exe()
@@ -167,6 +173,18 @@ fn tell(
         out.note(&format!("{}\n", summary_line(summary, settings.err_style)));
     }
     Ok(exit_of(summary))
+}
+
+/// What `--audit` and `--strict` ask for.
+fn audit(args: &Reproduce) -> Result<Option<Audit>, CliError> {
+    if !(args.audit || args.strict) {
+        return Ok(None);
+    }
+    let helper = std::env::current_exe().map_err(|error| CliError::new(error, Exit::Machine))?;
+    Ok(Some(Audit {
+        helper,
+        strict: args.strict,
+    }))
 }
 
 fn exit_of(summary: &Summary) -> Exit {

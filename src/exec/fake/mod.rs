@@ -168,6 +168,7 @@ impl World {
             seconds: self.now - since,
             peak_memory: play.peak_memory,
             leftovers: play.leftovers,
+            trace: None,
         }
     }
 }
@@ -261,7 +262,9 @@ mod tests {
             stdout: dir.path().join(format!("{name}.out")),
             stderr: dir.path().join(format!("{name}.err")),
             timeout: None,
+            memory: None,
             grace: Duration::from_secs(10),
+            tracing: None,
         }
     }
 

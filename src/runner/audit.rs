@@ -1,0 +1,369 @@
+//! What a traced stage read or wrote that it does not declare, and the line that declares it.
+//! It must not know how accesses are seen.
+//!
+//! What counts: the workspace, the user's home, and every other place but those of the system
+//! (`SYSTEM`), temporary folders, and programs with what comes with them: the folders in
+//! `PATH` and `LD_LIBRARY_PATH`, the installations that `PATH` leads to (`~/env` for
+//! `~/env/bin`), and that of each program that was run from outside the workspace. Whether a file is
+//! merely there is an input inside the workspace only, and what a program looks for in vain in
+//! every folder from its own up is none.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::attempt::Parts;
+use super::workspace::Workspace;
+use crate::base::glob::Glob;
+use crate::base::rel_path::RelPath;
+use crate::exec::{Access, Call, Scope, Trace};
+use crate::graph::{Graph, Input, StageId};
+use crate::spec::Stage;
+
+/// Folders of the system, and temporary ones.
+const SYSTEM: [&str; 18] = [
+    "/bin", "/boot", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc",
+    "/run", "/sbin", "/snap", "/sys", "/tmp", "/usr", "/var",
+];
+
+/// Items that one line proposes.
+const MOST_ITEMS: usize = 8;
+
+/// That stages are traced, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The program that a traced stage starts as; see [`crate::exec::Tracing`].
+    pub helper: PathBuf,
+    /// A stage that reads or writes what it does not declare has failed.
+    pub strict: bool,
+}
+
+/// What an attempt did beside what it declares.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audited {
+    /// Files, in the order in which it asked for them.
+    pub files: Vec<Undeclared>,
+    /// Calls whose files could not be seen.
+    pub unseen: u64,
+    /// What to do about it, one a line.
+    pub advice: Vec<String>,
+}
+
+/// A file that a stage does not declare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undeclared {
+    /// Relative to the pipeline's folder, or absolute if it lies elsewhere; folders end in `/`.
+    pub path: String,
+    /// What was done to it.
+    pub deed: Deed,
+    /// What would declare it: a field of the stage and an item to add to it.
+    pub add: Option<(&'static str, String)>,
+}
+
+/// What a stage did to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// Read its bytes.
+    Read,
+    /// Listed the names in it.
+    Listed,
+    /// Looked whether it is there; it is.
+    LookedAt,
+    /// Looked for it in vain.
+    Missed,
+    /// Made, changed or removed it.
+    Wrote,
+    /// Ran it.
+    Ran,
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Deed::Read => "read",
+            Deed::Listed => "listed",
+            Deed::LookedAt => "looked at",
+            Deed::Missed => "looked for",
+            Deed::Wrote => "wrote",
+            Deed::Ran => "ran",
+        })
+    }
+}
+
+impl Audited {
+    /// Whether there is nothing to say.
+    pub fn is_clean(&self) -> bool {
+        self.files.is_empty() && self.unseen == 0
+    }
+}
+
+/// Which accesses of an attempt are worth noting. `own` are its own files and folders.
+pub(crate) fn scope(parts: &Parts<'_>, own: &[&Path]) -> Scope {
+    let ws = parts.ws;
+    let mut scope = Scope::default();
+    scope.set(Path::new("/"), true);
+    for folder in SYSTEM {
+        scope.set(Path::new(folder), false);
+    }
+    let folder = |name: &str| ws.env.get(name).map(Path::new).filter(|p| p.is_absolute());
+    if let Some(temporary) = folder("TMPDIR") {
+        scope.set(temporary, false);
+    }
+    let lists = ["PATH", "LD_LIBRARY_PATH"].map(|name| ws.env.get(name).unwrap_or(OsStr::new("")));
+    let listed = lists.iter().flat_map(std::env::split_paths);
+    for place in listed.filter(|place| place.is_absolute()) {
+        scope.set(&place, false);
+        if let Some(installation) = installation(&place, ws) {
+            scope.set(installation, false);
+        }
+    }
+    if let Some(home) = folder("HOME") {
+        scope.set(home, true);
+    }
+    scope.set(&ws.root, true);
+    for path in own {
+        scope.set(path, false);
+    }
+    scope
+}
+
+/// The folder that an installation's `bin` lies in, unless it holds the workspace or the home.
+fn installation<'a>(bin: &'a Path, ws: &Workspace) -> Option<&'a Path> {
+    let is_bin = bin
+        .file_name()
+        .is_some_and(|name| name == "bin" || name == "sbin");
+    let folder = bin.parent().filter(|_| is_bin)?;
+    let holds_home = ws
+        .env
+        .get("HOME")
+        .is_some_and(|home| Path::new(home).starts_with(folder));
+    let holds_all = folder.parent().is_none() || ws.root.starts_with(folder) || holds_home;
+    (!holds_all).then_some(folder)
+}
+
+/// What of a trace the stage does not declare.
+pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -> Audited {
+    let stage = graph.stage(id);
+    let inputs = Declared(graph.inputs(id));
+    let ran = trace
+        .accesses
+        .iter()
+        .filter(|access| access.call == Call::Run);
+    let installations: BTreeSet<&Path> = ran
+        .filter(|access| !access.absent && !access.path.starts_with(&ws.root))
+        .filter_map(|access| installation(access.path.parent()?, ws))
+        .collect();
+    let sought = sought_upwards(ws, trace);
+    let mut written = BTreeSet::new();
+    let mut files: Vec<Undeclared> = Vec::new();
+    for access in &trace.accesses {
+        let path = access.path.as_path();
+        if installations.iter().any(|folder| path.starts_with(folder))
+            || (access.absent && access.call != Call::Write && sought.contains(path))
+        {
+            continue;
+        }
+        match access.call {
+            Call::Write => {
+                written.insert(path);
+            }
+            // What it wrote itself is no input.
+            _ if written.contains(path) => continue,
+            _ => {}
+        }
+        let found = match path.strip_prefix(&ws.root) {
+            Ok(inside) => in_workspace(ws, stage, &inputs, access, inside),
+            Err(_) if access.call == Call::Look => None,
+            Err(_) => Some(Undeclared {
+                path: shown(path, access.call),
+                deed: deed(access),
+                add: None,
+            }),
+        };
+        files.extend(found);
+    }
+    // Who read a file has looked at it too.
+    let more: BTreeSet<String> = files
+        .iter()
+        .filter(|file| matches!(file.deed, Deed::Read | Deed::Ran))
+        .map(|file| file.path.clone())
+        .collect();
+    files.retain(|file| file.deed != Deed::LookedAt || !more.contains(&file.path));
+    let mut seen = BTreeSet::new();
+    files.retain(|file| seen.insert((file.path.clone(), file.deed)));
+    Audited {
+        advice: advice(stage, &files),
+        files,
+        unseen: trace.unseen,
+    }
+}
+
+/// Where programs that look for settings in each folder from their own up to `/` found none. There
+/// is nothing to declare, and what lies in the work directory comes first.
+fn sought_upwards(ws: &Workspace, trace: &Trace) -> BTreeSet<PathBuf> {
+    let internal = ws.root.join(".restage");
+    let missed = trace.accesses.iter().filter(|access| access.absent);
+    missed
+        .filter(|access| access.path.parent() == Some(&internal))
+        .filter_map(|access| access.path.file_name())
+        .flat_map(|name| ws.root.ancestors().map(move |folder| folder.join(name)))
+        .collect()
+}
+
+fn in_workspace(
+    ws: &Workspace,
+    stage: &Stage,
+    inputs: &Declared<'_>,
+    access: &Access,
+    inside: &Path,
+) -> Option<Undeclared> {
+    let internal = inside.starts_with(".restage");
+    // Nobody can declare what restage keeps to itself; programs look for their settings there
+    // on their way up.
+    if internal && access.absent && access.call != Call::Write {
+        return None;
+    }
+    let path = RelPath::new(&inside.to_string_lossy()).ok();
+    let is_out = |path: &RelPath| {
+        let mut outs = stage.outs.iter();
+        outs.any(|out| is_in(path.as_str(), out.path.as_str()))
+    };
+    let deed = deed(access);
+    let add = match (&path, deed) {
+        _ if internal => None,
+        (None, _) => None,
+        (Some(path), Deed::Wrote) => (!is_out(path)).then(|| ("outs", path.to_string())),
+        (Some(path), _) if inputs.hold(path) => return None,
+        // A stage cannot read what it is about to write.
+        (Some(path), _) if is_out(path) => None,
+        (Some(path), Deed::Listed) => Some(("deps", format!("{path}/"))),
+        (Some(_), Deed::Missed) => existing_folder(ws, inside).map(|folder| ("deps", folder)),
+        (Some(path), _) => Some(("deps", path.to_string())),
+    };
+    Some(Undeclared {
+        path: match inside.as_os_str().is_empty() {
+            true => "./".to_owned(),
+            false => shown(inside, access.call),
+        },
+        deed,
+        add,
+    })
+}
+
+/// What can be declared in place of a file that is not there: the folder where it would be.
+fn existing_folder(ws: &Workspace, inside: &Path) -> Option<String> {
+    let folder = inside.parent().filter(|f| !f.as_os_str().is_empty())?;
+    let found = crate::base::fs::metadata_if_exists(&ws.root.join(folder)).ok()??;
+    let path = RelPath::new(&folder.to_string_lossy()).ok()?;
+    found.is_dir().then(|| format!("{path}/"))
+}
+
+fn deed(access: &Access) -> Deed {
+    match access.call {
+        Call::Write => Deed::Wrote,
+        _ if access.absent => Deed::Missed,
+        Call::Read => Deed::Read,
+        Call::List => Deed::Listed,
+        Call::Look => Deed::LookedAt,
+        Call::Run => Deed::Ran,
+    }
+}
+
+/// A path as text without control characters; a folder that was listed ends in `/`.
+fn shown(path: &Path, call: Call) -> String {
+    let text = path.to_string_lossy();
+    let end = if call == Call::List { "/" } else { "" };
+    format!("{}{end}", text.replace(char::is_control, "\u{fffd}"))
+}
+
+/// A stage's inputs.
+struct Declared<'a>(&'a [Input]);
+
+impl Declared<'_> {
+    fn hold(&self, path: &RelPath) -> bool {
+        self.0.iter().any(|input| match input {
+            Input::Source { path: dep } | Input::Produced { path: dep, .. } => {
+                is_in(path.as_str(), dep.as_str())
+            }
+            Input::SourceGlob { pattern } => {
+                Glob::new(pattern).is_ok_and(|glob| glob.matches(path))
+            }
+        })
+    }
+}
+
+fn is_in(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What to write into the pipeline, and what to do where nothing can be written there.
+fn advice(stage: &Stage, files: &[Undeclared]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut fields = Vec::new();
+    for (name, there) in [
+        ("deps", !stage.deps.is_empty()),
+        ("outs", !stage.outs.is_empty()),
+    ] {
+        let items = to_add(files, name);
+        if !items.is_empty() {
+            let before = if there { "..., " } else { "" };
+            fields.push(format!("  {name}: [{before}{}]", items.join(", ")));
+        }
+    }
+    if !fields.is_empty() {
+        lines.push(format!(
+            "add under `{}:` (line {} of the pipeline)",
+            stage.group, stage.location.line
+        ));
+        lines.extend(fields);
+        lines.push("and use these paths as they are declared: relative, without `..`".to_owned());
+    }
+    if files
+        .iter()
+        .any(|file| file.add.is_none() && file.path.starts_with('/'))
+    {
+        lines.push(
+            "what lies outside the workspace can't be declared: copy it in, or let a stage fetch it"
+                .to_owned(),
+        );
+    }
+    if files.iter().any(|file| {
+        let mut outs = stage.outs.iter();
+        file.add.is_none() && outs.any(|out| is_in(&file.path, out.path.as_str()))
+    }) {
+        lines.push(
+            "write outs by their relative paths; keep what the next attempt goes on from in \
+             RESTAGE_SCRATCH"
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+/// The items to add to a field, without those that a folder among them holds.
+fn to_add<'a>(files: &'a [Undeclared], name: &str) -> Vec<&'a str> {
+    let items = files.iter().filter_map(|file| file.add.as_ref());
+    let all: BTreeSet<&str> = items
+        .filter(|(field, _)| *field == name)
+        .map(|(_, item)| item.as_str())
+        .collect();
+    // A folder sorts just before what it holds.
+    let mut shown: Vec<&str> = Vec::new();
+    for item in all {
+        let held = |folder: &&str| folder.ends_with('/') && item.starts_with(*folder);
+        if !shown.last().is_some_and(held) {
+            shown.push(item);
+        }
+    }
+    if shown.len() > MOST_ITEMS {
+        shown.truncate(MOST_ITEMS);
+        shown.push("...");
+    }
+    shown
+}
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

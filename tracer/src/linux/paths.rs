@@ -1,0 +1,175 @@
+//! What a caller's path text means: read from its memory, made absolute, links resolved.
+//! It must not know which call it came from.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path, PathBuf};
+
+/// The longest path that the kernel takes.
+const LONGEST: usize = 4096;
+const PAGE: u64 = 4096;
+
+/// A thread's memory.
+pub(super) struct Memory(File);
+
+impl Memory {
+    pub(super) fn of(thread: u32) -> io::Result<Self> {
+        File::open(format!("/proc/{thread}/mem")).map(Self)
+    }
+
+    /// The text at an address, up to its NUL.
+    pub(super) fn text(&self, address: u64) -> Option<OsString> {
+        let mut text = Vec::new();
+        let mut at = address;
+        while text.len() < LONGEST {
+            // Never beyond a page in one go: the next one may not be there.
+            let mut page = [0; PAGE as usize];
+            let rest = (PAGE - at % PAGE) as usize;
+            let got = self.0.read_at(&mut page[..rest], at).ok()?;
+            let part = &page[..got];
+            match part.iter().position(|byte| *byte == 0) {
+                Some(end) => {
+                    text.extend(&part[..end]);
+                    return Some(OsString::from_vec(text));
+                }
+                None if got == 0 => return None,
+                None => text.extend(part),
+            }
+            at = at.checked_add(got as u64)?;
+        }
+        None
+    }
+
+    /// A number of eight bytes.
+    pub(super) fn number(&self, address: u64) -> Option<u64> {
+        let mut bytes = [0; 8];
+        self.0.read_exact_at(&mut bytes, address).ok()?;
+        Some(u64::from_ne_bytes(bytes))
+    }
+}
+
+/// The absolute path that a thread's text means, links not resolved.
+pub(super) fn absolute(thread: u32, dir: i32, text: &OsString) -> io::Result<PathBuf> {
+    let path = Path::new(text);
+    if path.is_absolute() {
+        return Ok(own_process(thread, path));
+    }
+    let base = match dir {
+        libc::AT_FDCWD => format!("/proc/{thread}/cwd"),
+        fd => format!("/proc/{thread}/fd/{fd}"),
+    };
+    Ok(fs::read_link(base)?.join(path))
+}
+
+/// `/proc/self` means the caller, not us.
+fn own_process(thread: u32, path: &Path) -> PathBuf {
+    for own in ["/proc/self", "/proc/thread-self"] {
+        if let Ok(rest) = path.strip_prefix(own) {
+            return Path::new(&format!("/proc/{thread}")).join(rest);
+        }
+    }
+    path.to_owned()
+}
+
+/// A path with its links resolved, and what stands there.
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) found: Option<Metadata>,
+}
+
+/// Resolves all links, the last part's only if `follow`. Where the path ends in nothing, the rest
+/// stays as it is written.
+pub(super) fn resolve(path: &Path, follow: bool) -> Place {
+    if follow && let Ok(real) = fs::canonicalize(path) {
+        let found = fs::metadata(&real).ok();
+        return Place { path: real, found };
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let found = fs::metadata(&real).ok();
+        return Place { path: real, found };
+    };
+    let path = existing_part(folder).join(name);
+    let found = if follow {
+        fs::metadata(&path)
+    } else {
+        fs::symlink_metadata(&path)
+    };
+    Place {
+        found: found.ok(),
+        path,
+    }
+}
+
+/// The folder with its links resolved as far as it exists.
+fn existing_part(folder: &Path) -> PathBuf {
+    let mut rest = Vec::new();
+    let mut known = folder;
+    let real = loop {
+        if let Ok(real) = fs::canonicalize(known) {
+            break real;
+        }
+        rest.push(known.components().next_back());
+        match known.parent() {
+            Some(parent) => known = parent,
+            None => return folder.to_owned(),
+        }
+    };
+    let mut path = real;
+    for part in rest.into_iter().rev().flatten() {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::Normal(name) => path.push(name),
+            _ => {}
+        }
+    }
+    path
+}
+
+/// `folder/` and `folder/.` mean the folder that a link leads to, whatever the call says.
+pub(super) fn means_folder(text: &OsString) -> bool {
+    let bytes = text.as_bytes();
+    bytes.ends_with(b"/") || bytes.ends_with(b"/.") || bytes.ends_with(b"..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_resolved_as_far_as_there_is_something() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir(root.join("real")).unwrap();
+        fs::write(root.join("real/file"), b"x").unwrap();
+        std::os::unix::fs::symlink("real", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("file", root.join("real/alias")).unwrap();
+        let at = |path: &str, follow| {
+            let place = resolve(&root.join(path), follow);
+            let shown = place.path.strip_prefix(&root).unwrap().to_owned();
+            (shown.display().to_string(), place.found.is_some())
+        };
+        assert_eq!(at("link/file", true), ("real/file".into(), true));
+        assert_eq!(at("link/../link/alias", true), ("real/file".into(), true));
+        assert_eq!(at("link/alias", false), ("real/alias".into(), true));
+        assert_eq!(at("link/none", true), ("real/none".into(), false));
+        assert_eq!(at("link/a/../b/c", true), ("real/b/c".into(), false));
+    }
+
+    #[test]
+    fn a_text_is_read_from_memory_across_pages() {
+        let memory = Memory::of(std::process::id()).unwrap();
+        let text = vec![b'x'; 3000];
+        let mut pages = vec![0u8; 3 * PAGE as usize];
+        let start = PAGE as usize - pages.as_ptr() as usize % PAGE as usize + 2000;
+        pages[start..start + 3000].copy_from_slice(&text);
+        let address = pages[start..].as_ptr() as u64;
+        assert_eq!(memory.text(address).unwrap().as_bytes(), text);
+        assert_eq!(memory.text(8), None);
+    }
+}
