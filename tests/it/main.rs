@@ -12,3 +12,4 @@ mod scheduling;
 mod space;
 mod standstill;
 mod verbs;
+mod verify;
