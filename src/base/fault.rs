@@ -78,6 +78,10 @@ fn parse(text: &str) -> Option<Plan> {
 /// What happens at this point, if anything does.
 pub(super) fn reached(op: &str, path: &Path) -> Option<Fault> {
     let plan = PLAN.get()?;
+    // What the system tells of processes is asked now and then, not at fixed points.
+    if path.starts_with("/proc") {
+        return None;
+    }
     let number = REACHED.fetch_add(1, Ordering::Relaxed) + 1;
     match plan {
         Plan::Log(file) => {

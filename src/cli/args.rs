@@ -55,6 +55,13 @@ pub(crate) enum Verb {
     Dag(Dag),
     /// Compare result tables with committed ones; exit 3 where they differ.
     Compare(Compare),
+    /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
+    ///
+    /// Each stage runs from exactly the inputs that its record names, in a folder of its own that
+    /// is removed afterwards: outs, history and pipeline.lock stay as they are. `within` means
+    /// that bytes differ, but no further than `compare:` allows; volatile outs never count. A
+    /// stage that differs is marked nondeterministic in its record, and both results are kept.
+    Verify(Verify),
     /// Show what a stage printed.
     Logs(Logs),
     /// Remove from .restage what nothing needs any more.
@@ -201,6 +208,33 @@ pub(crate) struct Compare {
     /// Differences shown for each file.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) most: usize,
+}
+
+/// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Stages, groups or outs; everything by default.
+    pub(crate) stages: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+
+    /// Reruns of each stage.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) times: u16,
+
+    /// Stages at once, at most [default: the number of cores].
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Go on with the other stages after a rerun failed.
+    #[arg(short = 'k', long)]
+    pub(crate) keep_going: bool,
+
+    /// Print only failures and what was found.
+    #[arg(short = 'q', long)]
+    pub(crate) quiet: bool,
 }
 
 /// Show what a stage printed.

@@ -73,6 +73,7 @@ pub fn main() -> Exit {
         Verb::Status(args) => verbs::status::status(&settings, args, &mut out),
         Verb::Why(args) => verbs::why::why(&settings, args, &mut out),
         Verb::Dag(args) => verbs::dag::dag(&settings, args, &mut out),
+        Verb::Verify(args) => verbs::verify::verify(&settings, args, &mut out),
         Verb::Compare(args) => verbs::compare::compare(&settings, args, &mut out),
         Verb::Logs(args) => verbs::logs::logs(&settings, args, &mut out),
         Verb::Gc(args) => verbs::gc::gc(&settings, args, &mut out),

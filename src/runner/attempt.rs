@@ -82,8 +82,8 @@ pub(crate) struct Parts<'a> {
 pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
     let Parts { ws, graph, id, .. } = *parts;
     let stage = graph.stage(id);
-    let dir = ws.store.new_work_dir(&stage.name)?;
-    let logs = ws.store.new_logs(&ws.qualified(&stage.name))?;
+    let dir = ws.attempts().new_work_dir(&stage.name)?;
+    let logs = ws.attempts().new_logs(&ws.qualified(&stage.name))?;
     let events = logs.events.clone();
     let mut placed = Vec::new();
     for input in graph.inputs(id) {

@@ -100,7 +100,23 @@ impl Run<'_> {
     /// Whether a stage is not settled, but all that it reads from is.
     fn is_due(&self, id: StageId) -> bool {
         let settled = |up: &StageId| !self.pending.contains_key(up);
-        !settled(&id) && self.graph.dependencies(id).iter().all(settled)
+        !settled(&id) && self.before(id).iter().all(settled)
+    }
+
+    /// Stages that must be settled first: none in a rerun, whose inputs are given.
+    fn before(&self, id: StageId) -> &[StageId] {
+        match self.ws.rerun {
+            Some(_) => &[],
+            None => self.graph.dependencies(id),
+        }
+    }
+
+    /// Records whose outs stages read.
+    pub(super) fn inputs(&self) -> &BTreeMap<StageId, Arc<Record>> {
+        match &self.ws.rerun {
+            Some(rerun) => &rerun.inputs,
+            None => &self.records,
+        }
     }
 
     /// Decides about every stage whose upstream has been settled, and about those that this
@@ -115,8 +131,7 @@ impl Run<'_> {
     /// Decides about a stage whose upstream is settled.
     fn advance(&mut self, id: StageId) -> Result<(), RunError> {
         let blame = self
-            .graph
-            .dependencies(id)
+            .before(id)
             .iter()
             .find_map(|up| self.without_result.get(up));
         if let Some(&by) = blame {
@@ -137,7 +152,7 @@ impl Run<'_> {
     }
 
     pub(super) fn decide(&self, id: StageId) -> Result<Planned, RunError> {
-        let upstream = |up: StageId| self.records.get(&up).cloned();
+        let upstream = |up: StageId| self.inputs().get(&up).cloned();
         let forced = self.options.forced.contains(&id);
         Ok(decide(self.graph, id, forced, &upstream, self.ws)?)
     }
@@ -202,7 +217,8 @@ impl Run<'_> {
                 .map(|_| ()),
         };
         let next = self.graph.dependents(id).iter().copied();
-        let due: Vec<StageId> = next.filter(|id| self.is_due(*id)).collect();
+        let waited = |next: &StageId| self.before(*next).contains(&id) && self.is_due(*next);
+        let due: Vec<StageId> = next.filter(waited).collect();
         self.due.extend(due);
     }
 

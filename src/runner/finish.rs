@@ -298,7 +298,7 @@ fn record(
         outs.push(RecordedOut {
             path: out.path.to_string(),
             volatile: out.volatile,
-            content: ws.store.ingest(&out.path.under(&attempt.dir))?,
+            content: ws.attempts().ingest(&out.path.under(&attempt.dir))?,
         });
     }
     let before = ws.last_record(&stage.name);
@@ -312,8 +312,10 @@ fn record(
         undeclared.clone(),
     );
     let committed = claim.commit(&record)?;
-    for out in &record.outs {
-        publish(ws, out)?;
+    if ws.rerun.is_none() {
+        for out in &record.outs {
+            publish(ws, out)?;
+        }
     }
     fs::remove_all(&attempt.dir)?;
     let mut warnings = Vec::new();

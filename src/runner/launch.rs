@@ -47,7 +47,7 @@ impl Run<'_> {
             self.tokens.give_back(lease);
             return Ok(());
         };
-        let Some(claim) = self.ws.store.try_claim(&key.digest())? else {
+        let Some(claim) = self.ws.attempts().try_claim(&key.digest())? else {
             self.tokens.give_back(lease);
             let seen_before = self.busy.insert(id, Instant::now()).is_some();
             if !seen_before {
@@ -84,7 +84,7 @@ impl Run<'_> {
             ws: self.ws,
             graph: self.graph,
             id,
-            records: &self.records,
+            records: self.inputs(),
             programs: &self.programs,
             lease: &lease,
             scratch: &scratch,

@@ -2,6 +2,7 @@
 //!
 //! [`plan()`] says what is stale without touching anything, [`run()`] does it.
 
+mod against;
 mod attempt;
 mod audit;
 mod drive;
@@ -23,8 +24,10 @@ mod run_tests;
 mod standstill;
 mod tokens;
 mod upkeep;
+mod verify;
 mod workspace;
 
+pub use against::{Difference, Verdict};
 pub use audit::{Audit, Audited, Deed, Undeclared};
 pub use error::RunError;
 pub use estimate::{Estimate, estimate};
@@ -36,4 +39,5 @@ pub use run::{RunOptions, Summary, run};
 pub use standstill::{Request, keep_standstill, standstill};
 pub use tokens::Capacity;
 pub use upkeep::{Outlook, Wanted, outlook, wanted};
+pub use verify::{Verification, Verified, VerifiedOut};
 pub use workspace::{HostEnv, Workspace};

@@ -124,6 +124,22 @@ pub fn plan(
     Ok(plan)
 }
 
+/// Runs every selected stage from what these records say was written, and nothing waits.
+pub(crate) fn plan_rerun(
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+    inputs: &BTreeMap<StageId, Arc<Record>>,
+    facts: &dyn Facts,
+) -> Result<Plan, FactsError> {
+    let upstream = |up: StageId| inputs.get(&up).cloned();
+    let mut plan = Plan::default();
+    for &id in selected {
+        let planned = decide(graph, id, true, &upstream, facts)?;
+        plan.stages.insert(id, planned);
+    }
+    Ok(plan)
+}
+
 /// Decides for one stage whose upstream records are all known.
 pub(crate) fn decide(
     graph: &Graph,

@@ -2,13 +2,14 @@
 //! It must not know how a stage is run or where output goes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::audit::Audit;
 use super::drive::Run;
 use super::error::RunError;
 use super::event::{Event, Observer};
 use super::facts::Facts;
-use super::plan::{Plan, plan};
+use super::plan::{Plan, plan, plan_rerun};
 use super::programs;
 use super::queue::ReadyQueue;
 use super::tokens::{Capacity, Tokens};
@@ -17,6 +18,7 @@ use crate::base::clock::Instant;
 use crate::exec::{Executor, check_tracing};
 use crate::graph::{Graph, StageId};
 use crate::spec::Action;
+use crate::store::Record;
 
 /// What to run and with what.
 #[derive(Debug, Clone)]
@@ -65,8 +67,24 @@ pub fn run(
     observer: &mut dyn Observer,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Summary, RunError> {
+    let (summary, _) = run_to_records(ws, graph, options, executor, observer, interrupted)?;
+    Ok(summary)
+}
+
+/// As [`run`]; also gives the records of all stages that have a result.
+pub(super) fn run_to_records(
+    ws: &Workspace,
+    graph: &Graph,
+    options: &RunOptions,
+    executor: &mut dyn Executor,
+    observer: &mut dyn Observer,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<(Summary, BTreeMap<StageId, Arc<Record>>), RunError> {
     let started = Instant::now();
-    let plan = plan(graph, &options.selected, &options.forced, ws)?;
+    let plan = match &ws.rerun {
+        Some(rerun) => plan_rerun(graph, &options.selected, &rerun.inputs, ws)?,
+        None => plan(graph, &options.selected, &options.forced, ws)?,
+    };
     check_gpus(graph, &plan, &options.capacity)?;
     if let Some(audit) = &options.audit {
         check_tracing(&audit.helper).map_err(RunError::CannotTrace)?;
@@ -97,18 +115,23 @@ pub fn run(
     if result.is_err() {
         run.stop_everything();
     }
-    let lock = run.write_lock();
-    for text in ws.store.take_warnings() {
+    let lock = match ws.rerun {
+        Some(_) => Ok(()),
+        None => run.write_lock(),
+    };
+    let mut warnings = ws.store.take_warnings();
+    warnings.extend(ws.attempts().take_warnings());
+    for text in warnings {
         run.observer.event(&Event::Warning {
             stage: ".restage",
             text: &text,
         });
     }
     run.summary.seconds = started.elapsed().as_secs_f64();
-    let summary = run.summary;
+    let (summary, records) = (run.summary, run.records);
     result?;
     lock?;
-    Ok(summary)
+    Ok((summary, records))
 }
 
 fn check_gpus(graph: &Graph, plan: &Plan, capacity: &Capacity) -> Result<(), RunError> {

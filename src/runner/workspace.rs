@@ -12,7 +12,7 @@ use crate::base::files::{Below, files_below};
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::digest::{CodeDigests, Digest, StageKey};
-use crate::graph::Graph;
+use crate::graph::{Graph, StageId};
 use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError};
 
 /// Folders that no glob looks into: ours, git's.
@@ -40,6 +40,15 @@ impl HostEnv {
     }
 }
 
+/// What a run has of its own whose results must not count.
+#[derive(Debug)]
+pub(crate) struct Rerun {
+    /// Where its stages run and its results go.
+    pub(crate) store: Store,
+    /// Whose outs its stages read, whatever they write themselves.
+    pub(crate) inputs: BTreeMap<StageId, Arc<Record>>,
+}
+
 /// The pipeline's folder under one profile.
 #[derive(Debug)]
 pub struct Workspace {
@@ -47,6 +56,8 @@ pub struct Workspace {
     pub(crate) profile: String,
     pub(crate) store: Store,
     pub(crate) env: HostEnv,
+    /// Set where stages run to be held against their records.
+    pub(crate) rerun: Option<Rerun>,
     outs: BTreeSet<RelPath>,
     code: OnceCell<CodeDigests>,
 }
@@ -75,9 +86,30 @@ impl Workspace {
             profile: profile.to_owned(),
             store,
             env,
+            rerun: None,
             outs,
             code: OnceCell::new(),
         }
+    }
+
+    /// The same folder for a run whose results must not count.
+    pub(crate) fn for_rerun(&self, rerun: Rerun) -> Self {
+        Self {
+            root: self.root.clone(),
+            profile: self.profile.clone(),
+            store: self.store.clone(),
+            env: self.env.clone(),
+            rerun: Some(rerun),
+            outs: self.outs.clone(),
+            code: OnceCell::new(),
+        }
+    }
+
+    /// Where stages are run and their results go: the store, but for a rerun.
+    pub(crate) fn attempts(&self) -> &Store {
+        self.rerun
+            .as_ref()
+            .map_or(&self.store, |rerun| &rerun.store)
     }
 
     /// Keeps what was learnt about files for the next call. Losing it costs only time.

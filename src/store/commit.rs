@@ -47,6 +47,36 @@ impl Claim {
         self.store.discard(&self.scratch_path())?;
         Ok(outcome)
     }
+
+    /// Keeps what another run of the claimed key wrote as a variant of its record, and marks the
+    /// stage nondeterministic; the record's own outs stay. These must be in the store. Says
+    /// whether the record knows them now: without a record, or with the same outs, there is
+    /// nothing to keep.
+    pub fn keep_variant(&self, outs: &[RecordedOut]) -> Result<bool, StoreError> {
+        let Some(old) = self.store.record(self.key())? else {
+            return Ok(false);
+        };
+        if differing(&old.outs, outs).is_empty() {
+            return Ok(false);
+        }
+        for out in outs {
+            if !self.store.has_object(&out.content)? {
+                return Err(StoreError::MissingObject {
+                    digest: out.content.digest,
+                });
+            }
+        }
+        let mut record = Record::clone(&old);
+        let known = |variant: &Vec<RecordedOut>| differing(variant, outs).is_empty();
+        if !record.variants.iter().any(known) {
+            record.variants.push(outs.to_vec());
+        }
+        record.nondeterministic = true;
+        if record != *old {
+            self.store.write_record(&record)?;
+        }
+        Ok(true)
+    }
 }
 
 impl Store {

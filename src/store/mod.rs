@@ -147,6 +147,12 @@ impl Store {
         }))
     }
 
+    /// A store of its own below `tmp/`, to be thrown away: for work whose results must not count.
+    /// Should this process die, the next one to tidy removes it.
+    pub fn scratch(&self, name: &str) -> Result<Store, StoreError> {
+        Store::open(&self.temp(Path::new(name)))
+    }
+
     /// The store's folder.
     pub fn dir(&self) -> &Path {
         &self.0.dir

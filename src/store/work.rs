@@ -112,7 +112,12 @@ impl Store {
     pub(super) fn tidy(&self) -> Result<(), StoreError> {
         let tmp = self.tmp();
         for name in fs::read_dir(&tmp)? {
-            fs::remove_all(&tmp.join(name))?;
+            let path = tmp.join(name);
+            // A throw-away store: whoever made it may have left a stage running in it.
+            if fs::exists(&path.join("claims"))? {
+                stop_orphans(&path)?;
+            }
+            fs::remove_all(&path)?;
         }
         // Beside our own files: their successors in the making.
         for name in fs::read_dir(self.dir())? {
@@ -156,6 +161,17 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Stops what a dead restage left running in a throw-away store.
+fn stop_orphans(dir: &Path) -> Result<(), StoreError> {
+    let store = Store::open(dir)?;
+    for (key, _) in store.list("claims", ".lock")?.named {
+        if let Some(claim) = store.try_claim(&key)? {
+            claim.kill_orphan()?;
+        }
+    }
+    Ok(())
 }
 
 /// What the names of a stage's work folders begin with.

@@ -47,6 +47,11 @@ pub fn compare_tables(
     diff
 }
 
+/// Whether a file of this name is compared as a table.
+pub fn is_table(path: &str) -> bool {
+    delimiter(path).is_some()
+}
+
 fn delimiter(path: &str) -> Option<u8> {
     let ending = Path::new(path).extension()?.to_str()?.to_ascii_lowercase();
     match ending.as_str() {

@@ -12,7 +12,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use compare::compare_tables;
+pub use compare::{compare_tables, is_table};
 pub use diff::{CellDiff, Problem, Row, Side, TableDiff};
 pub use parse::Fault;
 pub use render::render;

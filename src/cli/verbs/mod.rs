@@ -11,4 +11,5 @@ pub(crate) mod logs;
 pub(crate) mod reproduce;
 pub(crate) mod schema;
 pub(crate) mod status;
+pub(crate) mod verify;
 pub(crate) mod why;

@@ -114,22 +114,7 @@ pub(crate) fn reproduce(
             &|| interrupt.load(Ordering::Relaxed),
         )
     };
-    let style = settings.err_style;
-    let result = if settings.json {
-        let mut stdout = io::stdout();
-        go(&mut JsonRenderer { out: &mut stdout })
-    } else if settings.interactive && !args.quiet {
-        go(&mut TtyRenderer::new(style, capacity.cpu, &durations))
-    } else {
-        let mut stderr = io::stderr();
-        go(&mut PlainRenderer::new(
-            &mut stderr,
-            style,
-            args.quiet,
-            capacity.cpu,
-            &durations,
-        ))
-    };
+    let result = watched(settings, args.quiet, capacity.cpu, &durations, &mut go);
     workspace.save_cache();
     if result.is_err() && interrupt.load(Ordering::Relaxed) {
         // The terminal's Ctrl-C reaches cargo too, which then fails to build.
@@ -187,6 +172,32 @@ fn audit(args: &Reproduce) -> Result<Option<Audit>, CliError> {
     }))
 }
 
+/// Runs something that is watched, shown as the settings want it.
+pub(crate) fn watched<T>(
+    settings: &Settings,
+    quiet: bool,
+    cores: u32,
+    durations: &dyn Fn(&str) -> Option<f64>,
+    go: &mut dyn FnMut(&mut dyn Observer) -> T,
+) -> T {
+    let style = settings.err_style;
+    if settings.json {
+        let mut stdout = io::stdout();
+        go(&mut JsonRenderer { out: &mut stdout })
+    } else if settings.interactive && !quiet {
+        go(&mut TtyRenderer::new(style, cores, durations))
+    } else {
+        let mut stderr = io::stderr();
+        go(&mut PlainRenderer::new(
+            &mut stderr,
+            style,
+            quiet,
+            cores,
+            durations,
+        ))
+    }
+}
+
 fn exit_of(summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
@@ -210,7 +221,7 @@ fn summary_json(summary: &Summary) -> serde_json::Value {
 
 /// Set by SIGINT and SIGTERM. A second SIGINT ends restage at once; stages that it leaves
 /// behind are ended by the next run, and nothing half-written is ever recorded.
-fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
+pub(crate) fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         let at_once = signal_hook::flag::register_conditional_shutdown(

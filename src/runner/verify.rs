@@ -1,0 +1,239 @@
+//! Runs fresh stages again from their recorded inputs and holds what they write against the
+//! record. It must not know how anything is shown, nor touch outs, history or `pipeline.lock`.
+//!
+//! A round runs in a throw-away store below `.restage/tmp`. A record changes in one case only:
+//! a stage that wrote something else is marked nondeterministic, and both results are kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::against::{Against, Verdict};
+use super::error::RunError;
+use super::event::Observer;
+use super::facts::FactsError;
+use super::plan::{Decision, plan};
+use super::run::{RunOptions, Summary, run_to_records};
+use super::tokens::Capacity;
+use super::workspace::{Rerun, Workspace};
+use crate::base::fs;
+use crate::digest::Digest;
+use crate::exec::Executor;
+use crate::graph::{Graph, StageId};
+use crate::spec::CompareRule;
+use crate::store::{Placement, Record, Store};
+
+/// How often a claim that another `restage` holds is asked for.
+const BUSY_TICK: Duration = Duration::from_millis(250);
+
+/// A stage that was run again.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Its name.
+    pub stage: String,
+    /// Its key.
+    pub key: Digest,
+    /// Reruns that were held against the record.
+    pub reruns: u32,
+    /// Its outs in declared order, each with the worst that was found.
+    pub outs: Vec<VerifiedOut>,
+    /// Whether another result of it is kept beside the recorded one.
+    pub kept: bool,
+}
+
+/// An out that was written again.
+#[derive(Debug, Clone)]
+pub struct VerifiedOut {
+    /// Relative to the pipeline's folder.
+    pub path: String,
+    /// What was recorded.
+    pub recorded: Digest,
+    /// What was written by the rerun that the verdict is about.
+    pub now: Digest,
+    /// How they compare.
+    pub verdict: Verdict,
+}
+
+impl Verified {
+    /// The first out that differs by more than is allowed.
+    pub fn differing(&self) -> Option<&VerifiedOut> {
+        let differs = |out: &&VerifiedOut| matches!(out.verdict, Verdict::Differs(_));
+        self.outs.iter().find(differs)
+    }
+}
+
+/// Stages that are verified, and what was found so far.
+#[derive(Debug)]
+pub struct Verification<'a> {
+    ws: &'a Workspace,
+    graph: &'a Graph,
+    rules: &'a [CompareRule],
+    /// Of the stages and of all that they read from.
+    records: BTreeMap<StageId, Arc<Record>>,
+    /// Stages that go on being rerun: neither failed nor found to differ.
+    left: BTreeSet<StageId>,
+    found: BTreeMap<StageId, Verified>,
+}
+
+impl<'a> Verification<'a> {
+    /// Looks whether `stages` are fresh; `needed` are these and all that they read from. `Err`
+    /// holds the names of those that are not.
+    pub fn begin(
+        ws: &'a Workspace,
+        graph: &'a Graph,
+        rules: &'a [CompareRule],
+        stages: &BTreeSet<StageId>,
+        needed: &BTreeSet<StageId>,
+    ) -> Result<Result<Self, Vec<String>>, FactsError> {
+        let plan = plan(graph, needed, &BTreeSet::new(), ws)?;
+        let fresh = |id: &StageId| {
+            let planned = plan.stages.get(id);
+            planned.is_some_and(|planned| matches!(planned.decision, Decision::Fresh(_)))
+        };
+        let stale: Vec<String> = stages
+            .iter()
+            .filter(|id| !fresh(id))
+            .map(|id| graph.stage(*id).name.clone())
+            .collect();
+        if !stale.is_empty() {
+            return Ok(Err(stale));
+        }
+        let record = |(id, planned): (&StageId, &super::plan::Planned)| {
+            Some((*id, Arc::clone(planned.record()?)))
+        };
+        Ok(Ok(Self {
+            ws,
+            graph,
+            rules,
+            records: plan.stages.iter().filter_map(record).collect(),
+            left: stages.clone(),
+            found: BTreeMap::new(),
+        }))
+    }
+
+    /// Runs each stage once more, all independently of each other.
+    pub fn round(
+        &mut self,
+        capacity: &Capacity,
+        keep_going: bool,
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Summary, RunError> {
+        let ws = self.ws.for_rerun(Rerun {
+            store: self.ws.store.scratch("verify")?,
+            inputs: self.records.clone(),
+        });
+        let options = RunOptions {
+            capacity: capacity.clone(),
+            keep_going,
+            selected: self.left.clone(),
+            forced: self.left.clone(),
+            audit: None,
+        };
+        let ran = run_to_records(&ws, self.graph, &options, executor, observer, interrupted);
+        let held = ran.and_then(|(summary, records)| {
+            for &id in &options.selected {
+                match records.get(&id) {
+                    Some(record) => self.hold(id, record, ws.attempts(), interrupted)?,
+                    None => drop(self.left.remove(&id)),
+                }
+            }
+            Ok(summary)
+        });
+        // What a failed stage left is for reading, until the store is opened next.
+        if !held.as_ref().is_ok_and(|summary| summary.failed > 0) {
+            let dir = ws.attempts().dir().to_owned();
+            drop(ws);
+            let removed = self.ws.store.discard(&dir);
+            let summary = held?;
+            removed?;
+            return Ok(summary);
+        }
+        held
+    }
+
+    /// What was found, in declared order.
+    pub fn found(&self) -> impl Iterator<Item = &Verified> {
+        self.found.values()
+    }
+
+    /// Holds a rerun against its record.
+    fn hold(
+        &mut self,
+        id: StageId,
+        rerun: &Record,
+        scratch: &Store,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), RunError> {
+        let Some(record) = self.records.get(&id).cloned() else {
+            return Ok(());
+        };
+        let folder = scratch.dir().join("against");
+        fs::create_dir_all(&folder)?;
+        let against = Against {
+            recorded: &self.ws.store,
+            now: scratch,
+            rules: self.rules,
+            folder,
+        };
+        let mut outs = Vec::new();
+        for (old, new) in record.outs.iter().zip(&rerun.outs) {
+            outs.push(VerifiedOut {
+                path: old.path.clone(),
+                recorded: old.content.digest,
+                now: new.content.digest,
+                verdict: against.verdict(old, new)?,
+            });
+        }
+        let found = self.found.entry(id).or_insert_with(|| Verified {
+            stage: self.graph.stage(id).name.clone(),
+            key: record.key,
+            reruns: 0,
+            outs: outs.clone(),
+            kept: false,
+        });
+        found.reruns += 1;
+        for (worst, out) in found.outs.iter_mut().zip(outs) {
+            if severity(&out.verdict) > severity(&worst.verdict) {
+                *worst = out;
+            }
+        }
+        if found.differing().is_some() {
+            self.left.remove(&id);
+            found.kept = keep(&self.ws.store, rerun, &against, interrupted)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps what a rerun wrote beside the record of its key. `false` if the user has no time to
+/// wait for another `restage` that works on it.
+fn keep(
+    store: &Store,
+    rerun: &Record,
+    against: &Against<'_>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<bool, RunError> {
+    let Some(claim) = store.claim_wait(&rerun.key, interrupted, BUSY_TICK)? else {
+        return Ok(false);
+    };
+    for out in &rerun.outs {
+        if !store.has_object(&out.content)? {
+            let place = against.folder.join("kept");
+            fs::remove_all(&place)?;
+            let from = against.now;
+            from.materialize(&out.content, &place, Placement::Linked)?;
+            store.ingest(&place)?;
+        }
+    }
+    Ok(claim.keep_variant(&rerun.outs)?)
+}
+
+fn severity(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Volatile | Verdict::Identical => 0,
+        Verdict::Within => 1,
+        Verdict::Differs(_) => 2,
+    }
+}
