@@ -8,6 +8,7 @@ mod failures;
 mod faults;
 mod freshness;
 mod maintenance;
+mod merging;
 mod scheduling;
 mod space;
 mod standstill;

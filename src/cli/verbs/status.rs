@@ -2,11 +2,12 @@
 //! It must not change anything.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::json;
 
 use crate::cli::args::Status;
-use crate::cli::error::{CliError, from_facts};
+use crate::cli::error::{CliError, from_facts, from_store};
 use crate::cli::exit::Exit;
 use crate::cli::format::grouped;
 use crate::cli::output::Output;
@@ -15,6 +16,8 @@ use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::style::Style;
 use crate::cli::verbs::reproduce::{open_workspace, select};
 use crate::runner::{Decision, Plan, plan};
+use crate::store::StoreError;
+use crate::store::lockfile::LockFile;
 
 pub(crate) fn status(
     settings: &Settings,
@@ -27,6 +30,7 @@ pub(crate) fn status(
     let plan = plan(&loaded.graph, &selected, &BTreeSet::new(), &workspace)
         .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
     workspace.save_cache();
+    note_damaged_lock(settings, &loaded.root, out)?;
     let text = if settings.json {
         lines_json(&loaded, &plan)
     } else {
@@ -38,6 +42,20 @@ pub(crate) fn status(
     } else {
         Exit::Ok
     })
+}
+
+/// A `pipeline.lock` that can't be read makes nothing stale, but should not be committed.
+fn note_damaged_lock(settings: &Settings, root: &Path, out: &mut Output) -> Result<(), CliError> {
+    match LockFile::read(&root.join("pipeline.lock")) {
+        Ok(_) => {}
+        Err(StoreError::LockFile { reason, .. }) => out.note(&format!(
+            "{} `pipeline.lock` can't be read: {reason}\n  no result is lost; `restage \
+             reproduce` sets it aside and makes it anew\n",
+            settings.err_style.warning("warning:")
+        )),
+        Err(error) => return Err(from_store(error)),
+    }
+    Ok(())
 }
 
 fn lines_json(loaded: &Loaded, plan: &Plan) -> String {
