@@ -187,6 +187,10 @@ pub(crate) struct Dag {
     /// How.
     #[arg(long, value_enum, default_value_t = DagFormat::Text)]
     pub(crate) format: DagFormat,
+
+    /// Draw the graph alone: don't look at what is fresh, nor open .restage.
+    #[arg(long)]
+    pub(crate) no_status: bool,
 }
 
 /// Compare result tables with committed ones; exit 3 where they differ.

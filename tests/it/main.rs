@@ -4,6 +4,7 @@
 
 mod crash;
 mod damages;
+mod drawing;
 mod failures;
 mod faults;
 mod freshness;

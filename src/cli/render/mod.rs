@@ -8,5 +8,5 @@ mod tty;
 
 pub(crate) use json::{JsonRenderer, reasons as state_reasons, state};
 pub(crate) use plain::PlainRenderer;
-pub(crate) use summary::{plan_lines, reason_text, summary_line};
+pub(crate) use summary::{painted_state, plan_lines, reason_text, summary_line};
 pub(crate) use tty::TtyRenderer;

@@ -11,7 +11,7 @@ use crate::cli::error::{CliError, from_facts, from_store};
 use crate::cli::exit::Exit;
 use crate::cli::format::grouped;
 use crate::cli::output::Output;
-use crate::cli::render::{reason_text, state, state_reasons};
+use crate::cli::render::{painted_state, reason_text, state, state_reasons};
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::style::Style;
 use crate::cli::verbs::reproduce::{open_workspace, select};
@@ -87,8 +87,8 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
     let (mut fresh, mut stale) = (0, 0);
     for (id, planned) in &plan.stages {
         let name = &graph.stage(*id).name;
-        let (word, why) = match &planned.decision {
-            Decision::Fresh(_) => (style.good("fresh  "), String::new()),
+        let why = match &planned.decision {
+            Decision::Fresh(_) => String::new(),
             Decision::Restore(_, outs) => {
                 let (one, more) = (&outs[0], outs.len() - 1);
                 let rest = if more > 0 {
@@ -96,15 +96,12 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
                 } else {
                     String::new()
                 };
-                (
-                    style.busy("restore"),
-                    format!("`{one}` is missing or edited{rest}"),
-                )
+                format!("`{one}` is missing or edited{rest}")
             }
-            Decision::Run(reasons) => (style.bad("stale  "), reason_text(reasons)),
+            Decision::Run(reasons) => reason_text(reasons),
             Decision::Waits(on) => {
                 let names = on.iter().map(|up| graph.stage(*up).name.as_str());
-                (style.busy("waits  "), format!("on {}", grouped(names)))
+                format!("on {}", grouped(names))
             }
         };
         if matches!(planned.decision, Decision::Fresh(_)) {
@@ -112,6 +109,7 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
         } else {
             stale += 1;
         }
+        let word = painted_state(&planned.decision, style);
         let line = format!("{word}  {name:width$}  {why}");
         text += &format!("{}\n", line.trim_end());
     }
