@@ -78,6 +78,19 @@ pub(crate) enum Verb {
     Fsck(Fsck),
     /// Write a small working pipeline.yaml into an empty folder.
     Init(Init),
+    /// Merge two versions of pipeline.lock, stage by stage; git calls it.
+    ///
+    /// What one side changed is taken. A stage of which the sides have different results, or one
+    /// a result and the other none any more, is left out: it counts as not reproduced until the
+    /// next `restage reproduce`. There are never conflict markers. The result is written to OURS.
+    #[command(after_help = "\
+To have git call it, commit this line in .gitattributes:
+  pipeline.lock merge=restage
+and in each clone run once:
+  git config merge.restage.driver 'restage merge-lock %O %A %B'
+Without it git merges the text. Should it leave conflict markers, run
+`restage reproduce`: it sets the file aside and makes it anew.")]
+    MergeLock(MergeLock),
     /// Print the JSON Schema of pipeline.yaml, for editors.
     Schema,
     /// Print a completion script for a shell.
@@ -193,6 +206,10 @@ pub(crate) struct Dag {
     /// How.
     #[arg(long, value_enum, default_value_t = DagFormat::Text)]
     pub(crate) format: DagFormat,
+
+    /// Draw the graph alone: don't look at what is fresh, nor open .restage.
+    #[arg(long)]
+    pub(crate) no_status: bool,
 }
 
 /// Compare result tables with committed ones; exit 3 where they differ.
@@ -277,4 +294,17 @@ pub(crate) struct Init {
     /// The folder; it may not exist yet.
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
+}
+
+/// Merge two versions of pipeline.lock, stage by stage; git calls it.
+#[derive(Debug, Args)]
+pub(crate) struct MergeLock {
+    /// What both sides started from; an empty file where they have nothing in common.
+    pub(crate) base: PathBuf,
+
+    /// Our version, which the result replaces.
+    pub(crate) ours: PathBuf,
+
+    /// Their version.
+    pub(crate) theirs: PathBuf,
 }

@@ -79,6 +79,7 @@ pub fn main() -> Exit {
         Verb::Gc(args) => verbs::gc::gc(&settings, args, &mut out),
         Verb::Fsck(args) => verbs::fsck::fsck(&settings, args, &mut out),
         Verb::Init(args) => verbs::init::init(&settings, args, &mut out),
+        Verb::MergeLock(args) => verbs::merge_lock::merge_lock(&settings, args, &mut out),
         Verb::Schema => verbs::schema::schema(&mut out),
         Verb::Completions { shell } => verbs::completions::completions(*shell, &mut out),
     };

@@ -1,12 +1,26 @@
 //! The graph as text for Graphviz and Mermaid.
 //! It must not know where that is written.
 
+use std::collections::BTreeMap;
+
 use super::{Graph, StageId};
 
+/// How a stage is marked, by words and by colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Stands below the stage's name: colour alone tells not everyone.
+    pub note: String,
+    /// Name of the colours in Mermaid: a plain word.
+    pub class: &'static str,
+    /// Inside of the box: `#rrggbb`. Text on it is black.
+    pub fill: &'static str,
+    /// Its border: `#rrggbb`.
+    pub border: &'static str,
+}
+
 impl Graph {
-    /// For `dot`: a box for each stage, an arrow from writer to reader. What `annotate` says
-    /// of a stage stands below its name.
-    pub fn to_dot(&self, annotate: &dyn Fn(StageId) -> Option<String>) -> String {
+    /// For `dot`: a box for each stage, an arrow from writer to reader.
+    pub fn to_dot(&self, mark: &dyn Fn(StageId) -> Option<Mark>) -> String {
         let escape = |text: &str| {
             text.replace('\\', "\\\\")
                 .replace('"', "\\\"")
@@ -15,12 +29,18 @@ impl Graph {
         let mut text = format!("digraph \"{}\" {{\n", escape(&self.pipeline.name));
         text += "  rankdir=LR;\n  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n";
         for &id in &self.ids {
-            let mut label = escape(&self.stage(id).name);
-            if let Some(more) = annotate(id) {
-                label += "\\n";
-                label += &escape(&more);
-            }
-            text += &format!("  s{} [label=\"{label}\"];\n", id.index());
+            let name = escape(&self.stage(id).name);
+            let box_of = match mark(id) {
+                None => format!("label=\"{name}\""),
+                Some(Mark {
+                    note, fill, border, ..
+                }) => format!(
+                    "label=\"{name}\\n{}\", style=\"rounded,filled\", fillcolor=\"{fill}\", \
+                     color=\"{border}\"",
+                    escape(&note)
+                ),
+            };
+            text += &format!("  s{} [{box_of}];\n", id.index());
         }
         for (from, to) in self.arrows() {
             text += &format!("  s{} -> s{};\n", from.index(), to.index());
@@ -30,7 +50,7 @@ impl Graph {
     }
 
     /// For Mermaid, which GitHub and many editors draw.
-    pub fn to_mermaid(&self, annotate: &dyn Fn(StageId) -> Option<String>) -> String {
+    pub fn to_mermaid(&self, mark: &dyn Fn(StageId) -> Option<Mark>) -> String {
         let escape = |text: &str| {
             let text = text.replace('&', "&amp;").replace('"', "&quot;");
             text.replace('<', "&lt;")
@@ -38,16 +58,25 @@ impl Graph {
                 .replace('\n', "<br/>")
         };
         let mut text = "flowchart LR\n".to_owned();
+        let mut classes = BTreeMap::new();
         for &id in &self.ids {
-            let mut label = escape(&self.stage(id).name);
-            if let Some(more) = annotate(id) {
-                label += "<br/>";
-                label += &escape(&more);
-            }
-            text += &format!("  s{}[\"{label}\"]\n", id.index());
+            let name = escape(&self.stage(id).name);
+            let box_of = match mark(id) {
+                None => format!("[\"{name}\"]"),
+                Some(mark) => {
+                    let note = escape(&mark.note);
+                    let class = mark.class;
+                    classes.insert(class, mark);
+                    format!("[\"{name}<br/>{note}\"]:::{class}")
+                }
+            };
+            text += &format!("  s{}{box_of}\n", id.index());
         }
         for (from, to) in self.arrows() {
             text += &format!("  s{} --> s{}\n", from.index(), to.index());
+        }
+        for (class, Mark { fill, border, .. }) in classes {
+            text += &format!("  classDef {class} fill:{fill},stroke:{border},color:#000000\n");
         }
         text
     }

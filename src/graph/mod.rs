@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use crate::base::rel_path::RelPath;
 use crate::spec::{Pipeline, Stage};
 
+pub use draw::Mark;
 use owners::Owners;
 pub use select::SelectError;
 

@@ -171,22 +171,30 @@ fn targets_are_stages_groups_and_outputs() {
 #[test]
 fn the_graph_is_drawn_for_graphviz_and_mermaid() {
     let graph = graph("  a: {cmd: a, outs: [x]}\n  b: {cmd: b, deps: [x], outs: [y]}\n");
-    let stale = |id: StageId| (id.index() == 1).then(|| "\"stale\"".to_owned());
-    insta::assert_snapshot!(graph.to_dot(&stale), @r#"
+    let stale = |id: StageId| {
+        (id.index() == 1).then(|| Mark {
+            note: "\"stale\"".to_owned(),
+            class: "stale",
+            fill: "#ff0000",
+            border: "#800000",
+        })
+    };
+    insta::assert_snapshot!(graph.to_dot(&stale), @r##"
     digraph "test" {
       rankdir=LR;
       node [shape=box, style=rounded, fontname="sans-serif"];
       s0 [label="a"];
-      s1 [label="b\n\"stale\""];
+      s1 [label="b\n\"stale\"", style="rounded,filled", fillcolor="#ff0000", color="#800000"];
       s0 -> s1;
     }
-    "#);
-    insta::assert_snapshot!(graph.to_mermaid(&stale), @r#"
+    "##);
+    insta::assert_snapshot!(graph.to_mermaid(&stale), @r##"
     flowchart LR
       s0["a"]
-      s1["b<br/>&quot;stale&quot;"]
+      s1["b<br/>&quot;stale&quot;"]:::stale
       s0 --> s1
-    "#);
+      classDef stale fill:#ff0000,stroke:#800000,color:#000000
+    "##);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::attempt::Attempt;
 use super::error::RunError;
 use super::event::{Event, Observer, StageOutcome};
 use super::finish;
-use super::plan::{Decision, Plan, Planned, decide};
+use super::plan::{Decision, Plan, Planned, decide, plan};
 use super::programs::Programs;
 use super::progress::Tail;
 use super::queue::ReadyQueue;
@@ -26,6 +26,9 @@ use crate::store::{Claim, Record, StoreError, lockfile};
 
 /// How long one wait lasts at most: progress is read and interrupts are seen this often.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Results by profile and stage.
+type KnownResults = BTreeMap<(String, String), Arc<Record>>;
 
 /// A stage that runs now.
 pub(super) struct Active {
@@ -246,8 +249,8 @@ impl Run<'_> {
         }
     }
 
-    /// Writes what is reproduced now into `pipeline.lock`. A damaged one is set aside and
-    /// written anew: it decides nothing, and the records know what it knew.
+    /// Writes what is reproduced now into `pipeline.lock`. A damaged one is set aside and made
+    /// anew: it decides nothing, and the records know what it knew.
     pub(super) fn write_lock(&mut self) -> Result<(), RunError> {
         let path = self.ws.root.join("pipeline.lock");
         match self.update_lock(&path) {
@@ -255,17 +258,41 @@ impl Run<'_> {
                 let aside = self.ws.root.join(".restage/pipeline.lock.damaged");
                 fs::rename(&path, &aside)?;
                 let text = format!(
-                    "could not be read ({reason}); it was moved to `{}` and written anew",
+                    "could not be read ({reason}); it was moved to `{}` and made anew from the \
+                     records of this store",
                     aside.display()
                 );
                 self.observer.event(&Event::Warning {
                     stage: "pipeline.lock",
                     text: &text,
                 });
+                let known = self.known_results()?;
+                lockfile::rebuild(&self.ws.store.tmp(), &path, known)?;
                 Ok(self.update_lock(&path)?)
             }
             result => Ok(result?),
         }
+    }
+
+    /// What the store knows of every profile, and what stands here, by profile and stage. A
+    /// record that two profiles share names one of them; so the plan is asked too.
+    fn known_results(&self) -> Result<KnownResults, StoreError> {
+        let mut known = KnownResults::new();
+        for (name, record) in self.ws.store.current()? {
+            if let Some((profile, stage)) = name.split_once('/') {
+                known.insert((profile.to_owned(), stage.to_owned()), record);
+            }
+        }
+        let all = self.graph.topological().iter().copied().collect();
+        // Stages that were not asked for may have no inputs: then nothing stands here for them.
+        let plan = plan(self.graph, &all, &BTreeSet::new(), self.ws).unwrap_or_default();
+        for (id, planned) in plan.stages {
+            if let Decision::Fresh(record) = planned.decision {
+                let stage = self.graph.stage(id).name.clone();
+                known.insert((self.ws.profile.clone(), stage), record);
+            }
+        }
+        Ok(known)
     }
 
     fn update_lock(&self, path: &Path) -> Result<(), StoreError> {

@@ -106,7 +106,7 @@ impl StoreError {
                 "run `restage reproduce` again: the stage that writes it will run"
             }
             Self::LockFile { .. } => {
-                "settle the conflict, or delete the file: it is written anew, and no result is lost"
+                "run `restage reproduce`: it sets the file aside and writes it anew; no result is lost"
             }
             Self::SourceChanged { .. } => {
                 "nothing was recorded: leave the file alone and run again"

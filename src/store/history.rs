@@ -60,6 +60,17 @@ impl Store {
             .collect()
     }
 
+    /// Every stage that has a result, by the name that its records have, and what it last
+    /// finished with.
+    pub fn current(&self) -> Result<Vec<(String, Arc<Record>)>, StoreError> {
+        let runs = self.history().as_ref().map(|history| history.runs.clone());
+        let mut current = Vec::new();
+        for (stage, run) in runs.unwrap_or_default() {
+            current.extend(self.record(&run.key)?.map(|record| (stage, record)));
+        }
+        Ok(current)
+    }
+
     /// Says that `record` is what the stage's outs are now, so that `why` compares with it.
     /// Committing says so; a caller that restores an older record's outs must.
     pub fn mark_current(&self, record: &Record) -> Result<(), StoreError> {

@@ -2,7 +2,15 @@
 //! It must not decide anything: no stage is fresh because this file says so.
 //!
 //! YAML, one block for each profile and stage, sorted, so that two branches conflict only
-//! where they differ. Volatile outs have no digest.
+//! where they differ. Volatile outs have no digest. The last line is always the same: a file
+//! that was cut lacks it, even where the rest is YAML. A digest of the whole would notice more,
+//! but any two branches would conflict there.
+//!
+//! History of `schema`: 1, without a last line; 2, with one.
+
+mod merge;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,9 +22,14 @@ use super::{Record, StoreError};
 use crate::base::fs;
 use crate::digest::Digest;
 
-const SCHEMA: u32 = 1;
+pub use merge::{Disagreement, Merged, Reason, merge};
+
+const SCHEMA: u32 = 2;
+/// The first schema whose files end with [`END`].
+const ENDED: u32 = 2;
 const HEAD: &str =
     "# What restage last reproduced. Written by restage; commit it, don't edit it.\n";
+const END: &str = "# end";
 
 /// What was last reproduced: by profile, then by stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,6 +68,12 @@ impl LockEntry {
 }
 
 impl LockFile {
+    /// A profile without stages is none.
+    fn of(mut profiles: BTreeMap<String, BTreeMap<String, LockEntry>>) -> Self {
+        profiles.retain(|_, stages| !stages.is_empty());
+        Self(profiles)
+    }
+
     /// Reads the file; empty if there is none.
     pub fn read(path: &Path) -> Result<LockFile, StoreError> {
         match fs::read_if_exists(path)? {
@@ -69,18 +88,30 @@ impl LockFile {
     fn parse(bytes: &[u8]) -> Result<LockFile, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         if text.trim().is_empty() {
-            return Ok(LockFile::default());
+            return Err("it is empty".to_owned());
         }
         let conflict = |line: &&str| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>");
         if text.lines().any(|line| conflict(&line)) {
             return Err("it has merge conflicts".to_owned());
         }
-        let document: Document =
-            serde_saphyr::from_str(text).map_err(|error| first_line(&error.to_string()))?;
-        if document.schema != SCHEMA {
-            return Err(format!("it has schema {}, not {SCHEMA}", document.schema));
+        let ended = text.lines().last().map(str::trim_end) == Some(END);
+        let cut = || "it was cut: its last line is missing".to_owned();
+        let document: Document = serde_saphyr::from_str(text).map_err(|error| {
+            if text.starts_with(HEAD) && !ended {
+                return cut();
+            }
+            first_line(error.to_string().trim_start_matches("error: "))
+        })?;
+        if !(1..=SCHEMA).contains(&document.schema) {
+            let found = document.schema;
+            return Err(format!(
+                "it has schema {found}, and this restage knows schemas up to {SCHEMA}"
+            ));
         }
-        Ok(LockFile(document.profiles))
+        if document.schema >= ENDED && !ended {
+            return Err(cut());
+        }
+        Ok(LockFile::of(document.profiles))
     }
 
     /// What a stage last finished with under a profile.
@@ -99,10 +130,9 @@ impl LockFile {
     /// The file's text.
     pub fn to_text(&self) -> String {
         let mut text = format!("{HEAD}schema: {SCHEMA}\n");
-        if self.0.is_empty() {
-            return text;
+        if !self.0.is_empty() {
+            text.push_str("profiles:\n");
         }
-        text.push_str("profiles:\n");
         for (profile, stages) in &self.0 {
             text.push_str(&format!("  {}:\n", quoted(profile)));
             for (stage, LockEntry { key, outs }) in stages {
@@ -118,7 +148,7 @@ impl LockFile {
                 }
             }
         }
-        text
+        text + END + "\n"
     }
 }
 
@@ -143,6 +173,30 @@ fn quoted(text: &str) -> String {
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Writes a lock file, atomically.
+pub fn write(path: &Path, lock: &LockFile) -> Result<(), StoreError> {
+    Ok(fs::write_atomic(path, lock.to_text().as_bytes())?)
+}
+
+/// Writes what the records know: `entries` by profile and stage. `temp` is a folder for the file
+/// in the making.
+pub fn rebuild(
+    temp: &Path,
+    path: &Path,
+    entries: impl IntoIterator<Item = ((String, String), Arc<Record>)>,
+) -> Result<(), StoreError> {
+    let mut lock = LockFile::default();
+    for ((profile, stage), record) in entries {
+        let stages = lock.0.entry(profile).or_default();
+        stages.insert(stage, LockEntry::of(&record));
+    }
+    Ok(fs::write_atomic_from(
+        temp,
+        path,
+        lock.to_text().as_bytes(),
+    )?)
 }
 
 /// Writes what was reproduced under a profile now: `entries` by stage. Stages of the profile
@@ -172,109 +226,4 @@ pub fn update(
         return Ok(());
     }
     Ok(fs::write_atomic_from(temp, path, text.as_bytes())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn entry(text: &str) -> LockEntry {
-        let outs = [("w.bin", Some(Digest::of(b"w"))), ("t.csv", None)];
-        let outs = outs.map(|(path, digest)| (path.to_owned(), digest));
-        LockEntry {
-            key: Digest::of(text.as_bytes()),
-            outs: BTreeMap::from(outs),
-        }
-    }
-
-    fn lock() -> LockFile {
-        let stages = BTreeMap::from([
-            ("train@b".to_owned(), entry("b")),
-            (
-                "train@a".to_owned(),
-                LockEntry {
-                    outs: BTreeMap::new(),
-                    ..entry("a")
-                },
-            ),
-        ]);
-        LockFile(BTreeMap::from([("quick".to_owned(), stages)]))
-    }
-
-    #[test]
-    fn the_file_is_sorted_and_has_one_out_a_line() {
-        insta::assert_snapshot!(lock().to_text(), @r#"
-        # What restage last reproduced. Written by restage; commit it, don't edit it.
-        schema: 1
-        profiles:
-          "quick":
-            "train@a":
-              key: "17762fddd969a453925d65717ac3eea21320b66b54342fde15128d6caf21215f"
-              outs: {}
-            "train@b":
-              key: "10e5cf3d3c8a4f9f3468c8cc58eea84892a22fdadbc1acb22410190044c1d553"
-              outs:
-                "t.csv": null
-                "w.bin": "f2f21520bebe5d07c6813b972de3617a0a0d50a36be3784e9fece54cff8d8032"
-        "#);
-    }
-
-    #[test]
-    fn the_file_reads_back_as_it_was() {
-        assert_eq!(LockFile::parse(lock().to_text().as_bytes()), Ok(lock()));
-        let empty = LockFile::default();
-        assert_eq!(LockFile::parse(empty.to_text().as_bytes()), Ok(empty));
-    }
-
-    #[test]
-    fn a_file_with_conflicts_or_cut_short_is_an_error_that_says_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("pipeline.lock");
-        let text = lock().to_text();
-        for broken in [
-            format!("<<<<<<< ours\n{text}"),
-            text[..text.len() - 40].to_owned(),
-        ] {
-            std::fs::write(&path, broken).unwrap();
-            let error = update(dir.path(), &path, "quick", [], &BTreeSet::new()).unwrap_err();
-            assert!(error.hint().unwrap().contains("delete the file"), "{error}");
-            assert!(error.to_string().contains("pipeline.lock"), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_update_keeps_other_profiles_drops_unknown_stages_and_is_idle_without_change() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("pipeline.lock");
-        std::fs::write(&path, lock().to_text()).unwrap();
-        let before = std::fs::metadata(&path).unwrap().modified().unwrap();
-        let all = BTreeSet::from(["train@a".to_owned(), "train@b".to_owned()]);
-        update(dir.path(), &path, "quick", [], &all).unwrap();
-        update(dir.path(), &path, "paper", [], &BTreeSet::new()).unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().modified().unwrap(),
-            before
-        );
-        update(
-            dir.path(),
-            &path,
-            "quick",
-            [],
-            &BTreeSet::from(["train@a".to_owned()]),
-        )
-        .unwrap();
-        let left = LockFile::read(&path).unwrap();
-        assert!(left.get("quick", "train@a").is_some() && left.get("quick", "train@b").is_none());
-    }
-
-    proptest! {
-        #[test]
-        fn any_names_read_back(profile in ".{1,6}", stage in ".{1,6}", out in ".{1,6}") {
-            let outs = BTreeMap::from([(out, Some(Digest::of(b"w")))]);
-            let stages = BTreeMap::from([(stage, LockEntry { outs, ..entry("a") })]);
-            let lock = LockFile(BTreeMap::from([(profile, stages)]));
-            prop_assert_eq!(LockFile::parse(lock.to_text().as_bytes()), Ok(lock));
-        }
-    }
 }

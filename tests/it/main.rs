@@ -5,11 +5,13 @@
 mod audit;
 mod crash;
 mod damages;
+mod drawing;
 mod failures;
 mod faults;
 mod freshness;
 mod limits;
 mod maintenance;
+mod merging;
 mod scheduling;
 mod space;
 mod standstill;

@@ -106,28 +106,6 @@ fn init_writes_a_pipeline_that_works_and_overwrites_nothing() {
 }
 
 #[test]
-fn the_graph_is_drawn_for_people_and_for_tools() {
-    let space = Space::new(TWO);
-    insta::assert_snapshot!(space.restage(&["dag"]).exits(0).out, @r"
-    one  (The first)
-        writes one.txt
-    two
-        after  one
-        reads  one.txt
-        writes results/two.csv
-    ");
-    assert!(
-        space
-            .restage(&["dag", "--format", "dot"])
-            .exits(0)
-            .out
-            .starts_with("digraph")
-    );
-    let mermaid = space.restage(&["dag", "--format", "mermaid"]).exits(0).out;
-    assert!(mermaid.contains("-->"), "{mermaid}");
-}
-
-#[test]
 fn a_folder_without_a_pipeline_says_what_to_do() {
     Space::empty()
         .restage(&["status"])

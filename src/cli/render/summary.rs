@@ -1,6 +1,7 @@
 //! Texts that the terminal and the plain renderer share: plans, failures, the last line.
 //! It must not know where they are written.
 
+use super::json::state;
 use crate::cli::format::{count, duration, grouped, rough_duration};
 use crate::cli::style::Style;
 use crate::graph::Graph;
@@ -56,6 +57,16 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     };
     lines.push(time);
     lines
+}
+
+/// The state's name in its colour, as wide as the widest.
+pub(crate) fn painted_state(decision: &Decision, style: Style) -> String {
+    let word = format!("{:7}", state(decision));
+    match decision {
+        Decision::Fresh(_) => style.good(&word),
+        Decision::Restore(..) | Decision::Waits(_) => style.busy(&word),
+        Decision::Run(_) => style.bad(&word),
+    }
 }
 
 /// Why a stage runs, on one line.

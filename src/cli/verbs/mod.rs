@@ -8,6 +8,7 @@ pub(crate) mod fsck;
 pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod logs;
+pub(crate) mod merge_lock;
 pub(crate) mod reproduce;
 pub(crate) mod schema;
 pub(crate) mod status;

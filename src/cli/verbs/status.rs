@@ -2,19 +2,22 @@
 //! It must not change anything.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::json;
 
 use crate::cli::args::Status;
-use crate::cli::error::{CliError, from_facts};
+use crate::cli::error::{CliError, from_facts, from_store};
 use crate::cli::exit::Exit;
 use crate::cli::format::grouped;
 use crate::cli::output::Output;
-use crate::cli::render::{reason_text, state, state_reasons};
+use crate::cli::render::{painted_state, reason_text, state, state_reasons};
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::style::Style;
 use crate::cli::verbs::reproduce::{open_workspace, select};
 use crate::runner::{Decision, Plan, plan};
+use crate::store::StoreError;
+use crate::store::lockfile::LockFile;
 
 pub(crate) fn status(
     settings: &Settings,
@@ -27,6 +30,7 @@ pub(crate) fn status(
     let plan = plan(&loaded.graph, &selected, &BTreeSet::new(), &workspace)
         .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
     workspace.save_cache();
+    note_damaged_lock(settings, &loaded.root, out)?;
     let text = if settings.json {
         lines_json(&loaded, &plan)
     } else {
@@ -38,6 +42,20 @@ pub(crate) fn status(
     } else {
         Exit::Ok
     })
+}
+
+/// A `pipeline.lock` that can't be read makes nothing stale, but should not be committed.
+fn note_damaged_lock(settings: &Settings, root: &Path, out: &mut Output) -> Result<(), CliError> {
+    match LockFile::read(&root.join("pipeline.lock")) {
+        Ok(_) => {}
+        Err(StoreError::LockFile { reason, .. }) => out.note(&format!(
+            "{} `pipeline.lock` can't be read: {reason}\n  no result is lost; `restage \
+             reproduce` sets it aside and makes it anew\n",
+            settings.err_style.warning("warning:")
+        )),
+        Err(error) => return Err(from_store(error)),
+    }
+    Ok(())
 }
 
 fn lines_json(loaded: &Loaded, plan: &Plan) -> String {
@@ -69,8 +87,8 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
     let (mut fresh, mut stale) = (0, 0);
     for (id, planned) in &plan.stages {
         let name = &graph.stage(*id).name;
-        let (word, why) = match &planned.decision {
-            Decision::Fresh(_) => (style.good("fresh  "), String::new()),
+        let why = match &planned.decision {
+            Decision::Fresh(_) => String::new(),
             Decision::Restore(_, outs) => {
                 let (one, more) = (&outs[0], outs.len() - 1);
                 let rest = if more > 0 {
@@ -78,15 +96,12 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
                 } else {
                     String::new()
                 };
-                (
-                    style.busy("restore"),
-                    format!("`{one}` is missing or edited{rest}"),
-                )
+                format!("`{one}` is missing or edited{rest}")
             }
-            Decision::Run(reasons) => (style.bad("stale  "), reason_text(reasons)),
+            Decision::Run(reasons) => reason_text(reasons),
             Decision::Waits(on) => {
                 let names = on.iter().map(|up| graph.stage(*up).name.as_str());
-                (style.busy("waits  "), format!("on {}", grouped(names)))
+                format!("on {}", grouped(names))
             }
         };
         if matches!(planned.decision, Decision::Fresh(_)) {
@@ -94,6 +109,7 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
         } else {
             stale += 1;
         }
+        let word = painted_state(&planned.decision, style);
         let line = format!("{word}  {name:width$}  {why}");
         text += &format!("{}\n", line.trim_end());
     }
