@@ -112,12 +112,7 @@ impl Store {
     pub(super) fn tidy(&self) -> Result<(), StoreError> {
         let tmp = self.tmp();
         for name in fs::read_dir(&tmp)? {
-            let path = tmp.join(name);
-            // A throw-away store: whoever made it may have left a stage running in it.
-            if fs::exists(&path.join("claims"))? {
-                stop_orphans(&path)?;
-            }
-            fs::remove_all(&path)?;
+            remove_leftover(&tmp.join(name))?;
         }
         // Beside our own files: their successors in the making.
         for name in fs::read_dir(self.dir())? {
@@ -161,6 +156,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Removes something in `tmp/` whose maker is dead. In a throw-away store a stage may run on.
+pub(super) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
+    if fs::exists(&path.join("claims"))? {
+        stop_orphans(path)?;
+    }
+    Ok(fs::remove_all(path)?)
 }
 
 /// Stops what a dead restage left running in a throw-away store.

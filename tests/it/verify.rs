@@ -278,17 +278,20 @@ fn an_interrupted_verification_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_stage_that_outlives_a_killed_verification_is_ended_when_the_store_is_opened_next() {
-    let space = Space::empty();
-    slow(&space);
-    let before = everything(&space);
-    let (mut child, stage) = begin(&space);
-    kill("-KILL", &child.id().to_string());
-    child.wait().unwrap();
-    space.restage(&["status"]).exits(0);
-    // A process that has ended but that nobody has waited for has no command line.
-    let line = std::fs::read(format!("/proc/{stage}/cmdline")).unwrap_or_default();
-    assert_eq!(String::from_utf8_lossy(&line), "");
-    clean(&space);
-    assert_eq!(everything(&space), before);
+fn a_stage_that_outlives_a_killed_verification_is_ended_before_its_folder_goes() {
+    for next in ["status", "gc"] {
+        let space = Space::empty();
+        slow(&space);
+        space.restage(&["gc"]).exits(0);
+        let before = everything(&space);
+        let (mut child, stage) = begin(&space);
+        kill("-KILL", &child.id().to_string());
+        child.wait().unwrap();
+        space.restage(&[next]).exits(0);
+        // A process that has ended but that nobody has waited for has no command line.
+        let line = std::fs::read(format!("/proc/{stage}/cmdline")).unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&line), "", "after {next}");
+        clean(&space);
+        assert_eq!(everything(&space), before, "after {next}");
+    }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lockfile::LockFile;
+use super::work::remove_leftover;
 use super::{Record, Store, StoreError};
 use crate::base::fs;
 use crate::digest::{Digest, KeyAction};
@@ -234,7 +235,7 @@ impl Store {
         for (category, path) in &garbage.items {
             match category {
                 Category::Records | Category::Objects => {}
-                Category::Leftovers => fs::remove_all(path)?,
+                Category::Leftovers => remove_leftover(path)?,
                 _ => self.discard(path)?,
             }
         }

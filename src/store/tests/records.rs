@@ -103,6 +103,27 @@ fn other_bytes_for_the_same_key_are_kept_beside_the_first_and_never_forgotten() 
 }
 
 #[test]
+fn a_variant_is_kept_once_and_the_records_own_outs_stay() {
+    let bench = Bench::new();
+    let first = bench.record(1, OUTS);
+    bench.commit(&first);
+    let history = || std::fs::read(bench.store.dir().join("history.jsonl")).unwrap();
+    let before = history();
+    let claim = bench.store.try_claim(&first.key).unwrap().unwrap();
+    assert!(!claim.keep_variant(&first.outs).unwrap());
+    let other = bench.record(1, &[("w.bin", false, "other"), OUTS[1]]);
+    for _ in 0..2 {
+        assert!(claim.keep_variant(&other.outs).unwrap());
+        let kept = bench.store.record(&first.key).unwrap().unwrap();
+        assert_eq!(
+            (&kept.outs, &kept.variants, kept.nondeterministic),
+            (&first.outs, &vec![other.outs.clone()], true)
+        );
+    }
+    assert_eq!(history(), before);
+}
+
+#[test]
 fn a_record_needs_the_claim_on_its_key_and_its_outs_in_the_store() {
     let bench = Bench::new();
     let record = bench.record(1, OUTS);
