@@ -14,3 +14,4 @@ mod scheduling;
 mod space;
 mod standstill;
 mod verbs;
+mod why;

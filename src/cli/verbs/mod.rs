@@ -11,5 +11,6 @@ pub(crate) mod logs;
 pub(crate) mod merge_lock;
 pub(crate) mod reproduce;
 pub(crate) mod schema;
+mod since;
 pub(crate) mod status;
 pub(crate) mod why;
