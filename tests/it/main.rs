@@ -13,5 +13,6 @@ mod merging;
 mod scheduling;
 mod space;
 mod standstill;
+mod status;
 mod verbs;
 mod why;
