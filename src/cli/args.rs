@@ -184,6 +184,12 @@ pub(crate) struct Why {
 
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
+
+    /// Compare with this earlier result: the start of its key, or a date such as 2026-11-20 for
+    /// the last one that began before it [default: the last one, or the one before if that
+    /// stands].
+    #[arg(long, value_name = "KEY|DATE")]
+    pub(crate) since: Option<String>,
 }
 
 /// How a graph is drawn.

@@ -127,6 +127,11 @@ impl Workspace {
         self.store.last_logs(&self.qualified(stage))
     }
 
+    /// The stage's different results that the store still has, the current one first.
+    pub fn results(&self, stage: &str) -> Result<Vec<Arc<Record>>, StoreError> {
+        self.store.results(&self.qualified(stage))
+    }
+
     /// The record of the stage's last success.
     pub(crate) fn last_record(&self, stage: &str) -> Option<Arc<Record>> {
         let last = self.store.last(&self.qualified(stage))?;

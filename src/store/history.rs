@@ -71,6 +71,22 @@ impl Store {
         Ok(current)
     }
 
+    /// A stage's different results, the current one first: by the history, then by their start
+    /// what only records know of.
+    pub fn results(&self, stage: &str) -> Result<Vec<Arc<Record>>, StoreError> {
+        let (mentions, _) = self.mentions()?;
+        let named = mentions.iter().filter(|(name, _)| name == stage);
+        let last: BTreeMap<Digest, usize> =
+            named.zip(1..).map(|((_, key), at)| (*key, at)).collect();
+        let mut results = self.records()?;
+        results.retain(|record| record.stage == stage || last.contains_key(&record.key));
+        results.sort_by_key(|record| {
+            let order = (last.get(&record.key), record.started.clone(), record.key);
+            std::cmp::Reverse((order.0.copied(), order.1, order.2))
+        });
+        Ok(results)
+    }
+
     /// Says that `record` is what the stage's outs are now, so that `why` compares with it.
     /// Committing says so; a caller that restores an older record's outs must.
     pub fn mark_current(&self, record: &Record) -> Result<(), StoreError> {

@@ -15,5 +15,7 @@ mod merging;
 mod scheduling;
 mod space;
 mod standstill;
+mod status;
 mod verbs;
 mod verify;
+mod why;

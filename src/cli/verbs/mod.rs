@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod merge_lock;
 pub(crate) mod reproduce;
 pub(crate) mod schema;
+mod since;
 pub(crate) mod status;
 pub(crate) mod verify;
 pub(crate) mod why;

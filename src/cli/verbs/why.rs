@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::cli::args::Why;
-use crate::cli::error::{CliError, from_facts};
+use crate::cli::error::{CliError, from_facts, from_store};
 use crate::cli::exit::Exit;
 use crate::cli::format::{duration, grouped};
 use crate::cli::output::Output;
@@ -14,6 +14,7 @@ use crate::cli::render::{state, state_reasons};
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::style::Style;
 use crate::cli::verbs::reproduce::{named, open_workspace, select};
+use crate::cli::verbs::since::{Since, since};
 use crate::graph::StageId;
 use crate::runner::{Decision, Planned, plan};
 
@@ -30,17 +31,21 @@ pub(crate) fn why(settings: &Settings, args: &Why, out: &mut Output) -> Result<E
         let Some(planned) = plan.stages.get(&id) else {
             continue;
         };
+        let results = workspace.results(&loaded.graph.stage(id).name);
+        let results = results.map_err(from_store)?;
+        let name = &loaded.graph.stage(id).name;
+        let since = since(name, planned, &results, args.since.as_deref())?;
         let text = if settings.json {
-            line_json(&loaded, id, planned)
+            line_json(&loaded, id, planned, since.as_ref())
         } else {
-            block(&loaded, id, planned, settings.out_style)
+            block(&loaded, id, planned, since.as_ref(), settings.out_style)
         };
         out.data(&text)?;
     }
     Ok(Exit::Ok)
 }
 
-fn line_json(loaded: &Loaded, id: StageId, planned: &Planned) -> String {
+fn line_json(loaded: &Loaded, id: StageId, planned: &Planned, since: Option<&Since>) -> String {
     let key = planned.key.as_ref();
     let inputs: serde_json::Map<String, serde_json::Value> = key
         .map(|key| {
@@ -56,11 +61,18 @@ fn line_json(loaded: &Loaded, id: StageId, planned: &Planned) -> String {
         "reasons": state_reasons(&planned.decision),
         "key": key.map(|key| key.digest().to_string()),
         "inputs": inputs,
+        "since": since.map(Since::to_json),
     });
     format!("{value}\n")
 }
 
-fn block(loaded: &Loaded, id: StageId, planned: &Planned, style: Style) -> String {
+fn block(
+    loaded: &Loaded,
+    id: StageId,
+    planned: &Planned,
+    since: Option<&Since>,
+    style: Style,
+) -> String {
     let name = style.bold(&loaded.graph.stage(id).name);
     let mut text = match &planned.decision {
         Decision::Fresh(record) => format!(
@@ -97,6 +109,7 @@ fn block(loaded: &Loaded, id: StageId, planned: &Planned, style: Style) -> Strin
             )
         }
     };
+    text += &since.map(Since::to_text).unwrap_or_default();
     if let Some(key) = &planned.key {
         text += &format!("its key is {}, made of:\n", key.digest().short());
         let lines = key.explain();
