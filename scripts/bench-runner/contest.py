@@ -56,6 +56,8 @@ class Contest:
         try:
             return work(tool)
         except (Out, Missing) as reason:
+            if tool is self.loop:
+                raise measure.Failed(f"the bare loop: {reason}") from reason
             self.say(f"  {tool.name} left out: {reason}")
             self.left_out.append((tool.name, len(self.stages), str(reason)))
             self.tools = [other for other in self.tools if other is not tool]

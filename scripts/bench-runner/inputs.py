@@ -1,4 +1,4 @@
-"""Large inputs: how fast restage takes in a 4 GiB file and 60,000 small ones, beside b3sum; and a plan of 100,000 stages.
+"""Large inputs: a 4 GiB file and 60,000 small ones, beside b3sum; and a plan of 100,000 stages.
 
 It must not know how results are shown: it gives rows.
 """
@@ -14,7 +14,11 @@ from machine import memory_gib
 GIB = 2**30
 FILE_GIB, FILES, FOLDERS, PLANNED = 4, 60_000, 60, 100_000
 # A plan of one stage that reads `data` digests it and does nothing else.
-PIPELINE = "schema: 1\nname: bench\nstages:\n  read:\n    cmd: ls -d data > out.txt\n    deps: [data]\n    outs: [out.txt]\n"
+PIPELINE = """schema: 1
+name: bench
+stages:
+  read: {cmd: ls -d data > out.txt, deps: [data], outs: [out.txt]}
+"""
 
 
 class Inputs:

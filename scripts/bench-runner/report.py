@@ -115,7 +115,7 @@ def bars(found):
             scaled(wall("restage", "no-op", 1_000), 1000), lambda x: x <= 15),
         bar("less than 100 MiB for 10,000 stages", "{:.0f} MiB",
             None if None in peaks else max(peaks), lambda x: x < 100),
-        bar(f"own CPU time a stage at most 2x ninja's ({largest:,} stages)", "{:.2f}x",
+        bar("own CPU time a stage at most 2x ninja's" + (f" ({largest:,} stages)" if largest else ""), "{:.2f}x",
             ratio(found.own_cpu("restage", largest), found.own_cpu("ninja", largest)) if largest else None,
             lambda x: x <= 2),
         *(bar(f"digest of {what} at 0.95 of b3sum's speed or more", "{:.2f}",

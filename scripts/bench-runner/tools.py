@@ -103,7 +103,8 @@ def make(_venvs):
 def doit(venvs):
     def write(folder, stages):
         tasks = [{"name": s.name, "actions": [s.command], "file_dep": s.inputs, "targets": [s.out]} for s in stages]
-        lines = ["TASKS = [", *(f"    {task!r}," for task in tasks), "]", "", "", "def task_stage():", "    yield from TASKS"]
+        listed = [f"    {task!r}," for task in tasks]
+        lines = ["TASKS = [", *listed, "]", "def task_stage():", "    yield from TASKS"]
         write_lines(folder / "dodo.py", lines)
 
     arguments = ["run", "-n", str(JOBS), "-v", "0", "-r", "error-only"]
@@ -112,10 +113,12 @@ def doit(venvs):
 
 def snakemake(venvs):
     def write(folder, stages):
-        lines = ['shell.executable("/bin/sh")', 'shell.prefix("")', "rule all:", f"    input: {workload.last(stages)!r}"]
+        lines = ['shell.executable("/bin/sh")', 'shell.prefix("")']
+        lines += ["rule all:", f"    input: {workload.last(stages)!r}"]
         for stage in stages:
             line = stage.command.replace("{", "{{").replace("}", "}}")
-            lines += [f"rule {stage.name}:", f"    input: {stage.inputs!r}", f"    output: {stage.out!r}", f"    shell: {line!r}"]
+            lines += [f"rule {stage.name}:", f"    input: {stage.inputs!r}", f"    output: {stage.out!r}",
+                      f"    shell: {line!r}"]
         write_lines(folder / "Snakefile", lines)
 
     program = script(venvs, "snakemake", ["snakemake"], "snakemake")
