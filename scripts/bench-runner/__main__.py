@@ -35,7 +35,7 @@ SIZES, QUICK_SIZES = [10, 100, 1_000, 10_000], [10, 100]
 
 def arguments():
     parser = argparse.ArgumentParser(prog="bench-runner", description=__doc__.splitlines()[0],
-                                     epilog="Any option but --limit-minutes makes it a trial that writes below target only.")
+                                     epilog="All but --limit-minutes make it a trial: it writes below target only.")
     parser.add_argument("--quick", action="store_true", help="10 and 100 stages, few repetitions, no large inputs")
     parser.add_argument("--only", metavar="TOOL", action="append", choices=["restage", *tools.PEERS],
                         help="this tool (and the bare loop); may be repeated")
