@@ -16,11 +16,13 @@ from pathlib import Path
 
 # No __pycache__ in the repository.
 sys.dont_write_bytecode = True
+sys.path.append(str(Path(__file__).resolve().parents[1] / "bench-shared"))
 
 import contest
 import environments
 import machine
 import report
+import repository
 from worker import Failed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,19 +78,6 @@ def opponents(without_keras):
     return torch, keras, modes
 
 
-def commit():
-    """What was measured, or `unknown` outside a repository."""
-
-    def git(*words):
-        result = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-        return result.stdout.strip() if result.returncode == 0 else None
-
-    head = git("rev-parse", "--short", "HEAD")
-    if not head:
-        return "unknown"
-    return head + (" with uncommitted changes" if git("status", "--porcelain", "--", "stages/nn", "Cargo.lock") else "")
-
-
 def facts(bench, peaks, options):
     """The lines above the tables."""
     best = {key: max((p[key] for p in peaks if p[key]), default=None) for key in ("one", "gflops")}
@@ -98,7 +87,7 @@ def facts(bench, peaks, options):
         peak = f"{best['gflops']:.0f} GFLOP/s with {options.threads} threads, {best['one']:.0f} with one"
     lines = [
         ("date", datetime.date.today().isoformat()),
-        ("commit", commit()),
+        ("commit", repository.commit(ROOT, ["stages/nn", "Cargo.lock"])),
         ("machine", f"{machine.cpu_name()}, {machine.cpus()} CPUs, {machine.memory_gib():.0f} GiB"),
         ("system", f"{platform.system()} {platform.release()}, glibc {platform.libc_ver()[1] or 'unknown'}"),
         ("threads", options.threads),

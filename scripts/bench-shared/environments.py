@@ -1,4 +1,4 @@
-"""Throw-away Python environments with the frameworks that we are compared with.
+"""Throw-away Python environments with the programs that we are compared with.
 
 It must not know what they are used for. They are built once and kept below `target`.
 """
