@@ -10,7 +10,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -67,9 +67,16 @@ impl Threads {
     /// With a task's panic, after all others.
     pub(crate) fn each(&self, tasks: usize, f: impl Fn(usize) + Sync) {
         // One job at a time: a task's own tasks, or those of another handle, need no helpers.
-        match self.team.turn.try_lock() {
-            Ok(_turn) if tasks > 1 && !self.team.helpers.is_empty() => self.team.run(tasks, &f),
-            _ => (0..tasks).for_each(f),
+        let turn = match self.team.turn.try_lock() {
+            // A task's panic went through `run`, which leaves all in order.
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if turn.is_some() && tasks > 1 && !self.team.helpers.is_empty() {
+            self.team.run(tasks, &f);
+        } else {
+            (0..tasks).for_each(f);
         }
     }
 }
@@ -347,6 +354,11 @@ mod tests {
         );
         assert_eq!(ran.into_inner(), 50);
         assert_eq!(counts(&threads, 9), [1; 9]);
+        // Tasks that wait for each other: the helpers still take theirs.
+        let barrier = std::sync::Barrier::new(3);
+        threads.each(3, |_| {
+            barrier.wait();
+        });
     }
 
     #[test]

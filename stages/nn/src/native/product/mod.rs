@@ -1,8 +1,8 @@
 //! Matrix products over implicit windows: blocked for the caches, cut into tasks for threads.
 //! It must not know layers; what they are made of is in `direct`.
 //!
-//! [`by_window`]: `C[p, j] = sum over k of A[p, k] * B[k, j]`, k in order (a chain, carried from
-//! one block of k to the next, so blocking changes no bit). [`over_windows`]:
+//! [`by_window()`]: `C[p, j] = sum over k of A[p, k] * B[k, j]`, k in order (a chain, carried from
+//! one block of k to the next, so blocking changes no bit). [`over_windows()`]:
 //! `C[k, j] = sum over p of A[p, k] * B[p, j]` with p cut into blocks of `PIXEL_BLOCK` (a blocked
 //! chain).
 
