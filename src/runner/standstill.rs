@@ -72,7 +72,7 @@ pub fn standstill(
     let Some(text) = standstills::read(&dir, request)? else {
         return Ok(None);
     };
-    let Ok(found) = serde_json::from_slice::<Standstill>(&text) else {
+    let Ok(found) = serde_json::from_str::<Standstill>(&text) else {
         return Ok(None);
     };
     let same_env = |(name, value): (&String, &Option<String>)| env.text(name) == *value;

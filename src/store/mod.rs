@@ -18,6 +18,7 @@ pub mod lockfile;
 mod object;
 mod place;
 mod record;
+mod sealed;
 pub mod standstills;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::sealed::{seal, unseal};
 use super::{Store, StoreError};
 use crate::base::clock::WallTime;
 use crate::base::fs;
@@ -92,21 +93,12 @@ impl Record {
     pub(super) fn to_text(&self) -> String {
         let json = serde_json::to_string(self)
             .expect("a record holds texts, finite numbers and maps by text alone");
-        let check = Digest::of(json.as_bytes());
-        format!("{json}\n{check}\n")
+        seal(&json)
     }
 
     /// Reads what [`Record::to_text`] wrote; `Err` says what is wrong with it.
     pub(super) fn from_text(text: &[u8]) -> Result<Record, String> {
-        let cut = || "it was cut".to_owned();
-        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
-        let (json, check) = text
-            .strip_suffix('\n')
-            .and_then(|text| text.split_once('\n'))
-            .ok_or_else(cut)?;
-        if check.parse::<Digest>() != Ok(Digest::of(json.as_bytes())) {
-            return Err("its digest does not match".to_owned());
-        }
+        let json = unseal(text)?;
         let record: Record = serde_json::from_str(json)
             .map_err(|error| format!("it is of another version ({error})"))?;
         if record.format != Record::FORMAT {

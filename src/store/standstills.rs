@@ -1,11 +1,12 @@
 //! Keeps what a run that had nothing to do rested on: one file for each request.
 //! It must not know what is in it. Lost, it costs the time of a plan.
 //!
-//! As a record, it is one line of text and one with the digest of the first.
+//! It is sealed as a record is.
 
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::sealed::{seal, unseal};
 use crate::base::fs::{self, StagedFile};
 use crate::digest::Digest;
 
@@ -17,17 +18,10 @@ fn path(dir: &Path, request: &Digest) -> PathBuf {
 }
 
 /// What was written for a request; nothing if that is damaged. `dir` is the store's folder.
-pub fn read(dir: &Path, request: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(mut text) = fs::read_if_exists(&path(dir, request))? else {
-        return Ok(None);
-    };
-    let Some(end) = text.len().checked_sub(66) else {
-        return Ok(None);
-    };
-    let check = format!("\n{}\n", Digest::of(&text[..end]));
-    let sound = text[end..] == *check.as_bytes();
-    text.truncate(end);
-    Ok(sound.then_some(text))
+pub fn read(dir: &Path, request: &Digest) -> Result<Option<String>, StoreError> {
+    let bytes = fs::read_if_exists(&path(dir, request))?;
+    let text = bytes.as_deref().and_then(|bytes| unseal(bytes).ok());
+    Ok(text.map(str::to_owned))
 }
 
 /// Keeps a text for a request.
@@ -39,7 +33,7 @@ pub fn write(dir: &Path, request: &Digest, text: &str) -> Result<(), StoreError>
         forget(dir)?;
     }
     let mut staged = StagedFile::new_in(&dir.join("tmp"), &path)?;
-    staged.write(format!("{text}\n{}\n", Digest::of(text.as_bytes())).as_bytes())?;
+    staged.write(seal(text).as_bytes())?;
     Ok(staged.commit()?)
 }
 
@@ -63,7 +57,7 @@ mod tests {
         let request = Digest::of(b"request");
         assert_eq!(read(dir.path(), &request).unwrap(), None);
         write(dir.path(), &request, "text").unwrap();
-        assert_eq!(read(dir.path(), &request).unwrap().unwrap(), b"text");
+        assert_eq!(read(dir.path(), &request).unwrap().unwrap(), "text");
         let whole = fs::read(&path(dir.path(), &request)).unwrap();
         for len in 0..whole.len() {
             std::fs::write(path(dir.path(), &request), &whole[..len]).unwrap();
