@@ -152,6 +152,10 @@ fn fields_become_what_they_say() {
             ("STRICT", Some("true"))
         ]
     );
+    let secrets: Vec<&str> = prepare.secrets.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(secrets, ["API_TOKEN", "DEPLOY_KEY"]);
+    let tools: Vec<&str> = prepare.tools.iter().map(|t| t.line.as_str()).collect();
+    assert_eq!(tools, ["make-data --version", "printf '%s' quick"]);
     assert_eq!(
         prepare.resources,
         Resources {

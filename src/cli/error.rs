@@ -9,6 +9,9 @@ use crate::runner::{FactsError, RunError};
 use crate::spec::{Diagnostic, Diagnostics};
 use crate::store::StoreError;
 
+/// Lines of a failed tool's output that are shown.
+const SAID_LINES: usize = 8;
+
 /// An error that ends a verb.
 #[derive(Debug)]
 pub(crate) enum CliError {
@@ -107,6 +110,22 @@ pub(crate) fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliE
         FactsError::MissingInput { location, .. } => {
             let item = Diagnostic::new(location, error.to_string(), "not found")
                 .hint("create it, or mend the path; paths start at the pipeline's folder");
+            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+        }
+        FactsError::Tool {
+            location,
+            ref reason,
+            ..
+        } => {
+            let mut item = Diagnostic::new(location, error.to_string(), "asked for its version")
+                .hint(
+                    "nothing ran; install it, or mend the command: `tools` are lines for `sh` \
+                     that say a version and exit with 0",
+                );
+            let said: Vec<&str> = reason.said().lines().collect();
+            for line in &said[said.len().saturating_sub(SAID_LINES)..] {
+                item = item.note(format!("it said: {line}"));
+            }
             CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
         }
         FactsError::Unsettled(_) => CliError::new(error, Exit::Bug),

@@ -9,9 +9,10 @@
 //! number, but the integer `1` and the float `1.0` are two, because a stage can tell them
 //! apart in what it is given.
 //!
-//! History of `version`: 1, the first.
+//! History of `version`: 1, the first. `tools` and `secrets` came later, and are part of a key only
+//! where there are some; so they took no new version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,12 @@ pub struct StageKey {
     pub outs: Vec<KeyOut>,
     /// Facts of the machine that change bits, such as the kind of its GPU.
     pub machine: BTreeMap<String, String>,
+    /// What commands say that the stage declares as its tools, by command.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, String>,
+    /// Names of variables whose values must change nothing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<String>,
 }
 
 /// What a stage runs.
@@ -219,6 +226,28 @@ impl StageKey {
         for (fact, value) in &self.machine {
             sink.name(fact);
             sink.value(format_args!("machine {fact}"), value);
+        }
+        // Each part that follows is there only where it has something in it, and begins with a
+        // name of its own: keys without it stay what they were before it was thought of.
+        if !self.tools.is_empty() {
+            sink.name("tools");
+            sink.number(self.tools.len() as u64);
+            for (command, said) in &self.tools {
+                sink.name(command);
+                let lines: Vec<&str> = said.split('\n').collect();
+                sink.number(lines.len() as u64);
+                for line in lines {
+                    sink.value(format_args!("tool {}", escaped(command)), line);
+                }
+            }
+        }
+        if !self.secrets.is_empty() {
+            sink.name("secrets");
+            sink.number(self.secrets.len() as u64);
+            for name in &self.secrets {
+                sink.name(name);
+                sink.value(format_args!("secret {name}"), "whatever its value");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is and what isn't part of a stage's key.
 //! It must not know how keys are walked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -50,6 +50,8 @@ fn key() -> StageKey {
             },
         ],
         machine: BTreeMap::from([("gpu".into(), "h100".into())]),
+        tools: BTreeMap::new(),
+        secrets: BTreeSet::new(),
     }
 }
 
@@ -126,7 +128,33 @@ const EDITS: &[Edit] = &[
         _ = k.machine.insert("gpu".into(), "h200".into())
     }),
     ("machine fact removed", |k| k.machine.clear()),
+    ("tool", |k| _ = tool(k, "gcc --version", "gcc 13")),
+    ("tool's version", |k| _ = tool(k, "gcc --version", "gcc 14")),
+    ("tool that says nothing", |k| {
+        _ = tool(k, "gcc --version", "")
+    }),
+    ("tool's line split", |k| {
+        _ = tool(k, "gcc --version", "gcc\n13")
+    }),
+    ("tool's command", |k| _ = tool(k, "cc --version", "gcc 13")),
+    ("two tools", |k| {
+        _ = tool(k, "cc --version", "gcc 13");
+        _ = tool(k, "gcc --version", "gcc 13");
+    }),
+    ("secret", |k| _ = k.secrets.insert("TOKEN".into())),
+    ("secret's name", |k| _ = k.secrets.insert("KEY".into())),
+    ("tool and secret", |k| {
+        _ = tool(k, "gcc --version", "gcc 13");
+        _ = k.secrets.insert("TOKEN".into());
+    }),
+    ("tool with a secret's words", |k| {
+        _ = tool(k, "secrets", "TOKEN\nwhatever its value")
+    }),
 ];
+
+fn tool(key: &mut StageKey, command: &str, said: &str) -> Option<String> {
+    key.tools.insert(command.into(), said.into())
+}
 
 fn program(key: &mut StageKey) -> (&mut String, &mut Digest, &mut Vec<String>) {
     match &mut key.action {
@@ -235,6 +263,33 @@ fn a_key_is_explained_line_by_line() {
 }
 
 #[test]
+fn a_tools_new_version_is_said_line_by_line() {
+    let with = |python: &str, packages: &str| {
+        let mut key = key();
+        tool(&mut key, "python3 --version", python);
+        tool(&mut key, "pip freeze", packages);
+        key
+    };
+    let old = with("Python 3.11.7", "numpy==1.26\nscipy==1.11\ntqdm==4.66");
+    let new = with("Python 3.12.1", "numpy==2.0\nscipy==1.11");
+    let said: Vec<String> = diff(&old, &new).iter().map(Change::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    tool "pip freeze": new, numpy==2.0
+    tool "pip freeze": gone, was numpy==1.26
+    tool "pip freeze": gone, was tqdm==4.66
+    tool "python3 --version": Python 3.11.7 -> Python 3.12.1
+    "#);
+}
+
+#[test]
+fn a_key_from_before_tools_and_secrets_reads_as_one_without_any() {
+    let text = serde_json::to_string(&key()).unwrap();
+    assert!(!text.contains("tools") && !text.contains("secrets"));
+    let back: StageKey = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, key());
+}
+
+#[test]
 fn the_same_values_declared_otherwise_are_still_explained() {
     let (mut a, mut b) = (key(), key());
     a.params = BTreeMap::from([("a.b".into(), json!(1))]);
@@ -264,12 +319,32 @@ fn params() -> impl Strategy<Value = BTreeMap<String, serde_json::Value>> {
     prop::collection::btree_map("[ab]", value(), 0..3)
 }
 
+fn tools() -> impl Strategy<Value = BTreeMap<String, String>> {
+    prop::collection::btree_map("[ab]{1,2}", "[12\n]{0,3}", 0..3)
+}
+
 proptest! {
     #[test]
     fn keys_are_equal_exactly_when_their_parameters_are(a in params(), b in params()) {
         let with = |params: &BTreeMap<_, _>| StageKey { params: params.clone(), ..key() };
         prop_assert_eq!(a == b, with(&a).digest() == with(&b).digest());
         prop_assert_eq!(a == b, diff(&with(&a), &with(&b)).is_empty());
+    }
+
+    #[test]
+    fn keys_are_equal_exactly_when_their_tools_are(a in tools(), b in tools()) {
+        let with = |tools: &BTreeMap<_, _>| StageKey { tools: tools.clone(), ..key() };
+        prop_assert_eq!(a == b, with(&a).digest() == with(&b).digest());
+        prop_assert_eq!(a == b, diff(&with(&a), &with(&b)).is_empty());
+    }
+
+    #[test]
+    fn keys_are_equal_exactly_when_their_secrets_are(
+        a in prop::collection::btree_set("[AB]{1,2}", 0..3),
+        b in prop::collection::btree_set("[AB]{1,2}", 0..3),
+    ) {
+        let with = |secrets: &BTreeSet<_>| StageKey { secrets: secrets.clone(), ..key() };
+        prop_assert_eq!(a == b, with(&a).digest() == with(&b).digest());
     }
 
     #[test]

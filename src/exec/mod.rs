@@ -1,6 +1,7 @@
 //! Runs commands: on this machine, or pretended for tests; and builds programs by cargo.
 //! It must not know stages, keys, parameters or the store.
 
+mod ask;
 pub mod cargo;
 pub mod fake;
 mod job;
@@ -11,6 +12,7 @@ mod trace;
 mod watch;
 
 pub use crate::base::process::ProcessRef;
+pub use ask::{AskError, ask};
 pub use cargo::CargoError;
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;

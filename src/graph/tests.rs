@@ -266,6 +266,8 @@ fn stage(n: usize, deps: &[String]) -> Stage {
             location,
         }],
         env: BTreeMap::new(),
+        secrets: Vec::new(),
+        tools: Vec::new(),
         resources: Resources {
             cpu: 1,
             gpu: 0,

@@ -14,7 +14,7 @@ use super::error::RunError;
 use super::facts::Facts;
 use super::programs::Programs;
 use super::tokens::Lease;
-use super::workspace::Workspace;
+use super::workspace::{HostEnv, Workspace};
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
 use crate::exec::{Job, Tracing};
@@ -197,24 +197,32 @@ fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
     }
 }
 
-fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString> {
-    let Parts { ws, graph, id, .. } = *parts;
-    let stage = graph.stage(id);
+/// What of the caller's environment a stage gets, and what it sets or passes on by `env:`.
+pub(super) fn declared_environment(
+    host: &HostEnv,
+    declared: &BTreeMap<String, Option<String>>,
+) -> BTreeMap<OsString, OsString> {
     let mut env = BTreeMap::new();
     for name in PASSED_ON {
-        if let Some(value) = ws.env.get(name) {
+        if let Some(value) = host.get(name) {
             env.insert(name.into(), value.to_owned());
         }
     }
-    for (name, value) in &stage.env {
+    for (name, value) in declared {
         match value {
             Some(value) => env.insert(name.into(), value.into()),
-            None => ws
-                .env
+            None => host
                 .get(name)
                 .and_then(|value| env.insert(name.into(), value.to_owned())),
         };
     }
+    env
+}
+
+fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString> {
+    let Parts { ws, graph, id, .. } = *parts;
+    let stage = graph.stage(id);
+    let mut env = declared_environment(&ws.env, &stage.env);
     // An override for measuring; results never depend on it.
     let threads = ws
         .env

@@ -1,12 +1,16 @@
 //! What a plan asks of the world.
 //! It must not know how the answers are found; [`super::Workspace`] finds them, tests invent them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::fs::FsError;
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 use crate::digest::{CodeError, Digest, StageKey};
+use crate::exec::AskError;
+use crate::graph::{Graph, StageId};
+use crate::spec::{Stage, Tool};
 use crate::store::{Record, RecordedOut, StoreError};
 
 /// Answers about files, code, records and the environment.
@@ -19,6 +23,10 @@ pub trait Facts {
     fn code(&self, package: &str) -> Result<Digest, FactsError>;
     /// A variable of the caller's environment.
     fn host_env(&self, name: &str) -> Option<String>;
+    /// That tools of these stages will be asked for: several can be asked at once.
+    fn ask_tools(&self, _graph: &Graph, _stages: &BTreeSet<StageId>) {}
+    /// What one of the stage's tools says of itself. The same answer each time.
+    fn tool(&self, stage: &Stage, tool: &Tool) -> Result<String, FactsError>;
     /// The record of a key.
     fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError>;
     /// Whether the workspace holds exactly this out.
@@ -53,6 +61,18 @@ pub enum FactsError {
     /// A program's sources could not be found or read.
     #[error(transparent)]
     Code(#[from] CodeError),
+    /// A tool does not say which version it is.
+    #[error("`{line}`, a tool of stage `{stage}`, {reason}")]
+    Tool {
+        /// The stage's name.
+        stage: String,
+        /// The command.
+        line: String,
+        /// Where it is declared.
+        location: Location,
+        /// What became of it.
+        reason: AskError,
+    },
     /// A glob is malformed.
     #[error("`{pattern}` is no glob: {reason}")]
     Glob {

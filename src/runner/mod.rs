@@ -23,6 +23,7 @@ mod run;
 mod run_tests;
 mod standstill;
 mod tokens;
+mod tools;
 mod upkeep;
 mod verify;
 mod workspace;

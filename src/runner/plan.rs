@@ -98,6 +98,7 @@ pub fn plan(
     forced: &BTreeSet<StageId>,
     facts: &dyn Facts,
 ) -> Result<Plan, FactsError> {
+    facts.ask_tools(graph, selected);
     let mut plan = Plan::default();
     for &id in graph
         .topological()
@@ -132,6 +133,7 @@ pub(crate) fn plan_rerun(
     facts: &dyn Facts,
 ) -> Result<Plan, FactsError> {
     let upstream = |up: StageId| inputs.get(&up).cloned();
+    facts.ask_tools(graph, selected);
     let mut plan = Plan::default();
     for &id in selected {
         let planned = decide(graph, id, true, &upstream, facts)?;
@@ -265,6 +267,12 @@ fn stage_key(
             })
             .collect(),
         machine: BTreeMap::new(),
+        tools: stage
+            .tools
+            .iter()
+            .map(|tool| Ok((tool.line.clone(), facts.tool(stage, tool)?)))
+            .collect::<Result<_, FactsError>>()?,
+        secrets: stage.secrets.iter().map(|s| s.name.clone()).collect(),
     })
 }
 

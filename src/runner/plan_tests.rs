@@ -12,7 +12,7 @@ use crate::base::clock::WallTime;
 use crate::base::rel_path::RelPath;
 use crate::digest::{Digest, Kind, PathDigest, StageKey};
 use crate::graph::{Graph, StageId};
-use crate::spec::{LoadOptions, load};
+use crate::spec::{LoadOptions, Stage, Tool, load};
 use crate::store::{Record, RecordedOut};
 
 /// A world in memory.
@@ -37,6 +37,9 @@ impl Facts for World {
     }
     fn host_env(&self, _: &str) -> Option<String> {
         None
+    }
+    fn tool(&self, _: &Stage, tool: &Tool) -> Result<String, FactsError> {
+        Ok(format!("version of {}", tool.line))
     }
     fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError> {
         Ok(self.records.borrow().get(key).cloned())

@@ -3,7 +3,7 @@
 //! It must not decide what is fresh: a plan did, and only the plan's answer is kept.
 //!
 //! A plan is a function of the request (the pipeline's text, profile, overrides, targets) and of
-//! facts: files, folders that patterns look into, code, environment, records. All these are
+//! facts: files, folders that patterns look into, code, environment, tools, records. All these are
 //! witnessed, and with them what a run without work would write: history and `pipeline.lock`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::FactsError;
+use super::facts::{Facts, FactsError};
+use super::tools::{Question, all_say_the_same};
 use super::workspace::{HostEnv, Workspace, code_digests};
 use crate::base::clock::WallTime;
 use crate::digest::{Digest, Frame, StageKey, Witness};
@@ -59,6 +60,9 @@ struct Standstill {
     env: BTreeMap<String, Option<String>>,
     code: BTreeMap<String, Digest>,
     files: Witness,
+    /// What each tool said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<(Question, String)>,
 }
 
 /// How many stages a request is about, if it found all of them fresh before and nothing has
@@ -92,6 +96,11 @@ pub fn standstill(
             return Ok(None);
         }
     }
+    // What `stat` says of a program tells nothing of the libraries that make its version, nor
+    // of the links and wrappers on the way to it: it is asked again.
+    if !all_say_the_same(&found.tools, root, env) {
+        return Ok(None);
+    }
     Ok(Some(found.stages))
 }
 
@@ -111,6 +120,7 @@ pub fn keep_standstill(
     let mut folders = BTreeSet::from([".restage/records".to_owned()]);
     let mut env = BTreeMap::new();
     let mut code = BTreeMap::new();
+    let mut tools = BTreeMap::new();
     for &id in selected {
         let stage = graph.stage(id);
         paths.extend(stage.outs.iter().map(|out| out.path.to_string()));
@@ -130,6 +140,9 @@ pub fn keep_standstill(
         }
         let from_host = stage.env.iter().filter(|(_, value)| value.is_none());
         env.extend(from_host.map(|(name, _)| (name.clone(), ws.env.text(name))));
+        for tool in &stage.tools {
+            tools.insert(Question::of(stage, tool), ws.tool(stage, tool)?);
+        }
         if let Action::Program { package, .. } = &stage.action {
             code.insert(package.clone(), ws.code_digests()?.of(package)?.digest);
         }
@@ -140,6 +153,7 @@ pub fn keep_standstill(
             env,
             code,
             files,
+            tools: tools.into_iter().collect(),
         };
         let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");
         standstills::write(ws.store.dir(), request, &text)?;

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError};
+use super::tools::{Answers, Question};
 use crate::base::files::{Below, files_below};
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::digest::{CodeDigests, Digest, StageKey};
 use crate::graph::{Graph, StageId};
+use crate::spec::{Stage, Tool};
 use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError};
 
 /// Folders that no glob looks into: ours, git's.
@@ -60,6 +62,7 @@ pub struct Workspace {
     pub(crate) rerun: Option<Rerun>,
     outs: BTreeSet<RelPath>,
     code: OnceCell<CodeDigests>,
+    tools: Answers,
 }
 
 impl Workspace {
@@ -89,6 +92,7 @@ impl Workspace {
             rerun: None,
             outs,
             code: OnceCell::new(),
+            tools: Answers::default(),
         }
     }
 
@@ -102,6 +106,7 @@ impl Workspace {
             rerun: Some(rerun),
             outs: self.outs.clone(),
             code: OnceCell::new(),
+            tools: Answers::default(),
         }
     }
 
@@ -202,6 +207,24 @@ impl Facts for Workspace {
 
     fn host_env(&self, name: &str) -> Option<String> {
         self.env.text(name)
+    }
+
+    fn ask_tools(&self, graph: &Graph, stages: &BTreeSet<StageId>) {
+        let stages = stages.iter().map(|id| graph.stage(*id));
+        let questions =
+            stages.flat_map(|stage| stage.tools.iter().map(|tool| Question::of(stage, tool)));
+        self.tools.ask_all(questions, &self.root, &self.env);
+    }
+
+    fn tool(&self, stage: &Stage, tool: &Tool) -> Result<String, FactsError> {
+        let question = Question::of(stage, tool);
+        let answer = self.tools.get(question, &self.root, &self.env);
+        answer.map_err(|reason| FactsError::Tool {
+            stage: stage.name.clone(),
+            line: tool.line.clone(),
+            location: tool.location,
+            reason,
+        })
     }
 
     fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError> {

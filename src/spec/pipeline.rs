@@ -45,6 +45,10 @@ pub struct Stage {
     pub outs: Vec<Out>,
     /// Environment: a value sets it, `None` passes the caller's value on. Both enter the key.
     pub env: BTreeMap<String, Option<String>>,
+    /// Variables whose values are the caller's and never shown; only their names enter the key.
+    pub secrets: Vec<Secret>,
+    /// Commands whose output is an input.
+    pub tools: Vec<Tool>,
     /// What is reserved, and the memory that is enforced; never part of a key.
     pub resources: Resources,
     /// Wall time after which an attempt is stopped.
@@ -86,6 +90,24 @@ pub enum DepPattern {
     /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the files on disk and the
     /// declared outs of other stages. The matched set is part of the key.
     Glob(String),
+}
+
+/// A variable of the caller's whose value is shown nowhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Secret {
+    /// The variable's name.
+    pub name: String,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// A command that says which version of a tool there is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// A line for `sh -c`, templates filled in and quoted.
+    pub line: String,
+    /// Where it stands in the file.
+    pub location: Location,
 }
 
 /// A declared output.

@@ -75,6 +75,14 @@ struct Stage {
     /// Environment: values to set, null (or a list of names) to pass the caller's on.
     #[schemars(default)]
     env: Option<Env>,
+    /// Names of the caller's variables that it is given and that nobody may see: their values
+    /// enter no key and no record, and are written as `***` where it prints them.
+    #[schemars(default)]
+    secret: Option<ListOf<String>>,
+    /// Lines for `sh` whose output is an input, such as `python3 --version`: another output, and
+    /// it runs again. They run whenever a plan is made, so they should be quick.
+    #[schemars(default)]
+    tools: Option<ListOf<String>>,
     /// What it needs of the machine.
     #[schemars(default)]
     resources: Option<Resources>,

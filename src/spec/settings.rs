@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::fields::{self, expected};
 use super::node::{Entry, Node, Value, printable};
-use super::pipeline::Resources;
+use super::pipeline::{Resources, Secret};
 use super::stage::StageReader;
 use super::units;
 use crate::base::span::Location;
@@ -52,43 +52,82 @@ impl StageReader<'_> {
             }
         }
         for (name, at, value) in pairs {
-            let valid = !name.is_empty()
-                && !name.starts_with(|c: char| c.is_ascii_digit())
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            let problem = if name.contains('=') {
-                Some((
-                    "expected a name alone",
-                    "to set a value write `env: {NAME: value}`",
-                ))
-            } else if !valid {
-                Some((
-                    "no variable can be called this",
-                    "names are made of letters, digits and `_`",
-                ))
-            } else if name.starts_with("RESTAGE_") {
-                Some((
-                    "set by restage itself",
-                    "choose a name that does not begin with `RESTAGE_`",
-                ))
-            } else {
-                None
-            };
-            match problem {
-                Some((label, hint)) => {
-                    let message = format!(
-                        "`env` of {} cannot have `{}`",
-                        self.owner(),
-                        printable(&name)
-                    );
-                    self.report
-                        .push(Diagnostic::new(at, message, label).hint(hint));
-                }
-                None => drop(env.insert(name, value)),
+            if self.is_variable("env", &name, at) {
+                env.insert(name, value);
             }
         }
         env
+    }
+
+    /// Secrets, each once. `env` are the variables that are none.
+    pub(super) fn secrets(&mut self, env: &BTreeMap<String, Option<String>>) -> Vec<Secret> {
+        let items = self.items("secret");
+        let mut secrets: Vec<Secret> = Vec::new();
+        for item in &items {
+            let Some(name) = self.text(item, "an item of `secret`") else {
+                continue;
+            };
+            let location = item.location;
+            if !self.is_variable("secret", &name, location) {
+                continue;
+            }
+            if env.contains_key(&name) {
+                let message = format!("{} has `{name}` as `env` and as `secret`", self.owner());
+                self.report.push(
+                    Diagnostic::new(location, message, "what `env` holds can be seen by all")
+                        .hint("remove it from `env`: a secret is given to the stage as well"),
+                );
+            } else if secrets.iter().all(|secret| secret.name != name) {
+                secrets.push(Secret { name, location });
+            }
+        }
+        secrets
+    }
+
+    /// Whether a variable can have this name; what can't be is reported.
+    fn is_variable(&mut self, field: &str, name: &str, at: Location) -> bool {
+        let valid = !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let (shown, label, hint) = if let Some((before, _)) = name.split_once('=') {
+            match field {
+                // What follows may be the value itself.
+                "secret" => (
+                    before,
+                    "expected a name alone",
+                    "write `secret: [NAME]`, and set the variable where restage is called",
+                ),
+                _ => (
+                    name,
+                    "expected a name alone",
+                    "to set a value write `env: {NAME: value}`",
+                ),
+            }
+        } else if !valid {
+            (
+                name,
+                "no variable can be called this",
+                "names are made of letters, digits and `_`",
+            )
+        } else if name.starts_with("RESTAGE_") {
+            (
+                name,
+                "set by restage itself",
+                "choose a name that does not begin with `RESTAGE_`",
+            )
+        } else {
+            return true;
+        };
+        let message = format!(
+            "`{field}` of {} cannot have `{}`",
+            self.owner(),
+            printable(shown)
+        );
+        self.report
+            .push(Diagnostic::new(at, message, label).hint(hint));
+        false
     }
 
     pub(super) fn resources(&mut self) -> Resources {

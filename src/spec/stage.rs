@@ -8,7 +8,7 @@ use super::fields::{self, expected, expected_of};
 use super::node::{Entry, Node, Value, printable};
 use super::params;
 use super::paths;
-use super::pipeline::{Action, Dep, Out, Stage};
+use super::pipeline::{Action, Dep, Out, Stage, Tool};
 use super::template::Templates;
 use crate::base::span::Location;
 
@@ -37,6 +37,8 @@ impl<'a> StageReader<'a> {
         let params = self.params();
         let outs = self.outs(fields_known);
         let env = self.env();
+        let secrets = self.secrets(&env);
+        let tools = self.tools();
         let resources = self.resources();
         let timeout = self.field("timeout").and_then(|entry| self.timeout(entry));
         let retries = self
@@ -56,6 +58,8 @@ impl<'a> StageReader<'a> {
             params,
             outs,
             env,
+            secrets,
+            tools,
             resources,
             timeout,
             retries: retries.unwrap_or(0),
@@ -89,10 +93,10 @@ impl<'a> StageReader<'a> {
     }
 
     /// A line for `sh`.
-    fn command(&mut self, node: &Node) -> Option<String> {
-        self.check_text(node, "`cmd`")?;
+    fn command(&mut self, node: &Node, subject: &str) -> Option<String> {
+        self.check_text(node, subject)?;
         let line = self.templates.command(node, self.report)?;
-        self.without_nul(line, node, "`cmd`")
+        self.without_nul(line, node, subject)
     }
 
     fn check_text(&mut self, node: &Node, subject: &str) -> Option<()> {
@@ -104,6 +108,9 @@ impl<'a> StageReader<'a> {
                 let line = words.join(" ");
                 let fits = subject == "`cmd`" && words.len() == items.len() && line.len() < 60;
                 fits.then(|| format!("write the line as a shell reads it: `cmd: {line}`"))
+            }
+            Value::Map(_) if node.get("secret").is_some() => {
+                Some("name the variable under `secret` instead: `secret: [NAME]`".to_owned())
             }
             Value::Map(_) if node.get("path").is_some() => {
                 Some("write the path alone: only `outs` can say more of it".to_owned())
@@ -129,7 +136,7 @@ impl<'a> StageReader<'a> {
     }
 
     /// The items of a list field; none if it is absent or no list.
-    fn items(&mut self, name: &str) -> Vec<Node> {
+    pub(super) fn items(&mut self, name: &str) -> Vec<Node> {
         let Some(entry) = self.field(name) else {
             return Vec::new();
         };
@@ -158,6 +165,11 @@ impl<'a> StageReader<'a> {
                 if let (Some(first), "params") = (whole.keys().next(), name) {
                     error = error.hint(format!(
                         "write `params: [{first}]`: values stand at the top of the file, and a stage lists those that it is given"
+                    ));
+                }
+                if let (Some(first), "secret") = (whole.keys().next(), name) {
+                    error = error.hint(format!(
+                        "write `secret: [{first}]`, and set the variable where restage is called"
                     ));
                 }
                 self.report.push(error);
@@ -232,7 +244,7 @@ impl<'a> StageReader<'a> {
                     );
                 }
                 let cmd = self.field("cmd")?;
-                let line = self.command(&cmd.value)?;
+                let line = self.command(&cmd.value, "`cmd`")?;
                 if line.trim().is_empty() {
                     let message = format!("`cmd` of {} is blank", self.owner());
                     self.report.push(Diagnostic::new(
@@ -263,6 +275,29 @@ impl<'a> StageReader<'a> {
             }
         }
         deps
+    }
+
+    fn tools(&mut self) -> Vec<Tool> {
+        let items = self.items("tools");
+        let mut tools = Vec::with_capacity(items.len());
+        for item in &items {
+            let Some(line) = self.command(item, "an item of `tools`") else {
+                continue;
+            };
+            if line.trim().is_empty() {
+                let message = format!("an item of `tools` of {} is blank", self.owner());
+                self.report.push(
+                    Diagnostic::new(item.location, message, "nothing to run")
+                        .hint("write a command that says a version: `tools: [python3 --version]`"),
+                );
+                continue;
+            }
+            tools.push(Tool {
+                line,
+                location: item.location,
+            });
+        }
+        tools
     }
 
     fn params(&mut self) -> BTreeMap<String, serde_json::Value> {

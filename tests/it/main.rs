@@ -16,6 +16,7 @@ mod scheduling;
 mod space;
 mod standstill;
 mod status;
+mod tools;
 mod verbs;
 mod verify;
 mod why;

@@ -9,7 +9,7 @@ mod objects;
 mod places;
 mod records;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -113,6 +113,8 @@ fn key(seed: u64) -> StageKey {
         env: BTreeMap::new(),
         outs: vec![],
         machine: BTreeMap::new(),
+        tools: BTreeMap::new(),
+        secrets: BTreeSet::new(),
     }
 }
 

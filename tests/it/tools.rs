@@ -1,0 +1,172 @@
+//! What a tool says of its version is an input: another version, and the stage runs again.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use crate::space::{Said, Space};
+
+const STAGES: &str = "
+  build:
+    cmd: compiler > out.txt
+    tools: [compiler --version]
+    outs: [out.txt]
+  copy:
+    cmd: cp out.txt copy.txt
+    deps: [out.txt]
+    outs: [copy.txt]
+";
+
+/// A space with a compiler of this version in a folder of its PATH.
+fn with_compiler(version: &str) -> Space {
+    let space = Space::new(STAGES);
+    install(&space, version);
+    space
+}
+
+fn install(space: &Space, version: &str) {
+    let script = format!(
+        "#!/bin/sh\necho asked >> {}\necho compiler {version}\n",
+        space.path("asked").display()
+    );
+    tool(space, &script);
+}
+
+fn tool(space: &Space, script: &str) {
+    space.write("bin/compiler.new", script);
+    let made = space.path("bin/compiler.new");
+    fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).expect("a script");
+    fs::rename(made, space.path("bin/compiler")).expect("a script");
+}
+
+fn call(space: &Space, args: &[&str]) -> Said {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", space.path("bin").display());
+    let output = space.command(args).env("PATH", path).output();
+    output.expect("restage starts").into()
+}
+
+fn kept(space: &Space) -> usize {
+    fs::read_dir(space.path(".restage/standstills")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_new_version_runs_the_stage_again_and_the_same_one_does_not() {
+    let space = with_compiler("1.2");
+    let ran = |space: &Space| {
+        let said = call(space, &["--json", "reproduce"]).exits(0);
+        said.with_outcome("ran")
+    };
+    assert_eq!(ran(&space), ["build", "copy"]);
+    assert_eq!(space.read("copy.txt"), "compiler 1.2\n");
+    assert_eq!(ran(&space), [""; 0]);
+    install(&space, "1.3");
+    let why = call(&space, &["why", "build"]).exits(0).out;
+    assert!(
+        why.contains("tool \"compiler --version\": compiler 1.2 -> compiler 1.3"),
+        "{why}"
+    );
+    assert_eq!(ran(&space), ["build", "copy"]);
+    // Other bytes of the tool, the same version.
+    tool(&space, "#!/bin/sh\n# the same\necho compiler 1.3\n");
+    assert_eq!(ran(&space), [""; 0]);
+    // The version of before is known.
+    install(&space, "1.2");
+    let said = call(&space, &["reproduce"]).exits(0);
+    assert!(said.err.contains("2 restored"), "{}", said.err);
+}
+
+#[test]
+fn a_call_without_work_asks_again_before_it_is_sure() {
+    let space = with_compiler("1.2");
+    call(&space, &["reproduce"]).exits(0).says("2 ran");
+    std::thread::sleep(Duration::from_millis(60));
+    call(&space, &["reproduce"]).exits(0).says("2 fresh");
+    assert_eq!(kept(&space), 1, "nothing was remembered");
+    // From memory: what only a plan reads is damaged.
+    for entry in fs::read_dir(space.path(".restage/records")).expect("records") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a record");
+        fs::write(&path, text.replace("build", "biuld")).expect("a record to damage");
+    }
+    call(&space, &["reproduce"]).exits(0).says("2 fresh");
+    install(&space, "1.3");
+    call(&space, &["reproduce"]).exits(0).says("2 ran");
+}
+
+#[test]
+fn a_question_is_asked_once_a_plan_however_many_stages_ask_it() {
+    let space = with_compiler("1.2");
+    let stage = |name: &str, more: &str| {
+        format!(
+            "  {name}: {{cmd: touch {name}, outs: [{name}], tools: [compiler --version]{more}}}\n"
+        )
+    };
+    let stages: Vec<String> = (0..5).map(|n| stage(&format!("s{n}"), "")).collect();
+    space.stages(&stages.concat());
+    call(&space, &["status"]).exits(0);
+    assert_eq!(space.read("asked").lines().count(), 1);
+    // Another environment makes it another question.
+    space.stages(&(stages.concat() + &stage("other", ", env: {CC: other}")));
+    call(&space, &["status"]).exits(0);
+    assert_eq!(space.read("asked").lines().count(), 3);
+}
+
+#[test]
+fn a_tool_is_found_and_asked_as_the_stage_would_find_it() {
+    let space = with_compiler("1.2");
+    space.stages(
+        "
+  s:
+    cmd: compiler > out
+    env: {PATH: './bin:/usr/bin:/bin', MODE: strict}
+    tools: ['compiler; echo mode $MODE, home $HOME, other $OTHER.']
+    outs: [out]
+",
+    );
+    let output = space
+        .command(&["--json", "why", "s"])
+        .env("OTHER", "not declared")
+        .output();
+    let said = Said::from(output.expect("restage starts")).exits(0);
+    let value: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let label = "tool \"compiler; echo mode $MODE, home $HOME, other $OTHER.\"";
+    let last = value["inputs"][label].as_str().expect("a tool's answer");
+    assert_eq!(
+        last,
+        format!("mode strict, home {}, other .", space.root().display())
+    );
+}
+
+#[test]
+fn a_tool_that_gives_no_version_stops_the_call_before_anything_runs() {
+    let space = with_compiler("1.2");
+    tool(&space, "#!/bin/sh\necho no license >&2\nexit 7\n");
+    let said = call(&space, &["reproduce"]).exits(2);
+    insta::assert_snapshot!(said.err, @r"
+    error: `compiler --version`, a tool of stage `build`, exited with 7
+     --> pipeline.yaml:8:13
+      |
+    8 |     tools: [compiler --version]
+      |             ^^^^^^^^^^^^^^^^^^ asked for its version
+      it said: no license
+    hint: nothing ran; install it, or mend the command: `tools` are lines for `sh` that say a version and exit with 0
+    ");
+    fs::remove_file(space.path("bin/compiler")).expect("a tool");
+    call(&space, &["reproduce"])
+        .exits(2)
+        .says("`compiler --version`, a tool of stage `build`, exited with 127")
+        .says("not found");
+    tool(&space, "#!/bin/sh\n");
+    call(&space, &["status"]).exits(2).says("said nothing");
+    assert!(!space.exists("out.txt"));
+}
+
+#[test]
+fn a_stage_that_is_not_asked_for_needs_no_tools() {
+    let space = Space::new(
+        "  a: {cmd: no-such-tool, outs: [a], tools: [no-such-tool]}\n  b: {cmd: touch b, outs: [b]}\n",
+    );
+    assert_eq!(space.ran(&["b"]), ["b"]);
+    space.reproduce(&[]).exits(2);
+}
