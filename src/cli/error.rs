@@ -86,6 +86,11 @@ impl From<Diagnostics> for CliError {
 pub(crate) fn from_run(error: RunError, file_name: &str, text: &str) -> CliError {
     match error {
         RunError::Facts(error) => from_facts(error, file_name, text),
+        RunError::Secret { location, .. } => {
+            let item = Diagnostic::new(location, error.to_string(), "declared here")
+                .maybe_hint(error.hint());
+            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+        }
         error => {
             let exit = if error.is_usage() {
                 Exit::Usage

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::base::fs::FsError;
 use crate::base::process::ProcessRef;
+use crate::exec::relay::Redaction;
 use crate::exec::trace::{Trace, Tracing};
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.
@@ -71,6 +72,8 @@ pub struct Job {
     pub grace: Duration,
     /// Whether and how its file accesses are traced.
     pub tracing: Option<Tracing>,
+    /// What of its outputs is hidden; then it writes to pipes, not to its files.
+    pub redaction: Option<Redaction>,
 }
 
 /// How a job ended, and what it took.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -18,6 +18,7 @@ use crate::base::process::ProcessRef;
 use crate::exec::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 use crate::exec::live::Live;
 use crate::exec::meter;
+use crate::exec::relay::{Relay, RelayError};
 use crate::exec::trace::{self, Trace, TraceError, Watcher};
 use crate::exec::watch::{self, Watch};
 
@@ -77,7 +78,7 @@ impl Executor for LocalExecutor {
             return Err(ExecError::EmptyCommand { name: job.name });
         }
         self.start_threads(&job.name)?;
-        let (mut command, watcher) = command(&job)?;
+        let (mut command, watcher, relay) = command(&job)?;
         let id = JobId(self.submitted);
         let since = Instant::now();
         self.watch.jobs().insert(id, Live::new(&job));
@@ -105,6 +106,9 @@ impl Executor for LocalExecutor {
                             watch::not_started(id, since, why_not_started(&job, &source))
                         }
                     };
+                    if let Some(relay) = relay {
+                        relay.finish();
+                    }
                     if let Some(watcher) = watcher {
                         add_trace(&job, &mut finished, watcher.finish());
                     }
@@ -167,24 +171,18 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
         })
 }
 
-fn command(job: &Job) -> Result<(Command, Option<Watcher>), ExecError> {
-    let log = |path: &Path| {
-        fs::create(path).map_err(|source| ExecError::Log {
-            name: job.name.clone(),
-            source,
-        })
-    };
+fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<Relay>), ExecError> {
     let exhausted = |source| ExecError::Exhausted {
         name: job.name.clone(),
         source,
     };
-    let stdout = log(&job.stdout)?;
-    let stderr = if job.stderr == job.stdout {
-        // One open file, one position: two would overwrite each other.
-        stdout.try_clone().map_err(exhausted)?
-    } else {
-        log(&job.stderr)?
-    };
+    let (stdout, stderr, relay) = outputs(job).map_err(|error| match error {
+        RelayError::System(source) => exhausted(source),
+        RelayError::File(source) => ExecError::Log {
+            name: job.name.clone(),
+            source,
+        },
+    })?;
     let (mut command, watcher) = match &job.tracing {
         None => {
             let mut command = Command::new(&job.argv[0]);
@@ -205,7 +203,28 @@ fn command(job: &Job) -> Result<(Command, Option<Watcher>), ExecError> {
         .process_group(0)
         .stdout(stdout)
         .stderr(stderr);
-    Ok((command, watcher))
+    Ok((command, watcher, relay))
+}
+
+/// Where the job's standard output and error go: to its files, but for a job with secrets.
+fn outputs(job: &Job) -> Result<(OwnedFd, OwnedFd, Option<Relay>), RelayError> {
+    let (out, err) = (job.stdout.as_path(), job.stderr.as_path());
+    let stdout = fs::create(out)?;
+    // One open file, one position: two would overwrite each other.
+    let one = out == err;
+    Ok(match &job.redaction {
+        None if one => (stdout.try_clone()?.into(), stdout.into(), None),
+        None => (stdout.into(), fs::create(err)?.into(), None),
+        Some(redaction) if one => {
+            let (relay, [pipe]) = Relay::start(redaction, [(out, stdout)])?;
+            (pipe.try_clone()?, pipe, Some(relay))
+        }
+        Some(redaction) => {
+            let files = [(out, stdout), (err, fs::create(err)?)];
+            let (relay, [stdout, stderr]) = Relay::start(redaction, files)?;
+            (stdout, stderr, Some(relay))
+        }
+    })
 }
 
 /// Adds what a watcher saw. A job that did not become its program, or was not seen, never ran.

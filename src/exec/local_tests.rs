@@ -2,6 +2,7 @@
 //! It must not know stages.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -36,6 +37,7 @@ impl Bench {
             memory: None,
             grace: Duration::from_secs(10),
             tracing: None,
+            redaction: None,
         }
     }
 

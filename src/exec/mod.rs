@@ -8,6 +8,8 @@ mod job;
 mod live;
 mod local;
 mod meter;
+mod redact;
+mod relay;
 mod trace;
 mod watch;
 
@@ -16,6 +18,8 @@ pub use ask::{AskError, ask};
 pub use cargo::CargoError;
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;
+pub use redact::Secrets;
+pub use relay::Redaction;
 pub use trace::{
     Access, Call, HELPER_ARGUMENT, Scope, Trace, TraceError, Tracing, check as check_tracing,
 };

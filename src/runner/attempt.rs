@@ -13,11 +13,12 @@ use super::audit::{self, Audit};
 use super::error::RunError;
 use super::facts::Facts;
 use super::programs::Programs;
+use super::secrets;
 use super::tokens::Lease;
 use super::workspace::{HostEnv, Workspace};
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
-use crate::exec::{Job, Tracing};
+use crate::exec::{Job, Secrets, Tracing};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Action, Stage};
 use crate::store::{LogPaths, Placement, Record};
@@ -63,6 +64,8 @@ pub(crate) struct Attempt {
     pub(crate) job: Job,
     /// From 1.
     pub(crate) number: u32,
+    /// What nothing that is kept or shown of it may hold.
+    pub(crate) secrets: Secrets,
 }
 
 /// What an attempt is made of.
@@ -138,16 +141,20 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
             scope: audit::scope(parts, &own),
         }
     });
+    let secrets = secrets::of(stage, &ws.env);
+    let redaction = secrets::redaction(stage, &secrets, &logs);
+    let written = redaction.as_ref().map_or(&events, |r| &r.pipe);
     let job = Job {
         name: stage.name.clone(),
         argv,
-        env: environment(parts, &events),
+        env: environment(parts, written),
         dir: dir.clone(),
         stdout: logs.stdout.clone(),
         stderr: logs.stderr.clone(),
         timeout: stage.timeout,
         memory: stage.resources.mem,
         tracing,
+        redaction,
         grace: GRACE,
     };
     Ok(Attempt {
@@ -157,6 +164,7 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
         placed,
         job,
         number: parts.number,
+        secrets,
     })
 }
 
@@ -223,6 +231,11 @@ fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString>
     let Parts { ws, graph, id, .. } = *parts;
     let stage = graph.stage(id);
     let mut env = declared_environment(&ws.env, &stage.env);
+    for secret in &stage.secrets {
+        if let Some(value) = ws.env.get(&secret.name) {
+            env.insert((&secret.name).into(), value.to_owned());
+        }
+    }
     // An override for measuring; results never depend on it.
     let threads = ws
         .env

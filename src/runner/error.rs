@@ -3,7 +3,8 @@
 
 use super::facts::FactsError;
 use crate::base::fs::FsError;
-use crate::exec::{CargoError, ExecError, TraceError};
+use crate::base::span::Location;
+use crate::exec::{CargoError, ExecError, Secrets, TraceError};
 use crate::store::StoreError;
 
 /// Why a run could not be carried out.
@@ -25,6 +26,18 @@ pub enum RunError {
     /// Stages cannot be traced here.
     #[error("this machine cannot trace what stages read and write, which `--audit` needs")]
     CannotTrace(#[source] TraceError),
+    /// A stage that is to run can't be given a secret.
+    #[error("stage `{stage}` needs the secret `{name}`, which {problem}")]
+    Secret {
+        /// The stage's name.
+        stage: String,
+        /// The variable.
+        name: String,
+        /// Where it is declared.
+        location: Location,
+        /// Why not.
+        problem: SecretProblem,
+    },
     /// Programs could not be built.
     #[error(transparent)]
     Cargo(#[from] CargoError),
@@ -45,11 +58,22 @@ pub enum RunError {
     Exec(#[from] ExecError),
 }
 
+/// Why a secret can't be given to a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretProblem {
+    /// It has no value.
+    #[error("is not set")]
+    NotSet,
+    /// Its value could not be told from other text.
+    #[error("is shorter than {} characters", Secrets::SHORTEST)]
+    TooShort,
+}
+
 impl RunError {
     /// Whether the pipeline, its code or the command line is to blame, not the machine.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::NoGpu { .. } | Self::SourcesMoved { .. } => true,
+            Self::NoGpu { .. } | Self::SourcesMoved { .. } | Self::Secret { .. } => true,
             Self::Cargo(error) => matches!(
                 error,
                 CargoError::Failed { .. } | CargoError::NoBinary { .. }
@@ -73,6 +97,21 @@ impl RunError {
             Self::NoGpu { .. } => Some(
                 "run it where there are cards, or lower `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
                  says which cards may be used"
+                    .to_owned(),
+            ),
+            Self::Secret {
+                problem: SecretProblem::NotSet,
+                ..
+            } => Some(
+                "nothing ran; set the variable in the environment that restage is called in"
+                    .to_owned(),
+            ),
+            Self::Secret {
+                problem: SecretProblem::TooShort,
+                ..
+            } => Some(
+                "nothing ran; such a value would be hidden wherever it stands by chance: use a \
+                 longer one, or declare the variable under `env` if it is no secret"
                     .to_owned(),
             ),
             Self::SourcesMoved { .. } => Some("nothing ran; run again".to_owned()),

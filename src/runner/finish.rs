@@ -10,12 +10,13 @@ use super::audit::Audited;
 use super::error::RunError;
 use super::event::Failure;
 use super::facts::Facts;
+use super::secrets;
 use super::workspace::Workspace;
 use crate::base::clock::WallTime;
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
 use crate::digest::{DepContent, StageKey};
-use crate::exec::{Finished, Outcome};
+use crate::exec::{Finished, Outcome, Secrets};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Resources, Stage, duration_text, size_text};
 use crate::store::{Claim, CommitOutcome, Placement, Record, RecordedOut};
@@ -62,6 +63,9 @@ pub(crate) fn finish(
     if let Some((reason, hint)) = missing_out(stage, attempt).map_err(machine)? {
         return Err(fail(reason, Some(hint)));
     }
+    if let Some(path) = secrets::leaked(stage, attempt).map_err(machine)? {
+        return Err(Box::new(leak(stage, attempt, &path)));
+    }
     if let Some(path) = moved_input(ws, graph, id, key).map_err(machine)? {
         return Err(fail(
             format!("read `{path}`, which changed while it ran"),
@@ -83,6 +87,19 @@ pub(crate) fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box
     };
     let hint = "nothing was recorded; without `--strict` it would only have been reported";
     Box::new(failure(stage, attempt, reason, Some(hint.to_owned())))
+}
+
+/// The failure of a stage that wrote a secret into an out. What it wrote is not left for reading.
+fn leak(stage: &Stage, attempt: &Attempt, path: &str) -> Failure {
+    let reason = format!("wrote the value of a secret into `{path}`");
+    let hint = "nothing was recorded and its files were removed; outs are kept as they are, so a \
+                stage must not write its secrets there";
+    let mut failure = failure(stage, attempt, reason, Some(hint.to_owned()));
+    match fs::remove_all(&attempt.dir) {
+        Ok(()) => failure.work_dir = None,
+        Err(_) => failure.machine = true,
+    }
+    failure
 }
 
 fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)> {
@@ -154,19 +171,19 @@ fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String
     };
     let hint = if full { Some(full_hint()) } else { hint };
     Failure {
-        reason,
+        reason: attempt.secrets.text(&reason),
         attempt: attempt.number,
         attempts: stage.retries + 1,
-        hint,
+        hint: hint.map(|hint| attempt.secrets.text(&hint)),
         work_dir: Some(attempt.dir.clone()),
         log: Some(attempt.logs.stderr.clone()),
-        tail: tail(&attempt.logs.stderr),
+        tail: tail(&attempt.logs.stderr, &attempt.secrets),
         machine: false,
     }
 }
 
 /// The last lines of a log, without control characters.
-fn tail(path: &Path) -> Vec<String> {
+fn tail(path: &Path, secrets: &Secrets) -> Vec<String> {
     let bytes = fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text
@@ -175,7 +192,9 @@ fn tail(path: &Path) -> Vec<String> {
         .collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..]
         .iter()
-        .map(|line| line.chars().filter(|c| !c.is_control()).take(200).collect())
+        .map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>())
+        // Without what stood in it, it may be a secret again.
+        .map(|line| secrets.text(&line).chars().take(200).collect())
         .collect()
 }
 
@@ -235,7 +254,7 @@ fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError>
             if fs::symlink_metadata(&attempt.dir.join(&text))?.is_dir() {
                 folders.push(text);
             } else if found.len() < MOST_UNDECLARED {
-                found.push(text.escape_debug().to_string());
+                found.push(attempt.secrets.text(&text).escape_debug().to_string());
             }
         }
     }

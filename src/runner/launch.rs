@@ -12,6 +12,7 @@ use super::event::{Event, StageOutcome};
 use super::facts::Facts;
 use super::finish;
 use super::progress::Tail;
+use super::secrets;
 use super::tokens::Lease;
 use crate::base::clock::Instant;
 use crate::digest::StageKey;
@@ -101,7 +102,7 @@ impl Run<'_> {
         if let Some(process) = self.executor.process(job) {
             claim.note_process(&process)?;
         }
-        let tail = Tail::new(&attempt.events);
+        let tail = Tail::new(&attempt.events, &attempt.secrets);
         self.active.insert(
             job,
             Active {
@@ -147,6 +148,7 @@ impl Run<'_> {
             .trace
             .as_ref()
             .map(|trace| audit::audit(self.ws, self.graph, id, trace))
+            .map(|audited| secrets::hide(&attempt.secrets, audited))
             .filter(|audited| !audited.is_clean());
         if let Some(audited) = &audited {
             self.observer.event(&Event::Audited {

@@ -21,6 +21,7 @@ mod queue;
 mod run;
 #[cfg(test)]
 mod run_tests;
+mod secrets;
 mod standstill;
 mod tokens;
 mod tools;

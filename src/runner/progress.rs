@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::base::fs;
+use crate::exec::Secrets;
 
 /// One line of a stage's event file.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,17 +94,19 @@ pub(crate) struct Tail {
     path: PathBuf,
     offset: u64,
     rest: Vec<u8>,
+    secrets: Secrets,
 }
 
 /// A stage that writes more than this at once has its earlier lines passed over.
 const MOST_BYTES: u64 = 1 << 20;
 
 impl Tail {
-    pub(crate) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path, secrets: &Secrets) -> Self {
         Self {
             path: path.to_owned(),
             offset: 0,
             rest: Vec::new(),
+            secrets: secrets.clone(),
         }
     }
 
@@ -120,7 +123,7 @@ impl Tail {
         let mut events = Vec::new();
         let mut newest = None;
         for line in whole.split(|byte| *byte == b'\n') {
-            match parse(line) {
+            match parse(line, &self.secrets) {
                 Some(StageEvent::Progress(progress)) => newest = Some(progress),
                 Some(message) => events.push(message),
                 None => {}
@@ -148,7 +151,7 @@ impl Tail {
     }
 }
 
-fn parse(line: &[u8]) -> Option<StageEvent> {
+fn parse(line: &[u8], secrets: &Secrets) -> Option<StageEvent> {
     match serde_json::from_slice(line).ok()? {
         Line::Progress {
             done,
@@ -160,7 +163,7 @@ fn parse(line: &[u8]) -> Option<StageEvent> {
         } => Some(StageEvent::Progress(Progress {
             done,
             total,
-            unit: clean(&unit, 16),
+            unit: clean(&unit, 16, secrets),
             fraction: if fraction.is_finite() {
                 fraction.clamp(0.0, 1.0)
             } else {
@@ -172,22 +175,22 @@ fn parse(line: &[u8]) -> Option<StageEvent> {
                 .into_iter()
                 .filter_map(|(name, value)| {
                     Some(Metric {
-                        name: clean(&name, 24),
+                        name: clean(&name, 24, secrets),
                         value: value.as_f64().filter(|v| v.is_finite())?,
                     })
                 })
                 .take(6)
                 .collect(),
         })),
-        Line::Message { text } => Some(StageEvent::Message(clean(&text, 500))),
+        Line::Message { text } => Some(StageEvent::Message(clean(&text, 500, secrets))),
     }
 }
 
-fn clean(text: &str, most: usize) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(most)
-        .collect()
+/// Secrets are hidden in what JSON spells otherwise too, and in what control characters parted.
+fn clean(text: &str, most: usize, secrets: &Secrets) -> String {
+    let whole = secrets.text(text);
+    let plain: String = whole.chars().filter(|c| !c.is_control()).collect();
+    secrets.text(&plain).chars().take(most).collect()
 }
 
 #[cfg(test)]
@@ -198,7 +201,7 @@ mod tests {
     fn a_half_written_line_waits_for_its_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events");
-        let mut tail = Tail::new(&path);
+        let mut tail = Tail::new(&path, &Secrets::default());
         assert_eq!(tail.read(), []);
         std::fs::write(
             &path,
@@ -225,7 +228,7 @@ mod tests {
              \"metrics\":{\"loss\":1.5,\"text\":\"x\",\"accuracy\":0.5}}\n",
         )
         .unwrap();
-        let events = Tail::new(&path).read();
+        let events = Tail::new(&path, &Secrets::default()).read();
         assert_eq!(events[0], StageEvent::Message("a[2Jb".into()));
         let StageEvent::Progress(progress) = &events[1] else {
             panic!("expected progress, got {events:?}");

@@ -12,6 +12,7 @@ use super::facts::Facts;
 use super::plan::{Plan, plan, plan_rerun};
 use super::programs;
 use super::queue::ReadyQueue;
+use super::secrets;
 use super::tokens::{Capacity, Tokens};
 use super::workspace::Workspace;
 use crate::base::clock::Instant;
@@ -86,6 +87,7 @@ pub(super) fn run_to_records(
         None => plan(graph, &options.selected, &options.forced, ws)?,
     };
     check_gpus(graph, &plan, &options.capacity)?;
+    secrets::check(ws, graph, &plan)?;
     if let Some(audit) = &options.audit {
         check_tracing(&audit.helper).map_err(RunError::CannotTrace)?;
     }

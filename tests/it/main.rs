@@ -13,6 +13,7 @@ mod limits;
 mod maintenance;
 mod merging;
 mod scheduling;
+mod secrets;
 mod space;
 mod standstill;
 mod status;

@@ -75,6 +75,14 @@ pub fn create_new(path: &Path) -> Result<File, FsError> {
     File::create_new(path).at("create", path)
 }
 
+/// Makes a named pipe, which must not exist yet, for nobody but us.
+pub fn make_pipe(path: &Path) -> Result<(), FsError> {
+    fault::point("create", path).at("create", path)?;
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let made = rustix::fs::mkfifoat(rustix::fs::CWD, path, mode);
+    made.map_err(io::Error::from).at("create", path)
+}
+
 /// Opens a file for appending, creating it first if need be.
 pub fn append(path: &Path) -> Result<File, FsError> {
     fault::point("open", path).at("open", path)?;

@@ -265,6 +265,7 @@ mod tests {
             memory: None,
             grace: Duration::from_secs(10),
             tracing: None,
+            redaction: None,
         }
     }
 

@@ -1,0 +1,103 @@
+//! The values of a stage's secrets: that they are there, that what it writes shows none.
+//! It must not know how a value is found in bytes.
+
+use std::path::Path;
+
+use super::attempt::Attempt;
+use super::audit::Audited;
+use super::error::{RunError, SecretProblem};
+use super::plan::Plan;
+use super::workspace::{HostEnv, Workspace};
+use crate::base::fs::{self, Context};
+use crate::exec::{Redaction, Secrets};
+use crate::graph::Graph;
+use crate::spec::Stage;
+use crate::store::LogPaths;
+
+/// Looks whether every stage that runs, or may, can be given its secrets.
+pub(super) fn check(ws: &Workspace, graph: &Graph, plan: &Plan) -> Result<(), RunError> {
+    for id in plan.pending() {
+        let stage = graph.stage(id);
+        for secret in &stage.secrets {
+            let problem = match ws.env.get(&secret.name) {
+                Some(value) if Secrets::is_long_enough(value.as_encoded_bytes()) => continue,
+                Some(value) if !value.is_empty() => SecretProblem::TooShort,
+                // Set to nothing is what a shell makes of a variable that is not set.
+                _ => SecretProblem::NotSet,
+            };
+            return Err(RunError::Secret {
+                stage: stage.name.clone(),
+                name: secret.name.clone(),
+                location: secret.location,
+                problem,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The secrets of a stage.
+pub(super) fn of(stage: &Stage, host: &HostEnv) -> Secrets {
+    let values = stage.secrets.iter().filter_map(|s| host.get(&s.name));
+    Secrets::new(values.map(|value| value.as_encoded_bytes()))
+}
+
+/// What is hidden of what an attempt writes beside its outs; nothing where it has no secrets.
+pub(super) fn redaction(stage: &Stage, secrets: &Secrets, logs: &LogPaths) -> Option<Redaction> {
+    (!stage.secrets.is_empty()).then(|| Redaction {
+        secrets: secrets.clone(),
+        pipe: logs.dir.join("events.pipe"),
+        file: logs.events.clone(),
+    })
+}
+
+/// What an audit tells, without secrets.
+pub(super) fn hide(secrets: &Secrets, mut audited: Audited) -> Audited {
+    for file in &mut audited.files {
+        file.path = secrets.text(&file.path);
+        if let Some((_, item)) = &mut file.add {
+            *item = secrets.text(item);
+        }
+    }
+    for line in &mut audited.advice {
+        *line = secrets.text(line);
+    }
+    audited
+}
+
+/// The first file among the outs that holds a secret, in its bytes or in its name.
+pub(super) fn leaked(stage: &Stage, attempt: &Attempt) -> Result<Option<String>, RunError> {
+    let secrets = &attempt.secrets;
+    if stage.secrets.is_empty() {
+        return Ok(None);
+    }
+    for out in &stage.outs {
+        let path = out.path.under(&attempt.dir);
+        let metadata = fs::metadata(&path)?;
+        if !metadata.is_dir() {
+            if metadata.is_file() && in_file(secrets, &path)? {
+                return Ok(Some(out.path.to_string()));
+            }
+            continue;
+        }
+        for entry in fs::walk(&path)? {
+            let inside = path.join(&entry.path);
+            let named = |name: &Path| {
+                let name = name.as_os_str().as_encoded_bytes();
+                secrets.stand_in(name).at("read", &inside)
+            };
+            let found = named(&entry.path)?
+                || (entry.metadata.is_symlink() && named(&fs::read_link(&inside)?)?)
+                || (entry.metadata.is_file() && in_file(secrets, &inside)?);
+            if found {
+                let inner = entry.path.to_string_lossy();
+                return Ok(Some(format!("{}/{inner}", out.path)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn in_file(secrets: &Secrets, path: &Path) -> Result<bool, RunError> {
+    Ok(secrets.stand_in(fs::open(path)?).at("read", path)?)
+}
