@@ -80,7 +80,7 @@ impl Secrets {
     /// of JSON may well stand elsewhere too.
     pub fn stand_in(&self, mut bytes: impl Read) -> io::Result<bool> {
         let longest = self.0.whole.iter().map(Vec::len).max().unwrap_or(0);
-        let finders: Vec<Finder<'_>> = self.0.whole.iter().map(|n| Finder::new(n)).collect();
+        let finders: Vec<Finder<'_>> = self.0.whole.iter().map(Finder::new).collect();
         let mut part = vec![0; PART + longest];
         let mut kept = 0;
         loop {

@@ -1,6 +1,8 @@
 //! From the file's text to the validated pipeline: every mistake is collected on the way.
 //! It must not know the disk, nor whether the stages fit together (the graph does).
 
+use std::collections::BTreeMap;
+
 use super::compare;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expand::{self, Variant};
@@ -89,6 +91,7 @@ impl Loader<'_> {
         let stages = root
             .get("stages")
             .map_or_else(Vec::new, |node| self.stages(node, scope));
+        no_secret_is_shown(&stages, self.report);
         let templates = Templates {
             file: self.text,
             scope,
@@ -263,6 +266,36 @@ impl Loader<'_> {
             report: self.report,
         };
         reader.read(&entry.key, name, fields_known)
+    }
+}
+
+/// A variable that one stage keeps secret and another declares as `env` would stand in the other's
+/// key, for all to see.
+fn no_secret_is_shown(stages: &[Stage], report: &mut Vec<Diagnostic>) {
+    let mut secrets = BTreeMap::new();
+    for stage in stages {
+        for secret in &stage.secrets {
+            secrets
+                .entry(&secret.name)
+                .or_insert((&stage.group, secret.location));
+        }
+    }
+    for stage in stages {
+        let passed_on = stage.env.iter().filter(|(_, value)| value.is_none());
+        for (name, _) in passed_on {
+            let Some((group, at)) = secrets.get(name) else {
+                continue;
+            };
+            let message = format!(
+                "stage `{}` has `{name}` as `env`, which is a secret of stage `{group}`",
+                stage.group
+            );
+            report.push(
+                Diagnostic::new(stage.location, message, "would show its value")
+                    .note_at("it is declared as `secret`", *at)
+                    .hint("declare it as `secret` in each stage that needs it"),
+            );
+        }
     }
 }
 
