@@ -16,6 +16,7 @@ mod scheduling;
 mod space;
 mod standstill;
 mod status;
+mod together;
 mod verbs;
 mod verify;
 mod why;
