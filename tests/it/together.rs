@@ -247,3 +247,49 @@ fn a_stage_that_another_run_makes_is_waited_for_not_made_again() {
     ends(first).exits(0);
     assert_eq!(space.read("ran"), "s\n");
 }
+
+#[test]
+fn a_folder_that_one_run_replaces_while_others_look_at_it_is_no_error() {
+    let space = Space::new(
+        r"
+  d: {cmd: 'a=$(echo $RESTAGE_PARAMS | tr -dc 0-9); for i in $(seq 60); do mkdir -p d/$a-$i; echo $i > d/$a-$i/x; ln -s x d/$a-$i/y; done', params: [a], outs: [d]}
+  ls: {cmd: 'ls d > ls.txt', deps: [d], outs: [ls.txt]}
+",
+    );
+    let values = ["a=1", "a=2"];
+    for value in values {
+        space.reproduce(&["-S", value]).exits(0);
+    }
+    std::thread::scope(|scope| {
+        let run = |value: &'static str| {
+            for _ in 0..15 {
+                space.restage(&["reproduce", "-S", value]).exits(0);
+            }
+        };
+        let runs = values.map(|value| scope.spawn(move || run(value)));
+        while runs.iter().any(|run| !run.is_finished()) {
+            space.restage(&["status", "-S", "a=1"]).exits(0);
+        }
+    });
+    assert_eq!(space.ran(&["-S", "a=1"]), [""; 0]);
+    assert_eq!(space.read("ls.txt").lines().next(), Some("1-1"));
+    space.restage(&["fsck"]).exits(0);
+}
+
+#[test]
+fn eight_runs_at_once_put_lost_outs_back_and_run_nothing() {
+    let space = space("");
+    space.ran(&[]);
+    let (before, notes) = (results(&space), space.read("ran"));
+    for _ in 0..8 {
+        std::fs::remove_dir_all(space.path("d")).expect("a folder");
+        std::fs::remove_file(space.path("join.txt")).expect("a file");
+        let runs: Vec<Child> = (0..8).map(|_| start(&space, &["reproduce"])).collect();
+        for run in runs {
+            ends(run).exits(0);
+        }
+        assert_eq!(results(&space), before);
+    }
+    assert_eq!(space.read("ran"), notes);
+    assert_sound(&space, &[]);
+}

@@ -125,7 +125,7 @@ fn stage(number: usize, all_good: bool) -> impl Strategy<Value = StageCase> {
         shape,
     );
     let rest = (
-        proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.25),
         wants,
         ends(all_good),
         any::<u32>(),
