@@ -8,6 +8,7 @@ mod error;
 mod exit;
 mod expected;
 mod format;
+mod interrupts;
 mod output;
 mod render;
 mod settings;

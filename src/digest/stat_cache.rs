@@ -16,6 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::file::{digest_file, expect_file, is_executable, tree};
 use super::stat_file::{self, Entry, Stamp};
@@ -28,8 +29,11 @@ use crate::base::rel_path::RelPath;
 const TICK: i64 = 20_000_000;
 /// Two seconds and a bit, for file systems that keep whole seconds, or even ones.
 const COARSE_TICK: i64 = 2_100_000_000;
-/// How often a file may change while it is read before that is an error.
-const ATTEMPTS: u32 = 3;
+/// How often something may change while it is read before that is an error. Not few: each link
+/// that another restage makes to an out changes the out's times.
+const ATTEMPTS: u32 = 8;
+/// Before the second reading; doubled before each further one.
+const PAUSE: Duration = Duration::from_millis(1);
 /// Saves for which an entry is kept though nobody asked for it.
 const KEEP_UNUSED: u32 = 100;
 
@@ -88,8 +92,19 @@ impl StatCache {
         self.digest_at(&rel.under(root))
     }
 
-    /// As [`StatCache::path_digest`], for any path.
+    /// As [`StatCache::path_digest`], for any path. A folder that is replaced while it is read
+    /// is read again.
     pub fn digest_at(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
+        for attempt in 1..ATTEMPTS {
+            match self.digest_now(path) {
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => pause(attempt),
+                done => return done,
+            }
+        }
+        self.digest_now(path)
+    }
+
+    fn digest_now(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
         let Some(metadata) = fs::metadata_if_exists(path)? else {
             return Ok(None);
         };
@@ -121,7 +136,7 @@ impl StatCache {
         if let Some(digest) = self.lookup(&metadata) {
             return Ok((digest, metadata));
         }
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             let now = WallTime::file_clock();
             let digest = digest_file(path)?;
             let after = fs::metadata(path)?;
@@ -130,6 +145,7 @@ impl StatCache {
                 return Ok((digest, metadata));
             }
             metadata = after;
+            pause(attempt);
         }
         let source = io::Error::other("it keeps changing while it is read");
         Err(FsError {
@@ -242,6 +258,10 @@ impl StatCache {
         let entries: Vec<Entry> = entries.into_values().collect();
         fs::write_atomic(&self.file, &stat_file::to_bytes(&entries))
     }
+}
+
+fn pause(attempt: u32) {
+    std::thread::sleep(PAUSE * (1 << (attempt - 1)));
 }
 
 /// Whether a file was last touched so long before `now`, on [`WallTime::file_clock`], that a later

@@ -61,6 +61,12 @@ impl LocalExecutor {
         Self::default()
     }
 
+    /// Kills whatever runs when it is called, from any thread; nothing starts after that.
+    pub fn killer(&self) -> impl Fn() + Send + 'static {
+        let watch = Arc::clone(&self.watch);
+        move || watch.close()
+    }
+
     fn start_threads(&mut self, name: &str) -> Result<(), ExecError> {
         if !self.threads {
             let (time, memory) = (Arc::clone(&self.watch), Arc::clone(&self.watch));

@@ -162,12 +162,17 @@ pub(crate) fn start(command: &mut Command, watch: &Watch, id: JobId) -> io::Resu
     fault::point("start", program)?;
     let child = command.spawn()?;
     let process = ProcessRef::of(child.id());
-    if let Some(live) = watch.lock().jobs.get_mut(&id) {
+    let mut state = watch.lock();
+    let closed = state.closed;
+    if let Some(live) = state.jobs.get_mut(&id) {
         live.process = Some(process);
-        if live.cause.is_some() {
+        if closed {
+            live.signal(Signal::KILL);
+        } else if live.cause.is_some() {
             live.stop();
         }
     }
+    drop(state);
     watch.changed.notify_all();
     Ok(child)
 }

@@ -18,10 +18,11 @@ use super::tokens::Lease;
 use super::workspace::{HostEnv, Workspace};
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
+use crate::digest::{DepContent, StageKey};
 use crate::exec::{Job, Secrets, Tracing};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Action, Stage};
-use crate::store::{LogPaths, Placement, Record};
+use crate::store::{LogPaths, Placement, Record, StoreError};
 
 /// Between TERM and KILL: long enough to finish an epoch's checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
@@ -73,6 +74,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) ws: &'a Workspace,
     pub(crate) graph: &'a Graph,
     pub(crate) id: StageId,
+    /// What its result will be recorded under.
+    pub(crate) key: &'a StageKey,
     pub(crate) records: &'a BTreeMap<StageId, Arc<Record>>,
     pub(crate) programs: &'a Programs,
     pub(crate) lease: &'a Lease,
@@ -91,10 +94,10 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
     let mut placed = Vec::new();
     for input in graph.inputs(id) {
         match input {
-            Input::Source { path } => place_source(ws, path, &dir, &mut placed)?,
+            Input::Source { path } => place_source(parts, path, &dir, &mut placed)?,
             Input::SourceGlob { pattern } => {
                 for (path, _) in ws.glob(pattern)? {
-                    place_source(ws, &path, &dir, &mut placed)?;
+                    place_source(parts, &path, &dir, &mut placed)?;
                 }
             }
             Input::Produced {
@@ -175,17 +178,24 @@ fn make_parent(path: &Path) -> Result<(), RunError> {
     }
 }
 
-/// Puts a source at its declared place.
+/// Puts a source at its declared place. What the key does not say is never given to a stage: an
+/// edit that is taken back before the stage ends would show nowhere else.
 fn place_source(
-    ws: &Workspace,
+    parts: &Parts<'_>,
     path: &RelPath,
     dir: &Path,
     placed: &mut Vec<RelPath>,
 ) -> Result<(), RunError> {
+    let (ws, deps) = (parts.ws, &parts.key.deps);
     let dest = path.under(dir);
     // A folder that was placed before may hold it already.
     let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
     if let (Some(found), None) = (found, fs::symlink_metadata_if_exists(&dest)?) {
+        let at = deps.binary_search_by(|dep| dep.path.as_str().cmp(path.as_str()));
+        if at.map(|at| &deps[at].content) != Ok(&DepContent::Bytes(found.content_id())) {
+            let path = path.under(&ws.root);
+            return Err(StoreError::SourceChanged { path }.into());
+        }
         ws.store
             .place_source(&path.under(&ws.root), &found, &dest)?;
         placed.push(path.clone());

@@ -209,10 +209,14 @@ fn the_scope_leaves_out_the_system_and_the_installations_in_path() {
     });
     let id = bench.graph.named("s").unwrap().into_iter().next().unwrap();
     let lease = { tokens }.take(bench.graph.stage(id).resources).unwrap();
+    let make = bench.graph.id("make").unwrap();
+    let planned = crate::runner::plan::decide(&bench.graph, make, false, &|_| None, &bench.ws);
+    let key = planned.unwrap().key.unwrap();
     let parts = Parts {
         ws: &bench.ws,
         graph: &bench.graph,
         id,
+        key: &key,
         records: &Default::default(),
         programs: &Default::default(),
         lease: &lease,

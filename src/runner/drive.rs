@@ -253,6 +253,7 @@ impl Run<'_> {
     /// anew: it decides nothing, and the records know what it knew.
     pub(super) fn write_lock(&mut self) -> Result<(), RunError> {
         let path = self.ws.root.join("pipeline.lock");
+        let _turn = lockfile::Turn::wait(self.ws.store.dir())?;
         match self.update_lock(&path) {
             Err(StoreError::LockFile { reason, .. }) => {
                 let aside = self.ws.root.join(".restage/pipeline.lock.damaged");

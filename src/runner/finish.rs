@@ -67,12 +67,28 @@ pub(crate) fn finish(
         return Err(Box::new(leak(stage, attempt, &path)));
     }
     if let Some(path) = moved_input(ws, graph, id, key).map_err(machine)? {
-        return Err(fail(
-            format!("read `{path}`, which changed while it ran"),
-            Some("nothing was recorded; run again".to_owned()),
-        ));
+        return Err(moved_failure(stage, attempt, &path));
     }
     record(ws, stage, key, claim, attempt, finished).map_err(machine)
+}
+
+/// The failure of a stage whose inputs are no longer those of its key: another attempt would
+/// read others. An input that can't be read is left to that attempt.
+pub(crate) fn moved(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &StageKey,
+    attempt: &Attempt,
+) -> Option<Box<Failure>> {
+    let path = moved_input(ws, graph, id, key).ok()??;
+    Some(moved_failure(graph.stage(id), attempt, &path))
+}
+
+fn moved_failure(stage: &Stage, attempt: &Attempt, path: &str) -> Box<Failure> {
+    let reason = format!("read `{path}`, which changed while it ran");
+    let hint = Some("nothing was recorded; run again".to_owned());
+    Box::new(failure(stage, attempt, reason, hint))
 }
 
 /// The failure of a stage that did what it does not declare, where that is not accepted.

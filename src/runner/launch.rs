@@ -85,6 +85,7 @@ impl Run<'_> {
             ws: self.ws,
             graph: self.graph,
             id,
+            key: &key,
             records: self.inputs(),
             programs: &self.programs,
             lease: &lease,
@@ -190,7 +191,13 @@ impl Run<'_> {
                     failure: &failure,
                 });
                 self.pending.insert(id, number);
-                self.submit(id, key, claim, lease)?;
+                match finish::moved(self.ws, self.graph, id, &key, &attempt) {
+                    None => self.submit(id, key, claim, lease)?,
+                    Some(failure) => {
+                        self.tokens.give_back(lease);
+                        self.settle(id, StageOutcome::Failed(*failure), None, None);
+                    }
+                }
             }
             Err(failure) => {
                 self.tokens.give_back(lease);

@@ -12,6 +12,8 @@ mod event;
 mod facts;
 mod finish;
 mod launch;
+#[cfg(test)]
+mod order_tests;
 mod plan;
 #[cfg(test)]
 mod plan_tests;

@@ -11,6 +11,7 @@
 mod merge;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,6 +24,7 @@ use crate::base::fs;
 use crate::digest::Digest;
 
 pub use merge::{Disagreement, Merged, Reason, merge};
+pub use turn::Turn;
 
 const SCHEMA: u32 = 2;
 /// The first schema whose files end with [`END`].
@@ -201,7 +203,7 @@ pub fn rebuild(
 
 /// Writes what was reproduced under a profile now: `entries` by stage. Stages of the profile
 /// that are not `known` any more go; other profiles stay. The file is left alone if nothing
-/// changed. `temp` is a folder for the file in the making.
+/// changed. `temp` is a folder for the file in the making. The caller has the [`Turn`].
 pub fn update(
     temp: &Path,
     path: &Path,

@@ -247,7 +247,13 @@ impl Store {
     /// Renames `temp` to `dest`; what was there is removed.
     fn swap_in(&self, temp: &Path, dest: &Path) -> Result<(), StoreError> {
         let Some(old) = fs::symlink_metadata_if_exists(dest)? else {
-            return Ok(fs::rename(temp, dest)?);
+            return match fs::rename(temp, dest) {
+                // Another put a folder there meanwhile.
+                Err(error) if error.source.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    self.swap_in(temp, dest)
+                }
+                done => Ok(done?),
+            };
         };
         if !old.is_dir() && !fs::symlink_metadata(temp)?.is_dir() {
             return Ok(fs::rename(temp, dest)?);

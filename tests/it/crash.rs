@@ -126,32 +126,6 @@ fn five_hundred_kills_at_random_moments_end_in_the_same_files_as_no_kill() {
 }
 
 #[test]
-fn an_interrupt_ends_stages_with_130_and_leaves_no_process() {
-    let space =
-        Space::new("  s: {cmd: 'touch $RESTAGE_SCRATCH/begun; sleep 47.25', outs: [s.txt]}\n");
-    for signal in ["-INT", "-TERM"] {
-        let mut restage = space.spawn(&[]);
-        wait_until("the stage has begun", || begun(&space));
-        let pid = restage.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert_eq!(restage.wait().unwrap().code(), Some(130));
-        let left = Command::new("pgrep").args(["-f", "sleep 47.25"]).output();
-        if let Ok(left) = left {
-            assert!(left.stdout.is_empty(), "the stage is still there");
-        }
-        let keys = std::fs::read_dir(space.path(".restage/scratch")).unwrap();
-        keys.flatten()
-            .for_each(|key| std::fs::remove_file(key.path().join("begun")).unwrap());
-    }
-}
-
-#[test]
 fn a_damaged_lock_record_or_cache_is_made_anew() {
     let space = Space::new(SLOW);
     assert_eq!(space.ran(&[]).len(), 2);

@@ -90,26 +90,6 @@ fn no_card_is_ever_two_stages_at_once() {
 }
 
 #[test]
-fn two_runs_at_once_run_each_stage_once() {
-    let stages: String = (0..4)
-        .map(|i| {
-            format!(
-                "  s{i}: {{cmd: 'echo {i} >> $HOME/ran; sleep 0.2; echo {i} > s{i}.txt', outs: [s{i}.txt]}}\n"
-            )
-        })
-        .collect();
-    let space = Space::new(&stages);
-    let runs: Vec<_> = (0..3).map(|_| space.spawn(&["-j1"])).collect();
-    for mut run in runs {
-        assert_eq!(run.wait().unwrap().code(), Some(0));
-    }
-    let mut ran: Vec<String> = space.read("ran").lines().map(ToOwned::to_owned).collect();
-    ran.sort();
-    assert_eq!(ran, ["0", "1", "2", "3"]);
-    assert_eq!(space.ran(&[]), [""; 0]);
-}
-
-#[test]
 fn targets_choose_stages_with_all_that_they_need() {
     let space = Space::new(
         r"

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::base::clock::{Instant, WallTime};
 use crate::cli::args::Reproduce;
 use crate::cli::error::{CliError, from_facts, from_run, from_store};
 use crate::cli::exit::Exit;
+use crate::cli::interrupts;
 use crate::cli::output::Output;
 use crate::cli::render::{
     JsonRenderer, PlainRenderer, TtyRenderer, plan_lines, reason_text, summary_line,
@@ -95,7 +95,8 @@ pub(crate) fn reproduce(
         return Ok(Exit::Ok);
     }
 
-    let interrupt = interrupt_flag()?;
+    let mut executor = LocalExecutor::new();
+    let interrupt = interrupts::watch(executor.killer())?;
     let options = RunOptions {
         capacity: capacity.clone(),
         keep_going: args.keep_going,
@@ -103,7 +104,6 @@ pub(crate) fn reproduce(
         forced,
         audit,
     };
-    let mut executor = LocalExecutor::new();
     let mut go = |observer: &mut dyn Observer| {
         run(
             &workspace,
@@ -217,23 +217,6 @@ fn summary_json(summary: &Summary) -> serde_json::Value {
         "cancelled": summary.cancelled, "interrupted": summary.interrupted,
         "seconds": summary.seconds,
     })
-}
-
-/// Set by SIGINT and SIGTERM. A second SIGINT ends restage at once; stages that it leaves
-/// behind are ended by the next run, and nothing half-written is ever recorded.
-pub(crate) fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        let at_once = signal_hook::flag::register_conditional_shutdown(
-            signal,
-            Exit::Interrupted as i32,
-            Arc::clone(&flag),
-        );
-        at_once
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
-            .map_err(|error| CliError::new(error, Exit::Machine))?;
-    }
-    Ok(flag)
 }
 
 /// The folder's store and caches.

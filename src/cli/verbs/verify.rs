@@ -10,10 +10,11 @@ use crate::cli::args::Verify;
 use crate::cli::error::{CliError, from_facts, from_run};
 use crate::cli::exit::Exit;
 use crate::cli::format::grouped;
+use crate::cli::interrupts;
 use crate::cli::output::Output;
 use crate::cli::render::{verified_error, verified_json, verified_lines, verified_summary};
 use crate::cli::settings::{Settings, load};
-use crate::cli::verbs::reproduce::{interrupt_flag, named, open_workspace, select, watched};
+use crate::cli::verbs::reproduce::{named, open_workspace, select, watched};
 use crate::exec::LocalExecutor;
 use crate::graph::StageId;
 use crate::runner::{Facts, Observer, Summary, Verification, Verified};
@@ -35,10 +36,10 @@ pub(crate) fn verify(
         .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
     let mut verification = begun.map_err(|stale| not_fresh(&stale))?;
 
-    let interrupt = interrupt_flag()?;
+    let mut executor = LocalExecutor::new();
+    let interrupt = interrupts::watch(executor.killer())?;
     let capacity = settings.capacity(args.jobs);
     let durations = |stage: &str| workspace.last_seconds(stage);
-    let mut executor = LocalExecutor::new();
     let mut total = Summary::default();
     for _ in 0..args.times {
         let mut go = |observer: &mut dyn Observer| {

@@ -246,3 +246,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_that_put_the_same_folder_at_once_all_find_it_there() {
+    let bench = Bench::new();
+    for i in 0..8 {
+        bench.write(&format!("tree/{i}/x"), "x");
+    }
+    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+    for round in 0..40 {
+        let dest = bench.path(&format!("out-{round}"));
+        let put = || bench.store.materialize(&tree, &dest, Placement::Linked);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(put)).collect();
+            for thread in threads {
+                thread.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(digest_tree(&dest).unwrap(), tree);
+    }
+}

@@ -1,0 +1,134 @@
+//! SIGINT, SIGTERM, SIGHUP and a reader that has seen enough: stages end, results stay.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::space::{Space, wait_until};
+
+/// `before` has a result when `s` runs; it notes outside the workspace that it has begun.
+fn space(s: &str) -> Space {
+    Space::new(&format!(
+        "  before: {{cmd: 'echo x >> $HOME/ran; echo x > before.txt', outs: [before.txt]}}\n  s:\n    cmd: '{s}'\n    deps: [before.txt]\n    outs: [s.txt]\n"
+    ))
+}
+
+fn send(signal: &str, restage: &Child) {
+    let pid = restage.id().to_string();
+    let status = Command::new("kill").args([signal, &pid]).status();
+    assert!(status.expect("kill starts").success(), "{signal}");
+}
+
+/// Processes that were started for a stage of this space.
+fn left(space: &Space) -> usize {
+    let scratch = format!(
+        "RESTAGE_SCRATCH={}",
+        space.path(".restage/scratch").display()
+    );
+    let entries = std::fs::read_dir("/proc").expect("processes").flatten();
+    entries
+        .filter_map(|entry| std::fs::read(entry.path().join("environ")).ok())
+        .filter(|environ| String::from_utf8_lossy(environ).contains(&scratch))
+        .count()
+}
+
+#[test]
+fn a_signal_ends_stages_by_term_with_130_and_the_next_run_goes_on() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let space = space(
+            "if test -e $RESTAGE_SCRATCH/half; then cp $RESTAGE_SCRATCH/half s.txt; exit; fi; trap \"echo half > $RESTAGE_SCRATCH/half; echo term > $HOME/note; exit 1\" TERM; touch $HOME/begun; while :; do sleep 0.02; done",
+        );
+        let mut restage = space.spawn(&[]);
+        wait_until("the stage has begun", || space.exists("begun"));
+        send(signal, &restage);
+        assert_eq!(restage.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(left(&space), 0, "{signal}");
+        assert_eq!(space.read("note"), "term\n", "{signal}");
+        assert_eq!(
+            space.ran(&[]),
+            ["s"],
+            "{signal}: what had a result keeps it"
+        );
+        assert_eq!(
+            space.read("s.txt"),
+            "half\n",
+            "{signal}: the checkpoint stays"
+        );
+        assert_eq!(space.read("ran"), "x\n", "{signal}");
+    }
+}
+
+/// Neither it nor its children listen to TERM; it notes that it lives.
+const DEAF: &str = "trap \"\" TERM INT HUP; sleep 60 & touch $HOME/begun; while :; do echo x >> $HOME/note; sleep 0.1; done";
+
+#[test]
+fn a_stage_that_is_deaf_to_term_is_killed_after_its_grace_period() {
+    let space = space(DEAF);
+    let mut restage = space.spawn(&[]);
+    wait_until("the stage has begun", || space.exists("begun"));
+    send("-TERM", &restage);
+    let lines = || space.read("note").lines().count();
+    let before = lines();
+    wait_until("the stage has outlived TERM", || lines() > before + 20);
+    assert_eq!(restage.wait().unwrap().code(), Some(130));
+    assert_eq!(left(&space), 0);
+}
+
+#[test]
+fn a_second_signal_kills_at_once_and_leaves_no_process() {
+    let space = space(DEAF);
+    let mut restage = space.spawn(&[]);
+    wait_until("the stage has begun", || space.exists("begun"));
+    send("-INT", &restage);
+    let lines = || space.read("note").lines().count();
+    let before = lines();
+    wait_until("the stage has outlived TERM", || lines() > before + 5);
+    send("-INT", &restage);
+    assert_eq!(restage.wait().unwrap().code(), Some(130));
+    wait_until("all are gone", || left(&space) == 0);
+    let lived = lines() - before;
+    assert!(lived < 60, "it was killed only after its grace period");
+    space.stages(
+        "  before: {cmd: 'echo x >> $HOME/ran; echo x > before.txt', outs: [before.txt]}\n",
+    );
+    assert_eq!(space.ran(&[]), [""; 0], "what had a result keeps it");
+}
+
+#[test]
+fn who_is_made_to_ignore_sighup_goes_on() {
+    let space =
+        space("touch $HOME/begun; while ! test -e $HOME/go; do sleep 0.02; done; echo x > s.txt");
+    let mut restage = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" reproduce"])
+        .arg(env!("CARGO_BIN_EXE_restage"))
+        .env("HOME", space.root())
+        .current_dir(space.root())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell starts");
+    wait_until("the stage has begun", || space.exists("begun"));
+    send("-HUP", &restage);
+    space.write("go", "");
+    assert_eq!(restage.wait().unwrap().code(), Some(0));
+    assert!(space.exists("s.txt"));
+}
+
+#[test]
+fn a_reader_that_goes_away_costs_no_result() {
+    let space = space("while ! test -e $HOME/go; do sleep 0.02; done; yes | head -n1 > s.txt");
+    let mut restage = space
+        .command(&["--json", "reproduce"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("restage starts");
+    let mut line = String::new();
+    let mut reader = BufReader::new(restage.stdout.take().expect("a pipe"));
+    reader.read_line(&mut line).expect("a line");
+    assert!(line.contains("planned"), "{line}");
+    drop(reader);
+    drop(restage.stderr.take());
+    space.write("go", "");
+    assert_eq!(restage.wait().unwrap().code(), Some(0));
+    assert_eq!(space.read("s.txt"), "y\n");
+    assert_eq!(space.ran(&[]), [""; 0]);
+}
