@@ -159,7 +159,14 @@ impl Workspace {
             pattern: pattern.to_owned(),
             reason: error.to_string(),
         })?;
-        let skip = |path: &RelPath| HIDDEN.contains(&path.as_str()) || self.outs.contains(path);
+        // CI systems keep a cache only where it lies below the workspace.
+        let store = self.store.location().shared();
+        let store = store.and_then(|dir| dir.strip_prefix(&self.root).ok());
+        let skip = |path: &RelPath| {
+            HIDDEN.contains(&path.as_str())
+                || self.outs.contains(path)
+                || store.is_some_and(|store| store == Path::new(path.as_str()))
+        };
         let mut found = files_below(&self.root, glob.base_folder(), &skip)?;
         found.files.retain(|path| glob.matches(path));
         Ok(found)

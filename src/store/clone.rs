@@ -12,7 +12,7 @@ impl Store {
     /// As [`fs::reflink`]; where a file system never can, it is not asked again.
     pub(super) fn clone_file(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
         // Elsewhere than in our own folder, `to` may be on any file system.
-        let ours = to.starts_with(self.tmp());
+        let ours = to.starts_with(self.own_tmp());
         let device = fs::metadata(from)?.dev();
         let never = || {
             self.0

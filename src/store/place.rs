@@ -199,7 +199,7 @@ impl Store {
             .is_ok_and(|there| there.as_ref() == Some(content)))
     }
 
-    /// Makes something in the store's temporary folder, or beside `dest` if that is on another
+    /// Makes something in the workspace's temporary folder, or beside `dest` if that is on another
     /// file system, and then swaps it in.
     fn put(
         &self,
@@ -217,8 +217,10 @@ impl Store {
                     fs::metadata(parent)?.dev()
                 }
             };
-            if parent_device == fs::metadata(&self.tmp())?.dev() {
-                match self.put_from(self.temp(dest), dest, make) {
+            let tmp = self.own_tmp();
+            if parent_device == fs::metadata(&tmp)?.dev() {
+                let temp = fs::temp_name(&tmp.join(dest.file_name().unwrap_or_default()));
+                match self.put_from(temp, dest, make) {
                     // One file system mounted twice.
                     Err(StoreError::Fs(error))
                         if error.source.kind() == io::ErrorKind::CrossesDevices => {}

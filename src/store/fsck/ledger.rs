@@ -12,7 +12,7 @@ use crate::store::lockfile::{LockEntry, LockFile};
 impl Check<'_> {
     pub(super) fn stat_cache(&mut self) -> Result<(), StoreError> {
         if self.store.stat_cache().warning().is_some() {
-            fs::remove_all(&self.store.dir().join("stat-cache"))?;
+            fs::remove_all(&self.store.own().join("stat-cache"))?;
             self.found(Problem::DamagedStatCache, Remedy::Removed);
         }
         Ok(())
@@ -114,11 +114,11 @@ impl Check<'_> {
     }
 
     pub(super) fn leftovers(&mut self) -> Result<(), StoreError> {
-        let mut left = self.store.list_any("tmp")?.len();
+        let mut left = self.store.leftovers()?.len();
         for (key, _) in self.store.list("claims", ".lock")?.named {
             left += usize::from(!self.store.has_orphan(&key)?);
         }
-        let aside = self.store.list_any("quarantine")?.len();
+        let aside = self.store.quarantined()?.len();
         let removable = &mut self.report.removable;
         removable.insert("leftovers of processes that were killed", left);
         removable.insert("damaged files in the quarantine", aside);

@@ -79,7 +79,7 @@ impl Store {
         check.leftovers()?;
         if !check.report.findings.is_empty() {
             // They rest on what `stat` said, which the damage may not have changed.
-            standstills::forget(self.dir())?;
+            standstills::forget(self.own())?;
         }
         self.save()?;
         // What they say is in the report.
