@@ -132,6 +132,20 @@ impl Workspace {
         self.store.results(&self.qualified(stage))
     }
 
+    /// The folder of another workspace that had this result of a stage and has logs of it.
+    pub(crate) fn ran_in(&self, record: &Record) -> Result<Option<PathBuf>, StoreError> {
+        for member in self.store.members()? {
+            let store = self.store.seen_by(&member);
+            let last = store.last(&record.stage);
+            if last.is_some_and(|last| last.key == record.key)
+                && store.last_logs(&record.stage)?.is_some()
+            {
+                return Ok(Some(member.root));
+            }
+        }
+        Ok(None)
+    }
+
     /// The record of the stage's last success.
     pub(crate) fn last_record(&self, stage: &str) -> Option<Arc<Record>> {
         let last = self.store.last(&self.qualified(stage))?;

@@ -13,6 +13,7 @@ mod limits;
 mod maintenance;
 mod merging;
 mod scheduling;
+mod shared;
 mod space;
 mod standstill;
 mod status;
