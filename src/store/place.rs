@@ -319,7 +319,7 @@ impl Store {
             if placement == Placement::Linked && !executable {
                 self.check_object(digest, size)?;
                 if fs::hard_link(&object, to)? {
-                    return Ok(());
+                    return self.adopt(&object, digest);
                 }
             }
             let mut file = fs::create_new(to)?;

@@ -8,6 +8,7 @@ mod gc;
 mod objects;
 mod places;
 mod records;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
