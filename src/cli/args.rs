@@ -83,7 +83,8 @@ pub(crate) enum Verb {
     /// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
     ///
     /// Damaged objects are moved to .restage/quarantine and made anew from the workspace where it
-    /// has an intact copy; what stays lost is made by the next `restage reproduce`.
+    /// has an intact copy, or another one does that shares the store; what stays lost is made by
+    /// the next `restage reproduce`.
     Fsck(Fsck),
     /// Write a small working pipeline.yaml into an empty folder.
     Init(Init),

@@ -111,7 +111,7 @@ pub fn keep_standstill(
     since: WallTime,
     program: &str,
 ) -> Result<(), FactsError> {
-    let Some((mut paths, mut folders)) = results(ws, graph, selected)? else {
+    let Some([mut paths, mut folders]) = results(ws, graph, selected)? else {
         return Ok(());
     };
     paths.extend([program.to_owned(), "pipeline.lock".to_owned()]);
@@ -159,12 +159,12 @@ fn results(
     ws: &Workspace,
     graph: &Graph,
     selected: &BTreeSet<StageId>,
-) -> Result<Option<(BTreeSet<String>, BTreeSet<String>)>, FactsError> {
+) -> Result<Option<[BTreeSet<String>; 2]>, FactsError> {
     let text = |path: &Path| path.to_str().map(str::to_owned);
     if ws.store.location().shared().is_none() {
         let history = ".restage/history.jsonl".to_owned();
         let records = ".restage/records".to_owned();
-        return Ok(Some(([history].into(), [records].into())));
+        return Ok(Some([[history].into(), [records].into()]));
     }
     // Others add records to a shared folder all the time: only our own count.
     let lock = LockFile::read(&ws.root.join("pipeline.lock"))?;
@@ -180,5 +180,5 @@ fn results(
         return Ok(None);
     };
     paths.insert(history);
-    Ok(Some((paths, BTreeSet::new())))
+    Ok(Some([paths, BTreeSet::new()]))
 }
