@@ -58,15 +58,18 @@ fn gc_in_one_clone_keeps_what_another_needs() {
         b.write("in.txt", text);
         shared.reproduce(&b).exits(0);
     }
-    // Its lock names them, though nothing stands there any more.
+    // Only its lock names them: nothing stands there, and its pipeline would use others now.
     fs::remove_dir_all(a.path("d")).expect("an out");
+    fs::remove_file(a.path("results/two.csv")).expect("an out");
     fs::remove_dir_all(a.path(".restage")).expect("its folder");
-    let said = shared.call(&b, &["gc", "--keep-runs", "1"]).exits(0);
+    a.write("in.txt", "edited\n");
+    let said = shared.call(&b, &["gc", "--keep-runs", "0"]).exits(0);
     assert!(!said.out.contains("gone"), "{}", said.out);
     assert_eq!(shared.records(), 4, "{}", said.out);
     let before = shared.runs().len();
+    a.write("in.txt", "data\n");
     let said = shared.reproduce(&a).exits(0);
-    assert_eq!(said.with_outcome("restored"), ["one"]);
+    assert_eq!(said.with_outcome("restored"), ["one", "two"]);
     assert_eq!(shared.runs().len(), before);
     shared.call(&a, &["fsck"]).exits(0);
     shared.call(&b, &["fsck"]).exits(0);
