@@ -16,6 +16,11 @@ pub(crate) struct Cli {
     #[arg(short = 'C', long, global = true, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
 
+    /// Share results with other workspaces in this folder, made if need be [default: RESTAGE_STORE
+    /// in the environment, else each workspace keeps its own in .restage].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+
     /// When to use colour: auto, always or never.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     #[arg(hide_possible_values = true)]
@@ -70,11 +75,16 @@ pub(crate) enum Verb {
     /// would use as it is now under any profile, and the last results of each stage, so that a
     /// recent edit that is taken back is restored without running. Anything else costs a run to
     /// get back. Checkpoints stay for stages that would run next.
+    ///
+    /// In a shared store (`--store`) the same stays for every other workspace that used it, until
+    /// its folder is removed. Where one can't be seen from here (on another machine, in a
+    /// container) all stays that it ever had, unless --forget-unseen is given.
     Gc(Gc),
     /// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
     ///
     /// Damaged objects are moved to .restage/quarantine and made anew from the workspace where it
-    /// has an intact copy; what stays lost is made by the next `restage reproduce`.
+    /// has an intact copy, or another one does that shares the store; what stays lost is made by
+    /// the next `restage reproduce`.
     Fsck(Fsck),
     /// Write a small working pipeline.yaml into an empty folder.
     Init(Init),
@@ -280,6 +290,10 @@ pub(crate) struct Gc {
     /// Only say what would be removed.
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+
+    /// Of a shared store: keep nothing for workspaces that can't be seen from here.
+    #[arg(long)]
+    pub(crate) forget_unseen: bool,
 
     /// The pipeline file.
     #[arg(long, value_name = "FILE", default_value = "pipeline.yaml")]

@@ -5,19 +5,22 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::args::{Cli, Colour, PipelineArgs};
-use super::error::CliError;
+use super::error::{CliError, from_store};
 use super::exit::Exit;
 use super::style::Style;
 use crate::base::fs;
 use crate::graph::Graph;
 use crate::runner::{Capacity, HostEnv};
 use crate::spec::{self, Diagnostics, LoadOptions};
+use crate::store::Location;
 
 /// What every verb may need of the surroundings.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// Where paths on the command line start.
     pub(crate) directory: PathBuf,
+    /// The store that is shared with other workspaces; relative to the current folder.
+    pub(crate) store: Option<PathBuf>,
     /// JSON lines instead of text.
     pub(crate) json: bool,
     /// For stdout.
@@ -47,7 +50,10 @@ impl Settings {
             },
         };
         let err_terminal = std::io::stderr().is_terminal();
+        let shared = || env.get("RESTAGE_STORE").filter(|dir| !dir.is_empty());
+        let store = cli.store.clone().or_else(|| shared().map(PathBuf::from));
         Self {
+            store,
             directory: cli.directory.clone().unwrap_or_else(|| PathBuf::from(".")),
             json: cli.json,
             out_style: style(std::io::stdout().is_terminal()),
@@ -55,6 +61,11 @@ impl Settings {
             interactive: err_terminal && !dumb && env.text("CI").is_none(),
             env,
         }
+    }
+
+    /// Where the store of the workspace at `root` lies.
+    pub(crate) fn location(&self, root: &Path) -> Result<Location, CliError> {
+        Location::of_workspace(root, self.store.as_deref()).map_err(from_store)
     }
 
     /// What this machine has to give.

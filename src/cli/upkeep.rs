@@ -9,9 +9,9 @@ use super::exit::Exit;
 use super::settings::{Loaded, Settings, load};
 use crate::base::fs;
 use crate::runner::Workspace;
-use crate::store::Store;
+use crate::store::{Member, Presence, Store};
 
-/// A workspace whose store nobody else has open.
+/// A workspace, and its store that nobody else has open.
 pub(crate) struct Upkeep {
     /// The pipeline's folder.
     pub(crate) root: PathBuf,
@@ -28,8 +28,9 @@ impl Upkeep {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let store = folder.join(".restage");
-        if !fs::exists(&store).map_err(machine)? {
+        let own = folder.join(".restage");
+        let store = settings.store.as_ref().unwrap_or(&own);
+        if !fs::exists(store).map_err(machine)? {
             if fs::exists(&path).map_err(machine)? {
                 return Ok(None);
             }
@@ -42,8 +43,16 @@ impl Upkeep {
                 .with_hint("go to the experiment's folder, or name it with `-C DIR`"));
         }
         let root = fs::canonicalize(folder).map_err(machine)?;
-        let store = Store::open_alone(&root.join(".restage")).map_err(from_store)?;
+        let store = Store::open_alone(&settings.location(&root)?).map_err(from_store)?;
         Ok(Some(Self { root, store }))
+    }
+
+    /// Another workspace that shares the store, as far as it is there: not to be changed.
+    pub(crate) fn of(&self, member: &Member) -> Option<Self> {
+        (member.presence == Presence::Here).then(|| Self {
+            root: member.root.clone(),
+            store: self.store.seen_by(member),
+        })
     }
 
     /// The pipeline under each profile; `None` for one that can't be read.

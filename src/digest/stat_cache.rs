@@ -228,6 +228,36 @@ impl StatCache {
         Ok(())
     }
 
+    /// Vouches as [`StatCache::seal`] does for an object that another process made, if its bytes
+    /// were read and remembered: linking it must not mean to read it again.
+    pub fn adopt(&self, path: &Path, digest: Digest) -> Result<(), FsError> {
+        let stamp = Stamp::of(&fs::symlink_metadata(path)?);
+        let id = stamp.id();
+        let found = self.found().get(&id).copied();
+        let loaded = || {
+            let at = self.loaded_at(id)?;
+            (!self.wrong[at].load(Ordering::Relaxed)).then(|| self.loaded[at])
+        };
+        let known = found.or_else(loaded);
+        // What is remembered was so old when it was read that a change since shows in its times.
+        let same = |entry: &Entry| {
+            let ctime = entry.stamp.ctime;
+            entry.digest == digest && entry.stamp == Stamp { ctime, ..stamp }
+        };
+        if let Some(entry) = known.filter(same)
+            && !entry.sealed
+        {
+            let sealed = Entry {
+                stamp,
+                sealed: true,
+                unused: 0,
+                ..entry
+            };
+            self.found().insert(id, sealed);
+        }
+        Ok(())
+    }
+
     fn found(&self) -> MutexGuard<'_, BTreeMap<(u64, u64), Entry>> {
         // A map is whole after every insert, whatever became of the thread that did it.
         self.found.lock().unwrap_or_else(PoisonError::into_inner)

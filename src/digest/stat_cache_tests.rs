@@ -177,3 +177,30 @@ fn what_is_refuted_is_forgotten_for_good_and_what_is_right_stays() {
     cache.save().unwrap();
     assert!(!setup.remembered(&setup.cache()));
 }
+
+#[test]
+fn an_object_that_another_process_made_is_read_once_however_often_it_is_linked() {
+    let setup = Setup::new();
+    let link = |name: &str| std::fs::hard_link(setup.path(), setup.dir.path().join(name)).unwrap();
+    fs::set_mode(&setup.path(), 0o444).unwrap();
+    settle();
+    let cache = setup.cache();
+    let digest = setup.digest(&cache);
+    link("unadopted");
+    assert!(!setup.remembered(&cache));
+    // What was never read, or not remembered, or has another digest is not believed.
+    setup.cache().adopt(&setup.path(), digest).unwrap();
+    cache.adopt(&setup.path(), Digest::of(b"two")).unwrap();
+    assert!(!setup.remembered(&cache));
+    cache.adopt(&setup.path(), digest).unwrap();
+    link("adopted");
+    assert!(setup.remembered(&cache));
+    cache.save().unwrap();
+    link("adopted before");
+    assert!(setup.remembered(&setup.cache()));
+    fs::set_mode(&setup.path(), 0o644).unwrap();
+    std::fs::write(setup.path(), b"two").unwrap();
+    cache.adopt(&setup.path(), digest).unwrap();
+    fs::set_mode(&setup.path(), 0o444).unwrap();
+    assert!(!setup.remembered(&cache));
+}

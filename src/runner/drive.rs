@@ -268,7 +268,7 @@ impl Run<'_> {
                     text: &text,
                 });
                 let known = self.known_results()?;
-                lockfile::rebuild(&self.ws.store.tmp(), &path, known)?;
+                lockfile::rebuild(&self.ws.store.own_tmp(), &path, known)?;
                 Ok(self.update_lock(&path)?)
             }
             result => Ok(result?),
@@ -308,7 +308,7 @@ impl Run<'_> {
             .map(|stage| stage.name.clone())
             .collect();
         lockfile::update(
-            &self.ws.store.tmp(),
+            &self.ws.store.own_tmp(),
             path,
             &self.ws.profile,
             entries,

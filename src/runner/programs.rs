@@ -17,8 +17,9 @@ use crate::exec;
 pub(crate) type Programs = BTreeMap<String, PathBuf>;
 
 fn place(ws: &Workspace, package: &str, code: &Digest) -> PathBuf {
-    ws.root
-        .join(".restage/programs")
+    ws.store
+        .dir()
+        .join("programs")
         .join(code.to_string())
         .join(package)
 }

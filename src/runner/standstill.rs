@@ -18,11 +18,14 @@ use crate::base::clock::WallTime;
 use crate::digest::{Digest, Frame, StageKey, Witness};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::Action;
-use crate::store::{Store, StoreError, standstills};
+use crate::store::lockfile::LockFile;
+use crate::store::{Location, Store, StoreError, standstills};
 
 /// What was asked for, apart from the facts.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
+    /// The store that is shared with other workspaces, if there is one.
+    pub store: Option<&'a Path>,
     /// The text of the pipeline file.
     pub pipeline: &'a str,
     /// `--profile`.
@@ -41,6 +44,8 @@ impl Request<'_> {
         let mut frame = Frame::new("request");
         frame.text(env!("CARGO_PKG_VERSION"));
         frame.number(u64::from(StageKey::VERSION));
+        let store = self.store.unwrap_or(Path::new("")).as_os_str();
+        frame.digest(&Digest::of(store.as_encoded_bytes()));
         frame.text(self.pipeline);
         frame.number(u64::from(self.profile.is_some()));
         frame.text(self.profile.unwrap_or_default());
@@ -69,11 +74,11 @@ struct Standstill {
 /// changed since.
 pub fn standstill(
     root: &Path,
+    location: &Location,
     env: &HostEnv,
     request: &Digest,
 ) -> Result<Option<usize>, StoreError> {
-    let dir = root.join(".restage");
-    let Some(text) = standstills::read(&dir, request)? else {
+    let Some(text) = standstills::read(location.own(), request)? else {
         return Ok(None);
     };
     let Ok(found) = serde_json::from_str::<Standstill>(&text) else {
@@ -84,7 +89,7 @@ pub fn standstill(
         return Ok(None);
     }
     if !found.code.is_empty() {
-        let store = Store::open(&dir)?;
+        let store = Store::open_patiently(location, &|| {})?;
         // An error here is for the plan to find, and to explain.
         let Ok(code) = code_digests(root, &store, env) else {
             return Ok(None);
@@ -115,9 +120,10 @@ pub fn keep_standstill(
     since: WallTime,
     program: &str,
 ) -> Result<(), FactsError> {
-    let given = [program, "pipeline.lock", ".restage/history.jsonl"];
-    let mut paths = BTreeSet::from(given.map(str::to_owned));
-    let mut folders = BTreeSet::from([".restage/records".to_owned()]);
+    let Some([mut paths, mut folders]) = results(ws, graph, selected)? else {
+        return Ok(());
+    };
+    paths.extend([program.to_owned(), "pipeline.lock".to_owned()]);
     let mut env = BTreeMap::new();
     let mut code = BTreeMap::new();
     let mut tools = BTreeMap::new();
@@ -156,7 +162,37 @@ pub fn keep_standstill(
             tools: tools.into_iter().collect(),
         };
         let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");
-        standstills::write(ws.store.dir(), request, &text)?;
+        standstills::write(ws.store.own(), request, &text)?;
     }
     Ok(())
+}
+
+/// Paths and folders that tell a change of the history or of the stages' records; `None` where
+/// they can't be named.
+fn results(
+    ws: &Workspace,
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+) -> Result<Option<[BTreeSet<String>; 2]>, FactsError> {
+    let text = |path: &Path| path.to_str().map(str::to_owned);
+    if ws.store.location().shared().is_none() {
+        let history = ".restage/history.jsonl".to_owned();
+        let records = ".restage/records".to_owned();
+        return Ok(Some([[history].into(), [records].into()]));
+    }
+    // Others add records to a shared folder all the time: only our own count.
+    let lock = LockFile::read(&ws.root.join("pipeline.lock"))?;
+    let mut paths = BTreeSet::new();
+    for &id in selected {
+        let entry = lock.get(&ws.profile, &graph.stage(id).name);
+        let Some(record) = entry.and_then(|entry| text(&ws.store.record_path(&entry.key))) else {
+            return Ok(None);
+        };
+        paths.insert(record);
+    }
+    let Some(history) = text(ws.store.history_path()) else {
+        return Ok(None);
+    };
+    paths.insert(history);
+    Ok(Some([paths, BTreeSet::new()]))
 }

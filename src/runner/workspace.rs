@@ -137,6 +137,20 @@ impl Workspace {
         self.store.results(&self.qualified(stage))
     }
 
+    /// The folder of another workspace that had this result of a stage and has logs of it.
+    pub(crate) fn ran_in(&self, record: &Record) -> Result<Option<PathBuf>, StoreError> {
+        for member in self.store.members()? {
+            let store = self.store.seen_by(&member);
+            let last = store.last(&record.stage);
+            if last.is_some_and(|last| last.key == record.key)
+                && store.last_logs(&record.stage)?.is_some()
+            {
+                return Ok(Some(member.root));
+            }
+        }
+        Ok(None)
+    }
+
     /// The record of the stage's last success.
     pub(crate) fn last_record(&self, stage: &str) -> Option<Arc<Record>> {
         let last = self.store.last(&self.qualified(stage))?;
@@ -164,7 +178,14 @@ impl Workspace {
             pattern: pattern.to_owned(),
             reason: error.to_string(),
         })?;
-        let skip = |path: &RelPath| HIDDEN.contains(&path.as_str()) || self.outs.contains(path);
+        // CI systems keep a cache only where it lies below the workspace.
+        let store = self.store.location().shared();
+        let store = store.and_then(|dir| dir.strip_prefix(&self.root).ok());
+        let skip = |path: &RelPath| {
+            HIDDEN.contains(&path.as_str())
+                || self.outs.contains(path)
+                || store.is_some_and(|store| store == Path::new(path.as_str()))
+        };
         let mut found = files_below(&self.root, glob.base_folder(), &skip)?;
         found.files.retain(|path| glob.matches(path));
         Ok(found)

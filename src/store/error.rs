@@ -23,6 +23,20 @@ pub enum StoreError {
         /// The newest that can be read.
         known: u32,
     },
+    /// A store that is to be shared may not be written to.
+    #[error("the shared store `{}` can't be used: {source}", dir.display())]
+    ReadOnly {
+        /// The store's folder.
+        dir: PathBuf,
+        /// What failed.
+        source: FsError,
+    },
+    /// A store that is to be shared is one workspace's own.
+    #[error("`{}` is the own folder of another workspace", dir.display())]
+    NotShared {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// Another process has the store open, and what was asked needs it alone.
     #[error("another restage has `{}` open; nothing was changed", dir.display())]
     InUse {
@@ -97,6 +111,14 @@ impl StoreError {
             Self::Fs(error) => error.hint()?,
             Self::NewerFormat { .. } => {
                 "update restage, or move the folder away: every stage then runs again"
+            }
+            Self::ReadOnly { .. } => {
+                "nothing was changed; give your group the right to write in it (`chmod -R g+rwX`, \
+                 and umask 002 for all who use it), or go on without `--store` and RESTAGE_STORE"
+            }
+            Self::NotShared { .. } => {
+                "nothing was changed; name a folder that belongs to no workspace: it is made if \
+                 need be"
             }
             Self::InUse { .. } => "wait until it ends, or run this again later",
             Self::CorruptObject { .. }

@@ -6,7 +6,7 @@
 //! from the records.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ struct Line {
 }
 
 /// The log as last read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct History {
     runs: BTreeMap<String, LastRun>,
     lines: usize,
@@ -78,7 +78,11 @@ impl Store {
         let named = mentions.iter().filter(|(name, _)| name == stage);
         let last: BTreeMap<Digest, usize> =
             named.zip(1..).map(|((_, key), at)| (*key, at)).collect();
-        let mut results = self.records()?;
+        let mut results = match self.location().shared() {
+            None => self.records()?,
+            // Others name their stages as they like.
+            Some(_) => self.records_of(last.keys())?,
+        };
         results.retain(|record| record.stage == stage || last.contains_key(&record.key));
         results.sort_by_key(|record| {
             let order = (last.get(&record.key), record.started.clone(), record.key);
@@ -114,16 +118,16 @@ impl Store {
         // The line feed comes first too: the last writer may have been cut.
         let text = format!("\n{}\n", to_json(&line));
         Ok(fs::write_all(
-            &mut fs::append(&path)?,
+            &mut fs::append(path)?,
             text.as_bytes(),
-            &path,
+            path,
         )?)
     }
 
     /// The log as it stands on the disk: each line's stage and key, oldest first, and how many
     /// lines say neither.
     pub(super) fn mentions(&self) -> Result<(Vec<(String, Digest)>, usize), StoreError> {
-        let bytes = fs::read_if_exists(&self.history_path())?.unwrap_or_default();
+        let bytes = fs::read_if_exists(self.history_path())?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let lines = text.lines().filter(|line| !line.is_empty());
         let (mut mentions, mut unreadable) = (Vec::new(), 0);
@@ -141,7 +145,7 @@ impl Store {
     pub(super) fn forget(&self, keys: &BTreeSet<Digest>) -> Result<(), StoreError> {
         let path = self.history_path();
         let mut history = self.history();
-        let Some(bytes) = fs::read_if_exists(&path)? else {
+        let Some(bytes) = fs::read_if_exists(path)? else {
             return Ok(());
         };
         let old = String::from_utf8_lossy(&bytes);
@@ -152,14 +156,15 @@ impl Store {
             }
         }
         if text.as_bytes() != bytes {
-            fs::write_atomic(&path, text.as_bytes())?;
+            fs::write_atomic(path, text.as_bytes())?;
             *history = None;
         }
         Ok(())
     }
 
-    fn history_path(&self) -> PathBuf {
-        self.dir().join("history.jsonl")
+    /// The file of the history.
+    pub(crate) fn history_path(&self) -> &Path {
+        &self.0.history_path
     }
 
     /// The history, read on first use. It is a convenience: an unreadable one is a warning.
@@ -180,12 +185,14 @@ impl Store {
 
     fn read_history(&self) -> Result<History, StoreError> {
         let path = self.history_path();
-        match fs::read_if_exists(&path)? {
+        match fs::read_if_exists(path)? {
             Some(text) => Ok(parse(&String::from_utf8_lossy(&text))),
+            // Most records of a shared store are others'.
+            None if self.location().shared().is_some() => Ok(History::default()),
             None => {
                 let history = rebuild(self.records()?);
                 if !history.runs.is_empty() {
-                    write(&path, &history)?;
+                    write(path, &history)?;
                 }
                 Ok(history)
             }
@@ -195,12 +202,12 @@ impl Store {
     /// Shortens the log, if it is long and nobody else has the store open.
     pub(super) fn compact_history(&self) -> Result<(), StoreError> {
         let path = self.history_path();
-        let long = fs::metadata_if_exists(&path)?.is_some_and(|found| found.len() > 1 << 20);
+        let long = fs::metadata_if_exists(path)?.is_some_and(|found| found.len() > 1 << 20);
         if long
             && let Some(history) = self.history().as_ref()
             && history.lines > SLACK * history.runs.len()
         {
-            write(&path, history)?;
+            write(path, history)?;
         }
         Ok(())
     }

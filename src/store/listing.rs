@@ -60,11 +60,18 @@ impl Store {
         Ok(listing)
     }
 
-    /// Every path in a folder of the store.
-    pub(super) fn list_any(&self, folder: &str) -> Result<Vec<PathBuf>, StoreError> {
-        let folder = self.dir().join(folder);
-        let names = fs::read_dir_if_exists(&folder)?;
-        Ok(names.into_iter().map(|name| folder.join(name)).collect())
+    /// Every path in the quarantine.
+    pub(super) fn quarantined(&self) -> Result<Vec<PathBuf>, StoreError> {
+        list_any(&self.dir().join("quarantine"))
+    }
+
+    /// What was in the making, or about to go.
+    pub(super) fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut left = list_any(&self.own_tmp())?;
+        if self.location().shared().is_some() {
+            left.extend(list_any(&self.tmp())?);
+        }
+        Ok(left)
     }
 
     /// Moves something that must not stay where it is into the quarantine, and says where it
@@ -75,6 +82,12 @@ impl Store {
         fs::rename(path, &aside)?;
         Ok(aside)
     }
+}
+
+/// Every path in a folder.
+pub(super) fn list_any(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let names = fs::read_dir_if_exists(folder)?;
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
 fn digest_before(name: &OsStr, ending: &str) -> Option<Digest> {

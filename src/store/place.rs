@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::folder::{flush_tree, put_folder};
 use super::{Store, StoreError};
 use crate::base::fs::{self, FsError};
 use crate::digest::{Digest, Kind, Manifest, ManifestEntry, Node, PathDigest, copy_and_digest};
@@ -19,7 +20,7 @@ pub enum Placement {
 }
 
 /// From this many files on, flushing the whole file system once is cheaper than each file.
-const FLUSH_ALL_FROM: usize = 64;
+pub(super) const FLUSH_ALL_FROM: usize = 64;
 
 impl Store {
     /// Puts `content` at `dest`, replacing what is there in one step once the new one is
@@ -199,7 +200,7 @@ impl Store {
             .is_ok_and(|there| there.as_ref() == Some(content)))
     }
 
-    /// Makes something in the store's temporary folder, or beside `dest` if that is on another
+    /// Makes something in the workspace's temporary folder, or beside `dest` if that is on another
     /// file system, and then swaps it in.
     fn put(
         &self,
@@ -217,8 +218,10 @@ impl Store {
                     fs::metadata(parent)?.dev()
                 }
             };
-            if parent_device == fs::metadata(&self.tmp())?.dev() {
-                match self.put_from(self.temp(dest), dest, make) {
+            let tmp = self.own_tmp();
+            if parent_device == fs::metadata(&tmp)?.dev() {
+                let temp = fs::temp_name(&tmp.join(dest.file_name().unwrap_or_default()));
+                match self.put_from(temp, dest, make) {
                     // One file system mounted twice.
                     Err(StoreError::Fs(error))
                         if error.source.kind() == io::ErrorKind::CrossesDevices => {}
@@ -323,7 +326,7 @@ impl Store {
             if placement == Placement::Linked && !executable {
                 self.check_object(digest, size)?;
                 if fs::hard_link(&object, to)? {
-                    return Ok(());
+                    return self.adopt(&object, digest);
                 }
             }
             let mut file = fs::create_new(to)?;
@@ -364,37 +367,4 @@ fn blob_content(digest: &Digest, size: u64) -> PathDigest {
 
 fn seal(path: &Path, executable: bool) -> Result<(), FsError> {
     fs::set_mode(path, if executable { 0o555 } else { 0o444 })
-}
-
-fn flush_tree(manifest: &Manifest, root: &Path) -> Result<(), FsError> {
-    if manifest.entries().len() >= FLUSH_ALL_FROM {
-        return fs::sync_file_system(root);
-    }
-    for entry in manifest.entries() {
-        if matches!(entry.node, Node::File { .. }) {
-            fs::sync_file(&root.join(&entry.path))?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes a folder, whose entries are made by `make`.
-fn put_folder(
-    manifest: &Manifest,
-    to: &Path,
-    make: &dyn Fn(&ManifestEntry, &Path) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    fs::create_dir(to)?;
-    let mut made = to.to_owned();
-    for entry in manifest.entries() {
-        let path = to.join(&entry.path);
-        if let Some(parent) = path.parent()
-            && parent != made
-        {
-            fs::create_dir_all(parent)?;
-            made = parent.to_owned();
-        }
-        make(entry, &path)?;
-    }
-    Ok(())
 }

@@ -128,8 +128,19 @@ impl Store {
         Ok(None)
     }
 
-    pub(super) fn record_path(&self, key: &Digest) -> PathBuf {
+    /// The file of a key's record.
+    pub(crate) fn record_path(&self, key: &Digest) -> PathBuf {
         self.dir().join("records").join(format!("{key}.json"))
+    }
+
+    /// The readable records of these keys.
+    pub(super) fn records_of<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a Digest>,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        let records = keys.into_iter().map(|key| self.record(key));
+        let records: Vec<_> = records.collect::<Result<_, _>>()?;
+        Ok(records.into_iter().flatten().collect())
     }
 
     /// Every readable record, in order of keys.

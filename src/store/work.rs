@@ -43,7 +43,7 @@ impl Store {
     /// Makes a new, empty work folder for an attempt of a stage.
     pub fn new_work_dir(&self, stage: &str) -> Result<PathBuf, StoreError> {
         let name = work_name(stage);
-        numbered_folder(&self.dir().join("work"), |number| {
+        numbered_folder(&self.own().join("work"), |number| {
             format!("{name}-{number}")
         })
     }
@@ -77,7 +77,7 @@ impl Store {
     fn log_folder(&self, stage: &str) -> PathBuf {
         stage
             .split('/')
-            .fold(self.dir().join("logs"), |path, part| {
+            .fold(self.own().join("logs"), |path, part| {
                 path.join(safe_name(part))
             })
     }
@@ -90,7 +90,11 @@ impl Store {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(_) => {}
         }
-        let going = self.temp(path);
+        let tmp = match path.starts_with(self.dir()) {
+            true => self.tmp(),
+            false => self.own_tmp(),
+        };
+        let going = fs::temp_name(&tmp.join(path.file_name().unwrap_or_default()));
         match fs::rename(path, &going) {
             Ok(()) => Ok(fs::remove_all(&going)?),
             // On another disk, or someone else was faster.
@@ -106,21 +110,13 @@ impl Store {
         }
     }
 
-    /// Removes what dead processes left: things in the making or going, and all but the last
-    /// work folder of each stage, which is kept for reading. Only while nobody else has the
-    /// store open.
-    pub(super) fn tidy(&self) -> Result<(), StoreError> {
-        let tmp = self.tmp();
-        for name in fs::read_dir(&tmp)? {
-            remove_leftover(&tmp.join(name))?;
-        }
-        // Beside our own files: their successors in the making.
-        for name in fs::read_dir(self.dir())? {
-            if name.to_str().is_some_and(fs::is_temp_name) {
-                fs::remove_all(&self.dir().join(name))?;
-            }
-        }
-        let work = self.dir().join("work");
+    /// Removes what dead processes left in the workspace's own folder: things in the making or
+    /// going, and all but the last work folder of each stage, which is kept for reading. Only
+    /// while nobody else has it open.
+    pub(super) fn tidy_own(&self) -> Result<(), StoreError> {
+        remove_leftovers(&self.own_tmp())?;
+        remove_successors(self.own())?;
+        let work = self.own().join("work");
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
         for name in fs::read_dir(&work)? {
             let Some((stage, number)) = name.to_str().and_then(split_number) else {
@@ -132,6 +128,16 @@ impl Store {
             if gone != *kept {
                 self.discard(&work.join(format!("{stage}-{gone}")))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes what dead processes left in the folder of objects and records. Only while nobody
+    /// else has it open.
+    pub(super) fn tidy(&self) -> Result<(), StoreError> {
+        if self.location().shared().is_some() {
+            remove_leftovers(&self.tmp())?;
+            remove_successors(self.dir())?;
         }
         self.tidy_finished()
     }
@@ -156,6 +162,23 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
+    for name in fs::read_dir(tmp)? {
+        remove_leftover(&tmp.join(name))?;
+    }
+    Ok(())
+}
+
+/// Beside our own files: their successors in the making.
+fn remove_successors(folder: &Path) -> Result<(), StoreError> {
+    for name in fs::read_dir(folder)? {
+        if name.to_str().is_some_and(fs::is_temp_name) {
+            fs::remove_all(&folder.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes something in `tmp/` whose maker is dead. In a throw-away store a stage may run on.

@@ -15,6 +15,7 @@ mod maintenance;
 mod merging;
 mod scheduling;
 mod secrets;
+mod shared;
 mod signals;
 mod space;
 mod standstill;

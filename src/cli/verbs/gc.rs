@@ -2,6 +2,7 @@
 //! It must not decide what is needed.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -13,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::settings::Settings;
 use crate::cli::upkeep::Upkeep;
 use crate::runner::wanted;
-use crate::store::{Category, Garbage, Needs};
+use crate::store::{Category, Garbage, Member, Needs, Presence};
 
 pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exit, CliError> {
     let Some(upkeep) = Upkeep::open(settings, &args.file)? else {
@@ -22,7 +23,7 @@ pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exi
         }
         return Ok(Exit::Ok);
     };
-    let needs = needs(settings, args, &upkeep, out);
+    let needs = needs(settings, args, &upkeep, out)?;
     let store = &upkeep.store;
     let garbage = store.garbage(&upkeep.root, &needs).map_err(from_store)?;
     if !args.dry_run {
@@ -38,24 +39,61 @@ pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exi
     let text = if settings.json {
         lines_json(&garbage, args.dry_run)
     } else {
-        table(&garbage, args.dry_run)
+        others(garbage.members(), args.dry_run) + &table(&garbage, args.dry_run)
     };
     out.data(&text)?;
     Ok(Exit::Ok)
 }
 
-/// What the pipeline needs as it stands, under every profile.
-fn needs(settings: &Settings, args: &Gc, upkeep: &Upkeep, out: &mut Output) -> Needs {
+/// What the pipeline needs as it stands, under every profile, here and in the other workspaces
+/// that share the store.
+fn needs(
+    settings: &Settings,
+    args: &Gc,
+    upkeep: &Upkeep,
+    out: &mut Output,
+) -> Result<Needs, CliError> {
     let mut needs = Needs {
         runs: args.keep_runs,
         scratch: Some(BTreeSet::new()),
         programs: Some(BTreeSet::new()),
+        forget_unseen: args.forget_unseen,
         ..Needs::default()
     };
+    let mut unknown = add_wanted(settings, upkeep, &args.file, &mut needs);
+    for member in upkeep.store.members().map_err(from_store)? {
+        let unseen = member.presence == Presence::Unseen && !args.forget_unseen;
+        let why = match upkeep.of(&member) {
+            Some(other) => {
+                let name = args.file.file_name().unwrap_or_default();
+                add_wanted(settings, &other, &member.root.join(name), &mut needs)
+            }
+            None => unseen.then(|| unseen_text(&member)),
+        };
+        unknown = unknown.or(why);
+    }
+    if let Some(why) = unknown {
+        let word = settings.err_style.warning("warning:");
+        out.note(&format!(
+            "{word} {why}\n  so it is not known what would run next: checkpoints and the newest \
+             programs stay\n"
+        ));
+        (needs.scratch, needs.programs) = (None, None);
+    }
+    Ok(needs)
+}
+
+/// Adds what a workspace's pipeline would use; says what of it is not known.
+fn add_wanted(
+    settings: &Settings,
+    upkeep: &Upkeep,
+    file: &Path,
+    needs: &mut Needs,
+) -> Option<String> {
     let mut unknown = None;
-    for loaded in upkeep.profiles(settings, &args.file) {
+    for loaded in upkeep.profiles(settings, file) {
         let Some(loaded) = loaded else {
-            unknown = Some(format!("`{}` can't be read", args.file.display()));
+            unknown = Some(format!("`{}` can't be read", file.display()));
             continue;
         };
         match wanted(&upkeep.workspace(settings, &loaded), &loaded.graph) {
@@ -71,15 +109,32 @@ fn needs(settings: &Settings, args: &Gc, upkeep: &Upkeep, out: &mut Output) -> N
             Err(error) => unknown = Some(format!("profile `{}`: {error}", loaded.profile)),
         }
     }
-    if let Some(why) = unknown {
-        let word = settings.err_style.warning("warning:");
-        out.note(&format!(
-            "{word} {why}\n  so it is not known what would run next: checkpoints and the newest \
-             programs stay\n"
-        ));
-        (needs.scratch, needs.programs) = (None, None);
+    unknown
+}
+
+fn unseen_text(member: &Member) -> String {
+    let (root, host) = (member.root.display(), &member.host);
+    format!("workspace `{root}` on {host} can't be seen from here")
+}
+
+/// What is said of the other workspaces that share the store.
+fn others(members: &[Member], dry_run: bool) -> String {
+    let mut text = String::new();
+    for member in members {
+        text += &match member.presence {
+            Presence::Here => continue,
+            Presence::Gone => {
+                let is = if dry_run { "would be" } else { "is" };
+                let root = member.root.display();
+                format!("workspace `{root}` is gone: nothing {is} kept for it any more\n")
+            }
+            Presence::Unseen => format!(
+                "{}: all that it ever had is kept (`--forget-unseen` keeps nothing for it)\n",
+                unseen_text(member)
+            ),
+        };
     }
-    needs
+    text
 }
 
 fn lines_json(garbage: &Garbage, dry_run: bool) -> String {
@@ -89,6 +144,18 @@ fn lines_json(garbage: &Garbage, dry_run: bool) -> String {
         let value = json!({
             "category": category.name(), "removed": tally.removed,
             "bytes": tally.bytes, "kept": tally.kept, "dry_run": dry_run,
+        });
+        text += &format!("{value}\n");
+    }
+    for member in garbage.members() {
+        let presence = match member.presence {
+            Presence::Here => "here",
+            Presence::Gone => "gone",
+            Presence::Unseen => "unseen",
+        };
+        let value = json!({
+            "workspace": member.root.display().to_string(), "host": member.host,
+            "presence": presence, "dry_run": dry_run,
         });
         text += &format!("{value}\n");
     }

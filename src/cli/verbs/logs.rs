@@ -3,11 +3,12 @@
 
 use crate::base::fs;
 use crate::cli::args::Logs;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, from_store};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::settings::{Settings, load};
 use crate::cli::verbs::reproduce::{named, open_workspace};
+use crate::runner::Workspace;
 
 pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result<Exit, CliError> {
     let machine = |error| CliError::new(error, Exit::Machine);
@@ -20,10 +21,14 @@ pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result
             .last_logs(stage)
             .map_err(|e| CliError::new(e, Exit::Machine))?
         else {
-            return Err(CliError::usage(format!(
+            let error = CliError::usage(format!(
                 "stage `{stage}` has not run here under profile `{}`",
                 loaded.profile
-            )));
+            ));
+            return Err(match elsewhere(&workspace, stage)? {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            });
         };
         for path in [&paths.stdout, &paths.stderr] {
             if fs::exists(path).map_err(machine)? {
@@ -33,4 +38,18 @@ pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Where the logs of a stage are whose result came from another workspace.
+fn elsewhere(workspace: &Workspace, stage: &str) -> Result<Option<String>, CliError> {
+    let Some(record) = workspace.last_record(stage) else {
+        return Ok(None);
+    };
+    let (started, host) = (&record.started, &record.host);
+    let ran = format!("its result came from the store: it ran {started} on {host}");
+    let root = workspace.ran_in(&record).map_err(from_store)?;
+    Ok(Some(match root {
+        Some(root) => format!("{ran}\n  `restage -C {} logs {stage}`", root.display()),
+        None => format!("{ran}, and its logs stayed there"),
+    }))
 }

@@ -31,7 +31,9 @@ pub(crate) fn reproduce(
     let started = Instant::now();
     let since = WallTime::file_clock();
     let text = read(settings, &args.pipeline)?;
+    let location = settings.location(&text.root)?;
     let request = Request {
+        store: location.shared(),
         pipeline: &text.text,
         profile: args.pipeline.profile.as_deref(),
         overrides: &args.pipeline.overrides,
@@ -42,7 +44,7 @@ pub(crate) fn reproduce(
     // Those who watch every stage want the whole story; who forces wants work.
     let audit = audit(args)?;
     if !(args.dry_run || args.force || settings.json || audit.is_some())
-        && let Ok(Some(fresh)) = standstill(&text.root, &settings.env, &request)
+        && let Ok(Some(fresh)) = standstill(&text.root, &location, &settings.env, &request)
     {
         let summary = Summary {
             fresh,
@@ -222,7 +224,7 @@ fn summary_json(summary: &Summary) -> serde_json::Value {
 /// The folder's store and caches.
 pub(crate) fn open_workspace(settings: &Settings, loaded: &Loaded) -> Result<Workspace, CliError> {
     let waiting = || Output.note("waiting for another restage that has the store for itself\n");
-    let store = Store::open_patiently(&loaded.root.join(".restage"), &waiting);
+    let store = Store::open_patiently(&settings.location(&loaded.root)?, &waiting);
     Ok(Workspace::over(
         store.map_err(from_store)?,
         &loaded.root,

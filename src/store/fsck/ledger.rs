@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Check, OutState, Problem, Remedy};
 use crate::base::fs;
 use crate::digest::Digest;
-use crate::store::StoreError;
 use crate::store::lockfile::{LockEntry, LockFile};
+use crate::store::{Store, StoreError};
 
 impl Check<'_> {
     pub(super) fn stat_cache(&mut self) -> Result<(), StoreError> {
         if self.store.stat_cache().warning().is_some() {
-            fs::remove_all(&self.store.dir().join("stat-cache"))?;
+            fs::remove_all(&self.store.own().join("stat-cache"))?;
             self.found(Problem::DamagedStatCache, Remedy::Removed);
         }
         Ok(())
@@ -31,8 +31,16 @@ impl Check<'_> {
 
     /// Each key in the history has a record: [`Store::remove_garbage`](crate::store::Store)
     /// forgets a key before its record goes.
-    pub(super) fn history(&mut self) -> Result<(), StoreError> {
-        let (mentions, unreadable) = self.store.mentions()?;
+    pub(super) fn histories(&mut self) -> Result<(), StoreError> {
+        self.history(&self.store.clone())?;
+        for member in self.members.clone() {
+            self.history(&self.store.seen_by(&member))?;
+        }
+        Ok(())
+    }
+
+    fn history(&mut self, store: &Store) -> Result<(), StoreError> {
+        let (mentions, unreadable) = store.mentions()?;
         let stages: BTreeMap<Digest, String> = mentions
             .into_iter()
             .filter(|(_, key)| !self.records.contains_key(key))
@@ -55,7 +63,7 @@ impl Check<'_> {
             self.found(problem, Remedy::Removed);
         }
         if unreadable > 0 || !stages.is_empty() {
-            self.store.forget(&stages.into_keys().collect())?;
+            store.forget(&stages.into_keys().collect())?;
         }
         Ok(())
     }
@@ -114,11 +122,11 @@ impl Check<'_> {
     }
 
     pub(super) fn leftovers(&mut self) -> Result<(), StoreError> {
-        let mut left = self.store.list_any("tmp")?.len();
+        let mut left = self.store.leftovers()?.len();
         for (key, _) in self.store.list("claims", ".lock")?.named {
             left += usize::from(!self.store.has_orphan(&key)?);
         }
-        let aside = self.store.list_any("quarantine")?.len();
+        let aside = self.store.quarantined()?.len();
         let removable = &mut self.report.removable;
         removable.insert("leftovers of processes that were killed", left);
         removable.insert("damaged files in the quarantine", aside);

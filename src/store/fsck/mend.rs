@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::placed::Placed;
@@ -12,7 +12,8 @@ use crate::base::fs;
 use crate::digest::{Digest, Kind, Manifest, Node, PathDigest};
 use crate::store::{Record, RecordedOut, StoreError};
 
-/// What stands in the workspace, by digest.
+/// What stands in workspaces, by digest; paths start at this one.
+#[derive(Default)]
 struct Copies {
     files: BTreeMap<Digest, PathBuf>,
     /// Path and manifest of each folder.
@@ -20,35 +21,42 @@ struct Copies {
 }
 
 impl Copies {
-    fn of(placed: &BTreeMap<String, Placed>) -> Self {
-        let (mut files, mut folders) = (BTreeMap::new(), BTreeMap::new());
+    /// Adds what stands in the workspace at `root`.
+    fn add(&mut self, root: &Path, placed: &BTreeMap<String, Placed>) {
+        let Self { files, folders } = self;
         for (path, placed) in placed {
+            let path = root.join(path);
             match placed {
                 Placed::File(content) => {
-                    files.insert(content.digest, PathBuf::from(path));
+                    files.insert(content.digest, path);
                 }
                 Placed::Folder(content, manifest) => {
                     for entry in manifest.entries() {
                         if let Node::File { digest, .. } = entry.node {
-                            files.insert(digest, PathBuf::from(path).join(&entry.path));
+                            files.insert(digest, path.join(&entry.path));
                         }
                     }
-                    let folder = (PathBuf::from(path), manifest.clone());
+                    let folder = (path, manifest.clone());
                     folders.insert(content.digest, folder);
                 }
                 Placed::Nothing | Placed::Unreadable => {}
             }
         }
-        Self { files, folders }
     }
 }
 
 impl Check<'_> {
     pub(super) fn mend(&mut self) -> Result<(), StoreError> {
-        let copies = Copies::of(&self.placed);
+        let records: Vec<Arc<Record>> = self.records.values().cloned().collect();
+        let mut copies = Copies::default();
+        if !self.members.is_empty() && self.lacks_any(&records)? {
+            for (root, placed) in self.placed_elsewhere() {
+                copies.add(&root, &placed);
+            }
+        }
+        copies.add(Path::new(""), &self.placed);
         let mut needs: BTreeMap<Digest, BTreeSet<Need>> = BTreeMap::new();
         // Folders first: which files they need is known only once they are whole.
-        let records: Vec<Arc<Record>> = self.records.values().cloned().collect();
         let mut healed = BTreeMap::new();
         for record in &records {
             for out in record.outs.iter().chain(record.variants.iter().flatten()) {
@@ -81,6 +89,18 @@ impl Check<'_> {
             .removable
             .insert("objects that no record needs", count);
         Ok(())
+    }
+
+    /// Whether anything is lost that a record needs.
+    fn lacks_any(&self, records: &[Arc<Record>]) -> Result<bool, StoreError> {
+        for record in records {
+            for out in record.outs.iter().chain(record.variants.iter().flatten()) {
+                if self.is_lost(out)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Digests of the files in a stored folder; `None` if the folder is lost.
@@ -159,13 +179,14 @@ impl Check<'_> {
         }
     }
 
-    /// A record that has lost outs stays if `pipeline.lock` names it: its stage runs again,
+    /// A record that has lost outs stays if a `pipeline.lock` names it: its stage runs again,
     /// and what that gives is held against it. Others are of no use any more.
     fn settle_records(&mut self, records: &[Arc<Record>]) -> Result<(), StoreError> {
-        let current: Option<BTreeSet<Digest>> = self
-            .lock
-            .as_ref()
-            .map(|lock| lock.entries().map(|(_, _, entry)| entry.key).collect());
+        let mut current = self.named_elsewhere()?;
+        match (&mut current, &self.lock) {
+            (Some(keys), Some(lock)) => keys.extend(lock.entries().map(|(_, _, entry)| entry.key)),
+            _ => current = None,
+        }
         for record in records {
             let mut lost = Vec::new();
             for out in &record.outs {

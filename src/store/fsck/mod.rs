@@ -3,9 +3,11 @@
 //!
 //! Nothing is believed that can be read: neither modes nor sizes nor the stat cache. What is
 //! damaged goes to the quarantine, so that it is never served, and is made anew from an intact
-//! copy in the workspace if there is one; else the stage that writes it runs again.
+//! copy in the workspace, or in another one that shares the store, if there is one; else the
+//! stage that writes it runs again.
 
 mod ledger;
+mod members;
 mod mend;
 mod objects;
 mod placed;
@@ -17,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::lockfile::LockFile;
-use super::{Record, Store, StoreError, standstills};
+use super::{Member, Record, Store, StoreError, standstills};
 use crate::digest::Digest;
 
 use placed::Placed;
@@ -43,6 +45,8 @@ struct Check<'a> {
     records: BTreeMap<Digest, Arc<Record>>,
     /// Objects whose bytes are those that their names promise.
     sound: Known,
+    /// The other workspaces that share the store.
+    members: Vec<Member>,
     /// `None` if it can't be read.
     lock: Option<LockFile>,
     /// What stands at the paths of outs.
@@ -64,6 +68,7 @@ impl Store {
             report: Report::default(),
             records: BTreeMap::new(),
             sound: Known::default(),
+            members: self.members()?,
             lock: None,
             placed: BTreeMap::new(),
         };
@@ -71,15 +76,15 @@ impl Store {
         check.read_lock()?;
         check.read_records()?;
         check.read_objects()?;
-        check.read_placed()?;
+        check.read_placed();
         check.mend()?;
-        check.history()?;
+        check.histories()?;
         check.lock_file();
         check.outs();
         check.leftovers()?;
         if !check.report.findings.is_empty() {
             // They rest on what `stat` said, which the damage may not have changed.
-            standstills::forget(self.dir())?;
+            standstills::forget(self.own())?;
         }
         self.save()?;
         // What they say is in the report.

@@ -1,7 +1,7 @@
 //! Reads what stands in the workspace at the paths of outs.
 //! It must not judge it: an edited out is no damage, and an intact one can heal an object.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use super::{Check, Problem, Remedy};
 use crate::base::fs::{self, FsError};
 use crate::base::rel_path::RelPath;
 use crate::digest::{Digest, Kind, Manifest, PathDigest, copy_and_digest, is_executable, tree};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// What stands at a path.
 pub(super) enum Placed {
@@ -81,7 +81,14 @@ impl Reader<'_> {
 
 impl Check<'_> {
     /// Reads what stands at every path that a record or `pipeline.lock` names.
-    pub(super) fn read_placed(&mut self) -> Result<(), StoreError> {
+    pub(super) fn read_placed(&mut self) {
+        self.placed = self.placed_in(self.root);
+        let there = |placed: &&Placed| placed.content().is_some();
+        self.report.checked.outs = self.placed.values().filter(there).count();
+    }
+
+    /// The same in any workspace.
+    pub(super) fn placed_in(&mut self, root: &Path) -> BTreeMap<String, Placed> {
         let mut paths = BTreeSet::new();
         for record in self.records.values() {
             let outs = record.outs.iter().chain(record.variants.iter().flatten());
@@ -95,8 +102,7 @@ impl Check<'_> {
             sound: &self.sound,
             refuted: Mutex::default(),
         };
-        let root = self.root;
-        self.placed = paths
+        let placed = paths
             .into_par_iter()
             .map(|path| {
                 let placed = match RelPath::new(&path) {
@@ -111,8 +117,6 @@ impl Check<'_> {
             let path = path.strip_prefix(root).unwrap_or(&path).to_owned();
             self.found(Problem::WrongStatCache { path }, Remedy::Removed);
         }
-        let there = |placed: &&Placed| placed.content().is_some();
-        self.report.checked.outs = self.placed.values().filter(there).count();
-        Ok(())
+        placed
     }
 }

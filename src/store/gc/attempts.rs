@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::{Category, Finder};
 use crate::base::fs::{self, Context, FsError};
 use crate::digest::Digest;
+use crate::store::listing::list_any;
 use crate::store::work::{attempts, split_number, work_name};
 use crate::store::{Record, StoreError};
 
@@ -25,7 +26,7 @@ impl Finder<'_> {
             *last = at.max(*last);
         }
         let mut stages: BTreeMap<String, Vec<(u64, PathBuf)>> = BTreeMap::new();
-        for path in self.store.list_any("work")? {
+        for path in list_any(&self.store.own().join("work"))? {
             let name = path.file_name().and_then(|name| name.to_str());
             if let Some((stage, number)) = name.and_then(split_number) {
                 let stage = stages.entry(stage.to_owned()).or_default();
@@ -49,7 +50,7 @@ impl Finder<'_> {
 
     /// Keeps the logs of each stage's last attempts: as many as runs, and at least one.
     pub(super) fn logs(&mut self, runs: usize) -> Result<(), StoreError> {
-        let mut folders = vec![self.store.dir().join("logs")];
+        let mut folders = vec![self.store.own().join("logs")];
         while let Some(folder) = folders.pop() {
             let mut logs = Vec::new();
             for number in attempts(&folder)? {

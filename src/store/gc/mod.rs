@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::lockfile::LockFile;
 use super::work::remove_leftover;
-use super::{Record, Store, StoreError};
+use super::{Member, Presence, Record, Store, StoreError};
 use crate::base::fs;
 use crate::digest::{Digest, KeyAction};
 
@@ -33,6 +33,8 @@ pub struct Needs {
     /// Code whose programs are needed; `None` if that is not known: the newest of each
     /// program stays.
     pub programs: Option<BTreeSet<Digest>>,
+    /// Whether workspaces that share the store and can't be seen from here need nothing.
+    pub forget_unseen: bool,
 }
 
 /// Kinds of things that are removed, in the order in which they go.
@@ -94,9 +96,15 @@ pub struct Garbage {
     tallies: BTreeMap<Category, Tally>,
     items: Vec<(Category, PathBuf)>,
     forgotten: BTreeSet<Digest>,
+    members: Vec<Member>,
 }
 
 impl Garbage {
+    /// The other workspaces that share the store; those that are gone are forgotten.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
     /// What goes and what stays of a category.
     pub fn tally(&self, category: Category) -> Tally {
         self.tallies.get(&category).copied().unwrap_or_default()
@@ -165,8 +173,8 @@ impl Finder<'_> {
         Ok(())
     }
 
-    fn all_of(&mut self, category: Category, folder: &str) -> Result<(), StoreError> {
-        for path in self.store.list_any(folder)? {
+    fn all_of(&mut self, category: Category, paths: Vec<PathBuf>) -> Result<(), StoreError> {
+        for path in paths {
             self.settle(category, path, false)?;
         }
         Ok(())
@@ -179,14 +187,24 @@ impl Store {
     pub fn garbage(&self, root: &Path, needs: &Needs) -> Result<Garbage, StoreError> {
         let lock = LockFile::read(&root.join("pipeline.lock"))?;
         let records = self.records()?;
-        let kept = self.kept_records(root, &records, &lock, needs)?;
+        let mut kept = self.kept_records(root, &records, &lock, needs)?;
+        let mut members = self.members()?;
+        for member in &mut members {
+            if needs.forget_unseen && member.presence == Presence::Unseen {
+                member.presence = Presence::Gone;
+            }
+            kept.extend(self.kept_for(member, &records, needs.runs)?);
+        }
         let kept_records: Vec<&Arc<Record>> = records
             .iter()
             .filter(|record| kept.contains(&record.key))
             .collect();
         let mut finder = Finder {
             store: self,
-            garbage: Garbage::default(),
+            garbage: Garbage {
+                members,
+                ..Garbage::default()
+            },
             sizes: Sizes::default(),
         };
         finder.records(&kept)?;
@@ -198,12 +216,12 @@ impl Store {
                 KeyAction::Command(_) => None,
             });
         finder.programs(code.collect(), needs.programs.as_ref())?;
-        finder.work(&records)?;
+        finder.work(&self.own_of(&records)?)?;
         finder.scratch(needs.scratch.as_ref())?;
         finder.logs(needs.runs)?;
-        finder.all_of(Category::Quarantine, "quarantine")?;
-        finder.all_of(Category::Leftovers, "tmp")?;
-        let damaged_lock = self.dir().join("pipeline.lock.damaged");
+        finder.all_of(Category::Quarantine, self.quarantined()?)?;
+        finder.all_of(Category::Leftovers, self.leftovers()?)?;
+        let damaged_lock = self.own().join("pipeline.lock.damaged");
         if fs::exists(&damaged_lock)? {
             finder.settle(Category::Quarantine, damaged_lock, false)?;
         }
@@ -213,6 +231,14 @@ impl Store {
     /// Removes what [`Store::garbage`] found. The store must have been open alone since.
     pub fn remove_garbage(&self, garbage: &Garbage) -> Result<(), StoreError> {
         self.forget(&garbage.forgotten)?;
+        for member in &garbage.members {
+            match member.presence {
+                Presence::Gone => self.discard(&member.entry)?,
+                Presence::Here | Presence::Unseen => {
+                    self.seen_by(member).forget(&garbage.forgotten)?;
+                }
+            }
+        }
         let of = |wanted: Category| {
             let items = garbage.items.iter();
             items.filter(move |(category, _)| *category == wanted)

@@ -10,7 +10,7 @@ use crate::base::fs;
 use crate::base::rel_path::RelPath;
 use crate::digest::{Digest, Kind, Manifest, PathDigest};
 use crate::store::lockfile::LockFile;
-use crate::store::{Record, RecordedOut, Store, StoreError};
+use crate::store::{Member, Presence, Record, RecordedOut, Store, StoreError};
 
 impl Store {
     /// Keys of records that are kept.
@@ -35,6 +35,43 @@ impl Store {
             }
         }
         Ok(kept)
+    }
+
+    /// Keys of records that are kept for another workspace that shares the store.
+    pub(super) fn kept_for(
+        &self,
+        member: &Member,
+        records: &[Arc<Record>],
+        runs: usize,
+    ) -> Result<BTreeSet<Digest>, StoreError> {
+        let store = self.seen_by(member);
+        match member.presence {
+            Presence::Gone => Ok(BTreeSet::new()),
+            // Its `pipeline.lock` may name any of its results.
+            Presence::Unseen => {
+                let (mentions, _) = store.mentions()?;
+                Ok(mentions.into_iter().map(|(_, key)| key).collect())
+            }
+            Presence::Here => {
+                let lock = LockFile::read(&member.root.join("pipeline.lock"))?;
+                let needs = Needs {
+                    runs,
+                    ..Needs::default()
+                };
+                store.kept_records(&member.root, records, &lock, &needs)
+            }
+        }
+    }
+
+    /// Those of these records that this workspace had: all, unless the store is shared.
+    pub(super) fn own_of(&self, records: &[Arc<Record>]) -> Result<Vec<Arc<Record>>, StoreError> {
+        if self.location().shared().is_none() {
+            return Ok(records.to_vec());
+        }
+        let (mentions, _) = self.mentions()?;
+        let keys: BTreeSet<Digest> = mentions.into_iter().map(|(_, key)| key).collect();
+        let own = records.iter().filter(|record| keys.contains(&record.key));
+        Ok(own.cloned().collect())
     }
 
     /// The last `runs` keys that each stage finished with: by the history, and those that it

@@ -6,7 +6,7 @@ fn alone(bench: Bench) -> Bench {
     let Bench { dir, store } = bench;
     let _ = store.save();
     drop(store);
-    let store = Store::open_alone(&dir.path().join(".restage")).unwrap();
+    let store = Store::open_alone(&Location::alone(&dir.path().join(".restage"))).unwrap();
     Bench { dir, store }
 }
 

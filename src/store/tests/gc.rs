@@ -18,7 +18,7 @@ fn needs(runs: usize) -> Needs {
 fn alone(bench: Bench) -> Bench {
     let Bench { dir, store } = bench;
     drop(store);
-    let store = Store::open_alone(&dir.path().join(".restage")).unwrap();
+    let store = Store::open_alone(&Location::alone(&dir.path().join(".restage"))).unwrap();
     Bench { dir, store }
 }
 
@@ -221,13 +221,13 @@ fn a_file_with_another_name_that_stays_frees_nothing() {
 fn a_store_is_alone_only_while_nobody_else_has_it() {
     let bench = Bench::new();
     let dir = bench.store.dir().to_owned();
-    let error = Store::open_alone(&dir).unwrap_err();
+    let error = Store::open_alone(&Location::alone(&dir)).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     assert!(error.hint().unwrap().contains("again later"));
     let Bench { dir: _kept, store } = bench;
     drop(store);
-    let alone = Store::open_alone(&dir).unwrap();
-    assert!(Store::open_alone(&dir).is_err());
+    let alone = Store::open_alone(&Location::alone(&dir)).unwrap();
+    assert!(Store::open_alone(&Location::alone(&dir)).is_err());
     drop(alone);
     Store::open(&dir).unwrap();
 }

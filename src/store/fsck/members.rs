@@ -1,0 +1,44 @@
+//! What the other workspaces that share the store have of use, and what they still name.
+//! It must not mend anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::Check;
+use super::placed::Placed;
+use crate::digest::Digest;
+use crate::store::lockfile::LockFile;
+use crate::store::{Presence, StoreError};
+
+impl Check<'_> {
+    /// Keys that others' `pipeline.lock` may name; `None` if one can't be read.
+    pub(super) fn named_elsewhere(&self) -> Result<Option<BTreeSet<Digest>>, StoreError> {
+        let mut named = BTreeSet::new();
+        for member in &self.members {
+            match member.presence {
+                Presence::Gone => {}
+                Presence::Here => match LockFile::read(&member.root.join("pipeline.lock")) {
+                    Ok(lock) => named.extend(lock.entries().map(|(_, _, entry)| entry.key)),
+                    Err(_) => return Ok(None),
+                },
+                Presence::Unseen => {
+                    let (mentions, _) = self.store.seen_by(member).mentions()?;
+                    named.extend(mentions.into_iter().map(|(_, key)| key));
+                }
+            }
+        }
+        Ok(Some(named))
+    }
+
+    /// What stands in the other workspaces, by their folders.
+    pub(super) fn placed_elsewhere(&mut self) -> Vec<(PathBuf, BTreeMap<String, Placed>)> {
+        let here = |member: &&crate::store::Member| member.presence == Presence::Here;
+        let roots = self.members.iter().filter(here);
+        let roots: Vec<PathBuf> = roots.map(|member| member.root.clone()).collect();
+        let read = |root: PathBuf| {
+            let placed = self.placed_in(&root);
+            (root, placed)
+        };
+        roots.into_iter().map(read).collect()
+    }
+}
