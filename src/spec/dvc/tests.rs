@@ -1,0 +1,2 @@
+//! Single files and what becomes of them.
+//! It must not know how.
