@@ -12,6 +12,7 @@ mod event;
 mod facts;
 mod finish;
 mod launch;
+mod params_text;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
