@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use restage::cli::diagnostics::render;
 use restage::spec::{DvcFile, Imported, LoadOptions};
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "specs/common.rs"]
 mod common;
 
@@ -95,7 +96,43 @@ fn a_file_that_is_no_dvc_yaml_says_where() {
     let text =
         "stages:\n  a:\n    deps: x\n  b: {foreach: [1]}\n  c: {cmd: [], outs: {}}\n  d: 3\n";
     let wrong = DvcFile::read("dvc.yaml", text).unwrap_err();
-    insta::assert_snapshot!(render(&wrong, false));
+    insta::assert_snapshot!(render(&wrong, false), @r"
+    error: stage `a` has no `cmd`
+     --> dvc.yaml:2:3
+      |
+    2 |   a:
+      |   ^ nothing to run
+
+    error: `deps` of stage `a` must be a list
+     --> dvc.yaml:3:11
+      |
+    3 |     deps: x
+      |           ^ this is text
+
+    error: stage `b` has `foreach` without `do`
+     --> dvc.yaml:4:7
+      |
+    4 |   b: {foreach: [1]}
+      |       ^^^^^^^ nothing is done for each
+
+    error: `cmd` of stage `c` must be text, or a list of texts
+     --> dvc.yaml:5:12
+      |
+    5 |   c: {cmd: [], outs: {}}
+      |            ^^ this is a list
+
+    error: `outs` of stage `c` must be a list
+     --> dvc.yaml:5:22
+      |
+    5 |   c: {cmd: [], outs: {}}
+      |                      ^^ this is a map
+
+    error: the value of stage `d` must be a map of fields
+     --> dvc.yaml:6:6
+      |
+    6 |   d: 3
+      |      ^ this is a number
+    ");
     for text in [
         "",
         "[]",

@@ -9,6 +9,7 @@ mod drawing;
 mod failures;
 mod faults;
 mod freshness;
+mod import;
 mod limits;
 mod maintenance;
 mod merging;

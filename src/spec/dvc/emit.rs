@@ -14,17 +14,17 @@ const ELSEWHERE: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "=", "<<"];
 pub(super) fn entry(key: &str, value: &Node, indent: usize) -> String {
     let start = format!("{:indent$}{}:", "", scalar(key, true));
     let short = inline(value);
-    let fits = start.len() + 1 + short.chars().count() <= WIDTH;
+    let short_enough = is_flat(value) && start.len() + 1 + short.chars().count() <= WIDTH;
     match &value.value {
         Value::Text(text) => format!("{start} {}\n", block_text(text, indent + 2)),
-        Value::Map(entries) if !entries.is_empty() && !(fits && is_flat(value)) => {
+        Value::Map(entries) if !entries.is_empty() && !short_enough => {
             let below: String = entries
                 .iter()
                 .map(|Entry { key, value, .. }| entry(key, value, indent + 2))
                 .collect();
             format!("{start}\n{below}")
         }
-        Value::List(items) if !items.is_empty() && !(fits && is_flat(value)) => {
+        Value::List(items) if !items.is_empty() && !short_enough => {
             let below: String = items
                 .iter()
                 .map(|item| format!("{:indent$}  - {}\n", "", inline(item)))
@@ -120,7 +120,8 @@ fn is_plain(text: &str, flow: bool) -> bool {
         return false;
     };
     let opens = first.is_alphanumeric() || matches!(first, '_' | '/' | '.' | '(' | '$');
-    let inside = |c: char| !needs_escape(c) && !(flow && "{}[],".contains(c));
+    let special = if flow { "{}[]," } else { "" };
+    let inside = |c: char| !needs_escape(c) && !special.contains(c);
     opens
         && text.chars().all(inside)
         && !text.contains(": ")

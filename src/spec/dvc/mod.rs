@@ -8,13 +8,12 @@
 
 mod command;
 mod emit;
+mod given;
 mod params;
 mod paths;
 mod shape;
 mod stage;
 mod template;
-#[cfg(test)]
-mod tests;
 mod variants;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{self, Parts};
-use super::params::{DEFAULT_FILE, Form, Params};
+use super::params::Params;
 use super::paths;
 use super::shape::DvcStage;
 use super::template::{Context, Use};
@@ -90,7 +90,12 @@ impl Reader<'_> {
         }
     }
 
-    fn unmapped(&mut self, at: Location, field: impl Into<String>, advice: impl Into<String>) {
+    pub(super) fn unmapped(
+        &mut self,
+        at: Location,
+        field: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
         self.notes.unmapped.push(Unmapped {
             line: at.line,
             stage: Some(self.stage.entry.key.clone()),
@@ -314,99 +319,6 @@ impl Reader<'_> {
         paths::join(&self.folder, &name).unwrap_or(name)
     }
 
-    /// Its params, and how each params file comes to it.
-    fn given(&mut self, context: &Context<'_>, deps: Vec<String>) -> Result<Given, Refusal> {
-        let mut given = Given {
-            deps,
-            params: Vec::new(),
-            files: Vec::new(),
-        };
-        for item in items(self.stage.body, "params") {
-            let wanted = match item.scalar_text() {
-                Some(key) => vec![(DEFAULT_FILE.to_owned(), vec![key], item.location)],
-                None => item
-                    .entries()
-                    .iter()
-                    .map(|entry| {
-                        let keys = match &entry.value.value {
-                            Value::List(keys) => {
-                                keys.iter().filter_map(Node::scalar_text).collect()
-                            }
-                            _ => Vec::new(),
-                        };
-                        (entry.key.clone(), keys, entry.key_location)
-                    })
-                    .collect(),
-            };
-            for (file, keys, at) in wanted {
-                let name = context
-                    .translate(&file, Use::Text, &mut self.changes)
-                    .and_then(|file| paths::join(&self.folder, &file))
-                    .map_err(|reason| refusal(at, "params", reason))?;
-                self.file(&name, &keys, at, context, &mut given)?;
-            }
-        }
-        Ok(given)
-    }
-
-    fn file(
-        &mut self,
-        name: &str,
-        keys: &[String],
-        at: Location,
-        context: &Context<'_>,
-        given: &mut Given,
-    ) -> Result<(), Refusal> {
-        let form = if given.deps.iter().any(|dep| paths::is_within(name, dep)) {
-            Form::Whole("it is a dep")
-        } else if self.written.contains(name) {
-            Form::Whole("a stage writes it")
-        } else {
-            self.params.form(name, self.texts)
-        };
-        match form {
-            Form::Missing => {
-                self.unmapped(at, "params", format!("there is no `{name}` to copy from"));
-            }
-            Form::Whole(reason) => {
-                if !given.deps.iter().any(|dep| paths::is_within(name, dep)) {
-                    given.deps.push(name.to_owned());
-                }
-                self.changes.push(format!(
-                    "it reads `{name}` whole, since {reason}: any edit of that file reruns it"
-                ));
-            }
-            Form::Given => {
-                let all = self.params.keys(name);
-                let keys = if keys.is_empty() { &all } else { keys };
-                for key in keys {
-                    let path = context
-                        .translate(key, Use::Text, &mut self.changes)
-                        .map_err(|reason| refusal(at, "params", reason))?;
-                    let path = match path.contains("${") {
-                        true => Some(path),
-                        false => self.params.reachable(name, &path),
-                    };
-                    match path {
-                        Some(path) if given.params.contains(&path) => {}
-                        Some(path) => given.params.push(path),
-                        None => {
-                            self.unmapped(
-                                at,
-                                format!("params: {key}"),
-                                format!("`{name}` has no `{key}`"),
-                            );
-                        }
-                    }
-                }
-                if !given.files.iter().any(|file| file == name) {
-                    given.files.push(name.to_owned());
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Fields that say how DVC runs a stage.
     fn rest(&mut self) {
         let DvcStage { body, entry, .. } = self.stage;
@@ -432,13 +344,7 @@ impl Reader<'_> {
     }
 }
 
-struct Given {
-    deps: Vec<String>,
-    params: Vec<String>,
-    files: Vec<String>,
-}
-
-fn refusal(at: Location, field: &'static str, reason: impl Into<String>) -> Refusal {
+pub(super) fn refusal(at: Location, field: &'static str, reason: impl Into<String>) -> Refusal {
     let reason = reason.into();
     Refusal { at, field, reason }
 }

@@ -110,19 +110,14 @@ fn finish(
         return Err("it has nothing to expand".to_owned());
     }
     let mut renamed = false;
-    for n in 0..all.len() {
-        if !is_name(&all[n].key) {
-            renamed = true;
-            let name: String = all[n]
-                .key
-                .chars()
-                .map(|c| if is_name(&c.to_string()) { c } else { '-' })
-                .collect();
-            all[n].key = if name.is_empty() {
-                "-".to_owned()
-            } else {
-                name
-            };
+    for variant in all.iter_mut().filter(|variant| !is_name(&variant.key)) {
+        renamed = true;
+        let key = variant.key.chars();
+        variant.key = key
+            .map(|c| if is_name(&c.to_string()) { c } else { '-' })
+            .collect();
+        if variant.key.is_empty() {
+            variant.key.push('-');
         }
     }
     let mut names: Vec<&str> = all.iter().map(|variant| variant.key.as_str()).collect();

@@ -1,2 +1,0 @@
-//! Single files and what becomes of them.
-//! It must not know how.
