@@ -200,9 +200,10 @@ fn next(folder: &Path) -> String {
         false => format!("  cd {}\n", folder.display()),
     };
     format!(
-        "\nA stage runs among its deps alone, by /bin/sh, with few of your variables (`env:` names more).\n\
-         next:\n{cd}  restage reproduce --audit   run it; name each file that a stage uses undeclared, with\n  \
-         {:25}   the line to add\n",
-        ""
+        "\nA stage runs in a folder of its deps alone, by /bin/sh, with few of your variables. Where a\n\
+         script misses a file, such as a module that it imports, add it or its folder to `deps`;\n\
+         `env: [NAME]` passes a variable on.\n\
+         next:\n{cd}  restage reproduce           run it; again: nothing runs\n  \
+         restage reproduce --audit   run it; name what it uses elsewhere without declaring it\n"
     )
 }
