@@ -86,7 +86,12 @@ pub(crate) enum Verb {
     /// has an intact copy, or another one does that shares the store; what stays lost is made by
     /// the next `restage reproduce`.
     Fsck(Fsck),
-    /// Write a small working pipeline.yaml into an empty folder.
+    /// Write a small working pipeline.yaml into an empty folder, or import a DVC pipeline.
+    ///
+    /// `--from dvc.yaml` imports its stages (cmd, wdir, deps, outs, metrics, plots, params, foreach,
+    /// matrix, vars) and lists what has no like here, with its line and what to do instead. Values
+    /// of params files move under `params:`; a stage finds those that it declares in a params file
+    /// that its command makes. The project's own files are not touched.
     Init(Init),
     /// Merge two versions of pipeline.lock, stage by stage; git calls it.
     ///
@@ -308,12 +313,16 @@ pub(crate) struct Fsck {
     pub(crate) file: PathBuf,
 }
 
-/// Write a small working pipeline.yaml into an empty folder.
+/// Write a small working pipeline.yaml into an empty folder, or import one.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// The folder; it may not exist yet.
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
+
+    /// Import this dvc.yaml: pipeline.yaml is written beside it.
+    #[arg(long, value_name = "dvc.yaml", conflicts_with = "folder")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 /// Merge two versions of pipeline.lock, stage by stage; git calls it.

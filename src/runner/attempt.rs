@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::audit::{self, Audit};
 use super::error::RunError;
 use super::facts::Facts;
+use super::params_text;
 use super::programs::Programs;
 use super::secrets;
 use super::tokens::Lease;
@@ -258,57 +257,10 @@ fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString>
     env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
     env.insert(
         "RESTAGE_PARAMS".into(),
-        nested(&stage.params).to_string().into(),
+        params_text::text(&stage.params).into(),
     );
     env.insert("RESTAGE_THREADS".into(), threads.into());
     env.insert("RESTAGE_EVENTS".into(), events.into());
     env.insert("RESTAGE_SCRATCH".into(), parts.scratch.into());
     env
-}
-
-/// `{"train.epochs": 3}` as `{"train": {"epochs": 3}}`.
-fn nested(params: &BTreeMap<String, Value>) -> Value {
-    let mut root = Map::new();
-    for (path, value) in params {
-        let mut map = &mut root;
-        let (folders, leaf) = match path.rsplit_once('.') {
-            Some((folders, leaf)) => (Some(folders), leaf),
-            None => (None, path.as_str()),
-        };
-        for name in folders.into_iter().flat_map(|f| f.split('.')) {
-            let inner = map.entry(name).or_insert_with(|| Value::Object(Map::new()));
-            // A parent declared beside its child already holds it: `train` and `train.epochs`.
-            let Value::Object(inner) = inner else {
-                return Value::Object(root);
-            };
-            map = inner;
-        }
-        map.insert(leaf.to_owned(), value.clone());
-    }
-    Value::Object(root)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn declared_parameters_arrive_as_one_tree() {
-        let params = BTreeMap::from([
-            ("seed".to_owned(), json!(42)),
-            ("train".to_owned(), json!({"epochs": 3, "batch": 64})),
-            ("train.epochs".to_owned(), json!(3)),
-            ("models.a.dropout".to_owned(), json!(0.5)),
-        ]);
-        assert_eq!(
-            nested(&params),
-            json!({
-                "seed": 42,
-                "train": {"epochs": 3, "batch": 64},
-                "models": {"a": {"dropout": 0.5}},
-            })
-        );
-    }
 }

@@ -14,6 +14,7 @@ mod finish;
 mod launch;
 #[cfg(test)]
 mod order_tests;
+mod params_text;
 mod plan;
 #[cfg(test)]
 mod plan_tests;

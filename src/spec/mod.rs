@@ -3,6 +3,7 @@
 
 mod compare;
 mod diagnostic;
+mod dvc;
 mod expand;
 mod fields;
 mod init;
@@ -24,6 +25,7 @@ mod units;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Source};
+pub use dvc::{Change, DvcFile, Imported, Unmapped};
 pub use init::{INIT_TEMPLATE, init_files};
 pub use load::{LoadOptions, SCHEMA, load};
 pub use pipeline::*;

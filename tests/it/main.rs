@@ -10,6 +10,7 @@ mod edits;
 mod failures;
 mod faults;
 mod freshness;
+mod import;
 mod limits;
 mod maintenance;
 mod merging;

@@ -1,6 +1,7 @@
-//! `restage init`: a small working pipeline in an empty folder.
+//! `restage init`: a small working pipeline in an empty folder, or one imported from another tool.
 //! It must never overwrite a file.
 
+use super::import;
 use crate::base::fs;
 use crate::cli::args::Init;
 use crate::cli::error::CliError;
@@ -9,6 +10,9 @@ use crate::cli::output::Output;
 use crate::cli::settings::Settings;
 
 pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result<Exit, CliError> {
+    if let Some(from) = &args.from {
+        return import::import(settings, from, out);
+    }
     let machine = |error| CliError::new(error, Exit::Machine);
     let folder = settings.directory.join(&args.folder);
     let files = crate::spec::init_files();

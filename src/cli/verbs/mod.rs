@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod dag;
 pub(crate) mod fsck;
 pub(crate) mod gc;
+mod import;
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod merge_lock;

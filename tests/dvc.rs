@@ -1,0 +1,229 @@
+//! Files of DVC and what becomes of them, recorded side by side.
+//! It must not know how they are read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use restage::cli::diagnostics::render;
+use restage::spec::{DvcFile, Imported, LoadOptions};
+
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "specs/common.rs"]
+mod common;
+
+use common::{build, check_places, folder};
+
+/// In a case's folder, `src.params.yaml` stands for `src/params.yaml`.
+fn text_of(case: &Path, name: &str) -> Option<String> {
+    let flat = name.replace('/', ".");
+    fs::read_to_string(case.join(name))
+        .or_else(|_| fs::read_to_string(case.join(flat)))
+        .ok()
+}
+
+fn import(text: &str, texts: &BTreeMap<String, String>) -> Imported {
+    let file =
+        DvcFile::read("dvc.yaml", text).unwrap_or_else(|wrong| panic!("{}", render(&wrong, false)));
+    file.import("test", texts)
+        .unwrap_or_else(|wrong| panic!("{}", render(&wrong, false)))
+}
+
+fn notes(imported: &Imported) -> String {
+    let mut text = format!("stages: {}\n", imported.stages.join(", "));
+    text += &format!("copied: {}\n", imported.copied.join(", "));
+    for change in &imported.changes {
+        text += &format!(
+            "changed {}: {}: {}\n",
+            change.line, change.stage, change.text
+        );
+    }
+    for item in &imported.unmapped {
+        let stage = item.stage.as_deref().unwrap_or("-");
+        text += &format!(
+            "unmapped {}: {stage}: {}: {}\n",
+            item.line, item.field, item.advice
+        );
+    }
+    text
+}
+
+/// Run with `UPDATE=1` to record anew; then read it as a stranger would.
+#[test]
+fn every_dvc_file_becomes_the_recorded_pipeline_with_the_recorded_notes() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut seen = 0;
+    for entry in fs::read_dir(folder("dvc")).unwrap() {
+        let case = entry.unwrap().path();
+        let text = fs::read_to_string(case.join("dvc.yaml")).unwrap();
+        let file = DvcFile::read("dvc.yaml", &text).unwrap();
+        let names = file.params_files().into_iter();
+        let texts: BTreeMap<String, String> = names
+            .filter_map(|name| Some((name.clone(), text_of(&case, &name)?)))
+            .collect();
+        let imported = import(&text, &texts);
+        if let Err(wrong) = build(&imported.text, &LoadOptions::default()) {
+            panic!(
+                "{}\n{}\n{}",
+                case.display(),
+                render(&wrong, false),
+                imported.text
+            );
+        }
+        for (name, found) in [
+            ("pipeline.yaml", imported.text.clone()),
+            ("notes", notes(&imported)),
+        ] {
+            let path = case.join(name);
+            if update {
+                fs::write(&path, &found).unwrap();
+            }
+            assert_eq!(
+                fs::read_to_string(&path).unwrap_or_default(),
+                found,
+                "{}",
+                path.display()
+            );
+        }
+        seen += 1;
+    }
+    assert!(seen >= 6, "only {seen} files");
+}
+
+#[test]
+fn a_file_that_is_no_dvc_yaml_says_where() {
+    let text =
+        "stages:\n  a:\n    deps: x\n  b: {foreach: [1]}\n  c: {cmd: [], outs: {}}\n  d: 3\n";
+    let wrong = DvcFile::read("dvc.yaml", text).unwrap_err();
+    insta::assert_snapshot!(render(&wrong, false), @r"
+    error: stage `a` has no `cmd`
+     --> dvc.yaml:2:3
+      |
+    2 |   a:
+      |   ^ nothing to run
+
+    error: `deps` of stage `a` must be a list
+     --> dvc.yaml:3:11
+      |
+    3 |     deps: x
+      |           ^ this is text
+
+    error: stage `b` has `foreach` without `do`
+     --> dvc.yaml:4:7
+      |
+    4 |   b: {foreach: [1]}
+      |       ^^^^^^^ nothing is done for each
+
+    error: `cmd` of stage `c` must be text, or a list of texts
+     --> dvc.yaml:5:12
+      |
+    5 |   c: {cmd: [], outs: {}}
+      |            ^^ this is a list
+
+    error: `outs` of stage `c` must be a list
+     --> dvc.yaml:5:22
+      |
+    5 |   c: {cmd: [], outs: {}}
+      |                      ^^ this is a map
+
+    error: the value of stage `d` must be a map of fields
+     --> dvc.yaml:6:6
+      |
+    6 |   d: 3
+      |      ^ this is a number
+    ");
+    for text in [
+        "",
+        "[]",
+        "a: 1",
+        "stages: []",
+        "stages:\n\ta: 1",
+        "stages: {a: {cmd: x, cmd: y}}",
+    ] {
+        check_places(&DvcFile::read("dvc.yaml", text).unwrap_err());
+    }
+}
+
+#[test]
+fn a_file_of_which_nothing_maps_says_why() {
+    let text = "stages:\n  a:\n    cmd: x ${y}\n    outs: [x]\n";
+    let wrong = DvcFile::read("dvc.yaml", text).unwrap();
+    let wrong = wrong.import("test", &BTreeMap::new()).unwrap_err();
+    assert!(
+        render(&wrong, false).contains("dvc.yaml:3:5"),
+        "{}",
+        render(&wrong, false)
+    );
+}
+
+#[test]
+fn a_params_file_that_is_no_yaml_says_where() {
+    let file = DvcFile::read("dvc.yaml", "stages: {a: {cmd: x, outs: [x]}}").unwrap();
+    let texts = BTreeMap::from([("params.yaml".to_owned(), "a: 1\nb: [2\n".to_owned())]);
+    let wrong = file.import("test", &texts).unwrap_err();
+    assert!(
+        render(&wrong, false).contains("--> params.yaml:2"),
+        "{}",
+        render(&wrong, false)
+    );
+}
+
+fn json_tree() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::{Value, json};
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(|x| json!(x)),
+        any::<i64>().prop_map(|x| json!(x)),
+        any::<f64>().prop_map(|x| json!(x)),
+        "\\PC{0,8}|[ -~\n\t]{0,12}".prop_map(|x| json!(x)),
+    ];
+    leaf.prop_recursive(4, 30, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|x| json!(x)),
+            prop::collection::btree_map("[a-z_.]{1,4}", inner, 0..4).prop_map(|x| json!(x)),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_tree_of_params_survives(
+        tree in prop::collection::btree_map("[a-z]{1,4}", json_tree(), 1..5),
+        vars in json_tree(),
+    ) {
+        prop_assume!(!["key", "item", "profile"].iter().any(|name| tree.contains_key(*name)));
+        let dvc = serde_json::json!({
+            "vars": [{"Extra": vars}],
+            "stages": {"a": {"cmd": "x", "params": ["params.yaml"], "outs": ["x"]}},
+        });
+        let text = dvc.to_string();
+        let params = serde_json::to_string(&tree).unwrap();
+        let texts = BTreeMap::from([("params.yaml".to_owned(), params)]);
+        let mut expected = serde_json::json!(tree);
+        expected["Extra"] = vars;
+        let imported = import(&text.replace("\"params.yaml\"", "{\"params.yaml\": null}"), &texts);
+        let graph = build(&imported.text, &LoadOptions::default());
+        let graph = graph.unwrap_or_else(|wrong| panic!("{}\n{}", render(&wrong, false), imported.text));
+        prop_assert_eq!(&graph.pipeline().params, &expected);
+        let given = &graph.pipeline().stages[0].params;
+        prop_assert_eq!(serde_json::json!(given), serde_json::json!(tree));
+    }
+
+    #[test]
+    fn any_text_gives_a_sound_pipeline_or_places_in_it(
+        text in "stages:\n  a:\n    cmd: [a-z$&;|#{}.\\[\\]\\\\ ]{1,20}\n    (outs|deps|params|wdir|foreach|vars): \\PC{0,20}\n"
+    ) {
+        let texts = BTreeMap::from([("params.yaml".to_owned(), "a: {b: 1}\n".to_owned())]);
+        match DvcFile::read("dvc.yaml", &text).and_then(|file| file.import("test", &texts)) {
+            Err(wrong) => check_places(&wrong),
+            Ok(imported) => {
+                if let Err(wrong) = build(&imported.text, &LoadOptions::default()) {
+                    check_places(&wrong);
+                }
+            }
+        }
+    }
+}

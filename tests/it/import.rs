@@ -1,0 +1,171 @@
+//! `init --from dvc.yaml`: a project of DVC that runs on without it.
+
+use crate::space::Space;
+
+const DVC: &str = r#"
+stages:
+  prepare:
+    cmd: sh src/prepare.sh
+    deps: [src/prepare.sh, data/raw.txt]
+    params: [prepare.count]
+    outs: [data/rows.txt]
+  train:
+    wdir: model
+    cmd:
+      - sh train.sh
+      - wc -l < weights.txt > lines.txt; true
+    deps: [train.sh, ../data/rows.txt]
+    params:
+      - ../params.yaml: [train]
+    outs:
+      - weights.txt:
+          persist: true
+    metrics:
+      - lines.txt: {cache: false}
+  each:
+    foreach: ${sizes}
+    do:
+      cmd: echo ${item} > sizes/${item}.txt
+      outs: ["sizes/${item}.txt"]
+"#;
+
+const PARAMS: &str = "\
+# of the data
+prepare: {count: 2}
+train:
+  rate: 0.0000001
+sizes: [3, 4]
+unused: 1
+";
+
+fn project() -> Space {
+    let space = Space::empty();
+    space.write("dvc.yaml", DVC);
+    space.write("params.yaml", PARAMS);
+    space.write("data/raw.txt", "a\nb\nc\n");
+    // What a script sees of `params.yaml` goes into its out.
+    space.write(
+        "src/prepare.sh",
+        "head -n 2 data/raw.txt > data/rows.txt; cat params.yaml >> data/rows.txt\n",
+    );
+    space.write(
+        "model/train.sh",
+        "cat ../data/rows.txt ../params.yaml > weights.txt\n",
+    );
+    space
+}
+
+#[test]
+fn an_imported_project_runs_and_its_scripts_find_the_params_that_they_declare() {
+    let space = project();
+    let before = space.files();
+    let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    assert!(
+        said.out
+            .contains("imported 3 stages: prepare, train, each\n"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out
+            .contains("dvc.yaml:18  train: outs: weights.txt: persist"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.err.contains("restage reproduce --audit"),
+        "{}",
+        said.err
+    );
+    let mut after = space.files();
+    assert!(after.remove("pipeline.yaml").is_some());
+    assert_eq!(before, after, "nothing else is touched");
+
+    let said = space.reproduce(&[]).exits(0);
+    assert!(said.events("warning").is_empty(), "{}", said.out);
+    assert_eq!(said.with_outcome("ran").len(), 4);
+    assert_eq!(
+        space.read("model/weights.txt"),
+        "a\nb\n{\"prepare\":{\"count\":2}}\n{\"train\":{\"rate\":1.0e-7}}\n"
+    );
+    assert_eq!(space.read("model/lines.txt").trim(), "4");
+    assert_eq!(space.read("sizes/4.txt"), "4\n");
+    assert_eq!(space.read("params.yaml"), PARAMS);
+}
+
+#[test]
+fn an_edited_param_reruns_only_the_stage_that_declares_it() {
+    let space = project();
+    space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    assert_eq!(space.ran(&[]).len(), 4);
+    assert_eq!(space.ran(&["-S", "unused=2"]), Vec::<String>::new());
+    assert_eq!(space.ran(&["-S", "train.rate=0.5"]), ["train"]);
+    let text = space.read("pipeline.yaml");
+    space.write(
+        "pipeline.yaml",
+        &text.replace("sizes: [3, 4]", "sizes: [3, 5]"),
+    );
+    assert_eq!(space.ran(&[]), ["each@5"]);
+}
+
+#[test]
+fn an_import_never_overwrites_a_pipeline() {
+    let space = project();
+    space.write("pipeline.yaml", "mine\n");
+    space
+        .restage(&["init", "--from", "dvc.yaml"])
+        .exits(2)
+        .says("pipeline.yaml` is already there; nothing was written");
+    assert_eq!(space.read("pipeline.yaml"), "mine\n");
+}
+
+#[test]
+fn a_wrong_dvc_yaml_says_where_and_writes_nothing() {
+    let space = project();
+    space.write("dvc.yaml", "stages:\n  a:\n    cmd: x\n    deps: b.txt\n");
+    space
+        .restage(&["init", "--from", "dvc.yaml"])
+        .exits(2)
+        .says(" --> dvc.yaml:4:11\n");
+    // Read by itself each stage is sound, but not both together.
+    space.write(
+        "dvc.yaml",
+        "stages: {a: {cmd: x, outs: [x]}, b: {cmd: y, outs: [x]}}\n",
+    );
+    space
+        .restage(&["init", "--from", "dvc.yaml"])
+        .exits(2)
+        .says("nothing was written");
+    space
+        .restage(&["init", "--from", "no.yaml"])
+        .exits(2)
+        .says("there is no `no.yaml`");
+    assert!(!space.exists("pipeline.yaml"));
+}
+
+#[test]
+fn a_pipeline_is_written_beside_the_file_that_it_comes_from() {
+    let space = project();
+    space.write(
+        "sub/dvc.yaml",
+        "stages: {a: {cmd: 'cat b.txt > x', deps: [b.txt], outs: [x]}}\n",
+    );
+    let said = space.restage(&["init", "--from", "sub/dvc.yaml"]).exits(0);
+    assert!(said.out.contains("not here `b.txt`"), "{}", said.out);
+    assert!(space.exists("sub/pipeline.yaml") && !space.exists("pipeline.yaml"));
+}
+
+#[test]
+fn an_import_tells_programs_what_did_not_map() {
+    let space = project();
+    let said = space
+        .restage(&["--json", "init", "--from", "dvc.yaml"])
+        .exits(0);
+    let unmapped = said.events("unmapped");
+    assert_eq!(unmapped.len(), 1, "{}", said.out);
+    assert_eq!(unmapped[0]["line"], 18);
+    assert_eq!(unmapped[0]["stage"], "train");
+    assert_eq!(said.events("imported").len(), 3);
+    assert_eq!(said.events("summary")[0]["copied"][0], "params.yaml");
+    assert_eq!(said.err, "");
+}
