@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::committer::Committer;
 use super::error::RunError;
 use super::event::{Event, Observer, StageOutcome};
 use super::finish;
@@ -40,6 +41,13 @@ pub(super) struct Active {
     pub(super) tail: Tail,
 }
 
+/// A stage whose result is being committed.
+pub(super) struct Keeping {
+    pub(super) attempt: Attempt,
+    pub(super) warnings: Vec<String>,
+    pub(super) outcome: StageOutcome,
+}
+
 /// A run that is under way.
 pub(super) struct Run<'a> {
     pub(super) ws: &'a Workspace,
@@ -60,6 +68,8 @@ pub(super) struct Run<'a> {
     /// Stages whose upstream has just been settled.
     pub(super) due: VecDeque<StageId>,
     pub(super) active: BTreeMap<JobId, Active>,
+    pub(super) committer: Committer,
+    pub(super) keeping: BTreeMap<StageId, Keeping>,
     /// Ready stages that another `restage` runs, and when that was last seen.
     pub(super) busy: BTreeMap<StageId, Instant>,
     /// Nothing new may start.
@@ -72,7 +82,7 @@ impl Run<'_> {
         let first = self.graph.topological().iter().copied();
         self.due = first.filter(|id| self.is_due(*id)).collect();
         self.advance_due()?;
-        while !self.pending.is_empty() {
+        while !self.pending.is_empty() || self.committer.is_busy() {
             if interrupted() && !self.summary.interrupted {
                 self.summary.interrupted = true;
                 self.halted = true;
@@ -80,6 +90,11 @@ impl Run<'_> {
                 let jobs: Vec<JobId> = self.active.keys().copied().collect();
                 jobs.into_iter().for_each(|job| self.executor.cancel(job));
             }
+            // What could not be kept may halt the run.
+            let committed = self
+                .committer
+                .take(self.active.is_empty() && self.queue.is_empty());
+            committed.into_iter().for_each(|done| self.committed(done));
             if self.halted && self.active.is_empty() {
                 self.cancel_rest();
                 break;
@@ -87,8 +102,8 @@ impl Run<'_> {
             if !self.halted {
                 self.start_ready()?;
             }
-            if self.pending.is_empty() {
-                break;
+            if self.active.is_empty() && (self.pending.is_empty() || self.committer.is_busy()) {
+                continue;
             }
             for finished in self.executor.poll(TICK) {
                 self.read_events(finished.id);
@@ -98,6 +113,15 @@ impl Run<'_> {
             jobs.into_iter().for_each(|job| self.read_events(job));
         }
         Ok(())
+    }
+
+    /// Waits until every result is kept that was handed over.
+    pub(super) fn keep_all(&mut self) -> Result<(), RunError> {
+        while self.committer.is_busy() {
+            let committed = self.committer.take(true);
+            committed.into_iter().for_each(|done| self.committed(done));
+        }
+        self.committer.close()
     }
 
     /// Whether a stage is not settled, but all that it reads from is.
@@ -169,7 +193,7 @@ impl Run<'_> {
             }
             Decision::Restore(record, outs) => {
                 for out in record.outs.iter().filter(|out| outs.contains(&out.path)) {
-                    finish::publish(self.ws, out)?;
+                    finish::publish(&self.ws.store, &self.ws.root, out)?;
                 }
                 self.ws.store.mark_current(record)?;
                 let outcome = StageOutcome::Restored { outs: outs.len() };
@@ -184,7 +208,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The one place where a stage comes to its end.
+    /// Ends a stage here and now.
     pub(super) fn settle(
         &mut self,
         id: StageId,
@@ -195,7 +219,26 @@ impl Run<'_> {
         self.pending.remove(&id);
         self.queue.remove(id);
         self.busy.remove(&id);
-        let count = match &outcome {
+        self.conclude(id, &outcome);
+        match record {
+            Some(record) => self.records.insert(id, record).map(|_| ()),
+            None => self
+                .without_result
+                .insert(id, blame.unwrap_or(id))
+                .map(|_| ()),
+        };
+        self.release(id);
+    }
+
+    /// Lets those start that read what a stage wrote, though its result is yet to be committed.
+    pub(super) fn let_readers_start(&mut self, id: StageId, record: Arc<Record>) {
+        self.records.insert(id, record);
+        self.release(id);
+    }
+
+    /// The one place where a stage's end is counted and told.
+    pub(super) fn conclude(&mut self, id: StageId, outcome: &StageOutcome) {
+        let count = match outcome {
             StageOutcome::Fresh => &mut self.summary.fresh,
             StageOutcome::Restored { .. } => &mut self.summary.restored,
             StageOutcome::Ran { .. } => &mut self.summary.ran,
@@ -204,21 +247,18 @@ impl Run<'_> {
             StageOutcome::Cancelled => &mut self.summary.cancelled,
         };
         *count += 1;
-        if let StageOutcome::Failed(failure) = &outcome {
+        if let StageOutcome::Failed(failure) = outcome {
             self.summary.machine_failed |= failure.machine;
             self.halted |= !self.options.keep_going;
         }
         self.observer.event(&Event::Finished {
             stage: &self.graph.stage(id).name,
-            outcome: &outcome,
+            outcome,
         });
-        match record {
-            Some(record) => self.records.insert(id, record).map(|_| ()),
-            None => self
-                .without_result
-                .insert(id, blame.unwrap_or(id))
-                .map(|_| ()),
-        };
+    }
+
+    /// Those that waited for a stage are due if it was the last one.
+    fn release(&mut self, id: StageId) {
         let next = self.graph.dependents(id).iter().copied();
         let waited = |next: &StageId| self.before(*next).contains(&id) && self.is_due(*next);
         let due: Vec<StageId> = next.filter(waited).collect();

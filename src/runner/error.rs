@@ -56,6 +56,9 @@ pub enum RunError {
     /// A job could not be started.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// Results could not be kept beside the run.
+    #[error("no thread could be started to keep results")]
+    NoThread(#[source] std::io::Error),
 }
 
 /// Why a secret can't be given to a stage.
@@ -82,7 +85,8 @@ impl RunError {
             | Self::Facts(_)
             | Self::Fs(_)
             | Self::Store(_)
-            | Self::Exec(_) => false,
+            | Self::Exec(_)
+            | Self::NoThread(_) => false,
         }
     }
 

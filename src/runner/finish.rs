@@ -19,7 +19,7 @@ use crate::digest::{DepContent, StageKey};
 use crate::exec::{Finished, Outcome, Secrets};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Resources, Stage, duration_text, size_text};
-use crate::store::{Claim, CommitOutcome, Placement, Record, RecordedOut};
+use crate::store::{Placement, Record, RecordedOut, Store, Unflushed};
 
 /// Lines of stderr that a failure shows.
 const TAIL_LINES: usize = 12;
@@ -28,23 +28,24 @@ const FULL_BYTES: u64 = 64 << 10;
 /// Undeclared files that a record names.
 const MOST_UNDECLARED: usize = 20;
 
-/// A stage that has a result.
+/// A stage that has a result, which is yet to be committed.
 #[derive(Debug)]
 pub(crate) struct Success {
     pub(crate) record: Arc<Record>,
+    /// What must be on the disk before the record is written.
+    pub(crate) unflushed: Unflushed,
     /// Whether its outs equal those of its last run.
     pub(crate) unchanged: bool,
     /// Things worth a warning.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Says why an attempt has no result, or records and publishes it.
+/// Says why an attempt has no result, or takes its outs into the store.
 pub(crate) fn finish(
     ws: &Workspace,
     graph: &Graph,
     id: StageId,
     key: &Arc<StageKey>,
-    claim: &Claim,
     attempt: &Attempt,
     finished: &Finished,
 ) -> Result<Success, Box<Failure>> {
@@ -54,12 +55,7 @@ pub(crate) fn finish(
     if let Some((reason, hint)) = bad_end(stage, &finished.outcome) {
         return Err(fail(reason, hint));
     }
-    let machine = |error: RunError| {
-        let reason = format!("could not be recorded: {}", chain(&error));
-        let mut failure = fail(reason, error.hint());
-        failure.machine = true;
-        failure
-    };
+    let machine = |error: RunError| not_kept(stage, attempt, &error);
     if let Some((reason, hint)) = missing_out(stage, attempt).map_err(machine)? {
         return Err(fail(reason, Some(hint)));
     }
@@ -69,7 +65,7 @@ pub(crate) fn finish(
     if let Some(path) = moved_input(ws, graph, id, key).map_err(machine)? {
         return Err(moved_failure(stage, attempt, &path));
     }
-    record(ws, stage, key, claim, attempt, finished).map_err(machine)
+    take_in(ws, stage, key, attempt, finished).map_err(machine)
 }
 
 /// The failure of a stage whose inputs are no longer those of its key: another attempt would
@@ -316,11 +312,18 @@ fn moved_input(
     Ok(None)
 }
 
-fn record(
+/// Failure to keep a result, which is the machine's.
+pub(crate) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
+    let reason = format!("could not be recorded: {}", chain(error));
+    let mut failure = failure(stage, attempt, reason, error.hint());
+    failure.machine = true;
+    Box::new(failure)
+}
+
+fn take_in(
     ws: &Workspace,
     stage: &Stage,
     key: &Arc<StageKey>,
-    claim: &Claim,
     attempt: &Attempt,
     finished: &Finished,
 ) -> Result<Success, RunError> {
@@ -328,12 +331,14 @@ fn record(
     let ran = Duration::try_from_secs_f64(finished.seconds).unwrap_or_default();
     let started = WallTime::now().earlier(ran);
     let undeclared = undeclared(stage, attempt)?;
+    let mut unflushed = Unflushed::default();
     let mut outs = Vec::new();
     for out in &stage.outs {
+        let path = out.path.under(&attempt.dir);
         outs.push(RecordedOut {
             path: out.path.to_string(),
             volatile: out.volatile,
-            content: ws.attempts().ingest(&out.path.under(&attempt.dir))?,
+            content: ws.attempts().ingest_into(&path, &mut unflushed)?,
         });
     }
     let before = ws.last_record(&stage.name);
@@ -346,13 +351,6 @@ fn record(
         finished.peak_memory,
         undeclared.clone(),
     );
-    let committed = claim.commit(&record)?;
-    if ws.rerun.is_none() {
-        for out in &record.outs {
-            publish(ws, out)?;
-        }
-    }
-    fs::remove_all(&attempt.dir)?;
     let mut warnings = Vec::new();
     if !undeclared.is_empty() {
         warnings.push(format!(
@@ -363,15 +361,10 @@ fn record(
     if finished.leftovers {
         warnings.push("left processes running; they were stopped".to_owned());
     }
-    if let CommitOutcome::Differs { outs } = &committed {
-        warnings.push(format!(
-            "is not reproducible: the same inputs gave other bytes in {}; both are kept",
-            outs.join(", ")
-        ));
-    }
     let unchanged = before.is_some_and(|before| stable(&before) == stable(&record));
     Ok(Success {
         record: Arc::new(record),
+        unflushed,
         unchanged,
         warnings,
     })
@@ -385,15 +378,15 @@ fn stable(record: &Record) -> Vec<(&str, crate::digest::Digest)> {
 }
 
 /// Puts a recorded out into the workspace. Results are plain files, for git and editors.
-pub(crate) fn publish(ws: &Workspace, out: &RecordedOut) -> Result<(), RunError> {
+pub(crate) fn publish(store: &Store, root: &Path, out: &RecordedOut) -> Result<(), RunError> {
     let placement = if out.path.starts_with("results/") {
         Placement::Plain
     } else {
         Placement::Linked
     };
-    let dest = ws.root.join(&out.path);
+    let dest = root.join(&out.path);
     if let Some(parent) = dest.parent() {
         fs::create_dir_all(parent)?;
     }
-    Ok(ws.store.materialize(&out.content, &dest, placement)?)
+    Ok(store.materialize(&out.content, &dest, placement)?)
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::attempt;
 use super::audit;
-use super::drive::{Active, Run};
+use super::committer::{Commit, Committed};
+use super::drive::{Active, Keeping, Run};
 use super::error::RunError;
 use super::event::{Event, StageOutcome};
 use super::facts::Facts;
@@ -18,7 +19,7 @@ use crate::base::clock::Instant;
 use crate::digest::StageKey;
 use crate::exec::{Finished, JobId, Outcome};
 use crate::graph::StageId;
-use crate::store::Claim;
+use crate::store::{Claim, CommitOutcome};
 
 /// How often a stage that another `restage` runs is looked at.
 const BUSY_TICK: Duration = Duration::from_millis(250);
@@ -163,22 +164,30 @@ impl Run<'_> {
         let may_retry = refused.is_none() && !matches!(finished.outcome, Outcome::NotStarted(_));
         let result = match &refused {
             Some(audited) => Err(finish::refuse(stage, &attempt, audited)),
-            None => finish::finish(self.ws, self.graph, id, &key, &claim, &attempt, finished),
+            None => finish::finish(self.ws, self.graph, id, &key, &attempt, finished),
         };
         match result {
             Ok(success) => {
                 self.tokens.give_back(lease);
-                for text in &success.warnings {
-                    self.observer.event(&Event::Warning {
-                        stage: &stage.name,
-                        text,
-                    });
-                }
+                self.pending.remove(&id);
+                self.committer.submit(Commit {
+                    id,
+                    claim,
+                    record: Arc::clone(&success.record),
+                    unflushed: success.unflushed,
+                    work: attempt.dir.clone(),
+                })?;
+                self.let_readers_start(id, success.record);
                 let outcome = StageOutcome::Ran {
                     seconds: finished.seconds,
                     unchanged: success.unchanged,
                 };
-                self.settle(id, outcome, Some(success.record), None);
+                let keeping = Keeping {
+                    attempt,
+                    warnings: success.warnings,
+                    outcome,
+                };
+                self.keeping.insert(id, keeping);
             }
             Err(_) if finished.outcome == Outcome::Cancelled => {
                 self.tokens.give_back(lease);
@@ -205,5 +214,43 @@ impl Run<'_> {
             }
         }
         self.advance_due()
+    }
+
+    /// Says how a stage ended whose result was to be committed.
+    pub(super) fn committed(&mut self, committed: Committed) {
+        let id = committed.id;
+        let Some(Keeping {
+            attempt,
+            mut warnings,
+            outcome,
+        }) = self.keeping.remove(&id)
+        else {
+            return;
+        };
+        let stage = self.graph.stage(id);
+        let outcome = match committed.result {
+            Ok(found) => {
+                if let CommitOutcome::Differs { outs } = found {
+                    warnings.push(format!(
+                        "is not reproducible: the same inputs gave other bytes in {}; both are kept",
+                        outs.join(", ")
+                    ));
+                }
+                outcome
+            }
+            // What has started meanwhile read bytes that were right: it goes on.
+            Err(error) => {
+                self.records.remove(&id);
+                self.without_result.insert(id, id);
+                StageOutcome::Failed(*finish::not_kept(stage, &attempt, &error))
+            }
+        };
+        for text in &warnings {
+            self.observer.event(&Event::Warning {
+                stage: &stage.name,
+                text,
+            });
+        }
+        self.conclude(id, &outcome);
     }
 }

@@ -5,6 +5,7 @@
 mod against;
 mod attempt;
 mod audit;
+mod committer;
 mod drive;
 mod error;
 mod estimate;

@@ -109,6 +109,8 @@ pub(super) fn run_to_records(
         without_result: BTreeMap::new(),
         due: VecDeque::new(),
         active: BTreeMap::new(),
+        committer: Committer::new(ws),
+        keeping: BTreeMap::new(),
         busy: BTreeMap::new(),
         halted: false,
         summary: Summary::default(),
@@ -117,6 +119,7 @@ pub(super) fn run_to_records(
     if result.is_err() {
         run.stop_everything();
     }
+    let result = result.and(run.keep_all()).and(Ok(ws.attempts().sweep()?));
     let lock = match ws.rerun {
         Some(_) => Ok(()),
         None => run.write_lock(),

@@ -206,7 +206,7 @@ impl Drop for Claim {
         if !still_works && !unsettled {
             // While the lock is held, so that nobody can have locked the file meanwhile. A
             // file that stays does no harm.
-            let _ = fs::remove_file(&self.path);
+            let _ = self.store.retire(&self.path);
         }
     }
 }

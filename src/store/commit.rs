@@ -1,8 +1,9 @@
 //! The one way for a result to become a record: through the claim on its key.
 //! It must not know how the outs were made.
 
+use super::unflushed::Unflushed;
 use super::{Claim, Record, RecordedOut, Store, StoreError};
-use crate::base::fs::{self, StagedFile};
+use crate::base::fs::StagedFile;
 
 /// What committing a record found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,14 @@ impl Claim {
     /// Makes `record` the record of the claimed key: before this call the key is a miss,
     /// after it a hit. Its outs must be in the store. The newest run's outs become the
     /// record's; others' are kept as variants.
-    pub fn commit(&self, record: &Record) -> Result<CommitOutcome, StoreError> {
+    ///
+    /// The record is noted in `unflushed`: until it is on the disk, a loss of power can take it
+    /// back. Its outs must be on the disk already, lest it outlive them.
+    pub fn commit(
+        &self,
+        record: &Record,
+        unflushed: &mut Unflushed,
+    ) -> Result<CommitOutcome, StoreError> {
         if record.key != *self.key() {
             return Err(StoreError::WrongKey {
                 record: record.key,
@@ -42,9 +50,9 @@ impl Claim {
             None => CommitOutcome::New,
             Some(old) => merge(&old, &mut record),
         };
-        self.store.write_record(&record)?;
+        self.store.write_record(&record, unflushed)?;
         self.store.mark_current(&record)?;
-        self.store.discard(&self.scratch_path())?;
+        self.store.retire(&self.scratch_path())?;
         Ok(outcome)
     }
 
@@ -73,7 +81,9 @@ impl Claim {
         }
         record.nondeterministic = true;
         if record != *old {
-            self.store.write_record(&record)?;
+            let mut unflushed = Unflushed::default();
+            self.store.write_record(&record, &mut unflushed)?;
+            unflushed.flush()?;
         }
         Ok(true)
     }
@@ -81,12 +91,17 @@ impl Claim {
 
 impl Store {
     /// Writes a record's file, replacing an older one in one step.
-    pub(super) fn write_record(&self, record: &Record) -> Result<(), StoreError> {
+    pub(super) fn write_record(
+        &self,
+        record: &Record,
+        unflushed: &mut Unflushed,
+    ) -> Result<(), StoreError> {
         let path = self.record_path(&record.key);
         let mut staged = StagedFile::new_in(&self.tmp(), &path)?;
         staged.write(record.to_text().as_bytes())?;
-        staged.commit()?;
-        Ok(fs::sync_dir(&self.dir().join("records"))?)
+        staged.commit_unflushed()?;
+        unflushed.file(path);
+        Ok(())
     }
 }
 

@@ -23,10 +23,12 @@ mod object;
 mod place;
 mod record;
 mod registry;
+mod retired;
 mod sealed;
 pub mod standstills;
 #[cfg(test)]
 mod tests;
+mod unflushed;
 mod work;
 
 use std::collections::BTreeSet;
@@ -43,6 +45,7 @@ pub use location::Location;
 pub use place::Placement;
 pub use record::{Record, RecordedOut};
 pub use registry::{Member, Presence};
+pub use unflushed::Unflushed;
 pub use work::LogPaths;
 
 use crate::base::fs::{self, FsError};
@@ -64,6 +67,8 @@ struct Inner {
     warnings: Mutex<Vec<String>>,
     /// Devices whose files can't be cloned into our folder for things in the making.
     never_clone: Mutex<BTreeSet<u64>>,
+    /// What is out of the way and yet to be removed.
+    retired: Mutex<Vec<PathBuf>>,
     locks: Arc<Locks>,
 }
 
@@ -142,6 +147,7 @@ impl Store {
             history: Mutex::new(None),
             warnings: Mutex::new(warnings),
             never_clone: Mutex::default(),
+            retired: Mutex::default(),
             locks,
         }))
     }

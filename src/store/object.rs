@@ -6,50 +6,37 @@
 //! gone by then, so nobody holds it open for writing. An out that has other names already, or
 //! that a link leads to, is copied instead.
 
-use std::collections::BTreeSet;
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::unflushed::Unflushed;
 use super::{Store, StoreError};
 use crate::base::fs::{self, StagedFile};
-use crate::base::rel_path::RelPath;
 use crate::digest::{Digest, Kind, Manifest, Node, PathDigest, copy_and_digest, digest_file};
-
-/// From this many files on, flushing the whole file system once is cheaper than each file.
-const FLUSH_ALL_FROM: usize = 64;
 
 impl Store {
     /// Takes a finished out, a file or folder, into the store and says what it is. When this
     /// returns, the bytes are on the disk under their digest. The path stays, read-only.
     pub fn ingest(&self, path: &Path) -> Result<PathDigest, StoreError> {
-        let mut batch = Batch::default();
-        let content = self.ingest_into(path, &mut batch)?;
-        batch.flush()?;
+        let mut unflushed = Unflushed::default();
+        let content = self.ingest_into(path, &mut unflushed)?;
+        unflushed.flush()?;
         Ok(content)
     }
 
-    /// As [`Store::ingest`] for several paths below `root`, flushed together.
-    pub fn ingest_all(
+    /// As [`Store::ingest`], but what must still reach the disk is noted in `unflushed`.
+    pub fn ingest_into(
         &self,
-        root: &Path,
-        paths: &[RelPath],
-    ) -> Result<Vec<PathDigest>, StoreError> {
-        let mut batch = Batch::default();
-        let contents = paths
-            .iter()
-            .map(|path| self.ingest_into(&path.under(root), &mut batch))
-            .collect::<Result<Vec<_>, _>>()?;
-        batch.flush()?;
-        Ok(contents)
-    }
-
-    fn ingest_into(&self, path: &Path, batch: &mut Batch) -> Result<PathDigest, StoreError> {
+        path: &Path,
+        unflushed: &mut Unflushed,
+    ) -> Result<PathDigest, StoreError> {
         let metadata = fs::metadata(path)?;
         if !metadata.is_dir() {
             let digest = digest_file(path)?;
             let linked = fs::symlink_metadata(path)?.is_symlink();
-            self.keep_file(path, &metadata, &digest, !linked, true, batch)?;
+            self.keep_file(path, &metadata, &digest, !linked, unflushed)?;
             let kind = Kind::File {
                 executable: metadata.mode() & 0o100 != 0,
             };
@@ -61,27 +48,23 @@ impl Store {
             });
         }
         let (manifest, content) = self.stat_cache().tree(path)?;
-        let each = manifest.entries().len() < FLUSH_ALL_FROM;
-        if !each {
-            fs::sync_file_system(path)?;
-        }
         for entry in manifest.entries() {
             if let Node::File { digest, .. } = &entry.node {
                 let file = path.join(&entry.path);
-                self.keep_file(&file, &fs::metadata(&file)?, digest, true, each, batch)?;
+                self.keep_file(&file, &fs::metadata(&file)?, digest, true, unflushed)?;
             }
         }
-        self.keep_bytes(&manifest.to_bytes(), &content.digest, batch)?;
+        self.keep_bytes(&manifest.to_bytes(), &content.digest, unflushed)?;
         Ok(content)
     }
 
     /// Makes an object of a copy of a file that should have its bytes, and leaves the file as
     /// it is.
     pub(super) fn keep_copy(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
+        let mut unflushed = Unflushed::default();
         let found = fs::metadata(path)?;
-        self.keep_file(path, &found, digest, false, true, &mut batch)?;
-        batch.flush()
+        self.keep_file(path, &found, digest, false, &mut unflushed)?;
+        unflushed.flush()
     }
 
     /// Makes the object of a folder, without those of its files.
@@ -90,9 +73,9 @@ impl Store {
         manifest: &Manifest,
         digest: &Digest,
     ) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        self.keep_bytes(&manifest.to_bytes(), digest, &mut batch)?;
-        batch.flush()
+        let mut unflushed = Unflushed::default();
+        self.keep_bytes(&manifest.to_bytes(), digest, &mut unflushed)?;
+        unflushed.flush()
     }
 
     /// Makes a file with this digest an object, unless it is one already.
@@ -102,18 +85,18 @@ impl Store {
         before: &Metadata,
         digest: &Digest,
         may_link: bool,
-        flush: bool,
-        batch: &mut Batch,
+        unflushed: &mut Unflushed,
     ) -> Result<(), StoreError> {
+        let object = self.object_path(digest);
         if self.holds(digest, before.len())? {
+            // Another run may have made it a moment ago.
+            unflushed.file(object);
             return Ok(());
         }
-        let object = self.new_object_path(digest, batch)?;
+        self.make_folder(&object, unflushed)?;
+        unflushed.file(object.clone());
         if may_link && before.nlink() == 1 {
             fs::set_mode(path, 0o444)?;
-            if flush {
-                fs::sync_file(path)?;
-            }
             match fs::hard_link(path, &object) {
                 Ok(true) => {
                     let after = fs::metadata(&object)?;
@@ -128,7 +111,7 @@ impl Store {
                     return Ok(self.stat_cache().seal(&object, *digest)?);
                 }
                 // Another process made the same object meanwhile.
-                Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => {
+                Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
@@ -143,7 +126,7 @@ impl Store {
             });
         }
         staged.set_mode(0o444)?;
-        staged.commit()?;
+        staged.commit_unflushed()?;
         Ok(self.stat_cache().seal(&object, *digest)?)
     }
 
@@ -151,16 +134,19 @@ impl Store {
         &self,
         bytes: &[u8],
         digest: &Digest,
-        batch: &mut Batch,
+        unflushed: &mut Unflushed,
     ) -> Result<(), StoreError> {
+        let object = self.object_path(digest);
         if self.holds(digest, bytes.len() as u64)? {
+            unflushed.file(object);
             return Ok(());
         }
-        let object = self.new_object_path(digest, batch)?;
+        self.make_folder(&object, unflushed)?;
+        unflushed.file(object.clone());
         let mut staged = StagedFile::new_in(&self.tmp(), &object)?;
         staged.write(bytes)?;
         staged.set_mode(0o444)?;
-        staged.commit()?;
+        staged.commit_unflushed()?;
         Ok(self.stat_cache().seal(&object, *digest)?)
     }
 
@@ -272,35 +258,15 @@ impl Store {
         self.dir().join("objects").join(&hex[..2]).join(&hex[2..])
     }
 
-    /// Where a new object goes; its folder is made, and flushed with the batch.
-    fn new_object_path(&self, digest: &Digest, batch: &mut Batch) -> Result<PathBuf, StoreError> {
-        let path = self.object_path(digest);
-        let objects = self.dir().join("objects");
-        let folder = objects.join(&digest.to_string()[..2]);
-        if !fs::exists(&folder)? {
-            fs::create_dir_all(&folder)?;
-            batch.folders.insert(objects);
-        }
-        batch.folders.insert(folder);
-        Ok(path)
-    }
-}
-
-/// Folders that got new entries and are not flushed yet.
-#[derive(Debug, Default)]
-struct Batch {
-    folders: BTreeSet<PathBuf>,
-}
-
-impl Batch {
-    fn flush(self) -> Result<(), StoreError> {
-        if self.folders.len() >= FLUSH_ALL_FROM
-            && let Some(folder) = self.folders.first()
-        {
-            return Ok(fs::sync_file_system(folder)?);
-        }
-        for folder in &self.folders {
-            fs::sync_dir(folder)?;
+    /// Makes the folder of a new object.
+    fn make_folder(&self, object: &Path, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+        let Some(folder) = object.parent() else {
+            return Ok(());
+        };
+        match fs::create_dir(folder) {
+            Ok(()) => unflushed.folder(self.dir().join("objects")),
+            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }

@@ -90,11 +90,7 @@ impl Store {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(_) => {}
         }
-        let tmp = match path.starts_with(self.dir()) {
-            true => self.tmp(),
-            false => self.own_tmp(),
-        };
-        let going = fs::temp_name(&tmp.join(path.file_name().unwrap_or_default()));
+        let going = self.aside(path);
         match fs::rename(path, &going) {
             Ok(()) => Ok(fs::remove_all(&going)?),
             // On another disk, or someone else was faster.
@@ -108,6 +104,15 @@ impl Store {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A new name in the folder for things that are going, on the file system of `path`.
+    pub(super) fn aside(&self, path: &Path) -> PathBuf {
+        let tmp = match path.starts_with(self.dir()) {
+            true => self.tmp(),
+            false => self.own_tmp(),
+        };
+        fs::temp_name(&tmp.join(path.file_name().unwrap_or_default()))
     }
 
     /// Removes what dead processes left in the workspace's own folder: things in the making or

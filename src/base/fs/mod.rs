@@ -209,6 +209,28 @@ pub fn remove_all(path: &Path) -> Result<(), FsError> {
     }
 }
 
+/// Removes all files and links in a folder, and leaves its folders; one that may not be written
+/// to goes with all in it. A file is left alone.
+pub fn remove_files(path: &Path) -> Result<(), FsError> {
+    fault::point("empty", path).at("empty", path)?;
+    match remove_files_below(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => remove_all(path),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        done => done.at("empty", path),
+    }
+}
+
+fn remove_files_below(path: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => remove_files_below(&entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
 fn make_folders_writable(path: &Path) -> Result<(), FsError> {
     set_mode(path, 0o700)?;
     for name in read_dir(path)? {

@@ -165,9 +165,14 @@ impl StagedFile {
     }
 
     /// Flushes the file and renames it over the target. The caller flushes the folder.
-    pub fn commit(mut self) -> Result<(), FsError> {
+    pub fn commit(self) -> Result<(), FsError> {
         fault::point("flush", &self.target).at("flush", &self.target)?;
         self.file.sync_all().at("flush", &self.target)?;
+        self.commit_unflushed()
+    }
+
+    /// Renames the file over the target, for a caller that flushes it there.
+    pub fn commit_unflushed(mut self) -> Result<(), FsError> {
         fault::point("rename to", &self.target).at("rename to", &self.target)?;
         std::fs::rename(&self.temp, &self.target).at("rename to", &self.target)?;
         self.committed = true;

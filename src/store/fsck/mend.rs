@@ -10,7 +10,7 @@ use super::placed::Placed;
 use super::{Check, Finding, Need, Problem, Remedy};
 use crate::base::fs;
 use crate::digest::{Digest, Kind, Manifest, Node, PathDigest};
-use crate::store::{Record, RecordedOut, StoreError};
+use crate::store::{Record, RecordedOut, StoreError, Unflushed};
 
 /// What stands in workspaces, by digest; paths start at this one.
 #[derive(Default)]
@@ -229,7 +229,9 @@ impl Check<'_> {
         if whole.len() < record.variants.len() {
             let mut record = record.clone();
             record.variants = whole;
-            self.store.write_record(&record)?;
+            let mut unflushed = Unflushed::default();
+            self.store.write_record(&record, &mut unflushed)?;
+            unflushed.flush()?;
             self.records.insert(record.key, Arc::new(record));
         }
         Ok(())

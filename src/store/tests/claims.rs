@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::process::ProcessRef;
+use crate::store::Unflushed;
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -81,7 +82,7 @@ fn scratch_is_kept_across_attempts_and_goes_with_the_commit() {
     let claim = bench.store.try_claim(&record.key).unwrap().unwrap();
     let scratch = claim.scratch().unwrap();
     assert_eq!(text(&scratch.join("epoch-3")), "state");
-    claim.commit(&record).unwrap();
+    claim.commit(&record, &mut Unflushed::default()).unwrap();
     assert!(!scratch.exists());
 }
 

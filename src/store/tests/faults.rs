@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::*;
+use crate::store::Unflushed;
 
 #[test]
 fn a_store_is_marked_as_a_cache_and_has_a_version() {
@@ -102,7 +103,7 @@ fn fill(dir: &Path) {
     long.outs.truncate(1);
     long.undeclared = vec!["u".repeat(1 << 20)];
     let claim = store.try_claim(&record.key).unwrap().unwrap();
-    assert!(claim.commit(&long).is_err());
+    assert!(claim.commit(&long, &mut Unflushed::default()).is_err());
     assert_eq!(store.record(&record.key).unwrap().unwrap(), record);
     assert_eq!(fs::read_dir(&store.dir().join("records")).unwrap().len(), 1);
 }

@@ -100,7 +100,10 @@ impl Bench {
 
     fn commit(&self, record: &Record) -> CommitOutcome {
         let claim = self.store.try_claim(&record.key).unwrap().unwrap();
-        claim.commit(record).unwrap()
+        let mut unflushed = Unflushed::default();
+        let outcome = claim.commit(record, &mut unflushed).unwrap();
+        unflushed.flush().unwrap();
+        outcome
     }
 }
 

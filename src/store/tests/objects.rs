@@ -1,6 +1,7 @@
 //! What goes into the store and what stays of it.
 
 use super::*;
+use crate::store::Unflushed;
 
 #[test]
 fn an_object_is_read_only_and_named_by_its_bytes() {
@@ -123,8 +124,12 @@ fn several_outs_are_taken_in_together() {
     let bench = Bench::new();
     bench.write("work/a", "1");
     bench.write("work/b/c", "2");
-    let paths = ["a", "b"].map(|path| crate::base::rel_path::RelPath::new(path).unwrap());
-    let contents = bench.store.ingest_all(&bench.path("work"), &paths).unwrap();
+    let mut unflushed = Unflushed::default();
+    let contents = ["work/a", "work/b"].map(|path| {
+        let path = bench.path(path);
+        bench.store.ingest_into(&path, &mut unflushed).unwrap()
+    });
+    unflushed.flush().unwrap();
     assert!(
         contents
             .iter()

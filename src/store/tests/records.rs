@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::Unflushed;
 
 const OUTS: &[(&str, bool, &str)] = &[("w.bin", false, "weights"), ("t.csv", true, "1 s")];
 
@@ -129,13 +130,13 @@ fn a_record_needs_the_claim_on_its_key_and_its_outs_in_the_store() {
     let record = bench.record(1, OUTS);
     let other = bench.store.try_claim(&key(2).digest()).unwrap().unwrap();
     assert!(matches!(
-        other.commit(&record),
+        other.commit(&record, &mut Unflushed::default()),
         Err(StoreError::WrongKey { .. })
     ));
     std::fs::remove_file(bench.object(&Digest::of(b"weights"))).unwrap();
     let claim = bench.store.try_claim(&record.key).unwrap().unwrap();
     assert!(matches!(
-        claim.commit(&record),
+        claim.commit(&record, &mut Unflushed::default()),
         Err(StoreError::MissingObject { .. })
     ));
     assert_eq!(bench.store.record(&record.key).unwrap(), None);

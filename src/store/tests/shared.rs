@@ -1,6 +1,7 @@
 //! One store of several workspaces.
 
 use super::*;
+use crate::store::Unflushed;
 
 /// Two workspaces and the folder that they share.
 struct Pair {
@@ -61,7 +62,7 @@ fn commit(store: &Store, root: &Path, seed: u64, text: &str) -> Arc<Record> {
     let (stage, content) = ("quick/train".to_owned(), out.content);
     let record = Record::new(key(seed), stage, vec![out], started, 1.5, None, vec![]);
     let claim = store.try_claim(&record.key).unwrap().unwrap();
-    claim.commit(&record).unwrap();
+    claim.commit(&record, &mut Unflushed::default()).unwrap();
     drop(claim);
     std::fs::remove_dir_all(work).unwrap();
     let placed = store.materialize(&content, &root.join("w"), Placement::Linked);

@@ -1,0 +1,215 @@
+//! Makes results last beside the run, several with one wait for the disk.
+//! It must not know what runs meanwhile, nor what becomes of a stage whose result can't be kept.
+//!
+//! A stage's outs are in the store, though perhaps only in memory, when it is handed over; then
+//! stages that read them may start. Here they reach the disk, and after that the record is
+//! written, so that no record ever outlives its outs. The claim on the key is held until then.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::error::RunError;
+use super::finish;
+use super::workspace::Workspace;
+use crate::base::clock::Instant;
+use crate::graph::StageId;
+use crate::store::{Claim, CommitOutcome, Record, Store, StoreError, Unflushed};
+
+/// How long the first result of a batch waits for others, as long as there is anything else to do.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// A result that is to last.
+pub(super) struct Commit {
+    pub(super) id: StageId,
+    pub(super) claim: Claim,
+    pub(super) record: Arc<Record>,
+    /// Of its outs.
+    pub(super) unflushed: Unflushed,
+    /// The attempt's work folder, which nobody needs any more.
+    pub(super) work: PathBuf,
+}
+
+/// What became of it.
+pub(super) struct Committed {
+    pub(super) id: StageId,
+    pub(super) result: Result<CommitOutcome, RunError>,
+}
+
+/// Commits in a thread of its own, which is started when there is something to commit.
+pub(super) struct Committer {
+    place: Place,
+    queue: Arc<Queue>,
+    sender: Sender<Committed>,
+    committed: Receiver<Committed>,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    waiting: usize,
+}
+
+/// Where results go.
+#[derive(Clone)]
+struct Place {
+    store: Store,
+    /// The pipeline's folder, unless nothing is to be published.
+    root: Option<PathBuf>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    commits: Vec<Commit>,
+    /// Somebody waits for what is here.
+    hurry: bool,
+    closed: bool,
+}
+
+impl Committer {
+    pub(super) fn new(ws: &Workspace) -> Self {
+        let (sender, committed) = mpsc::channel();
+        Self {
+            place: Place {
+                store: ws.attempts().clone(),
+                root: ws.rerun.is_none().then(|| ws.root.clone()),
+            },
+            queue: Arc::default(),
+            sender,
+            committed,
+            thread: None,
+            waiting: 0,
+        }
+    }
+
+    /// Hands a result over.
+    pub(super) fn submit(&mut self, commit: Commit) -> Result<(), RunError> {
+        if self.thread.is_none() {
+            let (place, queue) = (self.place.clone(), Arc::clone(&self.queue));
+            let sender = self.sender.clone();
+            let thread = std::thread::Builder::new().name("commit".into());
+            let thread = thread.spawn(move || keep_committing(&place, &queue, &sender));
+            self.thread = Some(thread.map_err(RunError::NoThread)?);
+        }
+        self.waiting += 1;
+        self.queue.lock().commits.push(commit);
+        self.queue.changed.notify_one();
+        Ok(())
+    }
+
+    /// Whether results were handed over and not given back.
+    pub(super) fn is_busy(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// What has been committed since the last call; with `wait`, at least one if there is one.
+    pub(super) fn take(&mut self, wait: bool) -> Vec<Committed> {
+        let mut all = Vec::new();
+        if wait && self.is_busy() {
+            self.queue.lock().hurry = true;
+            self.queue.changed.notify_one();
+            // It can only be gone by a panic, which `close` goes on with.
+            all.extend(self.committed.recv_timeout(LINGER * 5));
+        }
+        all.extend(self.committed.try_iter());
+        self.waiting -= all.len();
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.waiting = 0;
+        }
+        all
+    }
+
+    /// Waits until the records that were written are on the disk.
+    pub(super) fn close(&mut self) -> Result<(), RunError> {
+        self.queue.lock().closed = true;
+        self.queue.changed.notify_one();
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(flushed)) => Ok(flushed?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is valid after every statement, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be committed together; nothing once closed.
+    fn next(&self) -> Vec<Commit> {
+        let mut state = self.lock();
+        while state.commits.is_empty() && !state.closed {
+            let woken = self.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        let since = Instant::now();
+        while !state.hurry && !state.closed && since.elapsed() < LINGER {
+            let rest = LINGER.saturating_sub(since.elapsed());
+            let woken = self.changed.wait_timeout(state, rest);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.hurry = false;
+        std::mem::take(&mut state.commits)
+    }
+}
+
+fn keep_committing(
+    place: &Place,
+    queue: &Queue,
+    sender: &Sender<Committed>,
+) -> Result<(), StoreError> {
+    let mut records = Unflushed::default();
+    loop {
+        let batch = queue.next();
+        if batch.is_empty() {
+            return records.flush();
+        }
+        for committed in place.commit(batch, &mut records) {
+            // Nobody listens any more: the run was given up.
+            let _ = sender.send(committed);
+        }
+    }
+}
+
+impl Place {
+    /// One wait for the disk for all; should it fail, each is flushed alone, so that each has
+    /// an error of its own or none.
+    fn commit(&self, mut batch: Vec<Commit>, records: &mut Unflushed) -> Vec<Committed> {
+        let mut together = Unflushed::default();
+        for commit in &batch {
+            together.add(commit.unflushed.clone());
+        }
+        if together.flush().is_ok() {
+            for commit in &mut batch {
+                commit.unflushed = Unflushed::default();
+            }
+        }
+        let commit = |commit: Commit| Committed {
+            id: commit.id,
+            result: self.commit_one(commit, records),
+        };
+        batch.into_iter().map(commit).collect()
+    }
+
+    fn commit_one(
+        &self,
+        commit: Commit,
+        records: &mut Unflushed,
+    ) -> Result<CommitOutcome, RunError> {
+        commit.unflushed.flush()?;
+        let outcome = commit.claim.commit(&commit.record, records)?;
+        if let Some(root) = &self.root {
+            for out in &commit.record.outs {
+                finish::publish(&self.store, root, out)?;
+            }
+        }
+        self.store.retire(&commit.work)?;
+        Ok(outcome)
+    }
+}
