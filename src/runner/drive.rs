@@ -41,13 +41,6 @@ pub(super) struct Active {
     pub(super) tail: Tail,
 }
 
-/// A stage whose result is being committed.
-pub(super) struct Keeping {
-    pub(super) attempt: Attempt,
-    pub(super) warnings: Vec<String>,
-    pub(super) outcome: StageOutcome,
-}
-
 /// A run that is under way.
 pub(super) struct Run<'a> {
     pub(super) ws: &'a Workspace,
@@ -69,7 +62,8 @@ pub(super) struct Run<'a> {
     pub(super) due: VecDeque<StageId>,
     pub(super) active: BTreeMap<JobId, Active>,
     pub(super) committer: Committer,
-    pub(super) keeping: BTreeMap<StageId, Keeping>,
+    /// Attempts whose results are being committed.
+    pub(super) keeping: BTreeMap<StageId, Attempt>,
     /// Ready stages that another `restage` runs, and when that was last seen.
     pub(super) busy: BTreeMap<StageId, Instant>,
     /// Nothing new may start.
@@ -91,10 +85,7 @@ impl Run<'_> {
                 jobs.into_iter().for_each(|job| self.executor.cancel(job));
             }
             // What could not be kept may halt the run.
-            let committed = self
-                .committer
-                .take(self.active.is_empty() && self.queue.is_empty());
-            committed.into_iter().for_each(|done| self.committed(done));
+            self.take_committed(false);
             if self.halted && self.active.is_empty() {
                 self.cancel_rest();
                 break;
@@ -102,8 +93,12 @@ impl Run<'_> {
             if !self.halted {
                 self.start_ready()?;
             }
-            if self.active.is_empty() && (self.pending.is_empty() || self.committer.is_busy()) {
+            if self.active.is_empty() && self.committer.is_busy() {
+                self.take_committed(true);
                 continue;
+            }
+            if self.pending.is_empty() && self.active.is_empty() {
+                break;
             }
             for finished in self.executor.poll(TICK) {
                 self.read_events(finished.id);
@@ -115,11 +110,15 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn take_committed(&mut self, wait: bool) {
+        let committed = self.committer.take(wait);
+        committed.into_iter().for_each(|done| self.committed(done));
+    }
+
     /// Waits until every result is kept that was handed over.
     pub(super) fn keep_all(&mut self) -> Result<(), RunError> {
         while self.committer.is_busy() {
-            let committed = self.committer.take(true);
-            committed.into_iter().for_each(|done| self.committed(done));
+            self.take_committed(true);
         }
         self.committer.close()
     }
@@ -208,7 +207,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Ends a stage here and now.
+    /// Ends a stage. Those that read it may start, though its result is yet to be committed.
     pub(super) fn settle(
         &mut self,
         id: StageId,
@@ -227,13 +226,10 @@ impl Run<'_> {
                 .insert(id, blame.unwrap_or(id))
                 .map(|_| ()),
         };
-        self.release(id);
-    }
-
-    /// Lets those start that read what a stage wrote, though its result is yet to be committed.
-    pub(super) fn let_readers_start(&mut self, id: StageId, record: Arc<Record>) {
-        self.records.insert(id, record);
-        self.release(id);
+        let next = self.graph.dependents(id).iter().copied();
+        let waited = |next: &StageId| self.before(*next).contains(&id) && self.is_due(*next);
+        let due: Vec<StageId> = next.filter(waited).collect();
+        self.due.extend(due);
     }
 
     /// The one place where a stage's end is counted and told.
@@ -255,14 +251,6 @@ impl Run<'_> {
             stage: &self.graph.stage(id).name,
             outcome,
         });
-    }
-
-    /// Those that waited for a stage are due if it was the last one.
-    fn release(&mut self, id: StageId) {
-        let next = self.graph.dependents(id).iter().copied();
-        let waited = |next: &StageId| self.before(*next).contains(&id) && self.is_due(*next);
-        let due: Vec<StageId> = next.filter(waited).collect();
-        self.due.extend(due);
     }
 
     /// What never started is cancelled.

@@ -122,7 +122,7 @@ impl RunError {
             Self::Cargo(error) => error.hint(),
             Self::Fs(error) => error.hint().map(ToOwned::to_owned),
             Self::Store(error) => error.hint(),
-            Self::Facts(_) | Self::Exec(_) => None,
+            Self::Facts(_) | Self::Exec(_) | Self::NoThread(_) => None,
         }
     }
 }

@@ -76,7 +76,8 @@ pub enum Event<'a> {
         /// What.
         audited: &'a Audited,
     },
-    /// A stage is settled.
+    /// A stage is settled. One that ran fails afterwards, by another event, if its result can't be
+    /// kept.
     Finished {
         /// The stage's name.
         stage: &'a str,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::attempt;
 use super::audit;
 use super::committer::{Commit, Committed};
-use super::drive::{Active, Keeping, Run};
+use super::drive::{Active, Run};
 use super::error::RunError;
 use super::event::{Event, StageOutcome};
 use super::facts::Facts;
@@ -169,7 +169,12 @@ impl Run<'_> {
         match result {
             Ok(success) => {
                 self.tokens.give_back(lease);
-                self.pending.remove(&id);
+                for text in &success.warnings {
+                    self.observer.event(&Event::Warning {
+                        stage: &stage.name,
+                        text,
+                    });
+                }
                 self.committer.submit(Commit {
                     id,
                     claim,
@@ -177,17 +182,12 @@ impl Run<'_> {
                     unflushed: success.unflushed,
                     work: attempt.dir.clone(),
                 })?;
-                self.let_readers_start(id, success.record);
+                self.keeping.insert(id, attempt);
                 let outcome = StageOutcome::Ran {
                     seconds: finished.seconds,
                     unchanged: success.unchanged,
                 };
-                let keeping = Keeping {
-                    attempt,
-                    warnings: success.warnings,
-                    outcome,
-                };
-                self.keeping.insert(id, keeping);
+                self.settle(id, outcome, Some(success.record), None);
             }
             Err(_) if finished.outcome == Outcome::Cancelled => {
                 self.tokens.give_back(lease);
@@ -216,41 +216,31 @@ impl Run<'_> {
         self.advance_due()
     }
 
-    /// Says how a stage ended whose result was to be committed.
+    /// Takes what became of a result that was handed over: a stage that ran may yet fail.
     pub(super) fn committed(&mut self, committed: Committed) {
         let id = committed.id;
-        let Some(Keeping {
-            attempt,
-            mut warnings,
-            outcome,
-        }) = self.keeping.remove(&id)
-        else {
-            return;
-        };
         let stage = self.graph.stage(id);
-        let outcome = match committed.result {
-            Ok(found) => {
-                if let CommitOutcome::Differs { outs } = found {
-                    warnings.push(format!(
-                        "is not reproducible: the same inputs gave other bytes in {}; both are kept",
-                        outs.join(", ")
-                    ));
-                }
-                outcome
+        let attempt = self.keeping.remove(&id);
+        match (committed.result, attempt) {
+            (Ok(CommitOutcome::Differs { outs }), _) => {
+                let text = format!(
+                    "is not reproducible: the same inputs gave other bytes in {}; both are kept",
+                    outs.join(", ")
+                );
+                self.observer.event(&Event::Warning {
+                    stage: &stage.name,
+                    text: &text,
+                });
             }
             // What has started meanwhile read bytes that were right: it goes on.
-            Err(error) => {
+            (Err(error), Some(attempt)) => {
                 self.records.remove(&id);
                 self.without_result.insert(id, id);
-                StageOutcome::Failed(*finish::not_kept(stage, &attempt, &error))
+                self.summary.ran -= 1;
+                let failure = finish::not_kept(stage, &attempt, &error);
+                self.conclude(id, &StageOutcome::Failed(*failure));
             }
-        };
-        for text in &warnings {
-            self.observer.event(&Event::Warning {
-                stage: &stage.name,
-                text,
-            });
+            _ => {}
         }
-        self.conclude(id, &outcome);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::audit::Audit;
+use super::committer::Committer;
 use super::drive::Run;
 use super::error::RunError;
 use super::event::{Event, Observer};
@@ -119,7 +120,8 @@ pub(super) fn run_to_records(
     if result.is_err() {
         run.stop_everything();
     }
-    let result = result.and(run.keep_all()).and(Ok(ws.attempts().sweep()?));
+    let kept = run.keep_all();
+    let swept = ws.attempts().sweep();
     let lock = match ws.rerun {
         Some(_) => Ok(()),
         None => run.write_lock(),
@@ -135,7 +137,9 @@ pub(super) fn run_to_records(
     run.summary.seconds = started.elapsed().as_secs_f64();
     let (summary, records) = (run.summary, run.records);
     result?;
+    kept?;
     lock?;
+    swept?;
     Ok((summary, records))
 }
 
