@@ -8,6 +8,7 @@ mod gc;
 mod objects;
 mod places;
 mod records;
+mod retired;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
