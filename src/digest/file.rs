@@ -20,14 +20,18 @@ const MAP_FROM: u64 = 1 << 20;
 
 /// Digest of a file's bytes; a symbolic link is followed.
 pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
-    // Looked at before it is opened: opening a pipe would wait for its writer.
-    let metadata = fs::metadata(path)?;
-    expect_file(path, &metadata)?;
+    digest_found(path, &fs::metadata(path)?)
+}
+
+/// As [`digest_file`], of a file that was looked at already: to open a pipe would be to wait for
+/// its writer.
+pub(super) fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
+    expect_file(path, metadata)?;
     let mut hasher = blake3::Hasher::new();
     if metadata.len() >= MAP_FROM {
         hasher.update_mmap_rayon(path).at("read", path)?;
     } else {
-        hasher.update(&fs::read(path)?);
+        hasher.update_reader(fs::open(path)?).at("read", path)?;
     }
     Ok(Digest(*hasher.finalize().as_bytes()))
 }
@@ -59,7 +63,7 @@ pub fn copy_and_digest(
 
 /// Digest of a folder and what lies in it.
 pub fn digest_tree(path: &Path) -> Result<PathDigest, FsError> {
-    Ok(tree(path, &|file, _| digest_file(file))?.1)
+    Ok(tree(path, &digest_found)?.1)
 }
 
 /// Manifest and digest of a folder whose files are digested by `digest`, which gets each

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::file::{digest_file, expect_file, is_executable, tree};
+use super::file::{digest_found, expect_file, is_executable, tree};
 use super::stat_file::{self, Entry, Stamp};
 use super::{Digest, Kind, Manifest, PathDigest};
 use crate::base::clock::WallTime;
@@ -138,7 +138,7 @@ impl StatCache {
         }
         for attempt in 1..=ATTEMPTS {
             let now = WallTime::file_clock();
-            let digest = digest_file(path)?;
+            let digest = digest_found(path, &metadata)?;
             let after = fs::metadata(path)?;
             if Stamp::of(&after) == Stamp::of(&metadata) {
                 self.remember(&metadata, digest, now);
