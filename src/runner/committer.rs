@@ -20,6 +20,8 @@ use crate::store::{Claim, CommitOutcome, Record, Store, StoreError, Unflushed};
 
 /// How long the first result of a batch waits for others, as long as there is anything else to do.
 const LINGER: Duration = Duration::from_millis(20);
+/// How long records wait to be flushed with the outs of the next results.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A result that is to last.
 pub(super) struct Commit {
@@ -68,6 +70,12 @@ struct State {
     /// Somebody waits for what is here.
     hurry: bool,
     closed: bool,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.closed && self.commits.is_empty()
+    }
 }
 
 impl Committer {
@@ -141,12 +149,22 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be committed together; nothing once closed.
-    fn next(&self) -> Vec<Commit> {
+    /// What is to be committed together; nothing once closed, or after `patience`.
+    fn next(&self, patience: Option<Duration>) -> Vec<Commit> {
         let mut state = self.lock();
+        let since = Instant::now();
         while state.commits.is_empty() && !state.closed {
-            let woken = self.changed.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
+            state = match patience.map(|all| all.saturating_sub(since.elapsed())) {
+                None => {
+                    let woken = self.changed.wait(state);
+                    woken.unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(Duration::ZERO) => return Vec::new(),
+                Some(rest) => {
+                    let woken = self.changed.wait_timeout(state, rest);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         let since = Instant::now();
         while !state.hurry && !state.closed && since.elapsed() < LINGER {
@@ -166,9 +184,13 @@ fn keep_committing(
 ) -> Result<(), StoreError> {
     let mut records = Unflushed::default();
     loop {
-        let batch = queue.next();
+        let batch = queue.next((!records.is_empty()).then_some(IDLE));
         if batch.is_empty() {
-            return records.flush();
+            std::mem::take(&mut records).flush()?;
+            if queue.lock().is_over() {
+                return Ok(());
+            }
+            continue;
         }
         for committed in place.commit(batch, &mut records) {
             // Nobody listens any more: the run was given up.
@@ -181,11 +203,12 @@ impl Place {
     /// One wait for the disk for all; should it fail, each is flushed alone, so that each has
     /// an error of its own or none.
     fn commit(&self, mut batch: Vec<Commit>, records: &mut Unflushed) -> Vec<Committed> {
-        let mut together = Unflushed::default();
+        let mut together = records.clone();
         for commit in &batch {
             together.add(commit.unflushed.clone());
         }
         if together.flush().is_ok() {
+            *records = Unflushed::default();
             for commit in &mut batch {
                 commit.unflushed = Unflushed::default();
             }

@@ -35,6 +35,11 @@ impl Unflushed {
         self.folders.extend(other.folders);
     }
 
+    /// Whether nothing is noted.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.folders.is_empty()
+    }
+
     /// Waits until all of it is on the disk.
     pub fn flush(self) -> Result<(), StoreError> {
         match self.files.first() {
