@@ -25,7 +25,7 @@ pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
 
 /// As [`digest_file`], of a file that was looked at already: to open a pipe would be to wait for
 /// its writer.
-pub(super) fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
+pub(crate) fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
     expect_file(path, metadata)?;
     let mut hasher = blake3::Hasher::new();
     if metadata.len() >= MAP_FROM {

@@ -17,6 +17,7 @@ mod witness;
 
 pub use code::{CodeDigest, CodeDigests, CodeError};
 pub use diff::{Change, diff};
+pub(crate) use file::digest_found;
 pub use file::{copy_and_digest, digest_file, digest_tree};
 pub(crate) use file::{is_executable, tree};
 pub use frame::Frame;

@@ -123,6 +123,11 @@ impl StatCache {
         }))
     }
 
+    /// Digest of a file that was looked at already.
+    pub(crate) fn digest_of(&self, path: &Path, metadata: Metadata) -> Result<Digest, FsError> {
+        Ok(self.file(path, metadata)?.0)
+    }
+
     /// Manifest and digest of a folder.
     pub fn tree(&self, path: &Path) -> Result<(Manifest, PathDigest), FsError> {
         tree(path, &|file, metadata| {

@@ -15,6 +15,7 @@ mod folder;
 mod fsck;
 mod gc;
 mod history;
+mod link;
 mod listing;
 mod location;
 mod lock;

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use super::unflushed::Unflushed;
 use super::{Store, StoreError};
 use crate::base::fs::{self, StagedFile};
-use crate::digest::{Digest, Kind, Manifest, Node, PathDigest, copy_and_digest, digest_file};
+use crate::digest::{
+    Digest, Kind, Manifest, Node, PathDigest, copy_and_digest, digest_file, digest_found,
+};
 
 impl Store {
     /// Takes a finished out, a file or folder, into the store and says what it is. When this
@@ -32,10 +34,11 @@ impl Store {
         path: &Path,
         unflushed: &mut Unflushed,
     ) -> Result<PathDigest, StoreError> {
-        let metadata = fs::metadata(path)?;
+        let found = fs::symlink_metadata(path)?;
+        let linked = found.is_symlink();
+        let metadata = if linked { fs::metadata(path)? } else { found };
         if !metadata.is_dir() {
-            let digest = digest_file(path)?;
-            let linked = fs::symlink_metadata(path)?.is_symlink();
+            let digest = digest_found(path, &metadata)?;
             self.keep_file(path, &metadata, &digest, !linked, unflushed)?;
             let kind = Kind::File {
                 executable: metadata.mode() & 0o100 != 0,
@@ -212,18 +215,25 @@ impl Store {
         let Some(found) = fs::symlink_metadata_if_exists(&object)? else {
             return Err(StoreError::MissingObject { digest: *digest });
         };
-        if !found.is_file() || found.len() != size {
-            return Err(self.quarantine(digest)?);
-        }
-        if self
-            .stat_cache()
-            .digest_at(&object)?
-            .map(|content| content.digest)
-            != Some(*digest)
+        self.check_found(digest, size, found)
+    }
+
+    /// As [`Store::check_object`], of an object that was looked at already.
+    pub(super) fn check_found(
+        &self,
+        digest: &Digest,
+        size: u64,
+        found: Metadata,
+    ) -> Result<(), StoreError> {
+        let object = self.object_path(digest);
+        let writable = found.permissions().mode() & 0o222 != 0;
+        if !found.is_file()
+            || found.len() != size
+            || self.stat_cache().digest_of(&object, found)? != *digest
         {
             return Err(self.quarantine(digest)?);
         }
-        if found.permissions().mode() & 0o222 != 0 {
+        if writable {
             fs::set_mode(&object, 0o444)?;
         }
         Ok(())

@@ -32,6 +32,12 @@ impl Store {
         dest: &Path,
         placement: Placement,
     ) -> Result<(), StoreError> {
+        if placement == Placement::Linked
+            && content.kind == (Kind::File { executable: false })
+            && self.link_fresh(&content.digest, content.size, dest)?
+        {
+            return Ok(());
+        }
         if self.is_in_place(content, dest, placement)? {
             return Ok(());
         }
