@@ -87,7 +87,8 @@ impl LockFile {
         }
     }
 
-    fn parse(bytes: &[u8]) -> Result<LockFile, String> {
+    /// Reads the file's bytes, which may be anything; `Err` says what is wrong with them.
+    pub fn parse(bytes: &[u8]) -> Result<LockFile, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         if text.trim().is_empty() {
             return Err("it is empty".to_owned());

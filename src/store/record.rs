@@ -90,14 +90,14 @@ impl Record {
     }
 
     /// The record as the two lines of its file.
-    pub(super) fn to_text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let json = serde_json::to_string(self)
             .expect("a record holds texts, finite numbers and maps by text alone");
         seal(&json)
     }
 
     /// Reads what [`Record::to_text`] wrote; `Err` says what is wrong with it.
-    pub(super) fn from_text(text: &[u8]) -> Result<Record, String> {
+    pub fn from_text(text: &[u8]) -> Result<Record, String> {
         let json = unseal(text)?;
         let record: Record = serde_json::from_str(json)
             .map_err(|error| format!("it is of another version ({error})"))?;
