@@ -83,13 +83,13 @@ def peers(only):
     return found, missing
 
 
-def large_inputs(ours, bench, say):
+def large_inputs(ours, dvc, bench, say):
     try:
         b3sum, missing = tools.b3sum(TARGET / "bench-tools"), []
     except Missing as reason:
         print(f"b3sum skipped: {reason}", flush=True)
         b3sum, missing = None, [("b3sum", "all", str(reason))]
-    found = inputs.Inputs(ours, b3sum, bench, say)
+    found = inputs.Inputs(ours, b3sum, dvc, bench, say)
     found.all()
     return found.rows, [*missing, *((name, "all", reason) for name, reason in found.left_out)]
 
@@ -130,6 +130,7 @@ def run(options):
     ours = tools.restage(program)
     # Alone it has nothing to be held against, but is measured all the same.
     taking_part = ([ours] if not options.only or "restage" in options.only else []) + others
+    dvc = next((tool for tool in others if tool.name == "dvc"), None)
     lines = facts(taking_part)
     base = TARGET / "bench-runner"
     shutil.rmtree(base, ignore_errors=True)
@@ -141,7 +142,7 @@ def run(options):
             bench.size(count)
         rows, left_out = bench.rows, [*left_out, *bench.left_out]
         if not (options.quick or options.no_files) and ours in taking_part:
-            more, missing = large_inputs(ours, bench, say)
+            more, missing = large_inputs(ours, dvc, bench, say)
             rows, left_out = [*rows, *more], [*left_out, *missing]
     finally:
         shutil.rmtree(base, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Large inputs: a 4 GiB file and 60,000 small ones, beside b3sum; and a plan of 100,000 stages.
+"""Large inputs: a 4 GiB file and 60,000 small ones, beside b3sum and DVC; and a plan of 100,000 stages.
 
 It must not know how results are shown: it gives rows.
 """
@@ -13,19 +13,15 @@ from machine import memory_gib
 
 GIB = 2**30
 FILE_GIB, FILES, FOLDERS, PLANNED = 4, 60_000, 60, 100_000
-# A plan of one stage that reads `data` digests it and does nothing else.
-PIPELINE = """schema: 1
-name: bench
-stages:
-  read: {cmd: ls -d data > out.txt, deps: [data], outs: [out.txt]}
-"""
+# A plan of it digests `data` and does nothing else.
+READ = workload.Stage("read", ["data"], "out.txt", "ls -d data > out.txt")
 
 
 class Inputs:
-    """`b3sum` may be missing: then restage is measured alone."""
+    """`b3sum` and `dvc` may be missing: what is there is measured."""
 
-    def __init__(self, tool, b3sum, contest, say):
-        self.tool, self.restage, self.b3sum, self.say = tool, tool.program, b3sum, say
+    def __init__(self, tool, b3sum, dvc, contest, say):
+        self.tool, self.restage, self.b3sum, self.dvc, self.say = tool, tool.program, b3sum, dvc, say
         self.base, self.env, self.limit = contest.base, contest.env, contest.limit
         self.rows, self.left_out = [], []
 
@@ -65,7 +61,7 @@ class Inputs:
     def digest(self, name, folder, theirs):
         """In turns, warm; ours each time without a trace of the time before."""
         os.sync()
-        (folder / "pipeline.yaml").write_text(PIPELINE, encoding="utf-8")
+        self.tool.set_up(folder, [READ], self.env)
         plan = [self.restage, "reproduce", "--dry-run", "--quiet"]
         turns = [("restage", plan)] + ([("b3sum", theirs)] if self.b3sum else [])
         costs = {who: [] for who, _ in turns}
@@ -78,11 +74,19 @@ class Inputs:
         for who, found in costs.items():
             self.row(name, who, "first digest", found)
         shutil.rmtree(folder / ".restage", ignore_errors=True)
-        real = [self.restage, "reproduce", "--quiet"]
-        self.row(name, "restage", "cold", [self.run(real, folder, exact=True)])
-        self.row(name, "restage", "first no-op", [self.run(real, folder)])
-        self.run(real, folder)
-        self.row(name, "restage", "no-op", [self.run(real, folder) for _ in range(7)])
+        self.stage(name, folder, self.tool, 7)
+        if self.dvc:
+            (folder / READ.out).unlink()
+            self.dvc.set_up(folder, [READ], self.env)
+            self.stage(name, folder, self.dvc, 3)
+
+    def stage(self, name, folder, tool, times):
+        """The stage that reads it all: cold, then with nothing to do."""
+        self.row(name, tool.name, "cold", [self.run(tool.command, folder, exact=True)])
+        self.row(name, tool.name, "first no-op", [self.run(tool.command, folder)])
+        # The second call is the first that can rest on the first's findings.
+        self.run(tool.command, folder)
+        self.row(name, tool.name, "no-op", [self.run(tool.command, folder) for _ in range(times)])
 
     def plan(self, name, folder):
         self.tool.make(folder / "plan", workload.stages(PLANNED, self.base / "ran"), self.env)

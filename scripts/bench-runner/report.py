@@ -10,6 +10,8 @@ COLUMNS = ["workload", "stages", "tool", "measure", "runs", "wall_s", "lowest_s"
            "ran", "foreign_cpus"]
 # More CPUs than this used by others, and the cell says so.
 BUSY = 0.1
+# What is no tool.
+SPOKEN = {"sh": "bare loop", "files": "file operations alone"}
 
 
 class Results:
@@ -19,7 +21,7 @@ class Results:
         self.rows, self.left_out = rows, left_out
         staged = [row for row in rows if row["workload"] == "stages"]
         self.sizes = list(dict.fromkeys(row["stages"] for row in staged))
-        self.tools = [name for name in dict.fromkeys(row["tool"] for row in staged) if name != "sh"]
+        self.tools = [name for name in dict.fromkeys(row["tool"] for row in staged) if name not in SPOKEN]
 
     def of(self, tool, measured, stages=None, workload="stages"):
         wanted = {"tool": tool, "measure": measured, "workload": workload}
@@ -34,6 +36,12 @@ class Results:
         """Milliseconds a stage over the bare loop."""
         theirs, bare = (self.value("cpu_s", who, "cold", stages) for who in (tool, "sh"))
         return None if theirs is None or bare is None else 1000 * (theirs - bare) / stages
+
+
+    def floor(self, stages):
+        """Milliseconds of CPU a stage that its file operations need, whoever does them."""
+        cpu = self.value("cpu_s", "files", "cold", stages, workload="floor")
+        return None if cpu is None else 1000 * cpu / stages
 
 
 def write_page(path, facts, results):
@@ -51,11 +59,13 @@ def tables(found):
     def peak(row):
         return f"{row['peak_mib']:.0f}"
 
+    def own_cpu(tool, size):
+        return number(found.floor(size) if tool == "files" else found.own_cpu(tool, size), "{:.2f}")
+
     parts = [
         bars(found),
         each(found, "Cold run, wall time", "cold", wall, ["sh"]),
-        each_value(found, "Cold run, own CPU time a stage over the bare loop, ms",
-                   lambda tool, size: number(found.own_cpu(tool, size), "{:.2f}")),
+        each_value(found, "Cold run, own CPU time a stage over the bare loop, ms", own_cpu, ["files"]),
         each(found, "First no-op after a run", "first no-op", wall),
         each(found, "No-op", "no-op", wall),
         each(found, "Peak memory of a no-op, MiB", "no-op", peak),
@@ -64,7 +74,7 @@ def tables(found):
         each(found, "A letter of a source changed", "edited", ran),
         each(found, "The change taken back", "taken back", ran),
     ]
-    large = [row for row in found.rows if row["workload"] != "stages"]
+    large = [row for row in found.rows if row["workload"] not in ("stages", "floor")]
     if large:
         lines = [[f"{row['workload']}: {row['measure']}", row["tool"], seconds(row["wall_s"]),
                   f"{seconds(row['lowest_s'])}–{seconds(row['highest_s'])}"] for row in large]
@@ -85,7 +95,7 @@ def each(found, title, measured, shown, more=()):
 
 def each_value(found, title, cell, more=()):
     names = [*found.tools, *more]
-    lines = [["bare loop" if name == "sh" else name, *(cell(name, size) for size in found.sizes)] for name in names]
+    lines = [[SPOKEN.get(name, name), *(cell(name, size) for size in found.sizes)] for name in names]
     return table(title, ["stages", *(f"{size:,}" for size in found.sizes)], lines)
 
 

@@ -32,6 +32,10 @@ class Tool:
     def make(self, folder, stages, env):
         """A folder in which nothing has run yet."""
         workload.write_sources(folder)
+        self.set_up(folder, stages, env)
+
+    def set_up(self, folder, stages, env):
+        """In a folder that holds what the stages read."""
         self.write(folder, stages)
         for arguments in self.prepare:
             command = [self.program, *arguments]
