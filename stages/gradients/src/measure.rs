@@ -91,8 +91,8 @@ mod tests {
                 },
             ])
         }
-        fn export_state(&self) -> State {
-            State::default()
+        fn export_state(&self) -> Result<State, EngineError> {
+            Ok(State::default())
         }
         fn import_state(&mut self, _: &State) -> Result<(), EngineError> {
             Ok(())

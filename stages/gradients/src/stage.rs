@@ -83,8 +83,7 @@ pub(crate) fn run(stage: &Stage, args: &Args) -> Result<(), StageError> {
     };
     let mut engine = native(stage, blueprint)?;
     let trained = weights::read(&args.weights)?;
-    let trained =
-        fit(trained.state, &engine.export_state(), &args.weights).with_hint(Misfit::HINT)?;
+    let trained = fit(trained.state, &engine.state(), &args.weights).with_hint(Misfit::HINT)?;
 
     let total = 2 * params.gradients.batches as u64;
     let mut done = 0;

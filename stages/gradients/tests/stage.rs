@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use contract::Stage;
 use dataset::{Dataset, IMAGE_BYTES, Split};
 use nn::config::{AdamConfig, NetworkConfig};
-use nn::engine::{Engine, State};
+use nn::engine::State;
 use training::engine::{Blueprint, native};
 use training::weights::{self, Weights};
 
@@ -63,7 +63,7 @@ impl Work {
             classes: 2,
             seed,
         };
-        native(&stage, blueprint).unwrap().export_state()
+        native(&stage, blueprint).unwrap().state()
     }
 
     fn run(&self, state: State, environment: &[(&str, &str)]) -> Output {

@@ -5,6 +5,7 @@ use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE};
 
 /// Numbers of an image.
 pub const IMAGE: usize = IMAGE_SIZE * IMAGE_SIZE * IMAGE_CHANNELS;
+pub use crate::epoch::{Epoch, EpochError, Progress, RawEpoch};
 
 /// Trains and evaluates one network.
 ///
@@ -19,6 +20,34 @@ pub trait Engine {
         learning_rate: f32,
     ) -> Result<StepStats, EngineError>;
 
+    /// All steps over `epoch`'s batches, numbered from `first_step` on, with a word after some of
+    /// them. An epoch gives what its steps one by one would give.
+    fn train_epoch(
+        &mut self,
+        epoch: &dyn Epoch,
+        first_step: u64,
+        learning_rate: f32,
+        after: &mut dyn FnMut(Progress),
+    ) -> Result<(), EpochError> {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for batch in 0..epoch.batches() {
+            epoch.fill(batch, &mut images, &mut labels);
+            let filled = Batch {
+                images: &images,
+                labels: &labels,
+            };
+            let stats = self
+                .train_step(filled, first_step + batch as u64, learning_rate)
+                .map_err(|error| EpochError { batch, error })?;
+            after(Progress {
+                batches: 1,
+                images: labels.len(),
+                stats,
+            });
+        }
+        Ok(())
+    }
+
     /// Forward with moving statistics and without dropout. Any number of images; the result
     /// does not depend on how the engine cuts them into batches.
     fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError>;
@@ -28,7 +57,7 @@ pub trait Engine {
     fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError>;
 
     /// All state that training needs to go on: parameters, moving statistics, optimiser moments.
-    fn export_state(&self) -> State;
+    fn export_state(&self) -> Result<State, EngineError>;
 
     /// Takes back what `export_state` gave; names and shapes must match. A state without
     /// optimiser moments (published weights) resets them.
@@ -147,6 +176,9 @@ pub enum EngineError {
     /// A batch's length or label does not fit the network.
     #[error("batch does not fit the network: {0}")]
     Batch(String),
+    /// What the engine computes on did not do its work.
+    #[error("{0}")]
+    Device(String),
     /// A number became infinite or undefined.
     #[error("`{layer}` gave a non-finite {what} at step {step}")]
     NonFinite {

@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod engine;
+pub mod epoch;
 mod huge;
 pub mod math;
 pub mod native;

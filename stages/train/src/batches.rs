@@ -1,12 +1,12 @@
 //! Cuts a split into batches: shuffled and augmented for training, in order for evaluation.
 //! It must not know networks. What a batch holds depends on seed, epoch and step alone.
 //!
-//! A batch is cut when its step begins, by the thread that asks: an image takes one or two
+//! On the host, a batch is cut when its step begins, by the thread that asks: an image takes one or two
 //! microseconds, training on it hundreds. A thread that worked ahead could save well below a
 //! hundredth, and would need a core that the engine uses.
 
 use dataset::Split;
-use nn::engine::Batch;
+use nn::engine::{Batch, Epoch, RawEpoch};
 use nn::random::{Stream, StreamName};
 use training::pixels::scale_into;
 
@@ -29,16 +29,12 @@ impl Buffer {
 
     /// Takes the images at `positions`, unchanged but scaled.
     pub(crate) fn fill(&mut self, split: &Split, positions: impl Iterator<Item = usize>) {
-        self.clear();
+        self.images.clear();
+        self.labels.clear();
         for position in positions {
             scale_into(split.image(position), &mut self.images);
             self.labels.push(split.labels[position]);
         }
-    }
-
-    fn clear(&mut self) {
-        self.images.clear();
-        self.labels.clear();
     }
 }
 
@@ -67,19 +63,42 @@ impl<'a> Shuffled<'a> {
             augmenter: Augmenter::new(augment, seed, epoch),
         }
     }
+}
 
-    /// Takes the images of the epoch's `step`th batch, from 0; the last one may be smaller.
-    pub(crate) fn fill(&self, step: usize, buffer: &mut Buffer) {
-        buffer.clear();
+impl Epoch for Shuffled<'_> {
+    fn batches(&self) -> usize {
+        steps_per_epoch(self.split, self.batch_size)
+    }
+
+    fn fill(&self, batch: usize, images: &mut Vec<f32>, labels: &mut Vec<u8>) {
+        images.clear();
+        labels.clear();
         let chosen = self
             .order
             .chunks(self.batch_size)
-            .nth(step)
+            .nth(batch)
             .unwrap_or_default();
         for &position in chosen {
             let change = self.augmenter.change(position as u64);
-            change.apply_into(self.split.image(position), &mut buffer.images);
-            buffer.labels.push(self.split.labels[position]);
+            change.apply_into(self.split.image(position), images);
+            labels.push(self.split.labels[position]);
+        }
+    }
+
+    fn raw(&self) -> RawEpoch<'_> {
+        let changes = self
+            .order
+            .iter()
+            .map(|&position| self.augmenter.change(position as u64));
+        let (flip, delta) = changes.map(|change| (change.flip, change.delta)).unzip();
+        RawEpoch {
+            pixels: &self.split.images,
+            labels: &self.split.labels,
+            // A split has far less than 2^32 images: each is 3 KiB.
+            order: self.order.iter().map(|&position| position as u32).collect(),
+            flip,
+            delta,
+            batch_size: self.batch_size,
         }
     }
 }
@@ -118,12 +137,12 @@ mod tests {
     fn labels(batch_size: usize, seed: u64, epoch: u64) -> Vec<Vec<u8>> {
         let split = split(10);
         let shuffled = Shuffled::new(&split, batch_size, PLAIN, seed, epoch);
-        let mut buffer = Buffer::default();
-        (0..steps_per_epoch(&split, batch_size))
-            .map(|step| {
-                shuffled.fill(step, &mut buffer);
-                assert_eq!(buffer.images.len(), buffer.labels.len() * IMAGE_BYTES);
-                buffer.labels.clone()
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        (0..shuffled.batches())
+            .map(|batch| {
+                shuffled.fill(batch, &mut images, &mut labels);
+                assert_eq!(images.len(), labels.len() * IMAGE_BYTES);
+                labels.clone()
             })
             .collect()
     }
@@ -149,14 +168,39 @@ mod tests {
         let split = split(10);
         let all = |batch_size| {
             let shuffled = Shuffled::new(&split, batch_size, STRONG, 3, 5);
-            let mut buffer = Buffer::default();
-            (0..steps_per_epoch(&split, batch_size)).fold(Vec::new(), |mut images, step| {
-                shuffled.fill(step, &mut buffer);
-                images.extend_from_slice(&buffer.images);
-                images
+            let (mut images, mut labels) = (Vec::new(), Vec::new());
+            (0..shuffled.batches()).fold(Vec::new(), |mut all, batch| {
+                shuffled.fill(batch, &mut images, &mut labels);
+                all.extend_from_slice(&images);
+                all
             })
         };
         assert_eq!(all(10), all(3));
+    }
+
+    #[test]
+    fn a_raw_epoch_describes_the_very_batches() {
+        let split = split(10);
+        let shuffled = Shuffled::new(&split, 4, STRONG, 3, 5);
+        let raw = shuffled.raw();
+        raw.check(10).expect("an epoch that fits");
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for batch in 0..shuffled.batches() {
+            shuffled.fill(batch, &mut images, &mut labels);
+            for (i, &label) in labels.iter().enumerate() {
+                let at = batch * raw.batch_size + i;
+                let image = raw.order[at] as usize;
+                assert_eq!(raw.labels[image], label);
+                let mut described = Vec::new();
+                let change = crate::augment::Change {
+                    flip: raw.flip[at],
+                    delta: raw.delta[at],
+                };
+                let bytes = &raw.pixels[image * IMAGE_BYTES..][..IMAGE_BYTES];
+                change.apply_into(bytes, &mut described);
+                assert_eq!(&images[i * IMAGE_BYTES..][..IMAGE_BYTES], described);
+            }
+        }
     }
 
     #[test]

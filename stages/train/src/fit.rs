@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use dataset::Dataset;
-use nn::engine::{Engine, State, StepStats};
+use nn::engine::{Engine, Epoch, EpochError, Progress, State, StepStats};
 use training::fit::without_optimizer;
 
-use crate::batches::{Buffer, Shuffled, steps_per_epoch};
+use crate::batches::{Shuffled, steps_per_epoch};
 use crate::checkpoint::Snapshot;
 use crate::config::TrainConfig;
 use crate::error::{Moment, TrainError};
@@ -24,23 +24,23 @@ pub trait Observer {
     /// Something worth a line.
     fn message(&mut self, text: &str);
 
-    /// A training step is done.
+    /// One training step is done, or some.
     fn step(&mut self, step: &Step);
 
     /// An epoch is done, and its checkpoint written.
     fn epoch(&mut self, record: &EpochRecord, validation_seconds: f64);
 }
 
-/// One training step, done.
+/// Training steps, done: engines that work on a device of their own tell of several at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// The epoch that it belongs to, from 1.
+    /// The epoch that they belong to, from 1.
     pub epoch: u64,
-    /// Steps of this epoch so far, this one included.
+    /// Steps of this epoch so far, these included.
     pub done: usize,
-    /// Its images.
+    /// Their images.
     pub images: usize,
-    /// Seconds that it took.
+    /// Seconds that they took.
     pub seconds: f64,
     /// Means over the epoch's images so far.
     pub score: Score,
@@ -113,7 +113,7 @@ fn run_epoch(
     let train = train_epoch(engine, task, epoch, now, observer)?;
     let seconds = started.elapsed().as_secs_f64();
     let peak_memory_mib = memory::peak_mib();
-    now.engine = engine.export_state();
+    now.engine = engine.export_state()?;
     if let Some(Culprit { layer, what }) = culprit(&now.engine) {
         let steps = steps_per_epoch(&task.data.train, task.config.batch_size);
         let after = Moment {
@@ -180,35 +180,32 @@ fn train_epoch(
     } = task;
     let learning_rate = now.plateau.learning_rate();
     let shuffled = Shuffled::new(train, config.batch_size, config.augment, seed, epoch);
-    let steps = steps_per_epoch(train, config.batch_size);
-    let mut buffer = Buffer::default();
+    let steps = shuffled.batches();
     let mut mean = RunningMean::default();
-    for step in 0..steps {
-        let started = Instant::now();
-        shuffled.fill(step, &mut buffer);
-        let batch = buffer.batch();
-        let at = || Moment {
-            epoch,
-            place: format!("step {} of {steps}", step + 1),
-            learning_rate,
-        };
-        let stats = engine
-            .train_step(batch, now.step, learning_rate)
-            .map_err(|error| at().error(error))?;
-        if !stats.loss_sum.is_finite() {
-            return Err(at().diverged("softmax".to_owned(), "loss"));
-        }
-        now.step += 1;
-        let images = batch.labels.len();
-        mean.add(stats, images);
+    let (mut done, mut started) = (0, Instant::now());
+    let mut after = |progress: Progress| {
+        mean.add(progress.stats, progress.images);
+        done += progress.batches;
         observer.step(&Step {
             epoch,
-            done: step + 1,
-            images,
+            done,
+            images: progress.images,
             seconds: started.elapsed().as_secs_f64(),
             score: mean.score(),
         });
-    }
+        started = Instant::now();
+    };
+    engine
+        .train_epoch(&shuffled, now.step, learning_rate, &mut after)
+        .map_err(|EpochError { batch, error }| {
+            let at = Moment {
+                epoch,
+                place: format!("step {} of {steps}", batch + 1),
+                learning_rate,
+            };
+            at.error(error)
+        })?;
+    now.step += steps as u64;
     Ok(mean.score())
 }
 

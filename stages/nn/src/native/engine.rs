@@ -95,6 +95,12 @@ impl NativeEngine {
         &self.plan
     }
 
+    /// As [`Engine::export_state`], which cannot fail here.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.parameters.export(&self.plan)
+    }
+
     /// Starts to record how long each layer's passes take in training, from nothing; or stops.
     pub fn record_times(&mut self, on: bool) {
         self.times.record(on);
@@ -307,8 +313,8 @@ impl Engine for NativeEngine {
             .collect())
     }
 
-    fn export_state(&self) -> State {
-        self.parameters.export(&self.plan)
+    fn export_state(&self) -> Result<State, EngineError> {
+        Ok(self.state())
     }
 
     fn import_state(&mut self, state: &State) -> Result<(), EngineError> {

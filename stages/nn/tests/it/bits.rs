@@ -40,7 +40,7 @@ fn run(
         "{:016x?}",
         norms.iter().map(|n| n.l2.to_bits()).collect::<Vec<_>>()
     );
-    (engine.export_state(), said)
+    (engine.state(), said)
 }
 
 fn bits(state: &State) -> Vec<u32> {
@@ -116,9 +116,9 @@ fn different_seeds_give_different_weights_and_masks() {
     let network = crate::common::plain(&[4, 4], 0.5);
     let mut first = crate::common::engine_seeded(&network, 1, Isa::detect(), 1);
     let mut second = crate::common::engine_seeded(&network, 1, Isa::detect(), 2);
-    assert_ne!(first.export_state(), second.export_state());
+    assert_ne!(first.state(), second.state());
     second
-        .import_state(&first.export_state())
+        .import_state(&first.state())
         .expect("the same network");
     let data = Images::new(8, 1);
     let losses = [&mut first, &mut second].map(|e| {

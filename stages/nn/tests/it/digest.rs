@@ -76,7 +76,7 @@ pub(crate) fn digest(
             hash.take(&engine.evaluate(batch)?.probabilities);
         }
     }
-    for tensor in engine.export_state().tensors {
+    for tensor in engine.state().tensors {
         hash.take(&tensor.values);
     }
     Ok(hash.0)

@@ -277,7 +277,7 @@ fn a_native_step_has_the_bits_of_the_reference_network() {
         let mut native = engine(&config, 2, Isa::detect());
         let plan = native.plan().clone();
         // The engine's parameters in the plan's layout, by way of its exported tensors.
-        let state = native.export_state();
+        let state = native.state();
         let mut p = vec![0.0_f32; plan.count.trainable];
         for (slot, tensor) in plan
             .slots
@@ -341,7 +341,7 @@ fn a_native_step_has_the_bits_of_the_reference_network() {
         let c = adam::Coefficients::new(&AdamConfig::default(), 3, 1e-3);
         adam::update(&mut p, &mut m, &mut v, &pass.gradient, &c);
         let mut numbers: Vec<u32> = p.iter().map(|v| v.to_bits()).collect();
-        let after = native.export_state().tensors;
+        let after = native.state().tensors;
         let trained = plan.slots.iter().zip(&after).filter(|(s, _)| s.trainable);
         let mut got: Vec<u32> = trained
             .flat_map(|(_, t)| t.values.iter().map(|v| v.to_bits()))

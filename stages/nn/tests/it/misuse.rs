@@ -134,7 +134,7 @@ fn a_number_that_explodes_is_reported_with_its_layer_and_changes_nothing() {
         ("dense.weight", "dense"),
     ] {
         let mut engine = engine(&network, 1, Isa::detect());
-        let mut state = engine.export_state();
+        let mut state = engine.state();
         let target = state
             .tensors
             .iter_mut()
@@ -151,7 +151,7 @@ fn a_number_that_explodes_is_reported_with_its_layer_and_changes_nothing() {
             "{tensor}"
         );
         assert_eq!(
-            engine.export_state(),
+            engine.state(),
             state,
             "{tensor}: a failed step must change nothing"
         );
@@ -161,7 +161,7 @@ fn a_number_that_explodes_is_reported_with_its_layer_and_changes_nothing() {
 #[test]
 fn a_gradient_that_explodes_is_reported_though_the_loss_is_finite() {
     let mut engine = engine(&plain(&[4], 0.0), 1, Isa::detect());
-    let mut state = engine.export_state();
+    let mut state = engine.state();
     // Large images times small weights are harmless forward; the weights' gradient sees the
     // images alone, times the dense layer's large weights.
     for tensor in &mut state.tensors {
@@ -181,18 +181,14 @@ fn a_gradient_that_explodes_is_reported_though_the_loss_is_finite() {
         error.to_string(),
         "`block1.conv` gave a non-finite gradient at step 4"
     );
-    assert_eq!(
-        engine.export_state(),
-        state,
-        "a failed step must change nothing"
-    );
+    assert_eq!(engine.state(), state, "a failed step must change nothing");
 }
 
 #[test]
 fn a_variance_that_overflows_is_reported_though_the_loss_is_finite() {
     // Batch norm divides by its root: an infinite one leaves the bias, and all looks well.
     let mut engine = engine(&plain(&[4], 0.0), 1, Isa::detect());
-    let mut state = engine.export_state();
+    let mut state = engine.state();
     for tensor in &mut state.tensors {
         if tensor.name == "block1.conv.weight" {
             tensor.values.iter_mut().for_each(|v| *v *= 1e20);
@@ -206,11 +202,7 @@ fn a_variance_that_overflows_is_reported_though_the_loss_is_finite() {
         error.to_string(),
         "`block1.bn` gave a non-finite activation at step 3"
     );
-    assert_eq!(
-        engine.export_state(),
-        state,
-        "a failed step must change nothing"
-    );
+    assert_eq!(engine.state(), state, "a failed step must change nothing");
 }
 
 #[test]
@@ -221,7 +213,7 @@ fn pixels_that_are_no_numbers_never_pass_as_a_loss() {
                 let mut engine = engine(&network, 2, Isa::detect());
                 let mut data = Images::new(2, 1);
                 data.images[at] = pixel;
-                let before = engine.export_state();
+                let before = engine.state();
                 let error = engine
                     .train_step(data.batch(), 0, 1e-3)
                     .expect_err("not finite");
@@ -231,7 +223,7 @@ fn pixels_that_are_no_numbers_never_pass_as_a_loss() {
                         .ends_with("conv` gave a non-finite activation at step 0"),
                     "{name}, {pixel} at {at}: {error}"
                 );
-                assert_eq!(engine.export_state(), before, "{name}, {pixel} at {at}");
+                assert_eq!(engine.state(), before, "{name}, {pixel} at {at}");
                 let losses = engine.evaluate(data.batch()).expect("fitting").losses;
                 assert!(
                     !losses[0].is_finite(),

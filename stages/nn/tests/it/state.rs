@@ -7,11 +7,11 @@ use nn::native::Isa;
 
 fn refusal(state: &State) -> String {
     let mut engine = engine(&plain(&[3, 4], 0.0), 1, Isa::detect());
-    let before = engine.export_state();
+    let before = engine.state();
     let error = engine.import_state(state).expect_err("does not fit");
     assert!(matches!(error, EngineError::State(_)));
     assert_eq!(
-        engine.export_state(),
+        engine.state(),
         before,
         "a refused state must change nothing"
     );
@@ -28,13 +28,9 @@ fn resuming_from_an_exported_state_equals_the_uninterrupted_run() {
             if step == 3 {
                 let mut other = crate::common::engine_seeded(&network, 1, Isa::detect(), 42);
                 other
-                    .import_state(&whole.export_state())
+                    .import_state(&whole.state())
                     .expect("the same network");
-                assert_eq!(
-                    other.export_state(),
-                    whole.export_state(),
-                    "{name}: export of import"
-                );
+                assert_eq!(other.state(), whole.state(), "{name}: export of import");
                 resumed = Some(other);
             }
             let stats = whole.train_step(data.batch(), step, 1e-3).expect("finite");
@@ -49,8 +45,8 @@ fn resuming_from_an_exported_state_equals_the_uninterrupted_run() {
             }
         }
         assert_eq!(
-            resumed.expect("resumed at step 3").export_state(),
-            whole.export_state(),
+            resumed.expect("resumed at step 3").state(),
+            whole.state(),
             "{name}"
         );
     }
@@ -62,12 +58,12 @@ fn weights_alone_reset_the_moments() {
     let data = Images::new(4, 3);
     let mut trained = engine(&network, 1, Isa::detect());
     trained.train_step(data.batch(), 0, 1e-3).expect("finite");
-    let mut state = trained.export_state();
+    let mut state = trained.state();
     state.tensors.retain(|t| !t.name.starts_with("adam."));
     // As from a file sorted by name.
     state.tensors.sort_by(|a, b| a.name.cmp(&b.name));
     trained.import_state(&state).expect("the same network");
-    for tensor in trained.export_state().tensors {
+    for tensor in trained.state().tensors {
         if tensor.name.starts_with("adam.") {
             assert!(tensor.values.iter().all(|&v| v == 0.0), "{}", tensor.name);
         }
@@ -76,7 +72,7 @@ fn weights_alone_reset_the_moments() {
 
 #[test]
 fn names_and_shapes_are_pytorchs() {
-    let state = engine(&plain(&[3, 4], 0.0), 1, Isa::detect()).export_state();
+    let state = engine(&plain(&[3, 4], 0.0), 1, Isa::detect()).state();
     let said: Vec<String> = state
         .tensors
         .iter()
@@ -102,7 +98,7 @@ fn names_and_shapes_are_pytorchs() {
 
 #[test]
 fn a_state_that_does_not_fit_is_refused_with_the_tensors_name() {
-    let good = engine(&plain(&[3, 4], 0.0), 1, Isa::detect()).export_state();
+    let good = engine(&plain(&[3, 4], 0.0), 1, Isa::detect()).state();
     let with = |change: &dyn Fn(&mut State)| {
         let mut state = good.clone();
         change(&mut state);

@@ -84,7 +84,7 @@ fn evaluation_and_gradient_norms_change_nothing() {
     for (name, network) in small_networks() {
         let mut engine = engine(&network, 1, Isa::detect());
         engine.train_step(data.batch(), 0, 1e-3).expect("finite");
-        let before = engine.export_state();
+        let before = engine.state();
         engine.evaluate(data.batch()).expect("fitting batch");
         let norms = engine.gradient_norms(data.batch()).expect("finite");
         assert_eq!(
@@ -92,7 +92,7 @@ fn evaluation_and_gradient_norms_change_nothing() {
             norms,
             "{name}: no dropout, so no chance"
         );
-        assert_eq!(engine.export_state(), before, "{name}");
+        assert_eq!(engine.state(), before, "{name}");
         let layers: Vec<&str> = norms.iter().map(|n| n.layer.as_str()).collect();
         assert_eq!(
             layers,

@@ -22,7 +22,10 @@ fn undisturbed(data: &Dataset, config: &TrainConfig) -> (Snapshot, State) {
     let scratch = tempfile::tempdir().unwrap();
     let mut engine = Toy::new();
     let (result, _) = train(&mut engine, data, config, scratch.path());
-    (without_times(result.unwrap()), engine.export_state())
+    (
+        without_times(result.unwrap()),
+        engine.export_state().unwrap(),
+    )
 }
 
 fn checkpoints(scratch: &Path) -> Vec<PathBuf> {
@@ -61,7 +64,7 @@ fn a_run_killed_at_any_step_resumes_to_the_same_bits() {
             "killed at step {killed_at}"
         );
         assert_eq!(
-            engine.export_state(),
+            engine.export_state().unwrap(),
             expected.1,
             "killed at step {killed_at}"
         );

@@ -143,18 +143,18 @@ impl Engine for Toy {
         Ok(vec![])
     }
 
-    fn export_state(&self) -> State {
+    fn export_state(&self) -> Result<State, EngineError> {
         let tensor = |name: &str, values: &[f32]| Tensor {
             name: name.to_owned(),
             shape: vec![CLASSES, FEATURES],
             values: values.to_vec(),
         };
-        State {
+        Ok(State {
             tensors: vec![
                 tensor("dense.weight", &self.weights),
                 tensor("adam.m.dense.weight", &self.momentum),
             ],
-        }
+        })
     }
 
     fn import_state(&mut self, state: &State) -> Result<(), EngineError> {
