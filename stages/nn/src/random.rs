@@ -65,6 +65,12 @@ impl Stream {
         }
     }
 
+    /// What tells this stream apart, for those who draw from it elsewhere.
+    #[must_use]
+    pub fn key(&self) -> [u32; 2] {
+        self.key
+    }
+
     /// Uniform over all 32-bit words.
     #[must_use]
     pub fn u32_at(&self, i: u64) -> u32 {
