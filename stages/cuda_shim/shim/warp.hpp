@@ -17,10 +17,12 @@ struct Exchange {
 static thread_local Exchange* exchange;
 static thread_local unsigned lane;
 
+// As cvt.rna.tf32.f32: ties go away from zero, every NaN becomes the canonical one.
 static inline uint32_t tf32_bits(float x) {
     const uint32_t bits = __float_as_uint(x);
+    if (x != x) return 0x7fffffffu;
     const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
-    // Half of the last of 10 stored bits: ties go away from zero.
+    // Half of the last of 10 stored bits.
     return finite ? (bits + 0x1000u) & ~0x1fffu : bits;
 }
 
