@@ -1,0 +1,60 @@
+// The tensor cores' products of small matrices, 16 x 8, and the rounding of their operands.
+// It must not know where matrices lie in memory.
+//
+// A warp computes together: each of its 32 lanes holds parts of the operands and of the sums, as
+// the PTX manual lays out for `mma.m16n8k8` and `mma.m16n8k16`. With `group = lane / 4` and
+// `place = lane % 4` a lane holds
+//   of the left operand, by 32-bit words:  (row, k) = (group, place), (group + 8, place),
+//                                          (group, place + 4), (group + 8, place + 4);
+//   of the right one:                      (k, column) = (place, group), (place + 4, group);
+//   of the sums:  (row, column) = (group, 2 * place), (group, 2 * place + 1), (group + 8, ..) alike.
+// A word is a number in tf32, or numbers 2k (its low half) and 2k + 1 in bf16.
+#pragma once
+#include "types.cuh"
+
+// To the nearest of tf32's numbers (10 stored bits), away from zero where two are as near.
+__device__ inline uint32_t tf32_bits(float x) {
+#ifdef CUDA_SHIM
+    return shim::tf32_bits(x);
+#else
+    uint32_t bits;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+    return bits;
+#endif
+}
+
+// To the nearest of bf16's numbers (7 stored bits), the even one where two are as near.
+__device__ inline uint16_t bf16_bits(float x) {
+    const uint32_t bits = __float_as_uint(x);
+    // Rounding would carry some NaNs into infinity.
+    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// `sums += left * right` with 8 k's. All lanes of a warp must call it.
+__device__ inline void multiply_tf32(float (&sums)[4], const uint32_t (&left)[4],
+                                     const uint32_t (&right)[2]) {
+#ifdef CUDA_SHIM
+    shim::multiply_tf32(sums, left, right);
+#else
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+#endif
+}
+
+// `sums += left * right` with 16 k's, two in a word. All lanes of a warp must call it.
+__device__ inline void multiply_bf16(float (&sums)[4], const uint32_t (&left)[4],
+                                     const uint32_t (&right)[2]) {
+#ifdef CUDA_SHIM
+    shim::multiply_bf16(sums, left, right);
+#else
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+#endif
+}

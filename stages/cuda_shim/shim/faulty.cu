@@ -1,0 +1,50 @@
+// Kernels that do what no kernel may, or show what a launch does, for the shim's own tests.
+// It must not know networks.
+#include "../../cuda/kernels/mma.cuh"
+
+// One thread leaves while the others wait.
+extern "C" __global__ void faulty_barrier() {
+    if (threadIdx.x == 1) return;
+    __syncthreads();
+}
+
+// Threads of one block wait at two places.
+extern "C" __global__ void faulty_barriers() {
+    if (threadIdx.x == 1) {
+        __syncthreads();
+    } else {
+        __syncthreads();
+    }
+}
+
+// Registered as one that never waits.
+extern "C" __global__ void faulty_barrier_without_fibres() {
+    __syncthreads();
+}
+
+// One lane of a warp takes no part in a product.
+extern "C" __global__ void faulty_product(float* out) {
+    const uint32_t left[4] = {0, 0, 0, 0}, right[2] = {0, 0};
+    float sums[4] = {0, 0, 0, 0};
+    if (threadIdx.x != 1) multiply_tf32(sums, left, right);
+    out[threadIdx.x] = sums[0];
+}
+
+// Each thread writes, at its place, the number of its block and of itself.
+extern "C" __global__ void indices(uint32_t* blocks, uint32_t* threads) {
+    const uint32_t block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    const uint32_t thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+    const uint32_t at = block * blockDim.x * blockDim.y * blockDim.z + thread;
+    blocks[at] = block;
+    threads[at] = thread;
+}
+
+// Numbers move one place within a block, many times.
+extern "C" __global__ void rotate(uint32_t* x, int times) {
+    for (int i = 0; i < times; i++) {
+        const uint32_t own = x[threadIdx.x];
+        __syncthreads();
+        x[(threadIdx.x + 1) % blockDim.x] = own;
+        __syncthreads();
+    }
+}
