@@ -160,7 +160,7 @@ fn fields_become_what_they_say() {
         prepare.resources,
         Resources {
             cpu: 2,
-            gpu: 1,
+            gpu: restage::spec::Gpus::Count(1),
             mem: Some(3 << 29)
         }
     );

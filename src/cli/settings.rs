@@ -74,31 +74,14 @@ impl Settings {
         Capacity {
             cpu,
             mem: total_memory(),
-            gpus: self.gpus(),
+            gpus: self
+                .env
+                .cards()
+                .iter()
+                .map(|card| card.name.clone())
+                .collect(),
             jobs: jobs.map_or(cpu as usize, usize::from),
         }
-    }
-
-    /// Cards that we may use: what `CUDA_VISIBLE_DEVICES` leaves, else what the driver shows.
-    fn gpus(&self) -> Vec<String> {
-        if let Some(visible) = self.env.text("CUDA_VISIBLE_DEVICES") {
-            let names = visible.split(',').map(str::trim);
-            let mut cards: Vec<String> = Vec::new();
-            for name in names.take_while(|n| !n.is_empty() && *n != "-1") {
-                // One named twice is still one card.
-                if !cards.iter().any(|card| card == name) {
-                    cards.push(name.to_owned());
-                }
-            }
-            return cards;
-        }
-        let mut numbers: Vec<u32> = fs::read_dir_if_exists(Path::new("/dev"))
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|name| name.to_str()?.strip_prefix("nvidia")?.parse().ok())
-            .collect();
-        numbers.sort_unstable();
-        numbers.iter().map(ToString::to_string).collect()
     }
 }
 

@@ -270,7 +270,7 @@ fn stage(n: usize, deps: &[String]) -> Stage {
         tools: Vec::new(),
         resources: Resources {
             cpu: 1,
-            gpu: 0,
+            gpu: crate::spec::Gpus::Count(0),
             mem: None,
         },
         timeout: None,

@@ -254,6 +254,8 @@ fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString>
         "CUDA_VISIBLE_DEVICES".into(),
         parts.lease.gpus.join(",").into(),
     );
+    // So that a number means the same card to us, to `nvidia-smi` and to CUDA.
+    env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
     env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
     env.insert(
         "RESTAGE_PARAMS".into(),

@@ -14,12 +14,12 @@ pub enum RunError {
     #[error(transparent)]
     Facts(#[from] FactsError),
     /// A stage wants more graphics cards than there are.
-    #[error("stage `{stage}` needs {wanted} GPU(s), and this machine has {have}")]
+    #[error("stage `{stage}` needs {wanted}, and this machine has {have}")]
     NoGpu {
         /// The stage's name.
         stage: String,
-        /// Cards wanted.
-        wanted: u32,
+        /// Such as `2 GPU(s)`, or `GPU 1`.
+        wanted: String,
         /// Cards there.
         have: usize,
     },
@@ -99,7 +99,7 @@ impl RunError {
                     .to_owned(),
             ),
             Self::NoGpu { .. } => Some(
-                "run it where there are cards, or lower `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
+                "run it where there are cards, or ask for fewer by `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
                  says which cards may be used"
                     .to_owned(),
             ),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::cards::Card;
 use crate::base::fs::FsError;
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
@@ -23,6 +24,8 @@ pub trait Facts {
     fn code(&self, package: &str) -> Result<Digest, FactsError>;
     /// A variable of the caller's environment.
     fn host_env(&self, name: &str) -> Option<String>;
+    /// Graphics cards that stages may use.
+    fn cards(&self) -> &[Card];
     /// That tools of these stages will be asked for: several can be asked at once.
     fn ask_tools(&self, _graph: &Graph, _stages: &BTreeSet<StageId>) {}
     /// What one of the stage's tools says of itself. The same answer each time.

@@ -18,7 +18,7 @@ use crate::base::rel_path::RelPath;
 use crate::digest::{DepContent, StageKey};
 use crate::exec::{Finished, Outcome, Secrets};
 use crate::graph::{Graph, Input, StageId};
-use crate::spec::{Resources, Stage, duration_text, size_text};
+use crate::spec::{Gpus, Resources, Stage, duration_text, size_text};
 use crate::store::{Placement, Record, RecordedOut, Store, Unflushed};
 
 /// Lines of stderr that a failure shows.
@@ -166,8 +166,11 @@ fn with_room(resources: Resources, held: u64) -> String {
     if resources.cpu > 1 {
         fields.push(format!("cpu: {}", resources.cpu));
     }
-    if resources.gpu > 0 {
-        fields.push(format!("gpu: {}", resources.gpu));
+    match resources.gpu {
+        Gpus::Count(0) => {}
+        Gpus::Count(count) => fields.push(format!("gpu: {count}")),
+        Gpus::Auto => fields.push("gpu: auto".to_owned()),
+        Gpus::Card(number) => fields.push(format!("gpu: cuda:{number}")),
     }
     let mem = wanted.div_ceil(step).saturating_mul(step);
     fields.push(format!("mem: {}", size_text(mem)));

@@ -5,6 +5,7 @@
 mod against;
 mod attempt;
 mod audit;
+mod cards;
 mod committer;
 mod drive;
 mod error;
@@ -35,6 +36,7 @@ mod workspace;
 
 pub use against::{Difference, Verdict};
 pub use audit::{Audit, Audited, Deed, Undeclared};
+pub use cards::Card;
 pub use error::RunError;
 pub use estimate::{Estimate, estimate};
 pub use event::{Event, Failure, Observer, StageOutcome};

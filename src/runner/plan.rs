@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::facts::{Facts, FactsError};
 use crate::digest::{Change, DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff};
 use crate::graph::{Graph, Input, StageId};
-use crate::spec::{Action, Stage};
+use crate::spec::{Action, Gpus, Stage};
 use crate::store::Record;
 
 /// What becomes of one stage.
@@ -266,7 +266,7 @@ fn stage_key(
                 volatile: out.volatile,
             })
             .collect(),
-        machine: BTreeMap::new(),
+        machine: machine(stage.resources.gpu, facts),
         tools: stage
             .tools
             .iter()
@@ -301,4 +301,26 @@ fn missing_input(stage: &Stage, path: &str) -> FactsError {
         path: path.to_owned(),
         location,
     }
+}
+
+/// Facts of the machine that change the bits of a stage that computes on graphics cards: their
+/// kinds. Which one it gets is not known yet, so that all that it may get are named.
+fn machine(gpus: Gpus, facts: &dyn Facts) -> BTreeMap<String, String> {
+    if gpus == Gpus::Count(0) {
+        return BTreeMap::new();
+    }
+    let cards = facts.cards();
+    let kinds: BTreeSet<&str> = match gpus {
+        Gpus::Card(number) => cards.get(number as usize..=number as usize),
+        Gpus::Count(_) | Gpus::Auto => Some(cards),
+    }
+    .unwrap_or_default()
+    .iter()
+    .map(|card| card.kind.as_str())
+    .collect();
+    if kinds.is_empty() {
+        return BTreeMap::new();
+    }
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    BTreeMap::from([("gpu".to_owned(), kinds.join(" or "))])
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::cards::Card;
 use super::facts::{Facts, FactsError};
 use super::plan::{Decision, decide, plan};
 use crate::base::clock::WallTime;
@@ -19,6 +20,7 @@ use crate::store::{Record, RecordedOut};
 #[derive(Default)]
 struct World {
     sources: BTreeMap<String, Digest>,
+    cards: Vec<Card>,
     records: RefCell<BTreeMap<Digest, Arc<Record>>>,
     last: RefCell<BTreeMap<String, Arc<StageKey>>>,
     /// Out path -> content in the workspace.
@@ -37,6 +39,9 @@ impl Facts for World {
     }
     fn host_env(&self, _: &str) -> Option<String> {
         None
+    }
+    fn cards(&self) -> &[Card] {
+        &self.cards
     }
     fn tool(&self, _: &Stage, tool: &Tool) -> Result<String, FactsError> {
         Ok(format!("version of {}", tool.line))
@@ -225,4 +230,41 @@ fn a_lost_out_of_a_recorded_stage_is_restored_not_rerun() {
         matches!(decisions[..], [Decision::Restore(..), Decision::Fresh(_)]),
         "{decisions:?}"
     );
+}
+
+/// The key's facts of the machine, for a stage with these `resources` on these kinds of cards.
+fn machine(gpu: &str, kinds: &[&str]) -> Option<String> {
+    let text = format!(
+        "schema: 1\nname: p\nstages:\n  s: {{cmd: run, outs: [o], resources: {{gpu: {gpu}}}}}\n"
+    );
+    let graph = Graph::build(load("p", &text, &LoadOptions::default()).expect("a pipeline"));
+    let graph = graph.expect("a graph");
+    let card = |(place, kind): (usize, &&str)| Card {
+        name: place.to_string(),
+        kind: (*kind).to_owned(),
+    };
+    let world = World {
+        cards: kinds.iter().enumerate().map(card).collect(),
+        ..World::default()
+    };
+    let all: BTreeSet<StageId> = graph.topological().iter().copied().collect();
+    let planned = plan(&graph, &all, &BTreeSet::new(), &world).expect("a plan");
+    let planned = planned.stages.values().next().expect("a stage");
+    let key = planned.key.as_ref().expect("a key");
+    key.machine.get("gpu").cloned()
+}
+
+#[test]
+fn the_kinds_of_cards_that_a_stage_may_get_are_part_of_its_key() {
+    for (gpu, kinds, expected) in [
+        ("0", &["H100"][..], None),
+        ("cpu", &["H100"], None),
+        ("1", &["H100", "H100"], Some("H100")),
+        ("cuda", &["T4", "H100"], Some("H100 or T4")),
+        ("cuda:1", &["H100", "T4"], Some("T4")),
+        ("auto", &["H100"], Some("H100")),
+        ("auto", &[], None),
+    ] {
+        assert_eq!(machine(gpu, kinds).as_deref(), expected, "{gpu}, {kinds:?}");
+    }
 }

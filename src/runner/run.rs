@@ -19,7 +19,7 @@ use super::workspace::Workspace;
 use crate::base::clock::Instant;
 use crate::exec::{Executor, check_tracing};
 use crate::graph::{Graph, StageId};
-use crate::spec::Action;
+use crate::spec::{Action, Gpus};
 use crate::store::Record;
 
 /// What to run and with what.
@@ -146,11 +146,15 @@ pub(super) fn run_to_records(
 fn check_gpus(graph: &Graph, plan: &Plan, capacity: &Capacity) -> Result<(), RunError> {
     for id in plan.pending() {
         let stage = graph.stage(id);
-        if stage.resources.gpu as usize > capacity.gpus.len() {
+        let (gpus, have) = (stage.resources.gpu, capacity.gpus.len());
+        if gpus.needed(have) > have {
             return Err(RunError::NoGpu {
                 stage: stage.name.clone(),
-                wanted: stage.resources.gpu,
-                have: capacity.gpus.len(),
+                wanted: match gpus {
+                    Gpus::Card(number) => format!("GPU {number}"),
+                    gpus => format!("{} GPU(s)", gpus.needed(have)),
+                },
+                have,
             });
         }
     }

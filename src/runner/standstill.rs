@@ -3,7 +3,7 @@
 //! It must not decide what is fresh: a plan did, and only the plan's answer is kept.
 //!
 //! A plan is a function of the request (the pipeline's text, profile, overrides, targets) and of
-//! facts: files, folders that patterns look into, code, environment, tools, records. All these are
+//! facts: files, folders that patterns look into, code, environment, cards, tools, records. All these are
 //! witnessed, and with them what a run without work would write: history and `pipeline.lock`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +11,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::cards::Card;
 use super::facts::{Facts, FactsError};
 use super::tools::{Question, all_say_the_same};
 use super::workspace::{HostEnv, Workspace, code_digests};
 use crate::base::clock::WallTime;
 use crate::digest::{Digest, Frame, StageKey, Witness};
 use crate::graph::{Graph, Input, StageId};
-use crate::spec::Action;
+use crate::spec::{Action, Gpus};
 use crate::store::lockfile::LockFile;
 use crate::store::{Location, Store, StoreError, standstills};
 
@@ -68,6 +69,9 @@ struct Standstill {
     /// What each tool said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<(Question, String)>,
+    /// The graphics cards, if a stage asks for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cards: Option<Vec<Card>>,
 }
 
 /// How many stages a request is about, if it found all of them fresh before and nothing has
@@ -86,6 +90,9 @@ pub fn standstill(
     };
     let same_env = |(name, value): (&String, &Option<String>)| env.text(name) == *value;
     if !found.env.iter().all(same_env) || !found.files.holds(root) {
+        return Ok(None);
+    }
+    if found.cards.is_some_and(|cards| cards != env.cards()) {
         return Ok(None);
     }
     if !found.code.is_empty() {
@@ -127,6 +134,7 @@ pub fn keep_standstill(
     let mut env = BTreeMap::new();
     let mut code = BTreeMap::new();
     let mut tools = BTreeMap::new();
+    let mut cards = None;
     for &id in selected {
         let stage = graph.stage(id);
         paths.extend(stage.outs.iter().map(|out| out.path.to_string()));
@@ -146,6 +154,9 @@ pub fn keep_standstill(
         }
         let from_host = stage.env.iter().filter(|(_, value)| value.is_none());
         env.extend(from_host.map(|(name, _)| (name.clone(), ws.env.text(name))));
+        if stage.resources.gpu != Gpus::Count(0) {
+            cards = Some(ws.env.cards().to_vec());
+        }
         for tool in &stage.tools {
             tools.insert(Question::of(stage, tool), ws.tool(stage, tool)?);
         }
@@ -160,6 +171,7 @@ pub fn keep_standstill(
             code,
             files,
             tools: tools.into_iter().collect(),
+            cards,
         };
         let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");
         standstills::write(ws.store.own(), request, &text)?;

@@ -1,7 +1,7 @@
 //! What the machine has to give, and what running stages hold of it.
 //! It must not know stages, only amounts.
 
-use crate::spec::Resources;
+use crate::spec::{Gpus, Resources};
 
 /// What may be handed out at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,18 +53,24 @@ impl Tokens {
     pub(crate) fn take(&mut self, wanted: Resources) -> Option<Lease> {
         let cpu = wanted.cpu.clamp(1, self.total.cpu.max(1));
         let mem = wanted.mem.unwrap_or(0).min(self.total.mem);
-        let gpus = wanted.gpu as usize;
-        if self.jobs == 0 || cpu > self.cpu || mem > self.mem || gpus > self.gpus.len() {
+        if self.jobs == 0 || cpu > self.cpu || mem > self.mem {
             return None;
         }
+        let gpus = self.take_gpus(wanted.gpu)?;
         self.jobs -= 1;
         self.cpu -= cpu;
         self.mem -= mem;
-        Some(Lease {
-            cpu,
-            mem,
-            gpus: self.gpus.drain(..gpus).collect(),
-        })
+        Some(Lease { cpu, mem, gpus })
+    }
+
+    fn take_gpus(&mut self, wanted: Gpus) -> Option<Vec<String>> {
+        let Gpus::Card(number) = wanted else {
+            let count = wanted.needed(self.total.gpus.len());
+            return (count <= self.gpus.len()).then(|| self.gpus.drain(..count).collect());
+        };
+        let name = self.total.gpus.get(number as usize)?;
+        let place = self.gpus.iter().position(|free| free == name)?;
+        Some(vec![self.gpus.remove(place)])
     }
 
     /// Takes a lease back.
@@ -93,7 +99,7 @@ mod tests {
     fn want(cpu: u32, gpu: u32, mem: u64) -> Resources {
         Resources {
             cpu,
-            gpu,
+            gpu: Gpus::Count(gpu),
             mem: Some(mem),
         }
     }
@@ -107,6 +113,28 @@ mod tests {
         assert_eq!(tokens.take(want(1, 1, 0)), None);
         tokens.give_back(first);
         assert!(tokens.take(want(1, 1, 0)).is_some());
+    }
+
+    #[test]
+    fn a_named_card_is_that_very_one_and_auto_is_one_if_there_is_any() {
+        let with = |gpu| Resources {
+            gpu,
+            ..want(1, 0, 0)
+        };
+        let mut tokens = Tokens::new(capacity());
+        let named = tokens.take(with(Gpus::Card(1))).expect("it is free");
+        assert_eq!(named.gpus, ["1"]);
+        assert_eq!(tokens.take(with(Gpus::Card(1))), None);
+        let any = tokens.take(with(Gpus::Auto)).expect("the other is free");
+        assert_eq!(any.gpus, ["0"]);
+        assert_eq!(tokens.take(with(Gpus::Auto)), None, "it waits for a card");
+
+        let mut tokens = Tokens::new(Capacity {
+            gpus: Vec::new(),
+            ..capacity()
+        });
+        let none = tokens.take(with(Gpus::Auto)).expect("it needs no card");
+        assert!(none.gpus.is_empty());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::cards::{Card, cards};
 use super::facts::{Facts, FactsError};
 use super::tools::{Answers, Question};
 use crate::base::files::{Below, files_below};
@@ -20,25 +21,41 @@ use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError};
 /// Folders that no glob looks into: ours, git's.
 const HIDDEN: [&str; 2] = [".restage", ".git"];
 
-/// The caller's environment, read once.
+/// The caller's environment, read once, and the cards that it lets us use, looked for once.
 #[derive(Debug, Clone, Default)]
-pub struct HostEnv(BTreeMap<OsString, OsString>);
+pub struct HostEnv {
+    variables: BTreeMap<OsString, OsString>,
+    cards: OnceLock<Vec<Card>>,
+}
 
 impl HostEnv {
     /// From names and values.
     pub fn new(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self(pairs.into_iter().collect())
+        Self {
+            variables: pairs.into_iter().collect(),
+            cards: OnceLock::new(),
+        }
     }
 
     /// A variable's value.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+        let value = self.variables.get(OsStr::new(name));
+        value.map(OsString::as_os_str)
     }
 
     /// A variable's value as text; what is not UTF-8 is replaced.
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name)
             .map(|value| value.to_string_lossy().into_owned())
+    }
+}
+
+impl HostEnv {
+    /// Graphics cards that stages may use.
+    pub fn cards(&self) -> &[Card] {
+        let visible = || self.text("CUDA_VISIBLE_DEVICES");
+        self.cards
+            .get_or_init(|| cards(visible().as_deref(), Path::new("/")))
     }
 }
 
@@ -228,6 +245,10 @@ impl Facts for Workspace {
 
     fn host_env(&self, name: &str) -> Option<String> {
         self.env.text(name)
+    }
+
+    fn cards(&self) -> &[Card] {
+        self.env.cards()
     }
 
     fn ask_tools(&self, graph: &Graph, stages: &BTreeSet<StageId>) {

@@ -127,9 +127,47 @@ pub struct Resources {
     /// Cores, at least 1.
     pub cpu: u32,
     /// Graphics cards.
-    pub gpu: u32,
+    pub gpu: Gpus,
     /// Memory in bytes that its processes may hold together; more, and it is ended.
     pub mem: Option<u64>,
+}
+
+/// Which graphics cards a stage holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gpus {
+    /// So many, whichever are free.
+    Count(u32),
+    /// One if the machine has any (`auto`).
+    Auto,
+    /// This one of those that may be used, from 0 (`cuda:1`).
+    Card(u32),
+}
+
+impl Gpus {
+    /// How many a machine must have that has `cards` of them.
+    #[must_use]
+    pub fn needed(self, cards: usize) -> usize {
+        match self {
+            Self::Count(count) => count as usize,
+            Self::Auto => cards.min(1),
+            Self::Card(number) => number as usize + 1,
+        }
+    }
+
+    /// Of a device as training takes it: `auto`, `cpu`, `cuda`, `cuda:1`.
+    #[must_use]
+    pub fn of_device(device: &str) -> Option<Self> {
+        match device {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Count(0)),
+            "cuda" => Some(Self::Count(1)),
+            _ => {
+                let digits = device.strip_prefix("cuda:")?;
+                let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+                plain.then(|| digits.parse().ok().map(Self::Card))?
+            }
+        }
+    }
 }
 
 /// Which tables are compared, and how.

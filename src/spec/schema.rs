@@ -177,7 +177,8 @@ struct Resources {
     /// Cores: 1 if not given.
     #[schemars(default)]
     cpu: Option<Scalar>,
-    /// Graphics cards: 0 if not given.
+    /// Graphics cards, 0 if not given; or a device: `cpu`, `cuda`, `cuda:1`, or `auto`, one card
+    /// if the machine has any.
     #[schemars(default)]
     gpu: Option<Scalar>,
     /// Memory: `2GiB`, `512MB`, or bytes. A stage whose processes together hold more is ended.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::fields::{self, expected};
 use super::node::{Entry, Node, Value, printable};
-use super::pipeline::{Resources, Secret};
+use super::pipeline::{Gpus, Resources, Secret};
 use super::stage::StageReader;
 use super::units;
 use crate::base::span::Location;
@@ -133,7 +133,7 @@ impl StageReader<'_> {
     pub(super) fn resources(&mut self) -> Resources {
         let mut resources = Resources {
             cpu: 1,
-            gpu: 0,
+            gpu: Gpus::Count(0),
             mem: None,
         };
         let Some(entry) = self.field("resources") else {
@@ -150,12 +150,34 @@ impl StageReader<'_> {
             resources.cpu = self.count(cpu, "resources.cpu", 1, 1 << 20).unwrap_or(1);
         }
         if let Some(gpu) = entry.value.get("gpu") {
-            resources.gpu = self.count(gpu, "resources.gpu", 0, 1 << 20).unwrap_or(0);
+            resources.gpu = self.gpus(gpu).unwrap_or(resources.gpu);
         }
         if let Some(mem) = entry.value.get("mem") {
             resources.mem = self.size(mem);
         }
         resources
+    }
+
+    fn gpus(&mut self, node: &Node) -> Option<Gpus> {
+        let value = self.templates.value(node, self.report)?;
+        let gpus = match &value.value {
+            Value::Number(number) => number
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .filter(|number| *number <= 1 << 20)
+                .map(Gpus::Count),
+            Value::Text(text) => Gpus::of_device(text),
+            _ => None,
+        };
+        if gpus.is_none() {
+            let what = "a whole number, 0 or more, or a device";
+            self.report.push(
+                wrong_value(&value, node, "resources.gpu", self.owner(), what).hint(
+                    "devices are `cpu`, `cuda`, `cuda:1` and `auto`: one card if there is any",
+                ),
+            );
+        }
+        gpus
     }
 
     /// A whole number within bounds.

@@ -49,6 +49,59 @@ fn a_stage_that_wants_a_card_is_refused_where_there_is_none() {
 }
 
 #[test]
+fn a_stage_on_auto_runs_anew_when_a_card_is_there_and_not_without_reason() {
+    let line = "echo \"[$CUDA_VISIBLE_DEVICES]$CUDA_DEVICE_ORDER\" > s.txt; echo >> $HOME/ran";
+    let space = Space::new(&format!(
+        "  s: {{cmd: '{line}', outs: [s.txt], resources: {{gpu: auto}}}}\n"
+    ));
+    let run = |visible: &str, ran: usize, held: &str| {
+        let mut command = space.command(&["reproduce"]);
+        command.env("HOME", space.path("."));
+        let said = Said::from(
+            command
+                .env("CUDA_VISIBLE_DEVICES", visible)
+                .output()
+                .unwrap(),
+        );
+        said.exits(0);
+        let lines = std::fs::read_to_string(space.path("ran")).unwrap();
+        assert_eq!(lines.lines().count(), ran, "{visible}");
+        let text = std::fs::read_to_string(space.path("s.txt")).unwrap();
+        assert_eq!(text, format!("{held}PCI_BUS_ID\n"));
+    };
+    run("", 1, "[]");
+    // The second and third call rest on what the first found.
+    run("", 1, "[]");
+    run("", 1, "[]");
+    run("5,7", 2, "[5]");
+    run("5,7", 2, "[5]");
+    run("5,7", 2, "[5]");
+    // Taken back: both results are known.
+    run("", 2, "[]");
+}
+
+#[test]
+fn a_stage_gets_the_very_card_that_it_names() {
+    let space = Space::new(
+        "  s: {cmd: 'echo $CUDA_VISIBLE_DEVICES > s.txt', outs: [s.txt], resources: {gpu: 'cuda:1'}}\n",
+    );
+    let run = |visible: &str| {
+        let mut command = space.command(&["reproduce"]);
+        Said::from(
+            command
+                .env("CUDA_VISIBLE_DEVICES", visible)
+                .output()
+                .unwrap(),
+        )
+    };
+    run("5")
+        .exits(2)
+        .says("stage `s` needs GPU 1, and this machine has 1");
+    run("5,7").exits(0);
+    assert_eq!(std::fs::read_to_string(space.path("s.txt")).unwrap(), "7\n");
+}
+
+#[test]
 fn each_running_stage_has_cards_of_its_own() {
     let stages: String = (0..2)
         .map(|i| {
