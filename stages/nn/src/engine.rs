@@ -1,6 +1,11 @@
 //! What a training engine does for one network, whatever computes it.
 //! It must not know files, epochs' schedules or where images come from.
 
+use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE};
+
+/// Numbers of an image.
+pub const IMAGE: usize = IMAGE_SIZE * IMAGE_SIZE * IMAGE_CHANNELS;
+
 /// Trains and evaluates one network.
 ///
 /// Images are `[n, 32, 32, 3]` (NHWC, scaled as the caller likes), labels `0..classes`.
@@ -40,6 +45,41 @@ pub struct Batch<'a> {
     pub images: &'a [f32],
     /// `[n]`.
     pub labels: &'a [u8],
+}
+
+impl Batch<'_> {
+    /// The number of images, if lengths and labels fit a network of `classes` classes.
+    ///
+    /// # Errors
+    /// Images and labels that differ in number, or a label without a class.
+    pub fn check(&self, classes: usize) -> Result<usize, EngineError> {
+        let n = self.labels.len();
+        if self.images.len() != n * IMAGE {
+            let got = self.images.len();
+            return Err(EngineError::Batch(format!(
+                "{got} numbers for {n} labels, but an image has {IMAGE}"
+            )));
+        }
+        let wrong = |&label: &u8| usize::from(label) >= classes;
+        if let Some(i) = self.labels.iter().position(wrong) {
+            let label = self.labels[i];
+            return Err(EngineError::Batch(format!(
+                "label {label} of image {i}, but there are {classes} classes"
+            )));
+        }
+        Ok(n)
+    }
+
+    /// As [`Self::check`], for passes that need statistics of at least one image.
+    ///
+    /// # Errors
+    /// As [`Self::check`], or no images.
+    pub fn check_some(&self, classes: usize) -> Result<usize, EngineError> {
+        match self.check(classes)? {
+            0 => Err(EngineError::Batch("no images".to_owned())),
+            n => Ok(n),
+        }
+    }
 }
 
 /// What one training step saw, before its update.

@@ -3,22 +3,20 @@
 
 use super::finite::finite;
 use super::forward::{Dropout, Run};
-use super::parameters::Parameters;
 use super::times::{LayerTime, Times};
 use super::workspace::Workspace;
-use super::{Context, Isa, adam, backward, blame, evaluate, forward, isa, threads};
+use super::{Context, Isa, adam, backward, blame, drawing, evaluate, forward, isa, threads};
 use crate::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
 use crate::engine::{
-    Batch, Engine, EngineError, Evaluation, LayerNorm, ParameterCount, State, StepStats,
+    Batch, Engine, EngineError, Evaluation, IMAGE, LayerNorm, ParameterCount, State, StepStats,
 };
-use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE, Plan, Unit};
+use crate::huge;
+use crate::network::{Plan, Unit};
+use crate::parameters::Parameters;
 use crate::random::{Stream, StreamName};
 use crate::reference::adam::Coefficients;
 use crate::reference::layers::{Softmax, softmax_cross_entropy};
 use crate::reference::norm::update_moving;
-
-/// Numbers of an image.
-const IMAGE: usize = IMAGE_SIZE * IMAGE_SIZE * IMAGE_CHANNELS;
 
 /// How the engine computes; results do not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +32,8 @@ pub struct NativeEngine {
     context: Context,
     plan: Plan,
     parameters: Parameters,
+    /// Of the last step, in the parameters' layout.
+    gradient: Vec<f32>,
     workspace: Workspace,
     adam: AdamConfig,
     momentum: f32,
@@ -73,7 +73,10 @@ impl NativeEngine {
         let isa = isa::Checked::new(options.isa)?;
         let threads = threads::Threads::new(options.threads)?;
         Ok(Self {
-            parameters: Parameters::new(&threads, &plan, initializer, seed),
+            parameters: Parameters::new(&plan, initializer, seed, |draw, tensor| {
+                drawing::fill(&threads, draw, tensor);
+            }),
+            gradient: huge::zeros(plan.count.trainable),
             context: Context { threads, isa },
             workspace: Workspace::new(&plan),
             plan,
@@ -103,37 +106,7 @@ impl NativeEngine {
         self.times.get()
     }
 
-    /// The number of images, if lengths and labels fit.
-    fn check(&self, batch: Batch<'_>) -> Result<usize, EngineError> {
-        let (n, classes) = (batch.labels.len(), self.plan.dense.outputs);
-        if batch.images.len() != n * IMAGE {
-            let got = batch.images.len();
-            return Err(EngineError::Batch(format!(
-                "{got} numbers for {n} labels, but an image has {IMAGE}"
-            )));
-        }
-        if let Some(i) = batch
-            .labels
-            .iter()
-            .position(|&label| usize::from(label) >= classes)
-        {
-            let label = batch.labels[i];
-            return Err(EngineError::Batch(format!(
-                "label {label} of image {i}, but there are {classes} classes"
-            )));
-        }
-        Ok(n)
-    }
-
-    /// As [`Self::check`], for passes that need statistics of at least one image.
-    fn check_some(&self, batch: Batch<'_>) -> Result<usize, EngineError> {
-        match self.check(batch)? {
-            0 => Err(EngineError::Batch("no images".to_owned())),
-            n => Ok(n),
-        }
-    }
-
-    /// Forward and backward in training mode; leaves the gradient in the parameters.
+    /// Forward and backward in training mode; leaves the gradient.
     fn pass(
         &mut self,
         batch: Batch<'_>,
@@ -145,20 +118,18 @@ impl NativeEngine {
             context,
             plan,
             parameters,
+            gradient,
             workspace,
             epsilon,
             times,
             ..
         } = self;
-        let Parameters {
-            values, gradient, ..
-        } = parameters;
         let (classes, epsilon) = (plan.dense.outputs, *epsilon);
         let images = batch.images;
         let run = Run {
             context,
             plan,
-            parameters: values,
+            parameters: &parameters.values,
             epsilon,
             images,
             n,
@@ -198,7 +169,7 @@ impl NativeEngine {
         step: u64,
         learning_rate: f32,
     ) -> Result<StepStats, EngineError> {
-        let n = self.check_some(batch)?;
+        let n = batch.check_some(self.plan.dense.outputs)?;
         let dropout = (self.dropout > 0.0).then(|| {
             let rate = self.dropout as f32;
             let stream = Stream::new(self.seed, StreamName::Dropout, step);
@@ -215,6 +186,7 @@ impl NativeEngine {
             context,
             plan,
             parameters,
+            gradient,
             workspace,
             ..
         } = self;
@@ -236,13 +208,7 @@ impl NativeEngine {
                 self.momentum,
             );
         }
-        let Parameters {
-            values,
-            m,
-            v,
-            gradient,
-            ..
-        } = parameters;
+        let Parameters { values, m, v, .. } = parameters;
         let coefficients = Coefficients::new(&self.adam, step, learning_rate);
         self.times.measure("adam", "adam", || {
             adam::update(context, values, m, v, gradient, &coefficients);
@@ -262,8 +228,8 @@ impl NativeEngine {
 
     /// An evaluation, on a thread of the pool.
     fn judge(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
-        self.check(batch)?;
         let classes = self.plan.dense.outputs;
+        batch.check(classes)?;
         let mut result = Evaluation {
             losses: Vec::new(),
             probabilities: Vec::new(),
@@ -321,7 +287,7 @@ impl Engine for NativeEngine {
     }
 
     fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError> {
-        let n = self.check_some(batch)?;
+        let n = batch.check_some(self.plan.dense.outputs)?;
         self.pass(batch, n, None, 0)?;
         let norm = |values: &[f32]| {
             values
@@ -330,7 +296,7 @@ impl Engine for NativeEngine {
                 .sum::<f64>()
                 .sqrt()
         };
-        let gradient = &self.parameters.gradient;
+        let gradient = &self.gradient;
         Ok(self
             .plan
             .weights()

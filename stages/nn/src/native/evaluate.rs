@@ -3,10 +3,10 @@
 
 use super::batch_norm::{self, After, Channels};
 use super::memory::Aligned;
-use super::parameters::Parameters;
 use super::workspace::{Workspace, room};
 use super::{Context, conv, forward, pool, pooled};
 use crate::network::{ConvNorm, Plan, Shortcut, Unit};
+use crate::parameters::Parameters;
 use crate::reference::norm::inverse_deviation;
 
 /// Images computed at once: bounds memory, changes no bit.

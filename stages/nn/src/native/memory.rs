@@ -1,7 +1,7 @@
 //! Aligned buffers, and slices that several threads write at disjoint places.
 //! It must not know what is stored.
 
-use super::huge;
+use crate::huge;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 

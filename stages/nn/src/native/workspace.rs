@@ -1,8 +1,8 @@
 //! What a pass keeps between forward and backward, in buffers that are reused by every step.
 //! It must not know what is computed.
 
-use super::huge;
 use super::memory::Aligned;
+use crate::huge;
 use crate::network::{Plan, Unit};
 use crate::reference::norm::Statistics;
 

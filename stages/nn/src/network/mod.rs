@@ -225,6 +225,21 @@ pub enum Layout {
     },
 }
 
+impl Layout {
+    /// Taps, inputs and outputs; 1 each for a vector, whose order is the same everywhere.
+    pub(crate) fn extents(self) -> (usize, usize, usize) {
+        match self {
+            Self::Vector => (1, 1, 1),
+            Self::Conv {
+                kernel,
+                inputs,
+                outputs,
+            } => (kernel * kernel, inputs, outputs),
+            Self::Dense { inputs, outputs } => (1, inputs, outputs),
+        }
+    }
+}
+
 /// A tensor that a network owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {

@@ -1,39 +1,42 @@
 //! All numbers of a network: their first values, and their way out and back in.
 //! It must not know how they are trained or stored.
 
-use super::huge;
-use super::initial::Draw;
-use super::threads::Threads;
+mod draw;
+
+pub use draw::Draw;
+
 use crate::config::InitializerConfig;
 use crate::engine::{EngineError, State, Tensor};
+use crate::huge;
 use crate::network::{Layout, Plan, Slot};
 use crate::random::{Stream, StreamName};
 use std::collections::BTreeMap;
 
 /// Flat vectors in the plan's layout.
-pub(crate) struct Parameters {
+#[derive(Debug)]
+pub struct Parameters {
     /// What the optimiser changes.
-    pub(crate) values: Vec<f32>,
+    pub values: Vec<f32>,
     /// Batch norm's moving statistics.
-    pub(crate) moving: Vec<f32>,
+    pub moving: Vec<f32>,
     /// Adam's first moments.
-    pub(crate) m: Vec<f32>,
+    pub m: Vec<f32>,
     /// Adam's second moments.
-    pub(crate) v: Vec<f32>,
-    /// Of the last step.
-    pub(crate) gradient: Vec<f32>,
+    pub v: Vec<f32>,
 }
 
 impl Parameters {
     /// First values: weights by their initializer, scales and moving variances 1, the rest 0.
     ///
     /// Number `i` of tensor `t` (both in network order, `i` in the exported order, which any
-    /// engine can follow) is number `i` of the stream (seed, Init, t).
-    pub(crate) fn new(
-        threads: &Threads,
+    /// engine can follow) is number `i` of the stream (seed, Init, t). `fill` draws a tensor's
+    /// numbers: [`Draw::fill`], or the same on several threads.
+    #[must_use]
+    pub fn new(
         plan: &Plan,
         initializer: &InitializerConfig,
         seed: u64,
+        fill: impl Fn(&Draw, &mut [f32]),
     ) -> Self {
         let n = plan.count.trainable;
         let mut values = huge::zeros(n);
@@ -41,19 +44,14 @@ impl Parameters {
         for (place, slot) in plan.slots.iter().enumerate() {
             let stream = Stream::new(seed, StreamName::Init, place as u64);
             match slot.layout {
-                Layout::Conv {
-                    kernel,
-                    inputs,
-                    outputs,
-                } => {
-                    let taps = kernel * kernel;
-                    let draw = Draw::new(initializer.conv, taps * inputs, taps * outputs, stream);
-                    draw.fill(threads, slot.layout, slot.span.of_mut(&mut values));
-                }
-                Layout::Dense { inputs, outputs } => {
-                    let draw = Draw::new(initializer.dense, inputs, outputs, stream);
-                    draw.fill(threads, slot.layout, slot.span.of_mut(&mut values));
-                }
+                Layout::Conv { .. } => fill(
+                    &Draw::new(initializer.conv, slot.layout, stream),
+                    slot.span.of_mut(&mut values),
+                ),
+                Layout::Dense { .. } => fill(
+                    &Draw::new(initializer.dense, slot.layout, stream),
+                    slot.span.of_mut(&mut values),
+                ),
                 Layout::Vector if is_norm_weight(plan, slot) => {
                     slot.span.of_mut(&mut values).fill(1.0);
                 }
@@ -68,12 +66,12 @@ impl Parameters {
             moving,
             m: huge::zeros(n),
             v: huge::zeros(n),
-            gradient: huge::zeros(n),
         }
     }
 
     /// Every tensor in network order, then Adam's first and second moments.
-    pub(crate) fn export(&self, plan: &Plan) -> State {
+    #[must_use]
+    pub fn export(&self, plan: &Plan) -> State {
         let own = plan.slots.iter().map(|slot| {
             let flat = if slot.trainable {
                 &self.values
@@ -95,7 +93,10 @@ impl Parameters {
 
     /// Takes back what [`Parameters::export`] gave, in any order of tensors. Nothing changes on
     /// an error; without any moment, all moments become 0.
-    pub(crate) fn import(&mut self, plan: &Plan, state: &State) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// A tensor that is missing, there twice, unknown, of another shape or not finite.
+    pub fn import(&mut self, plan: &Plan, state: &State) -> Result<(), EngineError> {
         let mut given = BTreeMap::new();
         for tensor in &state.tensors {
             if given.insert(tensor.name.as_str(), tensor).is_some() {
@@ -225,16 +226,8 @@ fn outward(name: String, slot: &Slot, flat: &[f32]) -> Tensor {
 }
 
 /// Index outside of number `i` here.
-pub(crate) fn outer_index(layout: Layout, i: usize) -> usize {
-    let (taps, inputs, outputs) = match layout {
-        Layout::Vector => return i,
-        Layout::Conv {
-            kernel,
-            inputs,
-            outputs,
-        } => (kernel * kernel, inputs, outputs),
-        Layout::Dense { inputs, outputs } => (1, inputs, outputs),
-    };
+fn outer_index(layout: Layout, i: usize) -> usize {
+    let (taps, inputs, outputs) = layout.extents();
     let (tap, input, output) = (i / (inputs * outputs), i / outputs % inputs, i % outputs);
     (output * inputs + input) * taps + tap
 }
@@ -243,10 +236,6 @@ pub(crate) fn outer_index(layout: Layout, i: usize) -> usize {
 mod tests {
     use super::*;
     use crate::config::{Initializer, NetworkConfig, Projection};
-
-    fn threads() -> Threads {
-        Threads::new(2).expect("two threads start")
-    }
 
     fn plan() -> Plan {
         let (filters, blocks, stage_strides) = (vec![16, 32], vec![1, 1], vec![1, 2]);
@@ -273,13 +262,13 @@ mod tests {
             (Initializer::GlorotUniform, 2.0 / 576.0, 2.0 / 42.0),
         ] {
             let p = Parameters::new(
-                &threads(),
                 &plan,
                 &InitializerConfig {
                     conv: initializer,
                     dense: initializer,
                 },
                 7,
+                Draw::fill,
             );
             let variance = |name: &str| {
                 let slot = plan
@@ -310,7 +299,7 @@ mod tests {
             conv: Initializer::HeNormal,
             dense: Initializer::GlorotUniform,
         };
-        for tensor in Parameters::new(&threads(), &plan, &initializer, 7)
+        for tensor in Parameters::new(&plan, &initializer, 7, Draw::fill)
             .export(&plan)
             .tensors
         {
