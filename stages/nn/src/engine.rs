@@ -157,4 +157,7 @@ pub enum EngineError {
         /// The optimiser's step.
         step: u64,
     },
+    /// What computes ran out of memory or broke.
+    #[error("the device failed: {0}")]
+    Device(String),
 }
