@@ -130,13 +130,13 @@ pub struct AdamConstants {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GpuError {
     /// There is not enough memory left.
-    #[error("the GPU has no {mib} MiB of memory left")]
+    #[error("it has no {mib} MiB of memory left")]
     Memory {
         /// What was asked for.
         mib: usize,
     },
     /// The driver refused a call.
-    #[error("the GPU's driver failed to {what}: {why}")]
+    #[error("the driver failed to {what}: {why}")]
     Driver {
         /// What was to be done.
         what: &'static str,

@@ -1,11 +1,11 @@
 //! What a training engine does for one network, whatever computes it.
 //! It must not know files, epochs' schedules or where images come from.
 
+pub use crate::epoch::{Epoch, EpochError, Progress, RawEpoch};
 use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE};
 
 /// Numbers of an image.
 pub const IMAGE: usize = IMAGE_SIZE * IMAGE_SIZE * IMAGE_CHANNELS;
-pub use crate::epoch::{Epoch, EpochError, Progress, RawEpoch};
 
 /// Trains and evaluates one network.
 ///
@@ -176,9 +176,6 @@ pub enum EngineError {
     /// A batch's length or label does not fit the network.
     #[error("batch does not fit the network: {0}")]
     Batch(String),
-    /// What the engine computes on did not do its work.
-    #[error("{0}")]
-    Device(String),
     /// A number became infinite or undefined.
     #[error("`{layer}` gave a non-finite {what} at step {step}")]
     NonFinite {
@@ -189,4 +186,7 @@ pub enum EngineError {
         /// The optimiser's step.
         step: u64,
     },
+    /// What computes ran out of memory or broke.
+    #[error("the device failed: {0}")]
+    Device(String),
 }
