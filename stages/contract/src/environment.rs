@@ -16,6 +16,7 @@ pub(crate) struct Environment {
     pub(crate) scratch: PathBuf,
     pub(crate) events: Option<PathBuf>,
     pub(crate) isa: Option<String>,
+    pub(crate) gpus: Option<String>,
 }
 
 const ISAS: [&str; 3] = ["avx512", "avx2", "plain"];
@@ -69,6 +70,8 @@ impl Environment {
             scratch,
             events: raw("RESTAGE_EVENTS").map(PathBuf::from),
             isa,
+            // Set to nothing, it says that there are none.
+            gpus: lookup("CUDA_VISIBLE_DEVICES").map(|value| value.to_string_lossy().into_owned()),
         })
     }
 }
@@ -95,6 +98,7 @@ mod tests {
             ("RESTAGE_THREADS", "3"),
             ("RESTAGE_EVENTS", "/events"),
             ("RESTAGE_ISA", "plain"),
+            ("CUDA_VISIBLE_DEVICES", ""),
         ])
         .unwrap();
         assert_eq!(environment.name, "train@resnet18");
@@ -102,6 +106,7 @@ mod tests {
         assert_eq!(environment.scratch, PathBuf::from("/scratch"));
         assert_eq!(environment.events, Some(PathBuf::from("/events")));
         assert_eq!(environment.isa.as_deref(), Some("plain"));
+        assert_eq!(environment.gpus.as_deref(), Some(""));
     }
 
     #[test]
@@ -111,6 +116,7 @@ mod tests {
         assert_eq!(environment.name, "train");
         assert_eq!(environment.events, None);
         assert_eq!(environment.isa, None);
+        assert_eq!(environment.gpus, None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub struct Stage {
     threads: NonZeroUsize,
     scratch: PathBuf,
     isa: Option<String>,
+    gpus: Option<String>,
     events: Events,
 }
 
@@ -35,11 +36,12 @@ impl Stage {
             threads: environment.threads,
             scratch: environment.scratch,
             isa: environment.isa,
+            gpus: environment.gpus,
             events: Events::new(environment.events),
         })
     }
 
-    /// A stage named `test` with these parameters (JSON text), one thread, no events.
+    /// A stage named `test` with these parameters (JSON text), one thread, no GPU, no events.
     ///
     /// `scratch` must exist. Change the rest by [`Stage::with_threads`],
     /// [`Stage::with_isa`] and [`Stage::with_events`].
@@ -51,6 +53,7 @@ impl Stage {
             threads: NonZeroUsize::MIN,
             scratch: scratch.to_owned(),
             isa: None,
+            gpus: Some(String::new()),
             events: Events::new(None),
         }
     }
@@ -126,6 +129,13 @@ impl Stage {
     #[must_use]
     pub fn isa(&self) -> Option<&str> {
         self.isa.as_deref()
+    }
+
+    /// The GPUs that the stage may use, as CUDA_VISIBLE_DEVICES names them: none if it is empty,
+    /// all if it is not set, as by hand.
+    #[must_use]
+    pub fn gpus(&self) -> Option<&str> {
+        self.gpus.as_deref()
     }
 
     /// Tells the runner how far the work is; at most about five times a second is written,

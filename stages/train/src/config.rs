@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use contract::StageError;
 use nn::config::{AdamConfig, BatchNormConfig, InitializerConfig, NetworkConfig};
 use serde::Deserialize;
+use training::device::Device;
+use training::engine::{EngineName, Precision};
 
 use crate::augment::AugmentConfig;
 use crate::plateau::PlateauConfig;
@@ -31,6 +33,8 @@ pub struct TrainConfig {
     pub engine: EngineName,
     /// What it computes on.
     pub device: Device,
+    /// Of matrix products; everything else is f32.
+    pub precision: Precision,
     /// Training ends after this many epochs at the latest.
     pub epochs: u64,
     /// Images per optimiser step; an epoch's last step may have fewer.
@@ -47,22 +51,6 @@ pub struct TrainConfig {
     pub batch_norm: BatchNormConfig,
     /// Of every weight.
     pub initializer: InitializerConfig,
-}
-
-/// The engines there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EngineName {
-    /// This project's own kernels.
-    Native,
-}
-
-/// The devices there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// The processor.
-    Cpu,
 }
 
 impl TrainConfig {
@@ -149,7 +137,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// The paper's parameters for a small network.
-    pub(crate) const PARAMS: &str = r#"{"seed":42,"train":{"engine":"native","device":"cpu","epochs":30,"batch_size":64,
+    pub(crate) const PARAMS: &str = r#"{"seed":42,"train":{"engine":"native","device":"cpu","precision":"f32","epochs":30,"batch_size":64,
         "optimizer":{"name":"adam","learning_rate":1e-3,"beta1":0.9,"beta2":0.999,"epsilon":1e-7},
         "reduce_lr_on_plateau":{"factor":0.2,"patience":3,"min_delta":1e-4,"min_learning_rate":0},
         "early_stopping":{"patience":7,"min_delta":0},"augment":{"flip":0.5,"brightness":0.1},
@@ -176,13 +164,13 @@ pub(crate) mod tests {
         for (from, to, expected) in [
             (
                 "native",
-                "dfdx",
-                "parameter `train.engine`: unknown variant `dfdx`, expected `native`",
+                "torch",
+                "parameter `train.engine`: unknown variant `torch`, expected `native` or `dfdx`",
             ),
             (
                 "cpu",
-                "cuda",
-                "parameter `train.device`: unknown variant `cuda`, expected `cpu`",
+                "gpu",
+                "parameter `train.device`: unknown device `gpu`, expected `auto`, `cpu`, `cuda` or `cuda:1`",
             ),
             (
                 "adam",

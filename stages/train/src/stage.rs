@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use contract::{Stage, StageError, files};
 use dataset::Dataset;
 use nn::engine::Engine;
-use training::engine::{Blueprint, native};
+use training::engine::{Blueprint, Choice, build};
 use training::models::network;
 use training::weights::{self, Weights};
 
@@ -53,18 +53,26 @@ pub fn run(stage: &Stage, paths: &Paths) -> Result<(), StageError> {
         classes: data.classes.len(),
         seed: params.seed,
     };
-    let mut engine = native(stage, blueprint)?;
+    let choice = Choice {
+        engine: config.engine,
+        device: config.device,
+        precision: config.precision,
+    };
+    let (mut engine, on) = build(stage, blueprint, choice)?;
     let fingerprint = fingerprint(&paths.variant, &stage.params()?, &paths.data)?;
     let checkpoints = Checkpoints::open(stage.scratch(), fingerprint)?;
+    if let Some(on) = on {
+        stage.message(&format!("training on {on}"));
+    }
     let mut reporter = Reporter::new(stage, &data, config.epochs, config.batch_size);
     let task = Task {
         data: &data,
         config,
         seed: params.seed,
     };
-    let trained = fit(&mut engine, task, &checkpoints, &mut reporter)
+    let trained = fit(&mut *engine, task, &checkpoints, &mut reporter)
         .map_err(TrainError::into_stage_error)?;
-    finish(&mut engine, &data, trained, paths, &mut reporter)
+    finish(&mut *engine, &data, trained, paths, &mut reporter)
 }
 
 /// Evaluates the best weights on the test images and writes everything.

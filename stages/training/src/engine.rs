@@ -2,8 +2,16 @@
 //! It must not know what the engine is then used for.
 
 use contract::{Stage, StageError};
+use cuda::driver;
+use cuda::engine::CudaEngine;
+pub use cuda::operations::Precision;
+use dfdx_engine::DfdxEngine;
 use nn::config::{AdamConfig, BatchNormConfig, InitializerConfig, NetworkConfig};
+use nn::engine::Engine;
 use nn::native::{Isa, NativeEngine, NativeOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::device::{Device, Resolved};
 
 /// What defines an engine's numbers.
 #[derive(Debug, Clone, Copy)]
@@ -55,4 +63,94 @@ pub fn native(stage: &Stage, blueprint: Blueprint<'_>) -> Result<NativeEngine, S
         options,
     )
     .map_err(StageError::usage)
+}
+
+/// `train.engine`: whose code computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineName {
+    /// This project's own kernels.
+    Native,
+    /// dfdx's, on the CPU: an independent check.
+    Dfdx,
+}
+
+/// What computes, on what, and how precisely.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// `train.engine`.
+    pub engine: EngineName,
+    /// `train.device`.
+    pub device: Device,
+    /// `train.precision`.
+    pub precision: Precision,
+}
+
+/// A new engine, and in words what it computes on if that is not our CPU engine.
+///
+/// # Errors
+/// As [`native`], a choice that there is not, or a device that cannot be had: the stage exits
+/// with 2.
+pub fn build(
+    stage: &Stage,
+    blueprint: Blueprint<'_>,
+    choice: Choice,
+) -> Result<(Box<dyn Engine>, Option<String>), StageError> {
+    let any = || driver::count().is_ok_and(|count| count > 0);
+    let device = choice.device.resolve(stage.gpus(), any);
+    let precision = choice.precision;
+    if precision != Precision::F32 && device == Resolved::Cpu {
+        return Err(StageError::usage_message(format!(
+            "parameter `train.precision` is `{}`, but the CPU computes in `f32`",
+            precision.name()
+        ))
+        .with_hint("set it to `f32`, or `train.device` to `cuda`"));
+    }
+    match (choice.engine, device) {
+        (EngineName::Native, Resolved::Cpu) => Ok((Box::new(native(stage, blueprint)?), None)),
+        (EngineName::Dfdx, Resolved::Cpu) => {
+            let Blueprint {
+                network,
+                batch_norm,
+                initializer,
+                adam,
+                classes,
+                seed,
+            } = blueprint;
+            let engine = DfdxEngine::new(network, batch_norm, initializer, adam, classes, seed);
+            let engine = engine.map_err(StageError::usage)?;
+            Ok((Box::new(engine), Some("the CPU, by dfdx".to_owned())))
+        }
+        (EngineName::Dfdx, Resolved::Cuda(_)) => Err(StageError::usage_message(
+            "parameter `train.engine` is `dfdx`, which computes on the CPU here".to_owned(),
+        )
+        .with_hint("set `train.device` to `cpu`, or `train.engine` to `native`")),
+        (EngineName::Native, Resolved::Cuda(number)) => {
+            let gpu = driver::open(number, driver::kept_kernels().as_deref());
+            let gpu = gpu.map_err(|error| {
+                let hint = error.hint();
+                StageError::usage(error).with_hint(hint)
+            })?;
+            let on = format!("{}, {}", gpu.name(), precision.name());
+            let Blueprint {
+                network,
+                batch_norm,
+                initializer,
+                adam,
+                classes,
+                seed,
+            } = blueprint;
+            let engine = CudaEngine::new(
+                gpu,
+                network,
+                batch_norm,
+                initializer,
+                adam,
+                classes,
+                seed,
+                precision,
+            );
+            Ok((Box::new(engine.map_err(StageError::usage)?), Some(on)))
+        }
+    }
 }

@@ -186,8 +186,8 @@ fn wrong_parameters_exit_with_2_and_say_which() {
     for (from, to, expected) in [
         (
             "native",
-            "dfdx",
-            "error: parameter `train.engine`: unknown variant `dfdx`, expected `native`",
+            "torch",
+            "error: parameter `train.engine`: unknown variant `torch`, expected `native` or `dfdx`",
         ),
         (
             "\"tiny\"",
@@ -247,4 +247,80 @@ fn missing_or_broken_data_is_named_and_no_out_appears() {
         stderr(&output)
     );
     assert!(!work.path("out").exists() && !work.path("weights.safetensors").exists());
+}
+
+/// What is in a column of `summary.csv`.
+fn summary(work: &Work, column: &str) -> f64 {
+    let text = fs::read_to_string(work.path("out/summary.csv")).unwrap();
+    let (names, values) = text.split_once('\n').unwrap();
+    let place = names.split(',').position(|name| name == column);
+    let value = values.trim().split(',').nth(place.unwrap()).unwrap();
+    value.parse().unwrap()
+}
+
+#[test]
+fn dfdx_trains_to_nearly_the_same_and_says_that_it_does() {
+    let native = Work::small();
+    assert!(native.run(&[]).status.success());
+    let mut dfdx = Work::small();
+    dfdx.params = dfdx.params.replacen("\"native\"", "\"dfdx\"", 1);
+    let output = dfdx.run(&[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = fs::read_to_string(dfdx.path("events.jsonl")).unwrap();
+    assert!(events.contains("training on the CPU, by dfdx"), "{events}");
+    for column in ["best_val_loss", "test_loss"] {
+        let (ours, theirs) = (summary(&native, column), summary(&dfdx, column));
+        assert!(
+            (ours / theirs - 1.0).abs() < 1e-3,
+            "{column}: {ours} and {theirs}"
+        );
+    }
+}
+
+#[test]
+fn auto_without_a_gpu_is_the_cpu_with_the_very_same_bytes() {
+    let cpu = Work::small();
+    assert!(cpu.run(&[]).status.success());
+    let mut auto = Work::small();
+    auto.params = auto.params.replacen("\"cpu\"", "\"auto\"", 1);
+    // As the runner says that it has leased none.
+    let output = auto.run(&[("CUDA_VISIBLE_DEVICES", "")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(cpu.outs(), auto.outs());
+}
+
+#[test]
+fn what_this_machine_cannot_compute_exits_with_2_and_says_what_is_missing() {
+    let no_gpu = [("CUDA_VISIBLE_DEVICES", "")];
+    for (changes, expected, hint) in [
+        (
+            &[("\"cpu\"", "\"cuda\"")][..],
+            &[
+                "no NVIDIA driver: `libcuda.so.1` cannot be loaded",
+                "no GPU 0",
+            ][..],
+            "`train.device=cpu` needs n",
+        ),
+        (
+            &[("\"f32\"", "\"bf16\"")],
+            &["parameter `train.precision` is `bf16`, but the CPU computes in `f32`"],
+            "set it to `f32`, or `train.device` to `cuda`",
+        ),
+        (
+            &[("\"cpu\"", "\"cuda\""), ("\"native\"", "\"dfdx\"")],
+            &["parameter `train.engine` is `dfdx`, which computes on the CPU here"],
+            "set `train.device` to `cpu`",
+        ),
+    ] {
+        let mut work = Work::small();
+        for (from, to) in changes {
+            work.params = work.params.replacen(from, to, 1);
+        }
+        let output = work.run(&no_gpu);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(expected.iter().any(|text| said.contains(text)), "{said}");
+        assert!(said.contains(hint), "{said}");
+        assert!(!work.path("out").exists() && !work.path("weights.safetensors").exists());
+    }
 }

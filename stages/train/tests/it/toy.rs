@@ -222,7 +222,7 @@ pub(crate) fn config(edits: &[(&str, &str)]) -> TrainConfig {
     params.train
 }
 
-pub(crate) const PARAMS: &str = r#"{"seed":42,"train":{"engine":"native","device":"cpu","epochs":5,"batch_size":16,
+pub(crate) const PARAMS: &str = r#"{"seed":42,"train":{"engine":"native","device":"cpu","precision":"f32","epochs":5,"batch_size":16,
     "optimizer":{"name":"adam","learning_rate":0.05,"beta1":0.9,"beta2":0.999,"epsilon":1e-7},
     "reduce_lr_on_plateau":{"factor":0.2,"patience":3,"min_delta":1e-4,"min_learning_rate":0},
     "early_stopping":{"patience":7,"min_delta":0},"augment":{"flip":0.5,"brightness":0.1},
