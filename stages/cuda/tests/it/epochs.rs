@@ -7,7 +7,13 @@ use nn::native::Isa;
 use nn::random::{Stream, StreamName};
 
 use crate::common::{self, small_networks};
-use crate::pretended::engine;
+use crate::device::{Place, engine, on_each_device};
+
+on_each_device!(
+    epochs_on_the_device_have_the_bits_of_steps_one_by_one,
+    training_goes_on_from_a_state_with_the_very_same_bits,
+    an_epoch_that_diverges_names_batch_and_layer_as_the_native_engine_does,
+);
 
 /// Random bytes as images, in an order and with changes of its own.
 struct Shown {
@@ -91,13 +97,12 @@ fn total(told: &[Progress]) -> (usize, usize, f64, usize) {
         })
 }
 
-#[test]
-fn epochs_on_the_device_have_the_bits_of_steps_one_by_one() {
+fn epochs_on_the_device_have_the_bits_of_steps_one_by_one<P: Place>() {
     for (name, network) in [0, 1].map(|i| small_networks()[i].clone()) {
-        let Some(mut whole) = engine(&network, Precision::F32) else {
+        let Some(mut whole) = engine::<P>(&network, Precision::F32) else {
             return;
         };
-        let mut steps = engine(&network, Precision::F32).expect("an engine");
+        let mut steps = engine::<P>(&network, Precision::F32).expect("an engine");
         let mut first_step = 0;
         // The last batch has fewer images; the second epoch repeats what the first recorded; an
         // evaluation between them and other images behind them leave nothing behind.
@@ -135,13 +140,12 @@ fn epochs_on_the_device_have_the_bits_of_steps_one_by_one() {
     }
 }
 
-#[test]
-fn training_goes_on_from_a_state_with_the_very_same_bits() {
+fn training_goes_on_from_a_state_with_the_very_same_bits<P: Place>() {
     let (_, network) = &small_networks()[1];
-    let Some(mut whole) = engine(network, Precision::F32) else {
+    let Some(mut whole) = engine::<P>(network, Precision::F32) else {
         return;
     };
-    let mut resumed = engine(network, Precision::F32).expect("an engine");
+    let mut resumed = engine::<P>(network, Precision::F32).expect("an engine");
     let run = |engine: &mut dyn Engine, number: u64| {
         let epoch = Shown::new(7, 3, number);
         engine
@@ -160,10 +164,9 @@ fn training_goes_on_from_a_state_with_the_very_same_bits() {
     );
 }
 
-#[test]
-fn an_epoch_that_diverges_names_batch_and_layer_as_the_native_engine_does() {
+fn an_epoch_that_diverges_names_batch_and_layer_as_the_native_engine_does<P: Place>() {
     let (_, network) = &small_networks()[1];
-    let Some(mut ours) = engine(network, Precision::F32) else {
+    let Some(mut ours) = engine::<P>(network, Precision::F32) else {
         return;
     };
     let mut native = common::engine(network, 1, Isa::detect());

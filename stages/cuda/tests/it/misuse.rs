@@ -6,12 +6,18 @@ use nn::engine::{Batch, Engine};
 use nn::native::Isa;
 
 use crate::common::{self, Images, plain, small_networks};
-use crate::pretended::engine;
+use crate::device::{Place, engine, on_each_device};
 
-#[test]
-fn batches_that_do_not_fit_are_refused_in_the_native_engines_words() {
+on_each_device!(
+    batches_that_do_not_fit_are_refused_in_the_native_engines_words,
+    a_number_that_is_not_finite_is_blamed_as_by_the_native_engine_and_changes_nothing,
+    a_state_of_another_network_is_refused,
+    a_batch_beyond_all_bounds_is_refused,
+);
+
+fn batches_that_do_not_fit_are_refused_in_the_native_engines_words<P: Place>() {
     let network = plain(&[3], 0.0);
-    let Some(mut ours) = engine(&network, Precision::F32) else {
+    let Some(mut ours) = engine::<P>(&network, Precision::F32) else {
         return;
     };
     let mut native = common::engine(&network, 1, Isa::detect());
@@ -33,10 +39,9 @@ fn batches_that_do_not_fit_are_refused_in_the_native_engines_words() {
     }
 }
 
-#[test]
-fn a_number_that_is_not_finite_is_blamed_as_by_the_native_engine_and_changes_nothing() {
+fn a_number_that_is_not_finite_is_blamed_as_by_the_native_engine_and_changes_nothing<P: Place>() {
     for (name, network) in small_networks() {
-        let Some(mut ours) = engine(&network, Precision::F32) else {
+        let Some(mut ours) = engine::<P>(&network, Precision::F32) else {
             return;
         };
         let mut native = common::engine(&network, 1, Isa::detect());
@@ -63,9 +68,8 @@ fn a_number_that_is_not_finite_is_blamed_as_by_the_native_engine_and_changes_not
     }
 }
 
-#[test]
-fn a_state_of_another_network_is_refused() {
-    let Some(mut ours) = engine(&plain(&[3], 0.0), Precision::F32) else {
+fn a_state_of_another_network_is_refused<P: Place>() {
+    let Some(mut ours) = engine::<P>(&plain(&[3], 0.0), Precision::F32) else {
         return;
     };
     let other = common::engine(&plain(&[4], 0.0), 1, Isa::detect());
@@ -81,9 +85,8 @@ fn a_state_of_another_network_is_refused() {
     assert_eq!(ours.export_state().expect("a state"), before);
 }
 
-#[test]
-fn a_batch_beyond_all_bounds_is_refused() {
-    let Some(mut ours) = engine(&plain(&[3], 0.0), Precision::F32) else {
+fn a_batch_beyond_all_bounds_is_refused<P: Place>() {
+    let Some(mut ours) = engine::<P>(&plain(&[3], 0.0), Precision::F32) else {
         return;
     };
     let data = Images {

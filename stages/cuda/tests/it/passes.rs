@@ -6,7 +6,15 @@ use nn::engine::{Engine, State};
 use nn::native::Isa;
 
 use crate::common::{self, Images, small_networks};
-use crate::pretended::engine;
+use crate::device::{Place, engine, on_each_device};
+
+on_each_device!(
+    a_step_from_the_same_weights_is_the_native_engines,
+    losses_of_twenty_steps_stay_with_the_native_engines,
+    evaluation_is_the_native_engines_and_does_not_depend_on_the_cut,
+    gradient_norms_are_the_native_engines_and_change_nothing,
+    lower_precision_is_near_and_is_lower,
+);
 
 /// Sums run in another order, so that each tensor may differ by this, relative to its largest
 /// number.
@@ -36,11 +44,10 @@ fn has_gradient(name: &str) -> bool {
     !(name.contains("conv") && name.ends_with(".bias"))
 }
 
-#[test]
-fn a_step_from_the_same_weights_is_the_native_engines() {
+fn a_step_from_the_same_weights_is_the_native_engines<P: Place>() {
     let data = Images::new(9, 5);
     for (name, network) in small_networks() {
-        let Some(mut ours) = engine(&network, Precision::F32) else {
+        let Some(mut ours) = engine::<P>(&network, Precision::F32) else {
             return;
         };
         let mut native = common::engine(&network, 2, Isa::detect());
@@ -60,11 +67,10 @@ fn a_step_from_the_same_weights_is_the_native_engines() {
     }
 }
 
-#[test]
-fn losses_of_twenty_steps_stay_with_the_native_engines() {
+fn losses_of_twenty_steps_stay_with_the_native_engines<P: Place>() {
     let data = Images::new(24, 7);
     for (name, network) in small_networks() {
-        let Some(mut ours) = engine(&network, Precision::F32) else {
+        let Some(mut ours) = engine::<P>(&network, Precision::F32) else {
             return;
         };
         let mut native = common::engine(&network, 2, Isa::detect());
@@ -79,11 +85,10 @@ fn losses_of_twenty_steps_stay_with_the_native_engines() {
     }
 }
 
-#[test]
-fn evaluation_is_the_native_engines_and_does_not_depend_on_the_cut() {
+fn evaluation_is_the_native_engines_and_does_not_depend_on_the_cut<P: Place>() {
     let data = Images::new(131, 2);
     for (name, network) in small_networks() {
-        let Some(mut ours) = engine(&network, Precision::F32) else {
+        let Some(mut ours) = engine::<P>(&network, Precision::F32) else {
             return;
         };
         let mut native = common::engine(&network, 2, Isa::detect());
@@ -109,11 +114,10 @@ fn evaluation_is_the_native_engines_and_does_not_depend_on_the_cut() {
     }
 }
 
-#[test]
-fn gradient_norms_are_the_native_engines_and_change_nothing() {
+fn gradient_norms_are_the_native_engines_and_change_nothing<P: Place>() {
     let data = Images::new(6, 3);
     for (name, network) in small_networks() {
-        let Some(mut ours) = engine(&network, Precision::F32) else {
+        let Some(mut ours) = engine::<P>(&network, Precision::F32) else {
             return;
         };
         let before = ours.export_state().expect("a state");
@@ -130,12 +134,11 @@ fn gradient_norms_are_the_native_engines_and_change_nothing() {
     }
 }
 
-#[test]
-fn lower_precision_is_near_and_is_lower() {
+fn lower_precision_is_near_and_is_lower<P: Place>() {
     let data = Images::new(8, 4);
     let (_, network) = &small_networks()[2];
     let run = |precision| {
-        let mut engine = engine(network, precision)?;
+        let mut engine = engine::<P>(network, precision)?;
         let stats = engine.train_step(data.batch(), 0, 1e-3).expect("finite");
         Some((stats.loss_sum, engine.gradient().expect("a gradient")))
     };

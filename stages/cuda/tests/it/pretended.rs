@@ -3,12 +3,7 @@
 
 use std::cell::{RefCell, UnsafeCell};
 
-use cuda::engine::CudaEngine;
 use cuda::gpu::{Argument, Gpu, GpuError, Launch};
-use cuda::operations::Precision;
-use nn::config::{AdamConfig, NetworkConfig};
-
-use crate::common::{BATCH_NORM, INITIALIZER};
 
 #[derive(Default)]
 pub(crate) struct Pretended {
@@ -109,26 +104,4 @@ impl Gpu for Pretended {
         }
         Ok(())
     }
-}
-
-/// An engine on it, or nothing where kernels cannot run on this CPU.
-pub(crate) fn engine(
-    network: &NetworkConfig,
-    precision: Precision,
-) -> Option<CudaEngine<Pretended>> {
-    if let Err(reason) = cuda_shim::available() {
-        println!("skipped: {reason}");
-        return None;
-    }
-    let engine = CudaEngine::new(
-        Pretended::default(),
-        network,
-        &BATCH_NORM,
-        &INITIALIZER,
-        &AdamConfig::default(),
-        10,
-        42,
-        precision,
-    );
-    Some(engine.expect("a valid network"))
 }
