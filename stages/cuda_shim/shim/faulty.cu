@@ -48,3 +48,10 @@ extern "C" __global__ void rotate(uint32_t* x, int times) {
         __syncthreads();
     }
 }
+
+// Shared memory has room for 64 threads.
+extern "C" __global__ void faulty_shared(float* out) {
+    __shared__ float held[64];
+    const float* end = held;
+    out[threadIdx.x] = end[threadIdx.x];
+}

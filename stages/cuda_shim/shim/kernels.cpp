@@ -111,6 +111,7 @@ const Kernel KERNELS[] = {
     KERNEL(faulty_barriers, Fibres),
     KERNEL(faulty_barrier_without_fibres, Plain),
     KERNEL(faulty_product, Fibres),
+    KERNEL(faulty_shared, Plain),
     KERNEL(indices, Plain),
     KERNEL(rotate, Fibres),
 };
