@@ -22,7 +22,7 @@ __device__ void forward(const ConvShape& shape, const float* x, const float* w, 
         const bool there = bias != nullptr && first_column + column < columns;
         sum = there ? bias[first_column + column] : 0.0f;
     });
-    multiply_tiles(tile, left, right, 0, left.end);
+    multiply_tiles(tile, left, right, 0, left.end, rows - first_row, columns - first_column);
     tile.each([&](int row, int column, float& sum) {
         row += first_row;
         column += first_column;
@@ -45,7 +45,7 @@ __device__ void input_gradient(const ConvShape& shape, const float* dy, const fl
         const bool there = carry != 0 && row < rows && column < columns;
         sum = there ? dx[(size_t)row * columns + column] : 0.0f;
     });
-    multiply_tiles(tile, left, right, 0, left.end);
+    multiply_tiles(tile, left, right, 0, left.end, rows - first_row, columns - first_column);
     tile.each([&](int row, int column, float& sum) {
         row += first_row;
         column += first_column;
@@ -70,7 +70,7 @@ __device__ void weight_gradient(const ConvShape& shape, const float* x, const fl
     const Matrix right(dy, end, columns, first_column);
     Tile tile;
     tile.each([](int, int, float& sum) { sum = 0.0f; });
-    multiply_tiles(tile, left, right, begin, end);
+    multiply_tiles(tile, left, right, begin, end, rows - first_row, columns - first_column);
     float* out = partial + (size_t)blockIdx.z * rows * columns;
     tile.each([&](int row, int column, float& sum) {
         row += first_row;

@@ -24,10 +24,10 @@ extern "C" __global__ void faulty_barrier_without_fibres() {
 
 // One lane of a warp takes no part in a product.
 extern "C" __global__ void faulty_product(float* out) {
-    const uint32_t left[4] = {0, 0, 0, 0}, right[2] = {0, 0};
-    float sums[4] = {0, 0, 0, 0};
+    const uint32_t left[2][4] = {}, right[2][2] = {};
+    float sums[2][2][4] = {};
     if (threadIdx.x != 1) multiply_tf32(sums, left, right);
-    out[threadIdx.x] = sums[0];
+    out[threadIdx.x] = sums[0][0][0];
 }
 
 // Each thread writes, at its place, the number of its block and of itself.
