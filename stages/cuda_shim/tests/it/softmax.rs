@@ -6,6 +6,7 @@ use crate::support::{
     unset,
 };
 use cuda_shim::Order;
+use nn::math;
 use nn::reference::layers;
 use proptest::prelude::*;
 use std::ptr::null_mut;
@@ -95,6 +96,53 @@ proptest! {
         let correct = predicted.iter().zip(&labels).filter(|(p, l)| p == l).count();
         prop_assert_eq!(got.1 as usize, 5 + correct);
     }
+}
+
+/// Both functions of each number.
+fn functions(x: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (mut exponentials, mut logarithms) = (unset(x.len()), unset(x.len()));
+    launch!(
+        Order::Forward,
+        "functions",
+        line(1),
+        STRIDE_BLOCK,
+        x.as_ptr(),
+        x.len() as i32,
+        exponentials.as_mut_ptr(),
+        logarithms.as_mut_ptr(),
+    );
+    (exponentials, logarithms)
+}
+
+#[test]
+fn exponential_and_logarithm_have_the_bits_of_the_reference() {
+    or_return!();
+    let count = 100_000_u32;
+    let across = |i: u32| -106.0 + i as f32 * (196.0 / count as f32);
+    let mut x: Vec<f32> = (0..count).map(across).collect();
+    x.extend([
+        0.0,
+        -0.0,
+        1e-45,
+        f32::MAX,
+        f32::MIN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+    ]);
+    let want: Vec<f32> = x.iter().map(|&x| math::exp(x)).collect();
+    assert_same_bits("exponential", &functions(&x).0, &want);
+    let least = f32::MIN_POSITIVE.to_bits();
+    let step = (f32::INFINITY.to_bits() - least) / count;
+    let mut x: Vec<f32> = (0..count)
+        .map(|i| f32::from_bits(least + i * step))
+        .collect();
+    // Softmax's sums.
+    x.extend((0..count).map(|i| 1.0 + i as f32 * (9.0 / count as f32)));
+    x.extend([f32::MAX, f32::INFINITY]);
+    let want: Vec<f32> = x.iter().map(|&x| math::ln(x)).collect();
+    assert_same_bits("logarithm", &functions(&x).1, &want);
+    let nan = functions(&[f32::NAN]);
+    assert!(nan.0[0].is_nan() && nan.1[0].is_nan());
 }
 
 #[test]

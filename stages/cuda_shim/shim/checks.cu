@@ -1,6 +1,8 @@
-// Kernels that do what no kernel may, or show what a launch does, for the shim's own tests.
-// It must not know networks.
+// For tests alone: kernels that do what no kernel may, that show what a launch does, and that
+// reach what others build on. It must not know networks.
 #include "../../cuda/kernels/mma.cuh"
+#include "../../cuda/kernels/math.cuh"
+#include "../../cuda/kernels/readers.cuh"
 
 // One thread leaves while the others wait.
 extern "C" __global__ void faulty_barrier() {
@@ -54,4 +56,19 @@ extern "C" __global__ void faulty_shared(float* out) {
     __shared__ float held[64];
     const float* end = held;
     out[threadIdx.x] = end[threadIdx.x];
+}
+
+extern "C" __global__ void quotients(const int* a, int by, int len, int* out) {
+    const Divisor divisor(by);
+    for (size_t i = first_index(); i < (size_t)len; i += index_step()) {
+        out[i] = divisor.quotient(a[i]);
+    }
+}
+
+extern "C" __global__ void functions(const float* x, int len, float* exponentials,
+                                     float* logarithms) {
+    for (size_t i = first_index(); i < (size_t)len; i += index_step()) {
+        exponentials[i] = exponential(x[i]);
+        logarithms[i] = logarithm(x[i]);
+    }
 }
