@@ -296,6 +296,11 @@ fn shapes_at_the_edges_are_close_to_the_exact_ones() {
     check_conv(&Conv::bare(1, 1, 64, 64, 8), 1, false, 2, 3);
     check_conv(&Conv::bare(1, 1, 65, 129, 9), 1, false, 2, 4);
     check_conv(&Conv::bare(3, 1, 3, 64, 32), 1, true, 5, 5);
+    // Strided: tiles of pixels of one parity, and tiles across two.
+    for kernel in [1, 3] {
+        check_conv(&Conv::bare(kernel, 2, 20, 30, 16), 3, false, 2, 7);
+        check_conv(&Conv::bare(kernel, 2, 6, 70, 10), 3, false, 2, 8);
+    }
     // A dense layer.
     check_conv(&Conv::bare(1, 1, 512, 10, 1), 9, true, 1, 6);
 }
