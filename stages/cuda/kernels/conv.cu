@@ -22,7 +22,7 @@ __device__ void forward(const ConvShape& shape, const float* x, const float* w, 
         const bool there = bias != nullptr && first_column + column < columns;
         sum = there ? bias[first_column + column] : 0.0f;
     });
-    multiply_tiles(tile, left, right, 0, left.end);
+    multiply_tiles(tile, left, right, 0, left.end, rows - first_row, columns - first_column);
     tile.each([&](int row, int column, float& sum) {
         row += first_row;
         column += first_column;
@@ -30,26 +30,29 @@ __device__ void forward(const ConvShape& shape, const float* x, const float* w, 
     });
 }
 
-// Rows are input pixels, columns inputs, k is (tap, output).
+// Rows are input pixels, in the order that `Seen` says; columns inputs, k is (tap, output).
 template <class Tile>
 __device__ void input_gradient(const ConvShape& shape, const float* dy, const float* w, float* dx,
                                int carry) {
     const int first_row = (int)blockIdx.x * TILE, first_column = (int)blockIdx.y * TILE;
-    const int rows = shape.n * shape.size * shape.size, columns = shape.inputs;
-    const Seers left(shape, dy, first_row);
-    const TurnedWeights right(shape, w, first_column);
+    const Seen seen(shape, first_row);
+    const int rows = seen.rows, columns = shape.inputs;
+    const Seers left(shape, seen, dy, first_row);
+    const TurnedWeights right(shape, seen, w, first_column);
     Tile tile;
     tile.each([&](int row, int column, float& sum) {
         row += first_row;
         column += first_column;
         const bool there = carry != 0 && row < rows && column < columns;
-        sum = there ? dx[(size_t)row * columns + column] : 0.0f;
+        sum = there ? dx[(size_t)seen.pixel(row) * columns + column] : 0.0f;
     });
-    multiply_tiles(tile, left, right, 0, left.end);
+    multiply_tiles(tile, left, right, 0, left.end(), rows - first_row, columns - first_column);
     tile.each([&](int row, int column, float& sum) {
         row += first_row;
         column += first_column;
-        if (row < rows && column < columns) dx[(size_t)row * columns + column] = sum;
+        if (row < rows && column < columns) {
+            dx[(size_t)seen.pixel(row) * columns + column] = sum;
+        }
     });
 }
 
@@ -70,7 +73,7 @@ __device__ void weight_gradient(const ConvShape& shape, const float* x, const fl
     const Matrix right(dy, end, columns, first_column);
     Tile tile;
     tile.each([](int, int, float& sum) { sum = 0.0f; });
-    multiply_tiles(tile, left, right, begin, end);
+    multiply_tiles(tile, left, right, begin, end, rows - first_row, columns - first_column);
     float* out = partial + (size_t)blockIdx.z * rows * columns;
     tile.each([&](int row, int column, float& sum) {
         row += first_row;

@@ -1,4 +1,4 @@
-// The tensor cores' products of small matrices, 16 x 8, and the rounding of their operands.
+// The tensor cores' products of 16 x 8 matrices, four at once, and the rounding of their operands.
 // It must not know where matrices lie in memory.
 //
 // A warp computes together: each of its 32 lanes holds parts of the operands and of the sums, as
@@ -31,30 +31,47 @@ __device__ inline uint16_t bf16_bits(float x) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-// `sums += left * right` with 8 k's. All lanes of a warp must call it.
-__device__ inline void multiply_tf32(float (&sums)[4], const uint32_t (&left)[4],
-                                     const uint32_t (&right)[2]) {
+// `sums[i][j] += left[i] * right[j]`, 32 rows by 16 columns in all, with 8 k's. All lanes of a warp
+// must call it.
+__device__ inline void multiply_tf32(float (&sums)[2][2][4], const uint32_t (&left)[2][4],
+                                     const uint32_t (&right)[2][2]) {
 #ifdef CUDA_SHIM
     shim::multiply_tf32(sums, left, right);
 #else
-    asm volatile(
-        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+            float(&s)[4] = sums[i][j];
+            asm volatile(
+                "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+                "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3])
+                : "r"(left[i][0]), "r"(left[i][1]), "r"(left[i][2]), "r"(left[i][3]),
+                  "r"(right[j][0]), "r"(right[j][1]));
+        }
+    }
 #endif
 }
 
-// `sums += left * right` with 16 k's, two in a word. All lanes of a warp must call it.
-__device__ inline void multiply_bf16(float (&sums)[4], const uint32_t (&left)[4],
-                                     const uint32_t (&right)[2]) {
+// The same with 16 k's, two in a word.
+__device__ inline void multiply_bf16(float (&sums)[2][2][4], const uint32_t (&left)[2][4],
+                                     const uint32_t (&right)[2][2]) {
 #ifdef CUDA_SHIM
     shim::multiply_bf16(sums, left, right);
 #else
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+            float(&s)[4] = sums[i][j];
+            asm volatile(
+                "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+                "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3])
+                : "r"(left[i][0]), "r"(left[i][1]), "r"(left[i][2]), "r"(left[i][3]),
+                  "r"(right[j][0]), "r"(right[j][1]));
+        }
+    }
 #endif
 }

@@ -73,7 +73,7 @@ extern "C" __global__ void norm_partial(const float* x, int rows, int channels, 
     out[2] = all.squares;
 }
 
-// Merges the chunks in order, in double.
+// Merges the chunks in order, in double. One without rows has no share; the first has some.
 extern "C" __global__ void norm_finish(const float* partial, int chunks, int channels,
                                        float epsilon, float* mean, float* variance,
                                        float* inv_std) {
@@ -81,7 +81,6 @@ extern "C" __global__ void norm_finish(const float* partial, int chunks, int cha
         double rows = 0.0, middle = 0.0, squares = 0.0;
         for (int chunk = 0; chunk < chunks; chunk++) {
             const float* in = partial + ((size_t)chunk * channels + c) * 3;
-            if (in[0] == 0.0f) continue;
             const double total = rows + in[0], share = in[0] / total, d = in[1] - middle;
             middle += d * share;
             squares = squares + in[2] + d * d * (rows * share);

@@ -60,29 +60,6 @@ struct Matrix : AlongColumns {
     }
 };
 
-// Weights of an input gradient: k is (tap, output), a column is an input.
-struct TurnedWeights : AlongK {
-    const float* from;
-    Divisor outputs;
-    int end, inputs, first;
-
-    __device__ TurnedWeights(const ConvShape& shape, const float* w, int first_column)
-        : from(w), outputs(shape.outputs), inputs(shape.inputs), first(first_column) {
-        end = shape.kernel * shape.kernel * shape.outputs;
-    }
-
-    __device__ void fetch(int start, float (&held)[EACH]) const {
-        const int at = start + k(0), tap = outputs.quotient(at);
-        const int output = at - tap * (int)outputs.value;
-#pragma unroll
-        for (int i = 0; i < EACH; i++) {
-            const int input = first + column(i);
-            const bool there = at < end && input < inputs;
-            held[i] = there ? from[((size_t)tap * inputs + input) * outputs.value + output] : 0.0f;
-        }
-    }
-};
-
 // A pixel of some image, as a column that a lane keeps: `image` is its image's first number, null
 // beyond the last image.
 struct Pixel {
@@ -124,34 +101,107 @@ struct Windows : AlongK {
     }
 };
 
-// The output gradients that see an input pixel: a column is an input pixel, k is (tap, output).
-struct Seers : AlongK {
-    Divisor outputs;
-    int end, out, kernel, stride;
-    Pixel pixels[EACH];  // shifted by the padding
+// In which order an input gradient's rows are pixels, and through which taps a tile looks.
+//
+// With stride 2 a pixel is seen only through the taps of its own parity: of 9 through 1, 2 or 4.
+// So rows are pixels of one parity after another, and a tile of one parity leaves out other taps.
+struct Seen {
+    int size, half, area, rows;
+    bool by_parity;
+    int kernel, first_y, first_x, step, across, taps;
 
-    __device__ Seers(const ConvShape& shape, const float* from, int first)
-        : outputs(shape.outputs), out(shape.out_size), kernel(shape.kernel), stride(shape.stride) {
-        end = kernel * kernel * shape.outputs;
-        const int size = shape.size, pad = kernel / 2;
+    __device__ Seen(const ConvShape& shape, int first_row)
+        : size(shape.size), half(shape.size / 2), area(shape.n * half * half),
+          rows(shape.n * size * size), by_parity(shape.stride == 2 && size % 2 == 0),
+          kernel(shape.kernel), first_y(0), first_x(0), step(1), across(kernel),
+          taps(kernel * kernel) {
+        if (!by_parity) return;
+        const int parity = first_row / area, last = smaller(first_row + TILE, rows) - 1;
+        if (last / area != parity) return;
+        first_y = (parity / 2 + kernel / 2) % 2;
+        first_x = (parity % 2 + kernel / 2) % 2;
+        step = 2;
+        across = (kernel - first_x + 1) / 2;
+        taps = (kernel - first_y + 1) / 2 * across;
+        // What is divided by, also where there is no tap at all.
+        if (across == 0) across = 1;
+    }
+
+    // The pixel of a row, counted over all images.
+    __device__ int pixel(int row) const {
+        if (!by_parity) return row;
+        const int parity = row / area, place = row % area, image = place / (half * half);
+        const int y = place / half % half * 2 + parity / 2, x = place % half * 2 + parity % 2;
+        return (image * size + y) * size + x;
+    }
+
+    __device__ int down(int tap) const {
+        return first_y + tap / across * step;
+    }
+    __device__ int right(int tap) const {
+        return first_x + tap % across * step;
+    }
+};
+
+// Weights of an input gradient: k is (tap, output), a column is an input.
+struct TurnedWeights : AlongK {
+    const float* from;
+    Seen seen;
+    Divisor outputs;
+    int inputs, first;
+
+    __device__ TurnedWeights(const ConvShape& shape, const Seen& through, const float* w,
+                             int first_column)
+        : from(w), seen(through), outputs(shape.outputs), inputs(shape.inputs),
+          first(first_column) {}
+
+    __device__ void fetch(int start, float (&held)[EACH]) const {
+        const int at = start + k(0), tap = outputs.quotient(at);
+        const int output = at - tap * (int)outputs.value;
+        const int place = seen.down(tap) * seen.kernel + seen.right(tap);
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
-            const int pixel = first + column(i), image = pixel / (size * size);
-            const bool there = image < shape.n;
-            pixels[i].image = there ? from + (size_t)image * out * out * shape.outputs : nullptr;
+            const int input = first + column(i);
+            const bool there = tap < seen.taps && input < inputs;
+            held[i] = there ? from[((size_t)place * inputs + input) * outputs.value + output] : 0.0f;
+        }
+    }
+};
+
+// The output gradients that see an input pixel: a column is an input pixel, k is (tap, output).
+struct Seers : AlongK {
+    Seen seen;
+    Divisor outputs;
+    int out, stride;
+    Pixel pixels[EACH];  // shifted by the padding
+
+    __device__ Seers(const ConvShape& shape, const Seen& through, const float* from, int first)
+        : seen(through), outputs(shape.outputs), out(shape.out_size), stride(shape.stride) {
+        const int size = shape.size, pad = shape.kernel / 2;
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            const int row = first + column(i), pixel = seen.pixel(row);
+            const bool there = row < seen.rows;
+            pixels[i].image =
+                there ? from + (size_t)(pixel / (size * size)) * out * out * shape.outputs : nullptr;
             pixels[i].y = pixel / size % size + pad;
             pixels[i].x = pixel % size + pad;
         }
     }
 
+    // Of k's.
+    __device__ int end() const {
+        return seen.taps * (int)outputs.value;
+    }
+
     __device__ void fetch(int start, float (&held)[EACH]) const {
         const int at = start + k(0), tap = outputs.quotient(at);
         const int output = at - tap * (int)outputs.value;
-        const int down = tap / kernel, right = tap - down * kernel;
+        const int down = seen.down(tap), right = seen.right(tap);
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
             int y = pixels[i].y - down, x = pixels[i].x - right;
-            bool there = at < end && pixels[i].image != nullptr && y >= 0 && x >= 0;
+            bool there = tap < seen.taps && pixels[i].image != nullptr && y >= 0 && x >= 0;
             if (stride == 2) {
                 // An input pixel between two windows' corners is not seen through this tap.
                 there = there && y % 2 == 0 && x % 2 == 0;

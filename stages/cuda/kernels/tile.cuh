@@ -16,7 +16,7 @@ __device__ inline int tile_place(int line, int column) {
     return line * TILE + (column ^ (((line ^ (line >> 2)) & 3) << 3));
 }
 
-// Operands and sums in f32. A thread has rows 4y.. and columns 4x.. of the tile, y = thread / 16.
+// Operands and sums in f32. A thread has four rows and four columns of the tile.
 struct Single {
     static const int LINES = STEP;
     typedef float Word;
@@ -29,8 +29,15 @@ struct Single {
         operand[tile_place(k, column)] = value;
     }
 
+    __device__ static int first_row() {
+        return (int)threadIdx.x / 16 * 4;
+    }
+    __device__ static int first_column() {
+        return (int)threadIdx.x % 16 * 4;
+    }
+
     __device__ void multiply(const Word* left, const Word* right) {
-        const int row = (int)threadIdx.x / 16 * 4, column = (int)threadIdx.x % 16 * 4;
+        const int row = first_row(), column = first_column();
 #pragma unroll
         for (int k = 0; k < STEP; k++) {
             const Four a = *(const Four*)(left + tile_place(k, row));
@@ -46,11 +53,10 @@ struct Single {
     // Calls `f(row, column, sum)` with each of this thread's sums.
     template <class F>
     __device__ void each(F f) {
-        const int row = (int)threadIdx.x / 16 * 4, column = (int)threadIdx.x % 16 * 4;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
-            for (int j = 0; j < 4; j++) f(row + i, column + j, sums[i][j]);
+            for (int j = 0; j < 4; j++) f(first_row() + i, first_column() + j, sums[i][j]);
         }
     }
 };
@@ -120,11 +126,7 @@ struct Tf32 : Fragments {
         for (int line = 0; line < LINES; line += 8) {
             uint32_t a[2][4], b[2][2];
             take(left, right, line, a, b);
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-#pragma unroll
-                for (int j = 0; j < 2; j++) multiply_tf32(sums[i][j], a[i], b[j]);
-            }
+            multiply_tf32(sums, a, b);
         }
     }
 };
@@ -141,23 +143,21 @@ struct Bf16 : Fragments {
     __device__ void multiply(const Word* left, const Word* right) {
         uint32_t a[2][4], b[2][2];
         take(left, right, 0, a, b);
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-#pragma unroll
-            for (int j = 0; j < 2; j++) multiply_bf16(sums[i][j], a[i], b[j]);
-        }
+        multiply_bf16(sums, a, b);
     }
 };
 
 // Adds the products over k in [begin, end) to `tile`'s sums. While a step's products are computed
 // the next step's numbers are on their way; shared memory holds two steps, so that one barrier a
 // step is enough. A reader's `fetch(k, held)` gives 0 beyond what it reads; its number `i` is that
-// of column `column(i)` and of the k that lies `k(i)` after.
+// of column `column(i)` and of the k that lies `k(i)` after. Of the tile `rows` by `columns`, if
+// as many, are wanted: who has none of them (in tensor cores whole warps) multiplies nothing.
 template <class Tile, class Left, class Right>
-__device__ void multiply_tiles(Tile& tile, const Left& left, const Right& right, int begin,
-                               int end) {
+__device__ void multiply_tiles(Tile& tile, const Left& left, const Right& right, int begin, int end,
+                               int rows, int columns) {
     alignas(16) __shared__ typename Tile::Word lefts[2][Tile::LINES * TILE];
     alignas(16) __shared__ typename Tile::Word rights[2][Tile::LINES * TILE];
+    const bool wanted = Tile::first_row() < rows && Tile::first_column() < columns;
     float a[EACH], b[EACH];
     left.fetch(begin, a);
     right.fetch(begin, b);
@@ -172,7 +172,7 @@ __device__ void multiply_tiles(Tile& tile, const Left& left, const Right& right,
         // The last of these reads nothing, for it is beyond the end.
         left.fetch(k + STEP, a);
         right.fetch(k + STEP, b);
-        tile.multiply(lefts[side], rights[side]);
+        if (wanted) tile.multiply(lefts[side], rights[side]);
         side ^= 1;
     }
 }

@@ -1,5 +1,8 @@
 // Fixed-width types, the arguments that are structs, and walks over arrays for all kernels.
 // It must not know any operation.
+//
+// All kernels say themselves where a product and a sum are fused; NVRTC must get `--fmad=false`,
+// or results lose the bits of nn::reference's where they could have them.
 #pragma once
 
 // NVRTC has no system headers; the CPU shim brings <cstdint> itself.

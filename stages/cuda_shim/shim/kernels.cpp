@@ -15,7 +15,7 @@
 #include "../../cuda/kernels/prepare.cu"
 #include "../../cuda/kernels/reduce.cu"
 #include "../../cuda/kernels/softmax.cu"
-#include "faulty.cu"
+#include "checks.cu"
 
 namespace {
 
@@ -111,7 +111,10 @@ const Kernel KERNELS[] = {
     KERNEL(faulty_barriers, Fibres),
     KERNEL(faulty_barrier_without_fibres, Plain),
     KERNEL(faulty_product, Fibres),
+    KERNEL(faulty_shared, Plain),
+    KERNEL(functions, Plain),
     KERNEL(indices, Plain),
+    KERNEL(quotients, Plain),
     KERNEL(rotate, Fibres),
 };
 

@@ -232,6 +232,49 @@ proptest! {
         let layer = Conv::bare(kernel, stride, inputs, outputs, size);
         check_conv(&layer, n, biased, chunks, seed.into());
     }
+
+    #[test]
+    fn quotients_without_division_are_exact(by in prop_oneof![1..100_i32, 1..i32::MAX], seed in any::<u32>()) {
+        or_skip!();
+        let stream = nn::random::Stream::new(seed.into(), nn::random::StreamName::Data, 0);
+        let mut a: Vec<i32> = stream.words(0).take(200).map(|word| (word >> 1) as i32).collect();
+        // Around multiples, where a quotient is easily one off, and at the ends.
+        a.extend((0..200_i64).flat_map(|i| {
+            let multiple = i64::from(a[i as usize] / by) * i64::from(by);
+            [multiple - 1, multiple, multiple + 1].map(|v| v.clamp(0, i64::from(i32::MAX)) as i32)
+        }).collect::<Vec<_>>());
+        a.extend([0, 1, i32::MAX]);
+        let want: Vec<i32> = a.iter().map(|a| a / by).collect();
+        let mut got = vec![-1_i32; a.len()];
+        launch!(
+            Order::Forward, "quotients", line(1), STRIDE_BLOCK,
+            a.as_ptr(), by, a.len() as i32, got.as_mut_ptr(),
+        );
+        prop_assert_eq!(got, want);
+    }
+}
+
+#[test]
+fn chunks_of_a_weight_gradient_are_multiples_of_32_pixels() {
+    or_return!();
+    // Each pixel adds 1: 98 of them in 3 chunks are 33 each, rounded up to 64.
+    let layer = Conv::bare(1, 1, 1, 1, 7);
+    let ones = vec![1.0_f32; 98];
+    for precision in Precision::ALL {
+        let mut partial = unset(3);
+        launch!(
+            Order::Forward,
+            &precision.name("conv_weight_gradient"),
+            tiles(1, 1, 3),
+            BLOCK,
+            Shape::new(&layer, 2),
+            ones.as_ptr(),
+            ones.as_ptr(),
+            3_i32,
+            partial.as_mut_ptr(),
+        );
+        assert_same_bits("pixels", &partial, &[64.0, 34.0, 0.0]);
+    }
 }
 
 #[test]
@@ -253,6 +296,11 @@ fn shapes_at_the_edges_are_close_to_the_exact_ones() {
     check_conv(&Conv::bare(1, 1, 64, 64, 8), 1, false, 2, 3);
     check_conv(&Conv::bare(1, 1, 65, 129, 9), 1, false, 2, 4);
     check_conv(&Conv::bare(3, 1, 3, 64, 32), 1, true, 5, 5);
+    // Strided: tiles of pixels of one parity, and tiles across two.
+    for kernel in [1, 3] {
+        check_conv(&Conv::bare(kernel, 2, 20, 30, 16), 3, false, 2, 7);
+        check_conv(&Conv::bare(kernel, 2, 6, 70, 10), 3, false, 2, 8);
+    }
     // A dense layer.
     check_conv(&Conv::bare(1, 1, 512, 10, 1), 9, true, 1, 6);
 }

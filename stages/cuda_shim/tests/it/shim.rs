@@ -188,7 +188,7 @@ fn several_test_threads_may_launch_at_once() {
 /// Not a test: scripts/cuda-sanitize runs it to see that AddressSanitizer would find a fault.
 #[test]
 #[ignore = "reads beyond an array's end"]
-fn beyond_the_end() {
+fn beyond_the_end_of_heap_memory() {
     or_return!();
     let (x, mut out) = (vec![1.0_f32; 9], vec![0.0_f32; 5]);
     launch!(
@@ -199,6 +199,21 @@ fn beyond_the_end() {
         x.as_ptr(),
         2_i32,
         5_i32,
+        out.as_mut_ptr()
+    );
+}
+
+/// Not a test, like the last.
+#[test]
+#[ignore = "reads beyond an array's end"]
+fn beyond_the_end_of_shared_memory() {
+    or_return!();
+    let mut out = vec![0.0_f32; 65];
+    launch!(
+        Order::Forward,
+        "faulty_shared",
+        line(1),
+        line(65),
         out.as_mut_ptr()
     );
 }

@@ -1,6 +1,8 @@
-// Kernels that do what no kernel may, or show what a launch does, for the shim's own tests.
-// It must not know networks.
+// For tests alone: kernels that do what no kernel may, that show what a launch does, and that
+// reach what others build on. It must not know networks.
 #include "../../cuda/kernels/mma.cuh"
+#include "../../cuda/kernels/math.cuh"
+#include "../../cuda/kernels/readers.cuh"
 
 // One thread leaves while the others wait.
 extern "C" __global__ void faulty_barrier() {
@@ -24,10 +26,10 @@ extern "C" __global__ void faulty_barrier_without_fibres() {
 
 // One lane of a warp takes no part in a product.
 extern "C" __global__ void faulty_product(float* out) {
-    const uint32_t left[4] = {0, 0, 0, 0}, right[2] = {0, 0};
-    float sums[4] = {0, 0, 0, 0};
+    const uint32_t left[2][4] = {}, right[2][2] = {};
+    float sums[2][2][4] = {};
     if (threadIdx.x != 1) multiply_tf32(sums, left, right);
-    out[threadIdx.x] = sums[0];
+    out[threadIdx.x] = sums[0][0][0];
 }
 
 // Each thread writes, at its place, the number of its block and of itself.
@@ -46,5 +48,27 @@ extern "C" __global__ void rotate(uint32_t* x, int times) {
         __syncthreads();
         x[(threadIdx.x + 1) % blockDim.x] = own;
         __syncthreads();
+    }
+}
+
+// Shared memory has room for 64 threads.
+extern "C" __global__ void faulty_shared(float* out) {
+    __shared__ float held[64];
+    const float* end = held;
+    out[threadIdx.x] = end[threadIdx.x];
+}
+
+extern "C" __global__ void quotients(const int* a, int by, int len, int* out) {
+    const Divisor divisor(by);
+    for (size_t i = first_index(); i < (size_t)len; i += index_step()) {
+        out[i] = divisor.quotient(a[i]);
+    }
+}
+
+extern "C" __global__ void functions(const float* x, int len, float* exponentials,
+                                     float* logarithms) {
+    for (size_t i = first_index(); i < (size_t)len; i += index_step()) {
+        exponentials[i] = exponential(x[i]);
+        logarithms[i] = logarithm(x[i]);
     }
 }
