@@ -79,6 +79,37 @@ impl DfdxEngine<Cpu> {
     }
 }
 
+#[cfg(feature = "cuda")]
+impl DfdxEngine<Cuda> {
+    /// As [`DfdxEngine::on`], on the first GPU.
+    ///
+    /// # Errors
+    /// A configuration that describes no network, no GPU, or too little memory on it.
+    pub fn on_gpu(
+        network: &NetworkConfig,
+        batch_norm: &BatchNormConfig,
+        initializer: &InitializerConfig,
+        adam: &AdamConfig,
+        classes: usize,
+        seed: u64,
+    ) -> Result<Self, BuildError> {
+        // Without a GPU dfdx's CUDA library panics where it could return its error.
+        let device = std::panic::catch_unwind(|| Cuda::try_seed_from_u64(0));
+        let device = device
+            .map_err(|_| BuildError::Device("no GPU that CUDA can use".to_owned()))?
+            .map_err(|e| BuildError::Device(e.to_string()))?;
+        Self::on(
+            device,
+            network,
+            batch_norm,
+            initializer,
+            adam,
+            classes,
+            seed,
+        )
+    }
+}
+
 impl<D: Gather> DfdxEngine<D> {
     /// Builds the network on a device, with first weights drawn from `seed`, which also draws
     /// dropout's masks.
