@@ -54,3 +54,59 @@ fn toward<D: Device<f32>>(
     let change = new.try_sub(old.clone())?.try_mul(share as f32)?;
     old.clone().try_add(change)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nn::config::NetworkConfig;
+    use nn::network::Plan;
+    use nn::random::{Stream, StreamName};
+    use nn::reference::adam::{Coefficients, update};
+
+    /// As a share of the step, which is at most some `learning_rate`.
+    #[test]
+    fn updates_are_the_references_but_for_rounding() {
+        let config = NetworkConfig::PlainCnn {
+            filters: vec![2],
+            conv_bias: true,
+            dropout: 0.0,
+        };
+        let plan = Plan::new(&config, 3).expect("a valid network");
+        let n = plan.count.trainable;
+        let numbers = |stream, scale: f32| -> Vec<f32> {
+            let stream = Stream::new(stream, StreamName::Data, 0);
+            let uniforms = stream.uniforms(0).take(n);
+            uniforms.map(|u| (u - 0.5) * scale).collect()
+        };
+        let device = Cpu::default();
+        let vectors = |flat: &[f32]| Vectors::new(&device, &plan, true, flat).expect("memory");
+        // Gradients about as large as epsilon show where it is added.
+        for (step, scale) in [(0, 1.0), (0, 1e-3), (9, 1e-3), (1000, 1e-3)] {
+            let adam = AdamConfig {
+                epsilon: 1e-3,
+                ..AdamConfig::default()
+            };
+            let (mut w, mut m, g) = (numbers(1, 1e-2), numbers(2, scale), numbers(3, scale));
+            let mut v: Vec<f32> = numbers(4, scale).iter().map(|x| x * x).collect();
+            let trained = Trained {
+                values: vectors(&w),
+                m: vectors(&m),
+                v: vectors(&v),
+            };
+            let gradients = vectors(&g).tensors;
+            let next = trained.updated(gradients, &adam, step, 1e-2);
+            let next = next.expect("memory");
+            let coefficients = Coefficients::new(&adam, step, 1e-2);
+            update(&mut w, &mut m, &mut v, &g, &coefficients);
+            for (ours, theirs, unit) in [
+                (next.values.to_flat(), w, 1e-2),
+                (next.m.to_flat(), m, scale),
+                (next.v.to_flat(), v, scale * scale),
+            ] {
+                let pairs = ours.iter().zip(&theirs);
+                let apart = pairs.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+                assert!(apart < 1e-5 * unit, "step {step}, scale {scale}: {apart}");
+            }
+        }
+    }
+}

@@ -2,8 +2,8 @@
 //! It must not know how any layer is computed.
 
 use crate::adam::Trained;
+use crate::gather::{Gather, Matrix};
 use crate::network::{self, Dropout, Network, Stop};
-use crate::operations::Matrix;
 use crate::vectors::{Vector, Vectors};
 use dfdx::prelude::*;
 use nn::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
@@ -32,7 +32,7 @@ pub enum BuildError {
 /// One network trained by dfdx on a device of its kind.
 ///
 /// On the CPU its matrix products run on rayon's threads, whose number changes no result.
-pub struct DfdxEngine<D: Device<f32>> {
+pub struct DfdxEngine<D: Gather> {
     device: D,
     plan: Plan,
     trained: Trained<D>,
@@ -44,7 +44,7 @@ pub struct DfdxEngine<D: Device<f32>> {
     seed: u64,
 }
 
-impl<D: Device<f32>> std::fmt::Debug for DfdxEngine<D> {
+impl<D: Gather> std::fmt::Debug for DfdxEngine<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DfdxEngine")
             .field("count", &self.plan.count)
@@ -79,7 +79,38 @@ impl DfdxEngine<Cpu> {
     }
 }
 
-impl<D: Device<f32>> DfdxEngine<D> {
+#[cfg(feature = "cuda")]
+impl DfdxEngine<Cuda> {
+    /// As [`DfdxEngine::on`], on the first GPU.
+    ///
+    /// # Errors
+    /// A configuration that describes no network, no GPU, or too little memory on it.
+    pub fn on_gpu(
+        network: &NetworkConfig,
+        batch_norm: &BatchNormConfig,
+        initializer: &InitializerConfig,
+        adam: &AdamConfig,
+        classes: usize,
+        seed: u64,
+    ) -> Result<Self, BuildError> {
+        // Without a GPU dfdx's CUDA library panics where it could return its error.
+        let device = std::panic::catch_unwind(|| Cuda::try_seed_from_u64(0));
+        let device = device
+            .map_err(|_| BuildError::Device("no GPU that CUDA can use".to_owned()))?
+            .map_err(|e| BuildError::Device(e.to_string()))?;
+        Self::on(
+            device,
+            network,
+            batch_norm,
+            initializer,
+            adam,
+            classes,
+            seed,
+        )
+    }
+}
+
+impl<D: Gather> DfdxEngine<D> {
     /// Builds the network on a device, with first weights drawn from `seed`, which also draws
     /// dropout's masks.
     ///
@@ -172,11 +203,7 @@ impl<D: Device<f32>> DfdxEngine<D> {
 
 type Uploaded<D> = (Trained<D>, Vectors<D>);
 
-fn upload<D: Device<f32>>(
-    device: &D,
-    plan: &Plan,
-    numbers: &Parameters,
-) -> Result<Uploaded<D>, D::Err> {
+fn upload<D: Gather>(device: &D, plan: &Plan, numbers: &Parameters) -> Result<Uploaded<D>, D::Err> {
     let trained = Trained {
         values: Vectors::new(device, plan, true, &numbers.values)?,
         m: Vectors::new(device, plan, true, &numbers.m)?,
@@ -201,7 +228,7 @@ fn largest(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
-impl<D: Device<f32>> Engine for DfdxEngine<D> {
+impl<D: Gather> Engine for DfdxEngine<D> {
     fn train_step(
         &mut self,
         batch: Batch<'_>,
@@ -296,7 +323,7 @@ impl<D: Device<f32>> Engine for DfdxEngine<D> {
     }
 }
 
-impl<D: Device<f32>> DfdxEngine<D> {
+impl<D: Gather> DfdxEngine<D> {
     fn download(&self) -> Parameters {
         let Trained { values, m, v } = &self.trained;
         Parameters {

@@ -8,9 +8,11 @@
 
 mod adam;
 mod engine;
+mod gather;
 mod network;
 mod operations;
 pub mod rows;
 mod vectors;
 
 pub use engine::{BuildError, DfdxEngine};
+pub use gather::Gather;

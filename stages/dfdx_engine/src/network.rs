@@ -1,7 +1,8 @@
 //! A whole network's forward pass, and its gradients from the tape.
 //! It must not know updates, moving statistics' momentum or batches' origin.
 
-use crate::operations::{self as op, Matrix, Statistics};
+use crate::gather::{Gather, Matrix};
+use crate::operations::{self as op, Statistics};
 use crate::vectors::{Vector, Vectors};
 use dfdx::prelude::*;
 use nn::network::{ConvNorm, Plan, Shortcut, Unit};
@@ -35,7 +36,7 @@ fn check<E>(numbers: &[f32], layer: &str, what: &'static str) -> Result<(), Stop
 
 /// A network and its numbers.
 #[derive(Debug)]
-pub(crate) struct Network<'a, D: Device<f32>> {
+pub(crate) struct Network<'a, D: Gather> {
     pub(crate) plan: &'a Plan,
     pub(crate) values: &'a Vectors<D>,
     /// Batch norm's moving statistics.
@@ -45,7 +46,7 @@ pub(crate) struct Network<'a, D: Device<f32>> {
 }
 
 /// What a pass in training mode found.
-pub(crate) struct Trained<D: Device<f32>> {
+pub(crate) struct Trained<D: Gather> {
     /// Cross-entropy of each image, `[n]`.
     pub(crate) losses: Vec<f32>,
     /// `[n * classes]`.
@@ -70,7 +71,7 @@ pub(crate) struct Dropout<K> {
     pub(crate) rate: f32,
 }
 
-impl<D: Device<f32>> Network<'_, D> {
+impl<D: Gather> Network<'_, D> {
     /// Forward with the batch's statistics, and backward.
     pub(crate) fn train(
         &self,
@@ -148,7 +149,7 @@ impl<D: Device<f32>> Network<'_, D> {
 }
 
 /// Whose statistics batch norms use.
-enum Norms<D: Device<f32>> {
+enum Norms<D: Gather> {
     /// The batch's own, kept in network order; what layers give is checked.
     Batch(Vec<Statistics<D>>),
     /// The moving ones.
@@ -156,13 +157,13 @@ enum Norms<D: Device<f32>> {
 }
 
 /// One pass over a batch of `n` images.
-struct Pass<'a, D: Device<f32>> {
+struct Pass<'a, D: Gather> {
     network: &'a Network<'a, D>,
     n: usize,
     norms: Norms<D>,
 }
 
-impl<D: Device<f32>> Pass<'_, D> {
+impl<D: Gather> Pass<'_, D> {
     fn statistics(self) -> Vec<Statistics<D>> {
         match self.norms {
             Norms::Batch(statistics) => statistics,

@@ -1,27 +1,15 @@
 //! A network's operations on `[rows, channels]`, forward; dfdx's tape knows their gradients.
 //! It must not know layers' names or how they follow each other.
 
+use crate::gather::{Gather, Matrix};
 use crate::rows;
 use crate::vectors::Vector;
 use dfdx::prelude::*;
 use nn::network::Conv;
 
-/// A tensor of two axes; `T` is its tape.
-pub(crate) type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
-
-/// Rows of a matrix by their numbers: `[rows, channels] -> [numbers, channels]`.
-fn gather<D: Device<f32>, T: Tape<f32, D>>(
-    x: Matrix<D, T>,
-    numbers: Vec<usize>,
-) -> Result<Matrix<D, T>, D::Err> {
-    let shape = (numbers.len(),);
-    let numbers = x.device().try_tensor_from_vec(numbers, shape)?;
-    x.try_gather(numbers)
-}
-
 /// `[n * size^2, inputs] -> [n * out_size^2, outputs]`: each output pixel's taps side by side,
 /// times the weights (`[taps * inputs * outputs]`), plus the bias.
-pub(crate) fn convolve<D: Device<f32>, T: Tape<f32, D>>(
+pub(crate) fn convolve<D: Gather, T: Tape<f32, D>>(
     conv: &Conv,
     n: usize,
     x: Matrix<D, T>,
@@ -32,9 +20,7 @@ pub(crate) fn convolve<D: Device<f32>, T: Tape<f32, D>>(
     let seen = if taps == 1 && conv.stride == 1 {
         x
     } else {
-        let zeros: Matrix<D> = x.device().try_zeros_like(&(1, conv.inputs))?;
-        let padded: Matrix<D, T> = (x, zeros).try_concat_along(Axis::<0>)?;
-        gather(padded, rows::of_convolution(conv, n))?
+        D::gather(x, rows::of_convolution(conv, n))?
     };
     let pixels = n * conv.out_size().pow(2);
     let seen = seen.try_reshape_like(&(pixels, taps * conv.inputs))?;
@@ -143,15 +129,15 @@ pub(crate) fn relu<D: Device<f32>, T: Tape<f32, D>>(
 
 /// 2x2 max pool of stride 2: `[n * size^2, channels] -> [n * (size / 2)^2, channels]`. Of equal
 /// numbers the first in row-major order gets the gradient.
-pub(crate) fn max_pool<D: Device<f32>, T: Tape<f32, D>>(
+pub(crate) fn max_pool<D: Gather, T: Tape<f32, D>>(
     x: Matrix<D, T>,
     n: usize,
     size: usize,
 ) -> Result<Matrix<D, T>, D::Err> {
     let again = x.retaped::<T>();
-    let mut largest = gather(x, rows::of_corner(n, size, 0, 0))?;
+    let mut largest = D::gather(x, rows::of_corner(n, size, 0, 0))?;
     for (down, right) in [(0, 1), (1, 0), (1, 1)] {
-        let corner = gather(again.retaped::<T>(), rows::of_corner(n, size, down, right))?;
+        let corner = D::gather(again.retaped::<T>(), rows::of_corner(n, size, down, right))?;
         largest = corner.try_gt(&largest)?.try_choose(corner, largest)?;
     }
     Ok(largest)
@@ -203,4 +189,52 @@ pub(crate) fn cross_entropy<D: Device<f32>, T: Tape<f32, D>>(
         losses: of_labels.try_negate()?,
         logarithms,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A matrix of one column, what an operation makes of it, and how the sum of `weights` times
+    /// its numbers grows with the matrix.
+    fn through(
+        x: &[f32],
+        weights: &[f32],
+        operation: impl Fn(Matrix<Cpu, OwnedTape<f32, Cpu>>) -> Matrix<Cpu, OwnedTape<f32, Cpu>>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let device = Cpu::default();
+        let x: Matrix<Cpu> = device.tensor_from_vec(x.to_vec(), (x.len(), 1));
+        let y = operation(x.leaky_trace());
+        let numbers = y.as_vec();
+        let weights: Matrix<Cpu> = device.tensor_from_vec(weights.to_vec(), *y.shape());
+        let sum: Tensor<Rank0, f32, Cpu, _> = y.try_mul(weights).expect("memory").sum();
+        (numbers, sum.backward().get(&x).as_vec())
+    }
+
+    #[test]
+    fn the_first_of_equal_numbers_in_a_window_gets_the_gradient() {
+        // A 4x4 image: windows of equal numbers, of one winner, of two, and of an equal pair last.
+        let x = [
+            1.0, 1.0, 0.0, 2.0, //
+            1.0, 1.0, 1.0, -1.0, //
+            3.0, 0.0, 0.0, 0.0, //
+            3.0, 2.0, 4.0, 4.0,
+        ];
+        let (y, gradient) = through(&x, &[1.0, 2.0, 3.0, 4.0], |x| {
+            max_pool(x, 1, 4).expect("memory")
+        });
+        assert_eq!(y, [1.0, 2.0, 3.0, 4.0]);
+        let mut expected = [0.0; 16];
+        (expected[0], expected[3], expected[8], expected[14]) = (1.0, 2.0, 3.0, 4.0);
+        assert_eq!(gradient, expected);
+    }
+
+    #[test]
+    fn relu_passes_nothing_at_zero_and_keeps_what_is_no_number() {
+        let x = [-1.0, -0.0, 0.0, 2.0, f32::INFINITY, f32::NAN];
+        let (y, gradient) = through(&x, &[1.0; 6], |x| relu(x).expect("memory"));
+        assert_eq!(y[..5], [0.0, 0.0, 0.0, 2.0, f32::INFINITY]);
+        assert!(y[5].is_nan());
+        assert_eq!(gradient[..5], [0.0, 0.0, 0.0, 1.0, 1.0]);
+    }
 }

@@ -50,7 +50,11 @@ impl<D: Device<f32>> Vectors<D> {
 
     /// The flat vector again.
     pub(crate) fn to_flat(&self) -> Vec<f32> {
-        self.tensors.iter().flat_map(Tensor::as_vec).collect()
+        let mut flat = Vec::new();
+        for tensor in &self.tensors {
+            flat.extend(tensor.as_vec());
+        }
+        flat
     }
 
     fn index(&self, span: Span) -> usize {

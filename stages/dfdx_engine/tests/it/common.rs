@@ -146,10 +146,26 @@ impl Images {
         }
     }
 
+    /// Those of some indices, in their order.
+    pub(crate) fn chosen(&self, indices: &[usize]) -> Self {
+        let image = |&i: &usize| &self.images[i * 3072..(i + 1) * 3072];
+        Self {
+            images: indices.iter().flat_map(image).copied().collect(),
+            labels: indices.iter().map(|&i| self.labels[i]).collect(),
+        }
+    }
+
     pub(crate) fn batch(&self) -> Batch<'_> {
         Batch {
             images: &self.images,
             labels: &self.labels,
+        }
+    }
+
+    pub(crate) fn part(&self, from: usize, to: usize) -> Batch<'_> {
+        Batch {
+            images: &self.images[from * 3072..to * 3072],
+            labels: &self.labels[from..to],
         }
     }
 }

@@ -3,3 +3,6 @@
 
 mod agreement;
 mod common;
+mod misuse;
+mod state;
+mod training;
