@@ -5,7 +5,7 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
-.PHONY: help reproduce test check fmt compare audit bench-train bench-runner torture fuzz clean
+.PHONY: help reproduce test check fmt compare audit bench-train bench-runner torture cuda fuzz clean
 
 help:
 	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I'
@@ -13,6 +13,7 @@ help:
 	@echo 'make test                     all tests; no network, no GPU'
 	@echo 'make check                    formatting, lints, documentation'
 	@echo 'make torture                  death and errors at every point, hundreds of kills: some 10 minutes'
+	@echo 'make cuda                     the CUDA kernels without a GPU: sanitizers, and NVRTC for three kinds'
 	@echo 'make fuzz                     fuzz targets for a moment each (scripts/fuzz run MINUTES: longer)'
 	@echo 'make bench-train [ARGS=--quick]  training speed against PyTorch and Keras (docs/benchmarks.md)'
 	@echo 'make bench-runner [ARGS=--quick]  the runner against ninja, make, DVC and others (docs/benchmarks.md)'
@@ -34,6 +35,10 @@ compare: $(RESTAGE)
 
 test:
 	$(CARGO) test --workspace --locked
+
+cuda:
+	scripts/cuda-compile-check
+	scripts/cuda-sanitize
 
 torture:
 	$(CARGO) test -p restage --locked -- --ignored
