@@ -59,9 +59,9 @@ pub fn run(stage: &Stage, paths: &Paths) -> Result<(), StageError> {
         precision: config.precision,
     };
     let (mut engine, on) = build(stage, blueprint, choice)?;
-    let fingerprint = fingerprint(&paths.variant, &stage.params()?, &paths.data)?;
+    let fingerprint = fingerprint(&paths.variant, &stage.params()?, on.as_deref(), &paths.data)?;
     let checkpoints = Checkpoints::open(stage.scratch(), fingerprint)?;
-    if let Some(on) = on {
+    if let Some(on) = &on {
         stage.message(&format!("training on {on}"));
     }
     let mut reporter = Reporter::new(stage, &data, config.epochs, config.batch_size);
