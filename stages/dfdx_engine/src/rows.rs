@@ -5,8 +5,7 @@ use nn::network::Conv;
 
 /// For each output pixel and each of the kernel's taps, in order, the row that the tap sees;
 /// zeros around the images are the row after the last one. `[n * out_size^2 * kernel^2]`.
-#[must_use]
-pub fn of_convolution(conv: &Conv, n: usize) -> Vec<usize> {
+pub(crate) fn of_convolution(conv: &Conv, n: usize) -> Vec<usize> {
     let (size, out, pad) = (conv.size, conv.out_size(), conv.pad());
     let outside = n * size * size;
     // The coordinate that tap `tap` of output `at` sees, if it is inside.
@@ -30,8 +29,7 @@ pub fn of_convolution(conv: &Conv, n: usize) -> Vec<usize> {
 
 /// The rows at one corner (`down`, `right`: 0 or 1) of every 2x2 window of stride 2; an odd last
 /// row or column of pixels is in no window. `[n * (size / 2)^2]`.
-#[must_use]
-pub fn of_corner(n: usize, size: usize, down: usize, right: usize) -> Vec<usize> {
+pub(crate) fn of_corner(n: usize, size: usize, down: usize, right: usize) -> Vec<usize> {
     let windows = |image| {
         pixels(size / 2)
             .map(move |(row, column)| (image * size + 2 * row + down) * size + 2 * column + right)

@@ -1,8 +1,10 @@
 //! One step of this engine and of the native one, from the same weights and batch.
 //! It must not know how either computes.
 
-use crate::common::{Images, difference, native, ours, papers_networks, small_networks, tensor};
-use nn::config::{AdamConfig, NetworkConfig};
+use crate::common::{
+    Images, difference, native, ours, papers_networks, plain, small_networks, tensor,
+};
+use nn::config::{AdamConfig, NetworkConfig, Projection};
 use nn::engine::{Engine, State, Tensor};
 use std::collections::BTreeMap;
 
@@ -166,6 +168,22 @@ fn steps_of_small_networks_agree_with_the_native_engine() {
     for (name, network) in small_networks(0.5) {
         compare(name, &network, &|_| (), 6, 5);
     }
+}
+
+#[test]
+fn steps_of_networks_that_shrink_images_to_one_pixel_agree_with_the_native_engine() {
+    // One block a stage: rounding errors grow with each batch norm over few rows.
+    let deep = NetworkConfig::Resnet {
+        stem: 8,
+        filters: vec![8; 6],
+        blocks: vec![1; 6],
+        stage_strides: vec![2; 6],
+        skip: true,
+        projection: Projection::WhereShapeChanges,
+        dropout: 0.5,
+    };
+    compare("strides", &deep, &|_| (), 24, 5);
+    compare("pools", &plain(&[8; 5], false, 0.5), &|_| (), 24, 5);
 }
 
 #[test]

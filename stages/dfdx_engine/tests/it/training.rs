@@ -104,3 +104,24 @@ fn evaluation_and_gradient_norms_change_nothing() {
         assert!(norms.iter().all(|norm| norm.l2 > 0.0), "{name}: {norms:?}");
     }
 }
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let data = Images::new(16, 2);
+    let network = resnet(&[16, 32], &[1, 2], true, Projection::EveryStage, 0.5);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.expect("threads start").install(|| {
+            let mut engine = ours(&network, &AdamConfig::default());
+            for step in 0..2 {
+                engine.train_step(data.batch(), step, 1e-3).expect("finite");
+            }
+            let judged = engine.evaluate(data.batch()).expect("fitting batch");
+            (engine.export_state(), judged)
+        })
+    };
+    let alone = run(1);
+    for threads in [2, 3] {
+        assert!(run(threads) == alone, "{threads} threads");
+    }
+}
