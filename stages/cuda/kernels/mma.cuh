@@ -7,7 +7,7 @@
 //   of the left operand, by 32-bit words:  (row, k) = (group, place), (group + 8, place),
 //                                          (group, place + 4), (group + 8, place + 4);
 //   of the right one:                      (k, column) = (place, group), (place + 4, group);
-//   of the sums:  (row, column) = (group, 2 * place), (group, 2 * place + 1), (group + 8, ..) alike.
+//   of the sums:  (row, column) = (group, 2 * place), (group, 2 * place + 1), and so group + 8.
 // A word is a number in tf32, or numbers 2k (its low half) and 2k + 1 in bf16.
 #pragma once
 #include "types.cuh"

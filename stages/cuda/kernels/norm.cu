@@ -32,7 +32,8 @@ __device__ inline Moments moments_of(const float* x, int channels, const Rows& p
         for (int i = 0; i < HELD; i++) {
             // Below `end` first: the row after the last could be beyond an int.
             const bool there = i * ROWS_AT_ONCE < part.end - start;
-            held[i] = there ? x[(size_t)(start + i * ROWS_AT_ONCE) * channels + part.channel] : 0.0f;
+            const size_t row = (size_t)(start + i * ROWS_AT_ONCE);
+            held[i] = there ? x[row * channels + part.channel] : 0.0f;
             count += there;
             sum += held[i];
         }
@@ -65,8 +66,9 @@ extern "C" __global__ void norm_partial(const float* x, int rows, int channels, 
     __syncthreads();
     if (!part.writes) return;
     const int lane = (int)threadIdx.x;
-    const batch_norm::Moments all = batch_norm::merged(batch_norm::merged(held[0][lane], held[1][lane]),
-                                           batch_norm::merged(held[2][lane], held[3][lane]));
+    const batch_norm::Moments all =
+        batch_norm::merged(batch_norm::merged(held[0][lane], held[1][lane]),
+                           batch_norm::merged(held[2][lane], held[3][lane]));
     float* out = partial + ((size_t)blockIdx.x * channels + part.channel) * 3;
     out[0] = all.rows;
     out[1] = all.mean;
@@ -116,10 +118,11 @@ extern "C" __global__ void norm_apply(const float* x, const float* mean, const f
                                       const float* mean2, const float* inv_std2,
                                       const float* weight2, const float* bias2, float* y) {
     for (Walk at(channels); at.row < rows; at.next()) {
-        float value = batch_norm::normalized(x[at.index], mean, inv_std, weight, bias, at.column);
+        const int c = at.column;
+        float value = batch_norm::normalized(x[at.index], mean, inv_std, weight, bias, c);
         if (mode == 2) value += added[at.index];
         if (mode == 3) {
-            value += batch_norm::normalized(added[at.index], mean2, inv_std2, weight2, bias2, at.column);
+            value += batch_norm::normalized(added[at.index], mean2, inv_std2, weight2, bias2, c);
         }
         // Not a maximum: a NaN must stay one.
         y[at.index] = mode != 0 && value < 0.0f ? 0.0f : value;

@@ -21,7 +21,8 @@ extern "C" __global__ void max_pool(const float* x, const float* mean, const flo
                                     int channels, float* y, uint8_t* winners) {
     const int half = size / 2;
     for (Walk at(channels); at.row < n * half * half; at.next()) {
-        const int image = at.row / (half * half), row = at.row / half % half, column = at.row % half;
+        const int image = at.row / (half * half);
+        const int row = at.row / half % half, column = at.row % half;
         const int c = at.column;
         const float scale = weight[c] * inv_std[c];
         float largest = 0.0f;
@@ -45,7 +46,8 @@ extern "C" __global__ void max_pool_gradient(const float* dy, const float* y,
                                              float* g) {
     const int half = size / 2;
     for (Walk at(channels); at.row < n * size * size; at.next()) {
-        const int image = at.row / (size * size), row = at.row / size % size, column = at.row % size;
+        const int image = at.row / (size * size);
+        const int row = at.row / size % size, column = at.row % size;
         float value = 0.0f;
         // An odd last row or column is in no window.
         if (row / 2 < half && column / 2 < half) {

@@ -15,7 +15,8 @@ extern "C" __global__ void prepare_images(const uint8_t* pixels, const uint32_t*
         const size_t entry = start + at.row;
         const int pixel = at.column / prepare::CHANNELS, channel = at.column % prepare::CHANNELS;
         const int row = pixel / prepare::WIDTH, column = pixel % prepare::WIDTH;
-        const int from = row * prepare::WIDTH + (flip[entry] ? prepare::WIDTH - 1 - column : column);
+        const int mirrored = flip[entry] ? prepare::WIDTH - 1 - column : column;
+        const int from = row * prepare::WIDTH + mirrored;
         const uint8_t byte =
             pixels[(size_t)order[entry] * prepare::IMAGE + from * prepare::CHANNELS + channel];
         float shade = (float)byte / 255.0f + delta[entry];

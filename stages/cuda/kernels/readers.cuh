@@ -96,7 +96,8 @@ struct Windows : AlongK {
             const int y = corners[i].y + down, x = corners[i].x + right;
             const bool there = at < end && corners[i].image != nullptr && y >= 0 && y < size &&
                                x >= 0 && x < size;
-            held[i] = there ? corners[i].image[((size_t)y * size + x) * inputs.value + input] : 0.0f;
+            const size_t source = ((size_t)y * size + x) * inputs.value + input;
+            held[i] = there ? corners[i].image[source] : 0.0f;
         }
     }
 };
@@ -163,7 +164,8 @@ struct TurnedWeights : AlongK {
         for (int i = 0; i < EACH; i++) {
             const int input = first + column(i);
             const bool there = tap < seen.taps && input < inputs;
-            held[i] = there ? from[((size_t)place * inputs + input) * outputs.value + output] : 0.0f;
+            const size_t source = ((size_t)place * inputs + input) * outputs.value + output;
+            held[i] = there ? from[source] : 0.0f;
         }
     }
 };
@@ -182,8 +184,8 @@ struct Seers : AlongK {
         for (int i = 0; i < EACH; i++) {
             const int row = first + column(i), pixel = seen.pixel(row);
             const bool there = row < seen.rows;
-            pixels[i].image =
-                there ? from + (size_t)(pixel / (size * size)) * out * out * shape.outputs : nullptr;
+            const size_t image = pixel / (size * size);
+            pixels[i].image = there ? from + image * out * out * shape.outputs : nullptr;
             pixels[i].y = pixel / size % size + pad;
             pixels[i].x = pixel % size + pad;
         }
@@ -209,7 +211,8 @@ struct Seers : AlongK {
                 x /= 2;
             }
             there = there && y < out && x < out;
-            held[i] = there ? pixels[i].image[((size_t)y * out + x) * outputs.value + output] : 0.0f;
+            const size_t source = ((size_t)y * out + x) * outputs.value + output;
+            held[i] = there ? pixels[i].image[source] : 0.0f;
         }
     }
 };

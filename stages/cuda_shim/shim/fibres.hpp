@@ -7,7 +7,9 @@
 #include <new>
 #include <sys/mman.h>
 
-#if !defined(__x86_64__)
+#if defined(__x86_64__) && defined(__ELF__) && !defined(SHIM_UCONTEXT)
+#define SHIM_OWN_SWITCH 1
+#else
 #include <ucontext.h>
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -18,10 +20,10 @@ namespace shim {
 
 typedef void (*Entry)();
 
-#if defined(__x86_64__)
+#ifdef SHIM_OWN_SWITCH
 
 // Saves what a call must keep, and the stack pointer in `*save`; resumes what `resume` saved.
-// swapcontext would make a system call each time.
+// swapcontext, which serves elsewhere, makes a system call each time.
 extern "C" void cuda_shim_switch(void** save, void* resume);
 asm(R"(
     .text

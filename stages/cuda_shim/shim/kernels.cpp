@@ -20,7 +20,16 @@
 namespace {
 
 // In the order of the error's variants in src/lib.rs.
-enum Outcome { Launched, UnknownKernel, BadBlock, BadGrid, BadArguments, Diverged, NoFibres, NoMemory };
+enum Outcome {
+    Launched,
+    UnknownKernel,
+    BadBlock,
+    BadGrid,
+    BadArguments,
+    Diverged,
+    NoFibres,
+    NoMemory,
+};
 
 enum class Threads { Plain, Fibres };
 
