@@ -28,6 +28,22 @@ pub enum CompileError {
     },
 }
 
+/// A source's machine code, and what the compiler said on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// A cubin.
+    pub code: Vec<u8>,
+    /// Warnings, and the registers and memory that each kernel takes.
+    pub log: String,
+}
+
+/// Whether NVRTC can be loaded.
+#[must_use]
+pub fn has_compiler() -> bool {
+    // SAFETY: loads and unloads a shared library of NVIDIA's, whose initialisers are sound.
+    unsafe { sys::is_culib_present() }
+}
+
 /// NVRTC's version, such as `13.0`; the library must be there.
 #[must_use]
 pub fn compiler_version() -> String {
@@ -47,7 +63,7 @@ pub fn compile(
     source: &str,
     headers: &[(&str, &str)],
     architecture: &str,
-) -> Result<Vec<u8>, CompileError> {
+) -> Result<Compiled, CompileError> {
     let text = |text: &str| CString::new(text).expect("a text without NUL");
     let (title, source) = (text(name), text(source));
     let names: Vec<CString> = headers.iter().map(|(name, _)| text(name)).collect();
@@ -70,9 +86,13 @@ pub fn compile(
         .result()
         .map_err(|error| call("take a program", error))?;
     let program = Program(program);
+    // Multiplications and additions are fused where a source says so and nowhere else: then
+    // results are those of the reference.
     let options = [
         format!("--gpu-architecture={architecture}"),
         "--std=c++17".to_owned(),
+        "--fmad=false".to_owned(),
+        "--ptxas-options=-v".to_owned(),
     ];
     // SAFETY: the program was just created and not destroyed.
     if unsafe { result::compile_program(program.0, &options) }.is_err() {
@@ -82,7 +102,10 @@ pub fn compile(
             log: program.log(),
         });
     }
-    program.machine_code()
+    Ok(Compiled {
+        code: program.machine_code()?,
+        log: program.log(),
+    })
 }
 
 struct Program(sys::nvrtcProgram);

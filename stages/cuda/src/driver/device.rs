@@ -53,7 +53,7 @@ impl CudaGpu {
             let mut inputs = vec![version.as_str(), &architecture, file, source];
             inputs.extend(HEADERS.iter().flat_map(|&(file, held)| [file, held]));
             let code = kept::or_make(folder, &inputs, || {
-                compile(file, source, HEADERS, &architecture)
+                Ok(compile(file, source, HEADERS, &architecture)?.code)
             });
             let code = code.map_err(|error| OpenError::Compile {
                 name: gpu.name.clone(),

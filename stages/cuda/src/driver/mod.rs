@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use cudarc::driver::{DriverError, result};
 
-pub use compile::{CompileError, compile, compiler_version};
+pub use compile::{CompileError, Compiled, compile, compiler_version, has_compiler};
 pub use device::CudaGpu;
 
 use crate::gpu::GpuError;
@@ -130,8 +130,7 @@ pub fn name(number: usize) -> Result<String, OpenError> {
 /// No driver, compiler or such GPU; kernels that do not compile for it.
 pub fn open(number: usize, kept: Option<&Path>) -> Result<CudaGpu, OpenError> {
     let name = name(number)?;
-    // SAFETY: as in `count`.
-    if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
+    if !has_compiler() {
         return Err(OpenError::NoCompiler);
     }
     CudaGpu::new(number, name, kept)
