@@ -37,7 +37,7 @@ fn step<D: Gather>(mut engine: DfdxEngine<D>) -> Result<(f64, State, f64), Box<d
         labels: &labels,
     };
     let loss = engine.train_step(batch, 0, 1e-3)?.loss_sum / N as f64;
-    let state = engine.export_state();
+    let state = engine.export_state()?;
     let start = Instant::now();
     engine.train_step(batch, 1, 1e-3)?;
     Ok((loss, state, start.elapsed().as_secs_f64()))

@@ -8,6 +8,7 @@
 pub mod augment;
 mod batches;
 pub mod checkpoint;
+pub mod command;
 pub mod config;
 pub mod error;
 pub mod evaluate;

@@ -1,45 +1,8 @@
-//! The `train` stage's program: arguments in, exit code out.
-//! It must not know anything but its arguments.
+//! The `train` stage's program.
+//! It must not know anything: the crate does.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use train::stage::{Paths, run};
-
-/// Train one variant and keep its best weights.
-#[derive(Debug, Parser)]
-struct Args {
-    /// The variant's key in `models`.
-    #[arg(long)]
-    variant: String,
-    /// The data set that `preprocess` wrote.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
-    /// The weights file to write.
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
-    /// The folder for tables.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-}
-
 fn main() -> ExitCode {
-    let Args {
-        variant,
-        data,
-        weights,
-        out,
-    } = Args::parse();
-    contract::run("train", |stage| {
-        run(
-            stage,
-            &Paths {
-                variant,
-                data,
-                weights,
-                out,
-            },
-        )
-    })
+    train::command::main()
 }

@@ -99,32 +99,21 @@ pub fn build(
     let any = || driver::count().is_ok_and(|count| count > 0);
     let device = choice.device.resolve(stage.gpus(), any);
     let precision = choice.precision;
-    if precision != Precision::F32 && device == Resolved::Cpu {
+    let rounds = choice.engine == EngineName::Native && device != Resolved::Cpu;
+    if precision != Precision::F32 && !rounds {
+        let who = match choice.engine {
+            EngineName::Native => "the CPU",
+            EngineName::Dfdx => "dfdx",
+        };
         return Err(StageError::usage_message(format!(
-            "parameter `train.precision` is `{}`, but the CPU computes in `f32`",
+            "parameter `train.precision` is `{}`, but {who} computes in `f32`",
             precision.name()
         ))
-        .with_hint("set it to `f32`, or `train.device` to `cuda`"));
+        .with_hint("set it to `f32`, or `train.engine` to `native` and `train.device` to `cuda`"));
     }
     match (choice.engine, device) {
         (EngineName::Native, Resolved::Cpu) => Ok((Box::new(native(stage, blueprint)?), None)),
-        (EngineName::Dfdx, Resolved::Cpu) => {
-            let Blueprint {
-                network,
-                batch_norm,
-                initializer,
-                adam,
-                classes,
-                seed,
-            } = blueprint;
-            let engine = DfdxEngine::new(network, batch_norm, initializer, adam, classes, seed);
-            let engine = engine.map_err(StageError::usage)?;
-            Ok((Box::new(engine), Some("the CPU, by dfdx".to_owned())))
-        }
-        (EngineName::Dfdx, Resolved::Cuda(_)) => Err(StageError::usage_message(
-            "parameter `train.engine` is `dfdx`, which computes on the CPU here".to_owned(),
-        )
-        .with_hint("set `train.device` to `cpu`, or `train.engine` to `native`")),
+        (EngineName::Dfdx, device) => dfdx(blueprint, device),
         (EngineName::Native, Resolved::Cuda(number)) => {
             let gpu = driver::open(number, driver::kept_kernels().as_deref());
             let gpu = gpu.map_err(|error| {
@@ -152,5 +141,45 @@ pub fn build(
             );
             Ok((Box::new(engine.map_err(StageError::usage)?), Some(on)))
         }
+    }
+}
+
+fn dfdx(
+    blueprint: Blueprint<'_>,
+    device: Resolved,
+) -> Result<(Box<dyn Engine>, Option<String>), StageError> {
+    let Blueprint {
+        network,
+        batch_norm,
+        initializer,
+        adam,
+        classes,
+        seed,
+    } = blueprint;
+    match device {
+        Resolved::Cpu => {
+            let engine = DfdxEngine::new(network, batch_norm, initializer, adam, classes, seed);
+            let engine = engine.map_err(StageError::usage)?;
+            Ok((Box::new(engine), Some("the CPU, by dfdx".to_owned())))
+        }
+        #[cfg(feature = "dfdx-cuda")]
+        Resolved::Cuda(0) => {
+            let engine = DfdxEngine::on_gpu(network, batch_norm, initializer, adam, classes, seed);
+            let engine = engine.map_err(StageError::usage)?;
+            Ok((Box::new(engine), Some("a GPU, by dfdx".to_owned())))
+        }
+        #[cfg(feature = "dfdx-cuda")]
+        Resolved::Cuda(number) => Err(StageError::usage_message(format!(
+            "dfdx computes on the first GPU, not on GPU {number}"
+        ))
+        .with_hint(format!("set CUDA_VISIBLE_DEVICES to {number}, and `train.device` to `cuda`"))),
+        #[cfg(not(feature = "dfdx-cuda"))]
+        Resolved::Cuda(_) => Err(StageError::usage_message(
+            "parameter `train.engine` is `dfdx`, which computes on the CPU in this program",
+        )
+        .with_hint(
+            "set `train.device` to `cpu`, or `train.engine` to `native`; `scripts/dfdx-cuda-build -p train \
+             --features dfdx-cuda --bin train-dfdx-cuda` builds one where it computes on a GPU",
+        )),
     }
 }

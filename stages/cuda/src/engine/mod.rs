@@ -30,6 +30,11 @@ const MOST: usize = 1 << 14;
 
 /// One network trained on a GPU.
 pub struct CudaEngine<G: Gpu> {
+    // In the order in which they are dropped: what was recorded, what it reads, the GPU.
+    resident: Option<Resident<G>>,
+    course: Course<G>,
+    room: Room<G>,
+    numbers: Numbers<G>,
     gpu: G,
     plan: Plan,
     precision: Precision,
@@ -38,10 +43,6 @@ pub struct CudaEngine<G: Gpu> {
     epsilon: f32,
     dropout: f32,
     seed: u64,
-    numbers: Numbers<G>,
-    room: Room<G>,
-    course: Course<G>,
-    resident: Option<Resident<G>>,
 }
 
 impl<G: Gpu> std::fmt::Debug for CudaEngine<G> {

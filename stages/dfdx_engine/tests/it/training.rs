@@ -117,7 +117,7 @@ fn the_number_of_threads_changes_no_bit() {
                 engine.train_step(data.batch(), step, 1e-3).expect("finite");
             }
             let judged = engine.evaluate(data.batch()).expect("fitting batch");
-            (engine.export_state(), judged)
+            (engine.export_state().expect("a state"), judged)
         })
     };
     let alone = run(1);

@@ -305,11 +305,11 @@ fn what_this_machine_cannot_compute_exits_with_2_and_says_what_is_missing() {
         (
             &[("\"f32\"", "\"bf16\"")],
             &["parameter `train.precision` is `bf16`, but the CPU computes in `f32`"],
-            "set it to `f32`, or `train.device` to `cuda`",
+            "`train.engine` to `native` and `train.device` to `cuda`",
         ),
         (
             &[("\"cpu\"", "\"cuda\""), ("\"native\"", "\"dfdx\"")],
-            &["parameter `train.engine` is `dfdx`, which computes on the CPU here"],
+            &["parameter `train.engine` is `dfdx`, which computes on the CPU in this program"],
             "set `train.device` to `cpu`",
         ),
     ] {
