@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything that only a GPU can check, in one command, on a machine with neither Rust nor network.
-#   scripts/gpu-check.sh pack                   where there is Rust: programs into dist/gpu-check
+#   scripts/gpu-check.sh pack                   where there is Rust: makes dist/gpu-check.tar.xz
 #   scripts/gpu-check.sh run [OUT [PART ..]]    where there is a GPU: checks, results into OUT
 # Parts: tests, bits, kill, bench, paper; all of them unless some are named. `run` takes 10 minutes at
 # most (GPU_CHECK_SECONDS); training that it had to stop goes on from its checkpoint in the next.
@@ -78,11 +78,22 @@ PYTHON
             cp "$file/cifar10-q75.tar.xz" "$file/build_cifar10.py" "$pack/data/"
             chmod -R u+w "$pack/data"
             echo "with the real images, a JPEG q75 copy"
+            # A Python with PyTorch need not have it. Of the Python there, not of the one here.
+            if python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+                --python-version 3.12 --platform manylinux_2_28_x86_64 -d "$pack/wheel" pillow; then
+                python3 -m zipfile -e "$pack"/wheel/*.whl "$pack/pillow"
+                rm -rf "$pack/wheel"
+            else
+                echo "without Pillow, which cannot be fetched: the GPU machine's python3 must have it"
+            fi
             break
         fi
     done
-    echo "packed for commit $(cat "$pack/COMMIT"), MiB: $(du -sm "$pack" | cut -f 1)"
+    # As one file: with the repository it must be small enough to be brought along.
+    XZ_OPT=-6 tar -C "$root/dist" -cJf "$pack.tar.xz" gpu-check
+    echo "packed for commit $(cat "$pack/COMMIT"), in MiB:"
     du -sm "$pack"/* | sort -rn
+    du -m "$pack.tar.xz"
 }
 
 # Running.
@@ -144,6 +155,12 @@ print(next((p for p in places if list(p.glob("libnvrtc.so*"))), ""))')
 }
 
 run() {
+    if [ "$pack.tar.xz" -nt "$pack/restage" ]; then
+        rm -rf "$pack"
+        # Not by tar: it would call xz, which need not be there. The files' time is that of unpacking.
+        python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$pack.tar.xz" "$root/dist"
+        touch "$pack/restage"
+    fi
     [ -x "$pack/restage" ] || die "no $pack: run \`scripts/gpu-check.sh pack\` where there is Rust, and bring it along"
     out=${1:-$root/dist/gpu-check-out}
     [ $# -eq 0 ] || shift
@@ -272,8 +289,30 @@ part_paper() {
     done
     if [ ! -f "$archive" ]; then
         [ -n "$source" ] || die "the real images are missing: no cifar10-q75.tar.xz in dist/gpu-check/data or shared/data"
-        python3 -c 'import numpy, PIL' 2>/dev/null || die "the real images cannot be unpacked: python3 lacks Pillow or numpy"
-        python3 "$source/build_cifar10.py" "$(dirname "$archive")"
+        python3 -c 'from PIL import Image' 2>/dev/null || {
+            PYTHONPATH=$pack/pillow${PYTHONPATH:+:$PYTHONPATH}
+            export PYTHONPATH
+            python3 -c 'from PIL import Image' 2>/dev/null || die "the real images cannot be unpacked: python3 has no Pillow"
+        }
+        # By Pillow alone, as numpy need not be there; the builder checks the digest of all pixels.
+        PYTHONDONTWRITEBYTECODE=1 python3 - "$source" "$(dirname "$archive")" <<'PYTHON'
+import io, sys, tarfile
+source = sys.argv.pop(1)
+sys.path.insert(0, source)
+import build_cifar10
+from PIL import Image
+
+def records(path):
+    with tarfile.open(path, "r:xz") as tar:
+        members = iter(tar)
+        labels = tar.extractfile(next(members)).read()
+        for label, member in zip(labels, members):
+            image = Image.open(io.BytesIO(tar.extractfile(member).read())).convert("RGB")
+            yield bytes([label]) + b"".join(plane.tobytes() for plane in image.split())
+
+build_cifar10.records = records
+build_cifar10.main()
+PYTHON
     fi
     sum=$(sha256sum "$archive" | cut -d ' ' -f 1)
     from=$(date +%s)
