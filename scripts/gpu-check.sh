@@ -91,6 +91,7 @@ PYTHON
     done
     # As one file: with the repository it must be small enough to be brought along.
     XZ_OPT=-6 tar -C "$root/dist" -cJf "$pack.tar.xz" gpu-check
+    sha256sum < "$pack.tar.xz" > "$pack/PACKED"
     echo "packed for commit $(cat "$pack/COMMIT"), in MiB:"
     du -sm "$pack"/* | sort -rn
     du -m "$pack.tar.xz"
@@ -155,11 +156,11 @@ print(next((p for p in places if list(p.glob("libnvrtc.so*"))), ""))')
 }
 
 run() {
-    if [ "$pack.tar.xz" -nt "$pack/restage" ]; then
+    if [ -f "$pack.tar.xz" ] && ! sha256sum < "$pack.tar.xz" | cmp -s - "$pack/PACKED"; then
         rm -rf "$pack"
-        # Not by tar: it would call xz, which need not be there. The files' time is that of unpacking.
+        # Not by tar: it would call xz, which need not be there.
         python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$pack.tar.xz" "$root/dist"
-        touch "$pack/restage"
+        sha256sum < "$pack.tar.xz" > "$pack/PACKED"
     fi
     [ -x "$pack/restage" ] || die "no $pack: run \`scripts/gpu-check.sh pack\` where there is Rust, and bring it along"
     out=${1:-$root/dist/gpu-check-out}
@@ -173,6 +174,12 @@ run() {
         [ -n "$gpu" ] || die "there is no GPU here: nvidia-smi lists none; nothing was checked"
         echo "GPU and driver: $gpu"
         find_nvrtc
+    fi
+    # Compiled kernels are kept there, so that not every process compiles them.
+    if [ ! -w "${HOME:-/nonexistent}" ]; then
+        HOME=$root/dist/home
+        mkdir -p "$HOME"
+        export HOME
     fi
     chosen=${*:-tests bits kill bench paper}
     for name in $chosen; do

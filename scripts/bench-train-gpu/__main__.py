@@ -149,7 +149,10 @@ def run(options):
 
     peaks = peak(options.dry_run)
     say("matrix peak, TFLOP/s: " + ", ".join(f"{name} {value:.1f}" for name, value in peaks.items()))
-    entrants = Entrants(program, 64 if options.dry_run else 4096, options.dry_run, logs(options), clock, patience=200)
+    entrants = Entrants(
+        steps=program, images=64 if options.dry_run else 4096, dry=options.dry_run, logs=logs(options),
+        inductor=TARGET / "bench-train-gpu" / "inductor", clock=clock, patience=200,
+    )
     bench = contest.Contest(entrants, clock, peaks, options.rounds, options.seconds, options.compile_jobs, say)
     batches = [int(batch) for batch in options.batches.split(",")]
     precisions, modes = options.precisions.split(","), options.modes.split(",")

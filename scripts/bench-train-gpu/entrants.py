@@ -69,11 +69,11 @@ class Entrant(Worker):
 class Entrants:
     """Starts them."""
 
-    def __init__(self, steps, images, dry, logs, clock, patience):
+    def __init__(self, steps, images, dry, logs, inductor, clock, patience):
         self.steps, self.images, self.dry = steps, images, dry
         self.logs, self.clock, self.patience = logs, clock, patience
         # Compiled kernels are kept, so that a second run need not wait for the compiler.
-        self.environment = {"TORCHINDUCTOR_CACHE_DIR": str(logs.parent / "inductor"), "TQDM_DISABLE": "1"}
+        self.environment = {"TORCHINDUCTOR_CACHE_DIR": str(inductor), "TQDM_DISABLE": "1"}
         if dry:
             # Everybody waits on the same CPUs.
             self.environment["OMP_NUM_THREADS"] = "1"

@@ -127,18 +127,21 @@ impl Epoch for Shuffled<'_> {
     fn fill(&self, batch: usize, images: &mut Vec<f32>, labels: &mut Vec<u8>) {
         images.clear();
         labels.clear();
-        let RawEpoch { order, .. } = &self.raw;
-        let first = batch * self.raw.batch_size;
-        for shown in first..order.len().min(first + self.raw.batch_size) {
-            let (image, delta) = (order[shown] as usize, self.raw.delta[shown]);
-            let scaled = |byte: u8| 2.0 * (f32::from(byte) / 255.0 + delta).clamp(0.0, 1.0) - 1.0;
+        let RawEpoch {
+            order, flip, delta, ..
+        } = &self.raw;
+        let shown = order.iter().zip(flip).zip(delta);
+        let size = self.raw.batch_size;
+        for ((&image, &flip), &delta) in shown.skip(batch * size).take(size) {
+            let image = image as usize;
+            let scaled = |&byte: &u8| 2.0 * (f32::from(byte) / 255.0 + delta).clamp(0.0, 1.0) - 1.0;
             for row in self.raw.pixels[image * IMAGE..][..IMAGE].chunks_exact(ROW) {
-                let (pixels, _) = row.as_chunks::<3>();
-                let mut columns: Vec<[u8; 3]> = pixels.to_vec();
-                if self.raw.flip[shown] {
+                let (columns, _) = row.as_chunks::<3>();
+                let mut columns = columns.to_vec();
+                if flip {
                     columns.reverse();
                 }
-                images.extend(columns.iter().flatten().map(|&byte| scaled(byte)));
+                images.extend(columns.iter().flatten().map(scaled));
             }
             labels.push(self.raw.labels[image]);
         }
