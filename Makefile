@@ -5,7 +5,7 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
-.PHONY: help reproduce test check fmt compare audit bench-train bench-runner torture cuda fuzz clean
+.PHONY: help reproduce test check fmt compare audit bench-train bench-train-gpu bench-runner torture cuda fuzz clean
 
 help:
 	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I'
@@ -16,6 +16,7 @@ help:
 	@echo 'make cuda                     the CUDA kernels without a GPU: sanitizers, and NVRTC for three kinds'
 	@echo 'make fuzz                     fuzz targets for a moment each (scripts/fuzz run MINUTES: longer)'
 	@echo 'make bench-train [ARGS=--quick]  training speed against PyTorch and Keras (docs/benchmarks.md)'
+	@echo 'make bench-train-gpu [ARGS=..]   training speed on an NVIDIA GPU against PyTorch (docs/benchmarks.md)'
 	@echo 'make bench-runner [ARGS=--quick]  the runner against ninja, make, DVC and others (docs/benchmarks.md)'
 	@echo 'make audit                    licences, banned crates, sources (needs cargo-deny)'
 
@@ -61,6 +62,10 @@ audit:
 bench-train:
 	@command -v python3 >/dev/null || { echo 'bench-train needs python3, 3.9 or later'; exit 1; }
 	@python3 scripts/bench-train $(ARGS)
+
+bench-train-gpu:
+	@command -v python3 >/dev/null || { echo 'bench-train-gpu needs python3, 3.9 or later, with PyTorch'; exit 1; }
+	@python3 scripts/bench-train-gpu $(ARGS)
 
 bench-runner:
 	@command -v python3 >/dev/null || { echo 'bench-runner needs python3, 3.9 or later'; exit 1; }

@@ -5,8 +5,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 profile=$1 data=$2
-commit=$(git rev-parse HEAD)
-[ -z "$(git status --porcelain -- src stages pipeline.yaml Cargo.lock)" ] || commit="$commit with uncommitted changes"
+# A machine that was only sent the programs has neither git nor rustc: whoever sent them says.
+if [ -n "${RESTAGE_COMMIT:-}" ]; then
+    commit=$RESTAGE_COMMIT
+else
+    commit=$(git rev-parse HEAD)
+    [ -z "$(git status --porcelain -- src stages pipeline.yaml Cargo.lock)" ] || commit="$commit with uncommitted changes"
+fi
+gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1) || gpu=
 cat <<EOF
 # Where results/$profile comes from
 
@@ -16,7 +22,8 @@ cat <<EOF
 | commit | $commit |
 | machine | $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) |
 | system | $(uname -sr) |
-| compiler | $(rustc --version) |
+${gpu:+| GPU, driver | $gpu |
+}| compiler | ${RESTAGE_COMPILER:-$(rustc --version)} |
 
 Each stage's run, as restage recorded it:
 

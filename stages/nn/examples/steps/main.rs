@@ -5,6 +5,7 @@
 //! - `steps peak THREADS ISA` prints the machine's FMA peak as JSON;
 //! - `steps serve NETWORK THREADS ISA` answers the commands of `scripts/bench-train`.
 
+mod networks;
 mod peak;
 mod serve;
 mod subject;
@@ -64,7 +65,7 @@ fn table(options: NativeOptions, only: &str) -> Result<(), Box<dyn Error>> {
         "{:<26} {:>10} {:>10} {:>10} {:>12}",
         "network", "ms/step", "images/s", "GFLOP/s", "eval images/s"
     );
-    for (name, network) in subject::networks()? {
+    for (name, network) in networks::networks()? {
         if name.starts_with(only) {
             measure(&name, &mut Subject::new(&network, options)?)?;
         }
@@ -85,7 +86,7 @@ fn measure(name: &str, subject: &mut Subject) -> Result<(), Box<dyn Error>> {
         "{name:<26} {:>10.1} {:>10.0} {:>10.1} {:>12.0}",
         train * 1e3,
         images / train,
-        subject::train_flops(subject.engine.plan()) * images / train * 1e-9,
+        networks::train_flops(subject.engine.plan()) * images / train * 1e-9,
         images / evaluate
     );
     Ok(())

@@ -9,7 +9,8 @@
 //! | `epoch N` | training steps over N images | `seconds` |
 //! | `layers N` | N training steps, timed in parts | `seconds`, `layers` |
 
-use crate::subject::{self, BATCH, Images, Subject};
+use crate::networks;
+use crate::subject::{BATCH, Images, Subject};
 use nn::engine::Engine;
 use nn::native::NativeOptions;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 pub(crate) fn run(network: &str, options: NativeOptions) -> Result<(), Box<dyn Error>> {
-    let networks = subject::networks()?;
+    let networks = networks::networks()?;
     let config = networks
         .get(network)
         .ok_or_else(|| format!("no network `{network}` in variants.json"))?;
@@ -27,8 +28,8 @@ pub(crate) fn run(network: &str, options: NativeOptions) -> Result<(), Box<dyn E
     say(&json!({
         "trainable": count.trainable,
         "moving": count.moving,
-        "forward_flops": subject::forward_flops(plan),
-        "train_flops": subject::train_flops(plan),
+        "forward_flops": networks::forward_flops(plan),
+        "train_flops": networks::train_flops(plan),
         "isa": options.isa.name(),
     }))?;
     for line in std::io::stdin().lock().lines() {
@@ -69,7 +70,7 @@ fn layers(subject: &mut Subject, steps: u64) -> Result<Value, Box<dyn Error>> {
     subject.engine.record_times(true);
     let seconds = subject.train(steps)?;
     subject.engine.record_times(false);
-    let flops = subject::layer_flops(subject.engine.plan());
+    let flops = networks::layer_flops(subject.engine.plan());
     let images = (steps * BATCH as u64) as f64;
     let times = subject.engine.times();
     let layers = times.iter().map(|time| {
