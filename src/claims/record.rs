@@ -60,7 +60,7 @@ pub fn write<'a>(
 /// It is no table that `write` makes.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Verdict>, RecordError> {
     let mut table = csv::Reader::from_reader(bytes);
-    if table.headers()? != &COLUMNS[..] {
+    if *table.headers()? != COLUMNS[..] {
         return Err(RecordError::Columns);
     }
     let mut verdicts = BTreeMap::new();

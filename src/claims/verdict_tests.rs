@@ -121,7 +121,7 @@ fn values_are_shown_to_six_digits() {
         -0.13,
         1e-7,
         9.999_999_9,
-        1234.567_8,
+        1_234.567_8,
     ];
     let texts = cases.map(shown);
     let expected = [

@@ -68,6 +68,11 @@ pub(crate) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, 
 /// Longer than anyone writes.
 const LONGEST: usize = 10_000;
 
+/// What is wrong, and the line (from 1) and character (from 0) where that is known.
+type Mistake = (String, Option<(usize, usize)>);
+
+type Fold = fn(&[f64]) -> f64;
+
 type Given = Result<Value, ExecutionError>;
 
 impl Expression {
@@ -91,7 +96,7 @@ impl Expression {
 
     /// What is wrong with it, as far as that shows without tables, and the place in its text
     /// (line and character, from 1 and 0) where that is known.
-    pub(crate) fn check(&self) -> Result<Option<Outcome>, (String, Option<(usize, usize)>)> {
+    pub(crate) fn check(&self) -> Result<Option<Outcome>, Mistake> {
         self.compile()?;
         match self.evaluate(&(Arc::new(Pretended) as Arc<dyn Cells>)) {
             Ok(outcome) => Ok(Some(outcome)),
@@ -100,7 +105,7 @@ impl Expression {
         }
     }
 
-    fn compile(&self) -> Result<Program, (String, Option<(usize, usize)>)> {
+    fn compile(&self) -> Result<Program, Mistake> {
         if self.text.len() > LONGEST {
             return Err((format!("is longer than {LONGEST} bytes"), None));
         }
@@ -156,6 +161,10 @@ fn failure(error: ExecutionError) -> Failure {
             let name = error.function().trim_matches('_');
             Failure::Wrong(format!("`{name}` does not take {types}"))
         }
+        ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
+            let types = [left, right].map(|value| format!("{:?}", value.type_of()).to_lowercase());
+            Failure::Wrong(format!("`{name}` does not take {}", types.join(" and ")))
+        }
         error => Failure::Wrong(error.to_string()),
     }
 }
@@ -186,8 +195,7 @@ fn context(cells: &Arc<dyn Cells>) -> Result<Context<'static, 'static>, Declarat
                 .abs(),
         ))
     })?;
-    let folds: [(&'static str, fn(&[f64]) -> f64); 3] =
-        [("min", least), ("max", greatest), ("mean", mean)];
+    let folds: [(&'static str, Fold); 3] = [("min", least), ("max", greatest), ("mean", mean)];
     for (name, fold) in folds {
         context.add_function(name, move |Arguments(args): Arguments| -> Given {
             let [list] = exactly(&args)?;
