@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module of the runner may import.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("base", &[]),
     ("digest", &["base"]),
     ("spec", &["base"]),
@@ -13,6 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("store", &["spec", "digest", "base"]),
     ("exec", &["spec", "digest", "base"]),
     ("tables", &["spec", "base"]),
+    ("claims", &["tables", "spec", "base"]),
     (
         "runner",
         &["graph", "store", "exec", "tables", "spec", "digest", "base"],
@@ -20,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     (
         "cli",
         &[
-            "runner", "graph", "store", "exec", "tables", "spec", "digest", "base",
+            "runner", "claims", "graph", "store", "exec", "tables", "spec", "digest", "base",
         ],
     ),
 ];

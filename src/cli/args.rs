@@ -60,6 +60,12 @@ pub(crate) enum Verb {
     Dag(Dag),
     /// Compare result tables with committed ones; exit 3 where they differ.
     Compare(Compare),
+    /// Say which claims of the paper the results reproduce; exit 3 if one got worse.
+    ///
+    /// `claims:` in pipeline.yaml says what the paper claims, and what counts as reproduced. A
+    /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
+    /// makes; a claim on times (`volatile: true`) is only shown.
+    Claims(Claims),
     /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
     ///
     /// Each stage runs from exactly the inputs that its record names, in a folder of its own that
@@ -246,6 +252,28 @@ pub(crate) struct Compare {
     /// Differences shown for each file.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) most: usize,
+}
+
+/// Say which claims of the paper the results reproduce; exit 3 if one got worse.
+#[derive(Debug, Args)]
+pub(crate) struct Claims {
+    /// Claims (`accuracy@resnet18`) or groups (`accuracy`), with the paper's words; all by default.
+    pub(crate) ids: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+
+    /// A Markdown table, for a comment.
+    #[arg(long, conflicts_with = "junit")]
+    pub(crate) md: bool,
+
+    /// JUnit XML: a claim that got worse failed, one that is not measured was skipped.
+    #[arg(long)]
+    pub(crate) junit: bool,
+
+    /// Make these verdicts the ones to commit.
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) write: bool,
 }
 
 /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.

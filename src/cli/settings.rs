@@ -108,6 +108,8 @@ pub(crate) struct Loaded {
     pub(crate) profiles: Vec<String>,
     /// Compare rules.
     pub(crate) compare: Vec<spec::CompareRule>,
+    /// What the paper says.
+    pub(crate) claims: Vec<spec::Claim>,
     /// The sealed graph.
     pub(crate) graph: Graph,
 }
@@ -160,7 +162,7 @@ pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError>
     };
     let pipeline = spec::load(&file_name, &text, &options)?;
     let (profile, compare) = (pipeline.profile.clone(), pipeline.compare.clone());
-    let profiles = pipeline.profiles.clone();
+    let (profiles, claims) = (pipeline.profiles.clone(), pipeline.claims.clone());
     let graph =
         Graph::build(pipeline).map_err(|items| Diagnostics::new(&file_name, &text, items))?;
     Ok(Loaded {
@@ -170,6 +172,7 @@ pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError>
         profile,
         profiles,
         compare,
+        claims,
         graph,
     })
 }

@@ -240,6 +240,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
         params: serde_json::Value::Null,
         stages,
         compare: Vec::new(),
+        claims: Vec::new(),
     }
 }
 

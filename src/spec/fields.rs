@@ -32,6 +32,7 @@ pub(crate) const FILE: Fields = Fields {
         "default_profile",
         "stages",
         "compare",
+        "claims",
     ],
     foreign: &[
         (&["version", "schema_version"], Use("schema")),
@@ -46,10 +47,7 @@ pub(crate) const FILE: Fields = Fields {
             Use("stages"),
         ),
         (&["comparison", "comparisons", "tables"], Use("compare")),
-        (
-            &["claims"],
-            Instead("this version does not check claims yet; leave the field out"),
-        ),
+        (&["claim", "assertions", "checks"], Use("claims")),
         (
             &["metrics", "plots", "artifacts"],
             Instead(
@@ -207,6 +205,45 @@ pub(crate) const COMPARE: Fields = Fields {
         (
             &["tolerance", "abs", "rel"],
             Instead("tolerances are by column: `columns: {accuracy: {abs: 0.01}}`"),
+        ),
+    ],
+};
+
+pub(crate) const CLAIM: Fields = Fields {
+    of: "a claim",
+    known: &[
+        "says",
+        "where",
+        "foreach",
+        "paper",
+        "unit",
+        "ours",
+        "holds",
+        "tolerance",
+        "direction",
+        "needs",
+        "otherwise",
+        "volatile",
+    ],
+    foreign: &[
+        (&["desc", "text", "claim", "statement"], Use("says")),
+        (&["section", "source", "table", "figure"], Use("where")),
+        (&["expected", "theirs", "reported", "value"], Use("paper")),
+        (&["measured", "expression", "expr", "actual"], Use("ours")),
+        (&["assert", "check", "condition"], Use("holds")),
+        (&["if", "when", "requires"], Use("needs")),
+        (&["reason", "else"], Use("otherwise")),
+        (
+            &["abs", "rel", "absolute", "relative"],
+            Instead("it goes under `tolerance`, as in `tolerance: {abs: 0.01}`"),
+        ),
+        (
+            &["above", "below", "higher", "lower"],
+            Instead("it goes under `direction`, as in `direction: {above: 0}`"),
+        ),
+        (
+            &["id", "name"],
+            Instead("a claim's name stands before it, as a stage's does"),
         ),
     ],
 };

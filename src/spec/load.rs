@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::claim;
 use super::compare;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expand::{self, Variant};
@@ -100,6 +101,9 @@ impl Loader<'_> {
         let compare = root.entry("compare").map_or_else(Vec::new, |entry| {
             compare::read(entry, &templates, self.report)
         });
+        let claims = root.entry("claims").map_or_else(Vec::new, |entry| {
+            claim::read(entry, self.text, scope, self.report)
+        });
         Some(Pipeline {
             name: name?,
             profile: profile.clone(),
@@ -107,6 +111,7 @@ impl Loader<'_> {
             params: params.to_json(),
             stages,
             compare,
+            claims,
         })
     }
 

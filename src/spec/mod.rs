@@ -1,10 +1,12 @@
 //! `pipeline.yaml`, from text to a validated pipeline: located nodes, then instances.
 //! It must not know the disk, the graph, or what has already run.
 
+mod claim;
 mod compare;
 mod diagnostic;
 mod dvc;
 mod expand;
+mod expression;
 mod fields;
 mod init;
 mod load;
@@ -26,6 +28,7 @@ mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Source};
 pub use dvc::{Change, DvcFile, Imported, Unmapped};
+pub use expression::{Cells, Expression, Failure, Outcome, RowName};
 pub use init::{INIT_TEMPLATE, init_files};
 pub use load::{LoadOptions, SCHEMA, load};
 pub use pipeline::*;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::expression::Expression;
+
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 
@@ -24,6 +26,8 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// How result tables are compared, in order; a later rule wins.
     pub compare: Vec<CompareRule>,
+    /// What the paper says, to be held against results.
+    pub claims: Vec<Claim>,
 }
 
 /// One stage instance.
@@ -192,4 +196,60 @@ pub enum ColumnRule {
     Absolute(f64),
     /// Numbers that differ by at most this share of the expected one.
     Relative(f64),
+}
+
+/// Something that the paper says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Its name, `accuracy@resnet18` where it was expanded.
+    pub id: String,
+    /// The paper's words.
+    pub says: String,
+    /// Where it says so.
+    pub section: Option<String>,
+    /// Its value, a number where there is a tolerance.
+    pub paper: Option<PaperValue>,
+    /// Of both values.
+    pub unit: Option<String>,
+    /// Our value.
+    pub ours: Option<Expression>,
+    /// What counts as reproduced.
+    pub rule: ClaimRule,
+    /// What counts as half of it.
+    pub direction: Option<Direction>,
+    /// Where this doesn't hold, nothing is measured.
+    pub needs: Option<Expression>,
+    /// The reason that is given then.
+    pub otherwise: Option<String>,
+    /// Differs from machine to machine: never held against the committed verdict.
+    pub volatile: bool,
+}
+
+/// A value in the paper.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PaperValue {
+    /// To compute with.
+    Number(f64),
+    /// To show.
+    Text(String),
+}
+
+/// What counts as reproduced.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClaimRule {
+    /// Ours and the paper's differ by at most this.
+    Absolute(f64),
+    /// They differ by at most this share of the paper's.
+    Relative(f64),
+    /// This holds.
+    Holds(Expression),
+}
+
+/// On which side of a bound our value must lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Direction {
+    /// Greater than this.
+    Above(f64),
+    /// Less than this.
+    Below(f64),
 }

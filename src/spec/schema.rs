@@ -38,6 +38,9 @@ struct File {
     /// How result tables are compared; a later rule wins.
     #[schemars(default)]
     compare: Vec<Compare>,
+    /// What the paper says, by name; `restage claims` holds it against the results.
+    #[schemars(default)]
+    claims: BTreeMap<String, Claim>,
 }
 
 /// A command with everything that it reads and writes. Text may have `${profile}`, `${key}`,
@@ -214,10 +217,74 @@ enum Column {
     Rel(f64),
 }
 
+/// Something that the paper says, and when it counts as reproduced: `tolerance` or `holds`.
+///
+/// Expressions are CEL over cells of result tables.
+#[derive(JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["tolerance", "ours", "paper"]}, {"required": ["holds"]}]))]
+struct Claim {
+    /// The paper's words.
+    says: String,
+    /// The section or table that says so.
+    #[schemars(default)]
+    r#where: Option<String>,
+    /// One claim for each entry of a map or item of a list, as for a stage.
+    #[schemars(default)]
+    foreach: Option<Foreach>,
+    /// The paper's value; a number where there is a `tolerance`.
+    #[schemars(default)]
+    paper: Option<Scalar>,
+    /// Of both values.
+    #[schemars(default)]
+    unit: Option<String>,
+    /// An expression that gives our value: `cell("results/table.csv", "model=a", "accuracy")`.
+    #[schemars(default)]
+    ours: Option<String>,
+    /// An expression that is true where the claim is reproduced.
+    #[schemars(default)]
+    holds: Option<String>,
+    /// How far our value may lie from the paper's.
+    #[schemars(default)]
+    tolerance: Option<Tolerance>,
+    /// Where our value lies if at least the direction is the paper's.
+    #[schemars(default)]
+    direction: Option<Direction>,
+    /// An expression; where it is false, nothing is measured.
+    #[schemars(default)]
+    needs: Option<String>,
+    /// The reason that is given then.
+    #[schemars(default)]
+    otherwise: Option<String>,
+    /// Differs from machine to machine: shown, but never a regression.
+    #[schemars(default)]
+    volatile: Option<bool>,
+}
+
+/// How far our value may lie from the paper's.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Tolerance {
+    /// By this.
+    Abs(f64),
+    /// By this share of the paper's.
+    Rel(f64),
+}
+
+/// On which side of a bound our value lies.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    /// Greater than this.
+    Above(f64),
+    /// Less than this.
+    Below(f64),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::fields::{COMPARE, FILE, Fields, OUT, RESOURCES, STAGE};
+    use crate::spec::fields::{CLAIM, COMPARE, FILE, Fields, OUT, RESOURCES, STAGE};
 
     #[test]
     fn the_schema_has_exactly_the_fields_that_the_reader_knows() {
@@ -235,6 +302,7 @@ mod tests {
         check("/$defs/FullOut", &OUT);
         check("/$defs/Resources", &RESOURCES);
         check("/$defs/Compare", &COMPARE);
+        check("/$defs/Claim", &CLAIM);
     }
 
     #[test]

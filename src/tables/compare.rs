@@ -52,7 +52,7 @@ pub fn is_table(path: &str) -> bool {
     delimiter(path).is_some()
 }
 
-fn delimiter(path: &str) -> Option<u8> {
+pub(super) fn delimiter(path: &str) -> Option<u8> {
     let ending = Path::new(path).extension()?.to_str()?.to_ascii_lowercase();
     match ending.as_str() {
         "csv" => Some(b','),

@@ -4,6 +4,7 @@
 mod cell;
 mod compare;
 mod diff;
+mod lookup;
 mod parse;
 #[cfg(test)]
 mod properties;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use compare::{compare_tables, is_table};
 pub use diff::{CellDiff, Problem, Row, Side, TableDiff};
+pub use lookup::Lookup;
 pub use parse::Fault;
 pub use render::render;
 pub use rule::{EffectiveRule, effective_rule};

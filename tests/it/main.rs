@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod audit;
+mod claims;
 mod crash;
 mod damages;
 mod drawing;

@@ -1,6 +1,7 @@
 //! Renderers of a run: each is an observer that writes what it sees.
 //! They must not decide anything.
 
+pub(crate) mod claims;
 mod json;
 mod plain;
 mod summary;

@@ -1,6 +1,7 @@
 //! One file a verb.
 //! They must not run stages themselves; the runner does.
 
+pub(crate) mod claims;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod dag;

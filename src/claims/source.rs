@@ -1,0 +1,59 @@
+//! Reads the tables that expressions ask for, each once.
+//! It must not know what is computed with them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::base::fs;
+use crate::base::rel_path::RelPath;
+use crate::spec::{Cells, RowName};
+use crate::tables::Lookup;
+
+type Read = Result<Arc<Lookup>, String>;
+
+/// The tables below a folder.
+#[derive(Debug)]
+pub struct Files {
+    root: PathBuf,
+    read: Mutex<BTreeMap<RelPath, Read>>,
+}
+
+impl Files {
+    /// Nothing is read yet.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            read: Mutex::default(),
+        }
+    }
+
+    fn table(&self, file: &RelPath) -> Read {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = read.entry(file.clone()).or_insert_with(|| {
+            match fs::read_if_exists(&file.under(&self.root)) {
+                Ok(Some(bytes)) => Lookup::parse(file.as_str(), &bytes)
+                    .map(Arc::new)
+                    .map_err(|fault| format!("`{file}` {fault}")),
+                Ok(None) => Err(format!("there is no `{file}`")),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        table.clone()
+    }
+}
+
+impl Cells for Files {
+    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, String> {
+        let table = self.table(file)?;
+        let cell = table.cell(row, column).map(ToOwned::to_owned);
+        cell.map_err(|missing| format!("`{file}` {missing}"))
+    }
+
+    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, String> {
+        let table = self.table(file)?;
+        table
+            .column(column)
+            .map_err(|missing| format!("`{file}` {missing}"))
+    }
+}

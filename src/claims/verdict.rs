@@ -1,0 +1,164 @@
+//! Whether a claim is reproduced.
+//! It must not know where tables and committed verdicts come from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::span::Location;
+use crate::spec::{Cells, Claim, ClaimRule, Direction, Expression, Failure, Outcome, PaperValue};
+
+/// What became of a claim; the better is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// There is nothing to judge by.
+    NotMeasured,
+    /// It is otherwise here.
+    NotReproduced,
+    /// Too far from the paper's value, but on its side.
+    DirectionOnly,
+    /// As the paper says, within the tolerance.
+    Reproduced,
+}
+
+impl Verdict {
+    /// From the best to the worst.
+    pub const ALL: [Self; 4] = [
+        Self::Reproduced,
+        Self::DirectionOnly,
+        Self::NotReproduced,
+        Self::NotMeasured,
+    ];
+
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::DirectionOnly => "direction only",
+            Self::NotReproduced => "not reproduced",
+            Self::NotMeasured => "not measured",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
+/// A claim's value here, and what became of the claim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Our value, if it has one.
+    pub ours: Option<f64>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Why it is not measured.
+    pub reason: Option<String>,
+}
+
+/// Judges one claim.
+///
+/// # Errors
+/// One of its expressions is wrong in a way that shows only with the tables: where it stands, and
+/// what is wrong.
+pub fn judge(claim: &Claim, cells: &Arc<dyn Cells>) -> Result<Judged, (Location, String)> {
+    match measure(claim, cells) {
+        Ok((ours, verdict)) => Ok(Judged {
+            ours,
+            verdict,
+            reason: None,
+        }),
+        Err((_, Failure::NotMeasured(reason))) => Ok(Judged {
+            ours: None,
+            verdict: Verdict::NotMeasured,
+            reason: Some(reason),
+        }),
+        Err((at, Failure::Wrong(message))) => Err((at, message)),
+    }
+}
+
+type Measured = Result<(Option<f64>, Verdict), (Location, Failure)>;
+
+fn measure(claim: &Claim, cells: &Arc<dyn Cells>) -> Measured {
+    if let Some(needs) = &claim.needs
+        && !condition(needs, cells)?
+    {
+        let reason = claim.otherwise.clone();
+        let reason = reason.unwrap_or_else(|| format!("does not hold here: {}", needs.text));
+        return Err((needs.location, Failure::NotMeasured(reason)));
+    }
+    let ours = match &claim.ours {
+        Some(expression) => Some(number(expression, cells)?),
+        None => None,
+    };
+    let reproduced = match (&claim.rule, &claim.paper, ours) {
+        (ClaimRule::Holds(expression), ..) => condition(expression, cells)?,
+        (ClaimRule::Absolute(allowed), Some(PaperValue::Number(paper)), Some(ours)) => {
+            within(*paper, ours, *allowed)
+        }
+        (ClaimRule::Relative(share), Some(PaperValue::Number(paper)), Some(ours)) => {
+            within(*paper, ours, share * paper.abs())
+        }
+        // Reading the pipeline refuses a tolerance without two numbers.
+        _ => false,
+    };
+    let on_its_side = match (claim.direction, ours) {
+        (Some(Direction::Above(bound)), Some(ours)) => ours > bound,
+        (Some(Direction::Below(bound)), Some(ours)) => ours < bound,
+        _ => false,
+    };
+    let verdict = match (reproduced, on_its_side) {
+        (true, _) => Verdict::Reproduced,
+        (false, true) => Verdict::DirectionOnly,
+        (false, false) => Verdict::NotReproduced,
+    };
+    Ok((ours, verdict))
+}
+
+/// Decimals are read to half a unit in the last place, and so are the results of computing.
+fn within(paper: f64, ours: f64, allowed: f64) -> bool {
+    let slack = 4.0 * f64::EPSILON * paper.abs().max(ours.abs());
+    (ours - paper).abs() <= allowed + slack
+}
+
+fn condition(expression: &Expression, cells: &Arc<dyn Cells>) -> Result<bool, (Location, Failure)> {
+    match expression.evaluate(cells) {
+        Ok(Outcome::Bool(holds)) => Ok(holds),
+        Ok(Outcome::Number(_)) => Err(wrong(expression, "gives a number, not true or false")),
+        Err(failure) => Err((expression.location, failure)),
+    }
+}
+
+fn number(expression: &Expression, cells: &Arc<dyn Cells>) -> Result<f64, (Location, Failure)> {
+    match expression.evaluate(cells) {
+        Ok(Outcome::Number(number)) => Ok(number),
+        Ok(Outcome::Bool(_)) => Err(wrong(expression, "gives true or false, not a number")),
+        Err(failure) => Err((expression.location, failure)),
+    }
+}
+
+fn wrong(expression: &Expression, message: &str) -> (Location, Failure) {
+    (expression.location, Failure::Wrong(message.to_owned()))
+}
+
+/// A value as people read it: whole numbers whole, others to six digits.
+pub fn shown(value: f64) -> String {
+    let magnitude = value.abs();
+    if value.fract() == 0.0 && magnitude < 1e15 {
+        return format!("{}", value as i64);
+    }
+    if !(1e-4..1e15).contains(&magnitude) {
+        return format!("{value:.5e}");
+    }
+    let decimals = (5 - magnitude.log10().floor() as i64).clamp(0, 12) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

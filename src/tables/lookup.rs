@@ -1,0 +1,149 @@
+//! Finds cells of one table, by row and column.
+//! It must not know what a cell is wanted for.
+
+use super::compare::delimiter;
+use super::parse::{Line, Table};
+use crate::spec::RowName;
+
+/// A table to look cells up in.
+#[derive(Debug)]
+pub struct Lookup(Table);
+
+impl Lookup {
+    /// Reads a table; commas stand between cells unless the name ends in `.tsv`.
+    ///
+    /// # Errors
+    /// Why it is no table.
+    pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, String> {
+        let delimiter = delimiter(path).unwrap_or(b',');
+        Table::parse(bytes, delimiter)
+            .map(Self)
+            .map_err(|fault| fault.to_string())
+    }
+
+    /// One cell, which isn't empty.
+    ///
+    /// # Errors
+    /// There is no such row or column, several rows are meant, or the cell is empty.
+    pub fn cell(&self, row: &RowName, column: &str) -> Result<&str, String> {
+        let at = self.index(column)?;
+        let (line, name) = self.row(row)?;
+        match line.cells[at].trim() {
+            "" => Err(format!("has an empty `{column}` in {name}")),
+            cell => Ok(cell),
+        }
+    }
+
+    /// A column's cells, in order.
+    ///
+    /// # Errors
+    /// There is no such column.
+    pub fn column(&self, column: &str) -> Result<Vec<String>, String> {
+        let at = self.index(column)?;
+        Ok(self
+            .0
+            .rows
+            .iter()
+            .map(|line| line.cells[at].to_owned())
+            .collect())
+    }
+
+    fn index(&self, column: &str) -> Result<usize, String> {
+        self.0
+            .index_of(column)
+            .ok_or_else(|| format!("has no column `{column}`"))
+    }
+
+    fn row(&self, name: &RowName) -> Result<(&Line, String), String> {
+        let rows = &self.0.rows;
+        match name {
+            RowName::Number(number) => {
+                let from_start = usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
+                let at = match number {
+                    1.. => from_start.checked_sub(1),
+                    _ => rows.len().checked_sub(from_start),
+                };
+                let line = at.and_then(|at| rows.get(at));
+                line.map(|line| (line, format!("row {number}")))
+                    .ok_or_else(|| format!("has no row {number}"))
+            }
+            RowName::Key(pairs) => {
+                let mut wanted = Vec::new();
+                for (column, value) in pairs {
+                    wanted.push((self.index(column)?, value.as_str()));
+                }
+                let fits = |line: &&Line| {
+                    wanted
+                        .iter()
+                        .all(|(at, value)| line.cells[*at].trim() == *value)
+                };
+                let shown: Vec<String> = pairs.iter().map(|(c, v)| format!("{c}={v}")).collect();
+                let shown = format!("row `{}`", shown.join(", "));
+                let mut found = rows.iter().filter(fits);
+                match (found.next(), found.next()) {
+                    (Some(line), None) => Ok((line, shown)),
+                    (None, _) => Err(format!("has no {shown}")),
+                    _ => Err(format!("has several of {shown}")),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[u8] = b"model,split,x\na,train,1\na,test,2\nb,test,\n";
+
+    fn cell(row: &RowName, column: &str) -> Result<String, String> {
+        let table = Lookup::parse("t.csv", TABLE).unwrap();
+        table.cell(row, column).map(str::to_owned)
+    }
+
+    fn key(pairs: &[(&str, &str)]) -> RowName {
+        RowName::Key(
+            pairs
+                .iter()
+                .map(|(c, v)| ((*c).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn rows_are_found_by_number_from_either_end_and_by_key() {
+        assert_eq!(cell(&RowName::Number(1), "x").unwrap(), "1");
+        assert_eq!(cell(&RowName::Number(-2), "x").unwrap(), "2");
+        assert_eq!(
+            cell(&key(&[("model", "a"), ("split", "test")]), "x").unwrap(),
+            "2"
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_said() {
+        for number in [0, 4, -4, i64::MAX, i64::MIN] {
+            assert_eq!(
+                cell(&RowName::Number(number), "x"),
+                Err(format!("has no row {number}"))
+            );
+        }
+        assert_eq!(
+            cell(&key(&[("model", "a")]), "x").unwrap_err(),
+            "has several of row `model=a`"
+        );
+        assert_eq!(
+            cell(&key(&[("model", "c")]), "x").unwrap_err(),
+            "has no row `model=c`"
+        );
+        assert_eq!(
+            cell(&key(&[("kind", "c")]), "x").unwrap_err(),
+            "has no column `kind`"
+        );
+        assert_eq!(
+            cell(&key(&[("model", "b")]), "x").unwrap_err(),
+            "has an empty `x` in row `model=b`"
+        );
+        assert!(Lookup::parse("t.csv", b"").is_err());
+    }
+}
