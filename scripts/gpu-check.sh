@@ -4,6 +4,8 @@
 #   scripts/gpu-check.sh run [OUT [PART ..]]    where there is a GPU: checks, results into OUT
 # Parts: tests, bits, kill, bench, paper; all of them unless some are named. `run` takes 10 minutes at
 # most (GPU_CHECK_SECONDS); training that it had to stop goes on from its checkpoint in the next.
+# GPU_CHECK_DATA is the folder of the real images as a JPEG copy (cifar10-q75.tar.xz, with the
+# build_cifar10.py that makes CIFAR-10's archive of it); `pack` takes them along.
 # GPU_CHECK_DEVICE=cpu tries `bits`, `kill` and `paper` without a GPU.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,7 +18,7 @@ failed=0
 summary=
 
 die() { echo "gpu-check: $*" >&2; exit 1; }
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 # A few images and epochs; the networks are the paper's.
 small='--profile quick -S dataset.synthetic.train=1060 -S dataset.synthetic.test=40
@@ -29,7 +31,7 @@ copy_sources() { # to folder $1: what git tracks, as it is now, without results
     if git -C "$root" rev-parse --git-dir >/dev/null 2>&1; then
         (cd "$root" && git ls-files -z --cached --others --exclude-standard) > "$1/.list"
     else
-        (cd "$root" && find . \( -path ./dist -o -path ./target -o -path ./.restage -o -path ./shared \
+        (cd "$root" && find . \( -path ./dist -o -path ./target -o -path ./.restage \
             -o -path ./results -o -path ./data -o -path ./runs \) -prune -o -type f -print0) > "$1/.list"
     fi
     (cd "$root" && xargs -0 cp --parents -t "$1" < "$1/.list")
@@ -72,23 +74,22 @@ PYTHON
     find "$pack" -type f -exec strip {} +
     git describe --always --dirty --abbrev=40 > "$pack/COMMIT" 2>/dev/null || echo unknown > "$pack/COMMIT"
     rustc --version > "$pack/COMPILER"
-    for file in "$root/shared/data" /work/shared/data; do
-        if [ -f "$file/cifar10-q75.tar.xz" ]; then
-            mkdir -p "$pack/data"
-            cp "$file/cifar10-q75.tar.xz" "$file/build_cifar10.py" "$pack/data/"
-            chmod -R u+w "$pack/data"
-            echo "with the real images, a JPEG q75 copy"
-            # A Python with PyTorch need not have it. Of the Python there, not of the one here.
-            if python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-                --python-version 3.12 --platform manylinux_2_28_x86_64 -d "$pack/wheel" pillow; then
-                python3 -m zipfile -e "$pack"/wheel/*.whl "$pack/pillow"
-                rm -rf "$pack/wheel"
-            else
-                echo "without Pillow, which cannot be fetched: the GPU machine's python3 must have it"
-            fi
-            break
+    if [ -f "${GPU_CHECK_DATA:-}/cifar10-q75.tar.xz" ]; then
+        mkdir -p "$pack/data"
+        cp "$GPU_CHECK_DATA/cifar10-q75.tar.xz" "$GPU_CHECK_DATA/build_cifar10.py" "$pack/data/"
+        chmod -R u+w "$pack/data"
+        echo "with the real images, a JPEG q75 copy"
+        # A Python with PyTorch need not have it. Of the Python there, not of the one here.
+        if python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+            --python-version 3.12 --platform manylinux_2_28_x86_64 -d "$pack/wheel" pillow; then
+            python3 -m zipfile -e "$pack"/wheel/*.whl "$pack/pillow"
+            rm -rf "$pack/wheel"
+        else
+            echo "without Pillow, which cannot be fetched: the GPU machine's python3 must have it"
         fi
-    done
+    else
+        echo "without real images: no cifar10-q75.tar.xz in GPU_CHECK_DATA, which the part paper then needs there"
+    fi
     # As one file: with the repository it must be small enough to be brought along.
     XZ_OPT=-6 tar -C "$root/dist" -cJf "$pack.tar.xz" gpu-check
     sha256sum < "$pack.tar.xz" > "$pack/PACKED"
@@ -291,11 +292,11 @@ part_bench() {
 part_paper() {
     archive=$root/dist/cifar10/cifar-10-binary.tar.gz
     source=
-    for folder in "${GPU_CHECK_DATA:-}" "$pack/data" "$root/shared/data" /work/shared/data; do
+    for folder in "${GPU_CHECK_DATA:-}" "$pack/data"; do
         if [ -n "$folder" ] && [ -f "$folder/cifar10-q75.tar.xz" ]; then source=$folder; break; fi
     done
     if [ ! -f "$archive" ]; then
-        [ -n "$source" ] || die "the real images are missing: no cifar10-q75.tar.xz in dist/gpu-check/data or shared/data"
+        [ -n "$source" ] || die "the real images are missing: no cifar10-q75.tar.xz in GPU_CHECK_DATA or dist/gpu-check/data"
         python3 -c 'from PIL import Image' 2>/dev/null || {
             PYTHONPATH=$pack/pillow${PYTHONPATH:+:$PYTHONPATH}
             export PYTHONPATH
