@@ -4,6 +4,7 @@
 //! After `scripts/dfdx-cuda-build`; fails where there is no GPU.
 
 use dfdx_engine::{DfdxEngine, Gather};
+use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
@@ -58,8 +59,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         beta1: 0.0,
         ..AdamConfig::default()
     };
-    let gpu = DfdxEngine::on_gpu(&network, &batch_norm, &initializer, &adam, 10, 1)?;
-    let cpu = DfdxEngine::new(&network, &batch_norm, &initializer, &adam, 10, 1)?;
+    let blueprint = Blueprint {
+        network: &network,
+        batch_norm: &batch_norm,
+        initializer: &initializer,
+        adam: &adam,
+        classes: 10,
+        seed: 1,
+    };
+    let gpu = DfdxEngine::on_gpu(blueprint)?;
+    let cpu = DfdxEngine::new(blueprint)?;
     let ((gpu_loss, gpu, gpu_time), (cpu_loss, cpu, cpu_time)) = (step(gpu)?, step(cpu)?);
     println!("loss: GPU {gpu_loss}, CPU {cpu_loss}");
     for (gpu, cpu) in gpu.tensors.iter().zip(&cpu.tensors) {

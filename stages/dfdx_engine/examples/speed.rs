@@ -4,6 +4,7 @@
 //! `cargo run --release -p dfdx_engine --example speed [BATCH [STEPS]]`
 
 use dfdx_engine::DfdxEngine;
+use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
@@ -78,10 +79,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         isa: Isa::detect(),
     };
     for (name, network) in networks() {
-        let mut ours = DfdxEngine::new(&network, &batch_norm, &initializer, &adam, 10, 1)?;
+        let blueprint = Blueprint {
+            network: &network,
+            batch_norm: &batch_norm,
+            initializer: &initializer,
+            adam: &adam,
+            classes: 10,
+            seed: 1,
+        };
+        let mut ours = DfdxEngine::new(blueprint)?;
         let ours = speed(&mut ours, batch, steps)?;
-        let mut native =
-            NativeEngine::new(&network, &batch_norm, &initializer, &adam, 10, 1, options)?;
+        let mut native = NativeEngine::new(blueprint, options)?;
         let native = speed(&mut native, batch, steps)?;
         println!("{name}: dfdx {ours:.1}, native {native:.1} images/s");
     }

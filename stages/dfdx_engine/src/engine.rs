@@ -6,7 +6,8 @@ use crate::gather::{Gather, Matrix};
 use crate::network::{self, Dropout, Network, Stop};
 use crate::vectors::{Vector, Vectors};
 use dfdx::prelude::*;
-use nn::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
+use nn::blueprint::Blueprint;
+use nn::config::{AdamConfig, BatchNormConfig, ConfigError};
 use nn::engine::{
     Batch, Engine, EngineError, Evaluation, IMAGE, LayerNorm, ParameterCount, State, StepStats,
 };
@@ -58,24 +59,8 @@ impl DfdxEngine<Cpu> {
     ///
     /// # Errors
     /// A configuration that describes no network, or too little memory for it.
-    pub fn new(
-        network: &NetworkConfig,
-        batch_norm: &BatchNormConfig,
-        initializer: &InitializerConfig,
-        adam: &AdamConfig,
-        classes: usize,
-        seed: u64,
-    ) -> Result<Self, BuildError> {
-        let device = Cpu::default();
-        Self::on(
-            device,
-            network,
-            batch_norm,
-            initializer,
-            adam,
-            classes,
-            seed,
-        )
+    pub fn new(blueprint: Blueprint<'_>) -> Result<Self, BuildError> {
+        Self::on(Cpu::default(), blueprint)
     }
 }
 
@@ -85,50 +70,25 @@ impl DfdxEngine<Cuda> {
     ///
     /// # Errors
     /// A configuration that describes no network, no GPU, or too little memory on it.
-    pub fn on_gpu(
-        network: &NetworkConfig,
-        batch_norm: &BatchNormConfig,
-        initializer: &InitializerConfig,
-        adam: &AdamConfig,
-        classes: usize,
-        seed: u64,
-    ) -> Result<Self, BuildError> {
+    pub fn on_gpu(blueprint: Blueprint<'_>) -> Result<Self, BuildError> {
         // Without a GPU dfdx's CUDA library panics where it could return its error.
         let device = std::panic::catch_unwind(|| Cuda::try_seed_from_u64(0));
         let device = device
             .map_err(|_| BuildError::Device("no GPU that CUDA can use".to_owned()))?
             .map_err(|e| BuildError::Device(e.to_string()))?;
-        Self::on(
-            device,
-            network,
-            batch_norm,
-            initializer,
-            adam,
-            classes,
-            seed,
-        )
+        Self::on(device, blueprint)
     }
 }
 
 impl<D: Gather> DfdxEngine<D> {
-    /// Builds the network on a device, with first weights drawn from `seed`, which also draws
+    /// Builds the network on a device, with first weights drawn from the seed, which also draws
     /// dropout's masks.
     ///
     /// # Errors
     /// A configuration that describes no network, or too little memory for it.
-    pub fn on(
-        device: D,
-        network: &NetworkConfig,
-        batch_norm: &BatchNormConfig,
-        initializer: &InitializerConfig,
-        adam: &AdamConfig,
-        classes: usize,
-        seed: u64,
-    ) -> Result<Self, BuildError> {
-        batch_norm.validate()?;
-        adam.validate()?;
-        let plan = Plan::new(network, classes)?;
-        let first = Parameters::new(&plan, initializer, seed, Draw::fill);
+    pub fn on(device: D, blueprint: Blueprint<'_>) -> Result<Self, BuildError> {
+        let plan = blueprint.plan()?;
+        let first = Parameters::new(&plan, blueprint.initializer, blueprint.seed, Draw::fill);
         let (trained, moving) =
             upload(&device, &plan, &first).map_err(|e| BuildError::Device(e.to_string()))?;
         Ok(Self {
@@ -136,10 +96,10 @@ impl<D: Gather> DfdxEngine<D> {
             plan,
             trained,
             moving,
-            adam: *adam,
-            batch_norm: *batch_norm,
-            dropout: network.dropout(),
-            seed,
+            adam: *blueprint.adam,
+            batch_norm: *blueprint.batch_norm,
+            dropout: blueprint.network.dropout(),
+            seed: blueprint.seed,
         })
     }
 

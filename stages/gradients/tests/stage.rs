@@ -8,9 +8,10 @@ use std::process::{Command, Output};
 
 use contract::Stage;
 use dataset::{Dataset, IMAGE_BYTES, Split};
+use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
 use nn::engine::State;
-use training::engine::{Blueprint, native};
+use training::engine::native;
 use training::weights::{self, Weights};
 
 const PARAMS: &str = r#"{"seed":42,"train":{"batch_norm":{"momentum":0.9,"epsilon":1e-3},

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use contract::{Stage, StageError, files};
 use dataset::Dataset;
+use nn::blueprint::Blueprint;
 use nn::engine::Engine;
-use training::engine::{Blueprint, Choice, build};
+use training::engine::{Choice, build};
 use training::models::network;
 use training::weights::{self, Weights};
 

@@ -6,29 +6,12 @@ use cuda::driver;
 use cuda::engine::CudaEngine;
 pub use cuda::operations::Precision;
 use dfdx_engine::DfdxEngine;
-use nn::config::{AdamConfig, BatchNormConfig, InitializerConfig, NetworkConfig};
+use nn::blueprint::Blueprint;
 use nn::engine::Engine;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Device, Resolved};
-
-/// What defines an engine's numbers.
-#[derive(Debug, Clone, Copy)]
-pub struct Blueprint<'a> {
-    /// The layers.
-    pub network: &'a NetworkConfig,
-    /// Of every batch norm.
-    pub batch_norm: &'a BatchNormConfig,
-    /// Of every weight.
-    pub initializer: &'a InitializerConfig,
-    /// The optimiser.
-    pub adam: &'a AdamConfig,
-    /// Outputs of the dense layer.
-    pub classes: usize,
-    /// Of initial weights and dropout.
-    pub seed: u64,
-}
 
 /// A new native engine with the stage's threads and instruction set, neither of which changes
 /// a result.
@@ -45,24 +28,7 @@ pub fn native(stage: &Stage, blueprint: Blueprint<'_>) -> Result<NativeEngine, S
         threads: stage.threads(),
         isa,
     };
-    let Blueprint {
-        network,
-        batch_norm,
-        initializer,
-        adam,
-        classes,
-        seed,
-    } = blueprint;
-    NativeEngine::new(
-        network,
-        batch_norm,
-        initializer,
-        adam,
-        classes,
-        seed,
-        options,
-    )
-    .map_err(StageError::usage)
+    NativeEngine::new(blueprint, options).map_err(StageError::usage)
 }
 
 /// `train.engine`: whose code computes.
@@ -121,24 +87,7 @@ pub fn build(
                 StageError::usage(error).with_hint(hint)
             })?;
             let on = format!("{}, {}", gpu.name(), precision.name());
-            let Blueprint {
-                network,
-                batch_norm,
-                initializer,
-                adam,
-                classes,
-                seed,
-            } = blueprint;
-            let engine = CudaEngine::new(
-                gpu,
-                network,
-                batch_norm,
-                initializer,
-                adam,
-                classes,
-                seed,
-                precision,
-            );
+            let engine = CudaEngine::new(gpu, blueprint, precision);
             Ok((Box::new(engine.map_err(StageError::usage)?), Some(on)))
         }
     }
@@ -148,23 +97,15 @@ fn dfdx(
     blueprint: Blueprint<'_>,
     device: Resolved,
 ) -> Result<(Box<dyn Engine>, Option<String>), StageError> {
-    let Blueprint {
-        network,
-        batch_norm,
-        initializer,
-        adam,
-        classes,
-        seed,
-    } = blueprint;
     match device {
         Resolved::Cpu => {
-            let engine = DfdxEngine::new(network, batch_norm, initializer, adam, classes, seed);
+            let engine = DfdxEngine::new(blueprint);
             let engine = engine.map_err(StageError::usage)?;
             Ok((Box::new(engine), Some("the CPU, by dfdx".to_owned())))
         }
         #[cfg(feature = "dfdx-cuda")]
         Resolved::Cuda(0) => {
-            let engine = DfdxEngine::on_gpu(network, batch_norm, initializer, adam, classes, seed);
+            let engine = DfdxEngine::on_gpu(blueprint);
             let engine = engine.map_err(StageError::usage)?;
             Ok((Box::new(engine), Some("a GPU, by dfdx".to_owned())))
         }

@@ -5,6 +5,7 @@ use crate::networks::{CLASSES, batch_norm, initializer};
 use cuda::driver::{self, CudaGpu, OpenError};
 use cuda::engine::CudaEngine;
 use cuda::operations::Precision;
+use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
 use nn::engine::{Engine, Epoch, EpochError, IMAGE, RawEpoch};
 use nn::random::{Stream, StreamName};
@@ -46,12 +47,14 @@ impl Subject {
         let with_hint = |error: OpenError| format!("{error}; {}", error.hint());
         let engine = CudaEngine::new(
             driver::open(GPU, kept.as_deref()).map_err(with_hint)?,
-            network,
-            &batch_norm(),
-            &initializer(),
-            &AdamConfig::default(),
-            CLASSES,
-            1,
+            Blueprint {
+                network,
+                batch_norm: &batch_norm(),
+                initializer: &initializer(),
+                adam: &AdamConfig::default(),
+                classes: CLASSES,
+                seed: 1,
+            },
             precision,
         )?;
         let images = IMAGES.div_ceil(batch) * batch;

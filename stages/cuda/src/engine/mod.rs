@@ -7,7 +7,8 @@ mod course;
 mod forward;
 mod memory;
 
-use nn::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
+use nn::blueprint::Blueprint;
+use nn::config::{AdamConfig, ConfigError};
 use nn::engine::{
     Batch, Engine, EngineError, Epoch, EpochError, Evaluation, LayerNorm, ParameterCount, Progress,
     State, StepStats,
@@ -67,43 +68,31 @@ pub enum BuildError {
 }
 
 impl<G: Gpu> CudaEngine<G> {
-    /// Builds the network with first weights drawn from `seed`, which also draws dropout's
+    /// Builds the network with first weights drawn from the seed, which also draws dropout's
     /// masks: both are the native engine's.
     ///
     /// # Errors
     /// A configuration that describes no network, a GPU without enough memory.
-    #[expect(clippy::too_many_arguments, reason = "a network has as many parts")]
-    pub fn new(
-        gpu: G,
-        network: &NetworkConfig,
-        batch_norm: &BatchNormConfig,
-        initializer: &InitializerConfig,
-        adam: &AdamConfig,
-        classes: usize,
-        seed: u64,
-        precision: Precision,
-    ) -> Result<Self, BuildError> {
-        batch_norm.validate()?;
-        adam.validate()?;
-        let plan = Plan::new(network, classes)?;
+    pub fn new(gpu: G, blueprint: Blueprint<'_>, precision: Precision) -> Result<Self, BuildError> {
+        let plan = blueprint.plan()?;
         let engine = Self {
             numbers: Numbers::new(&gpu, &plan)?,
             room: Room::new(&gpu, &plan, 1)?,
             course: Course::new(&gpu, 1)?,
             resident: None,
             precision,
-            adam: *adam,
-            momentum: batch_norm.momentum as f32,
-            epsilon: batch_norm.epsilon as f32,
-            dropout: network.dropout() as f32,
-            seed,
+            adam: *blueprint.adam,
+            momentum: blueprint.batch_norm.momentum as f32,
+            epsilon: blueprint.batch_norm.epsilon as f32,
+            dropout: blueprint.network.dropout() as f32,
+            seed: blueprint.seed,
             plan,
             gpu,
         };
         engine.upload(&Parameters::new(
             &engine.plan,
-            initializer,
-            seed,
+            blueprint.initializer,
+            blueprint.seed,
             Draw::fill,
         ))?;
         Ok(engine)

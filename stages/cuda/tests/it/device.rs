@@ -5,6 +5,7 @@ use cuda::driver::{self, CudaGpu};
 use cuda::engine::CudaEngine;
 use cuda::gpu::Gpu;
 use cuda::operations::Precision;
+use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
 
 use crate::common::{BATCH_NORM, INITIALIZER};
@@ -80,12 +81,14 @@ pub(crate) fn engine<P: Place>(
 ) -> Option<CudaEngine<P::Gpu>> {
     let engine = CudaEngine::new(
         P::get()?,
-        network,
-        &BATCH_NORM,
-        &INITIALIZER,
-        &AdamConfig::default(),
-        10,
-        42,
+        Blueprint {
+            network,
+            batch_norm: &BATCH_NORM,
+            initializer: &INITIALIZER,
+            adam: &AdamConfig::default(),
+            classes: 10,
+            seed: 42,
+        },
         precision,
     );
     Some(engine.expect("a valid network"))

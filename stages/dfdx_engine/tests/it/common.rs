@@ -3,6 +3,7 @@
 
 use dfdx::prelude::Cpu;
 use dfdx_engine::DfdxEngine;
+use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
@@ -86,7 +87,15 @@ pub(crate) fn papers_networks(dropout: f64) -> [(&'static str, NetworkConfig); 4
 }
 
 pub(crate) fn ours(network: &NetworkConfig, adam: &AdamConfig) -> DfdxEngine<Cpu> {
-    DfdxEngine::new(network, &BATCH_NORM, &INITIALIZER, adam, 10, SEED).expect("a valid network")
+    DfdxEngine::new(Blueprint {
+        network,
+        batch_norm: &BATCH_NORM,
+        initializer: &INITIALIZER,
+        adam,
+        classes: 10,
+        seed: SEED,
+    })
+    .expect("a valid network")
 }
 
 pub(crate) fn native(network: &NetworkConfig, adam: &AdamConfig) -> NativeEngine {
@@ -94,8 +103,18 @@ pub(crate) fn native(network: &NetworkConfig, adam: &AdamConfig) -> NativeEngine
         threads: 2,
         isa: Isa::detect(),
     };
-    NativeEngine::new(network, &BATCH_NORM, &INITIALIZER, adam, 10, SEED, options)
-        .expect("a valid network on this machine")
+    NativeEngine::new(
+        Blueprint {
+            network,
+            batch_norm: &BATCH_NORM,
+            initializer: &INITIALIZER,
+            adam,
+            classes: 10,
+            seed: SEED,
+        },
+        options,
+    )
+    .expect("a valid network on this machine")
 }
 
 /// The largest difference between two tensors over the largest number of `scale`.

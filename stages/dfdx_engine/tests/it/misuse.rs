@@ -3,6 +3,7 @@
 
 use crate::common::{BATCH_NORM, INITIALIZER, Images, native, ours, plain, resnet, small_networks};
 use dfdx_engine::DfdxEngine;
+use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, NetworkConfig, Projection};
 use nn::engine::{Batch, Engine, EngineError, State};
 
@@ -12,7 +13,14 @@ fn build(
     adam: AdamConfig,
     classes: usize,
 ) -> String {
-    let result = DfdxEngine::new(network, &batch_norm, &INITIALIZER, &adam, classes, 1);
+    let result = DfdxEngine::new(Blueprint {
+        network,
+        batch_norm: &batch_norm,
+        initializer: &INITIALIZER,
+        adam: &adam,
+        classes,
+        seed: 1,
+    });
     result.map(|_| ()).expect_err("cannot be built").to_string()
 }
 

@@ -2,6 +2,7 @@
 //! It must not know who asks.
 
 use crate::networks::{CLASSES, batch_norm, initializer};
+use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
 use nn::engine::{Batch, Engine, EngineError};
 use nn::native::{NativeEngine, NativeOptions};
@@ -52,12 +53,14 @@ impl Subject {
     ) -> Result<Self, Box<dyn Error>> {
         let adam = AdamConfig::default();
         let engine = NativeEngine::new(
-            network,
-            &batch_norm(),
-            &initializer(),
-            &adam,
-            CLASSES,
-            1,
+            Blueprint {
+                network,
+                batch_norm: &batch_norm(),
+                initializer: &initializer(),
+                adam: &adam,
+                classes: CLASSES,
+                seed: 1,
+            },
             options,
         )?;
         Ok(Self {

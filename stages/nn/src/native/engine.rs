@@ -6,7 +6,8 @@ use super::forward::{Dropout, Run};
 use super::times::{LayerTime, Times};
 use super::workspace::Workspace;
 use super::{Context, Isa, adam, backward, blame, drawing, evaluate, forward, isa, threads};
-use crate::config::{AdamConfig, BatchNormConfig, ConfigError, InitializerConfig, NetworkConfig};
+use crate::blueprint::Blueprint;
+use crate::config::{AdamConfig, ConfigError};
 use crate::engine::{
     Batch, Engine, EngineError, Evaluation, IMAGE, LayerNorm, ParameterCount, State, StepStats,
 };
@@ -53,38 +54,33 @@ impl std::fmt::Debug for NativeEngine {
 }
 
 impl NativeEngine {
-    /// Builds the network with first weights drawn from `seed`, which also draws dropout's masks.
+    /// Builds the network with first weights drawn from the seed, which also draws dropout's masks.
     ///
     /// # Errors
     /// A configuration that describes no network, no threads, or an instruction set that this
     /// CPU lacks.
-    pub fn new(
-        network: &NetworkConfig,
-        batch_norm: &BatchNormConfig,
-        initializer: &InitializerConfig,
-        adam: &AdamConfig,
-        classes: usize,
-        seed: u64,
-        options: NativeOptions,
-    ) -> Result<Self, ConfigError> {
-        batch_norm.validate()?;
-        adam.validate()?;
-        let plan = Plan::new(network, classes)?;
+    pub fn new(blueprint: Blueprint<'_>, options: NativeOptions) -> Result<Self, ConfigError> {
+        let plan = blueprint.plan()?;
         let isa = isa::Checked::new(options.isa)?;
         let threads = threads::Threads::new(options.threads)?;
         Ok(Self {
-            parameters: Parameters::new(&plan, initializer, seed, |draw, tensor| {
-                drawing::fill(&threads, draw, tensor);
-            }),
+            parameters: Parameters::new(
+                &plan,
+                blueprint.initializer,
+                blueprint.seed,
+                |draw, tensor| {
+                    drawing::fill(&threads, draw, tensor);
+                },
+            ),
             gradient: huge::zeros(plan.count.trainable),
             context: Context { threads, isa },
             workspace: Workspace::new(&plan),
             plan,
-            adam: *adam,
-            momentum: batch_norm.momentum as f32,
-            epsilon: batch_norm.epsilon as f32,
-            dropout: network.dropout(),
-            seed,
+            adam: *blueprint.adam,
+            momentum: blueprint.batch_norm.momentum as f32,
+            epsilon: blueprint.batch_norm.epsilon as f32,
+            dropout: blueprint.network.dropout(),
+            seed: blueprint.seed,
             times: Times::default(),
         })
     }

@@ -1,5 +1,6 @@
 //! Small networks, batches and engines for the tests.
 //! It must not know what is tested.
+use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
@@ -71,12 +72,14 @@ pub(crate) fn engine_seeded(
 ) -> NativeEngine {
     let options = NativeOptions { threads, isa };
     NativeEngine::new(
-        network,
-        &BATCH_NORM,
-        &INITIALIZER,
-        &AdamConfig::default(),
-        10,
-        seed,
+        Blueprint {
+            network,
+            batch_norm: &BATCH_NORM,
+            initializer: &INITIALIZER,
+            adam: &AdamConfig::default(),
+            classes: 10,
+            seed,
+        },
         options,
     )
     .expect("a valid network on this machine")

@@ -1,6 +1,7 @@
 //! The paper's networks trained for some steps, and all that they then hold and say as one number.
 //! It must not know what the number is compared with; example `bits` is built from this file too.
 
+use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
@@ -62,7 +63,17 @@ pub(crate) fn digest(
         dense: Initializer::GlorotUniform,
     };
     let adam = AdamConfig::default();
-    let mut engine = NativeEngine::new(network, &batch_norm, &initializer, &adam, 10, 42, options)?;
+    let mut engine = NativeEngine::new(
+        Blueprint {
+            network,
+            batch_norm: &batch_norm,
+            initializer: &initializer,
+            adam: &adam,
+            classes: 10,
+            seed: 42,
+        },
+        options,
+    )?;
     let mut hash = Fnv::default();
     for step in 0..course.steps {
         let last = step + 1 == course.steps;

@@ -2,6 +2,7 @@
 //! It must not know kernels.
 
 use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, resnet, small_networks};
+use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, ConfigError, NetworkConfig, Projection};
 use nn::engine::{Batch, Engine, EngineError};
 use nn::native::{Isa, NativeEngine, NativeOptions};
@@ -18,12 +19,14 @@ fn build(
         isa: Isa::detect(),
     };
     let result = NativeEngine::new(
-        network,
-        &batch_norm,
-        &INITIALIZER,
-        &adam,
-        classes,
-        1,
+        Blueprint {
+            network,
+            batch_norm: &batch_norm,
+            initializer: &INITIALIZER,
+            adam: &adam,
+            classes,
+            seed: 1,
+        },
         options,
     );
     result.map(|_| ()).expect_err("cannot be built").to_string()
@@ -82,12 +85,14 @@ fn an_instruction_set_that_the_cpu_lacks_is_refused() {
     {
         let options = NativeOptions { threads: 1, isa };
         let result = NativeEngine::new(
-            &plain(&[4], 0.0),
-            &BATCH_NORM,
-            &INITIALIZER,
-            &AdamConfig::default(),
-            10,
-            1,
+            Blueprint {
+                network: &plain(&[4], 0.0),
+                batch_norm: &BATCH_NORM,
+                initializer: &INITIALIZER,
+                adam: &AdamConfig::default(),
+                classes: 10,
+                seed: 1,
+            },
             options,
         );
         assert!(matches!(result, Err(ConfigError::Isa(_))));

@@ -2,6 +2,7 @@
 //! It must not know kernels.
 
 use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, small_networks};
+use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, NetworkConfig};
 use nn::engine::{Batch, Engine};
 use nn::native::{Isa, NativeEngine, NativeOptions};
@@ -189,7 +190,17 @@ fn evaluation_by_a_batchs_own_statistics_has_the_bits_of_the_training_pass() {
             }
         }
         let adam = AdamConfig::default();
-        let built = NativeEngine::new(&network, &batch_norm, &INITIALIZER, &adam, 10, 3, options);
+        let built = NativeEngine::new(
+            Blueprint {
+                network: &network,
+                batch_norm: &batch_norm,
+                initializer: &INITIALIZER,
+                adam: &adam,
+                classes: 10,
+                seed: 3,
+            },
+            options,
+        );
         let mut engine = built.expect("a valid network on this machine");
         for n in [1, 2, 5] {
             let data = Images::new(n, 20 + n as u64);
