@@ -183,11 +183,6 @@ fn engine_error(stop: Stop<impl std::fmt::Display>, step: u64) -> EngineError {
     }
 }
 
-/// The lowest class of the largest number.
-fn largest(row: &[f32]) -> usize {
-    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
-}
-
 impl<D: Gather> Engine for DfdxEngine<D> {
     fn train_step(
         &mut self,
@@ -195,8 +190,7 @@ impl<D: Gather> Engine for DfdxEngine<D> {
         step: u64,
         learning_rate: f32,
     ) -> Result<StepStats, EngineError> {
-        let classes = self.plan.dense.outputs;
-        batch.check_some(classes)?;
+        batch.check_some(self.plan.dense.outputs)?;
         let mut found = self.pass(batch, true, step)?;
         // Only when all is computed does anything change.
         let moving = self.moved(&found).map_err(device_error)?;
@@ -206,23 +200,13 @@ impl<D: Gather> Engine for DfdxEngine<D> {
             .updated(gradients, &self.adam, step, learning_rate);
         self.trained = trained.map_err(device_error)?;
         self.moving = moving;
-        let rows = found.logits.chunks_exact(classes).zip(batch.labels);
-        Ok(StepStats {
-            loss_sum: found.losses.iter().map(|&loss| f64::from(loss)).sum(),
-            correct: rows
-                .filter(|(row, label)| largest(row) == usize::from(**label))
-                .count(),
-        })
+        Ok(StepStats::count(&found.losses, &found.logits, batch.labels))
     }
 
     fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
         let classes = self.plan.dense.outputs;
         batch.check(classes)?;
-        let mut result = Evaluation {
-            losses: Vec::new(),
-            probabilities: Vec::new(),
-            predicted: Vec::new(),
-        };
+        let mut result = Evaluation::default();
         let parts = batch.images.chunks(TOGETHER * IMAGE);
         for (images, labels) in parts.zip(batch.labels.chunks(TOGETHER)) {
             let n = labels.len();
@@ -232,14 +216,7 @@ impl<D: Gather> Engine for DfdxEngine<D> {
             let judged = self.network().evaluate(self.images(images)?, &labels);
             // Nothing stops an evaluation but the device: numbers that explode are its result.
             let judged = judged.map_err(|stop| engine_error(stop, 0))?;
-            let probabilities = &judged.probabilities[..n * classes];
-            // A class is below 256, as `classes` was checked to be.
-            let predicted = probabilities
-                .chunks_exact(classes)
-                .map(|p| largest(p) as u8);
-            result.predicted.extend(predicted);
-            result.losses.extend(&judged.losses[..n]);
-            result.probabilities.extend(probabilities);
+            result.extend(&judged.losses[..n], &judged.probabilities[..n * classes]);
         }
         Ok(result)
     }
@@ -247,23 +224,8 @@ impl<D: Gather> Engine for DfdxEngine<D> {
     fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError> {
         batch.check_some(self.plan.dense.outputs)?;
         let found = self.pass(batch, false, 0)?;
-        let slots = self.plan.slots.iter().filter(|slot| slot.trainable);
-        let gradients: Vec<_> = slots.zip(&found.gradients).collect();
-        let norm = |values: Vec<f32>| {
-            let squares = values.into_iter().map(|g| f64::from(g) * f64::from(g));
-            squares.sum::<f64>().sqrt()
-        };
-        let of = |start| {
-            let found = gradients.iter().find(|(slot, _)| slot.span.start == start);
-            found.map(|(_, gradient)| norm(gradient.as_vec()))
-        };
-        let norms = self.plan.weights().filter_map(|(name, span)| {
-            Some(LayerNorm {
-                layer: name.to_owned(),
-                l2: of(span.start)?,
-            })
-        });
-        Ok(norms.collect())
+        let gradient: Vec<f32> = found.gradients.iter().flat_map(Vector::as_vec).collect();
+        Ok(LayerNorm::of_weights(&self.plan, &gradient))
     }
 
     fn export_state(&self) -> Result<State, EngineError> {
@@ -271,8 +233,7 @@ impl<D: Gather> Engine for DfdxEngine<D> {
     }
 
     fn import_state(&mut self, state: &State) -> Result<(), EngineError> {
-        let mut numbers = self.download();
-        numbers.import(&self.plan, state)?;
+        let numbers = Parameters::from_state(&self.plan, state)?;
         let uploaded = upload(&self.device, &self.plan, &numbers);
         (self.trained, self.moving) = uploaded.map_err(device_error)?;
         Ok(())

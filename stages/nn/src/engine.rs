@@ -2,7 +2,7 @@
 //! It must not know files, epochs' schedules or where images come from.
 
 pub use crate::epoch::{Epoch, EpochError, Progress, RawEpoch};
-use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE};
+use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE, Plan};
 
 /// Numbers of an image.
 pub const IMAGE: usize = IMAGE_SIZE * IMAGE_SIZE * IMAGE_CHANNELS;
@@ -120,8 +120,26 @@ pub struct StepStats {
     pub correct: usize,
 }
 
+impl StepStats {
+    /// Of a batch's losses (`[n]`), logits (`[n, classes]`) and labels (`[n]`, at least one).
+    #[must_use]
+    pub fn count(losses: &[f32], logits: &[f32], labels: &[u8]) -> Self {
+        let rows = logits.chunks_exact(logits.len() / labels.len());
+        let hit = |pair: &(&[f32], &u8)| largest(pair.0) == usize::from(*pair.1);
+        Self {
+            loss_sum: losses.iter().map(|&loss| f64::from(loss)).sum(),
+            correct: rows.zip(labels).filter(hit).count(),
+        }
+    }
+}
+
+/// The lowest index of the largest number.
+fn largest(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
 /// What the network says about some images.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
     /// Cross-entropy of each image, `[n]`, in nats.
     pub losses: Vec<f32>,
@@ -131,6 +149,20 @@ pub struct Evaluation {
     pub predicted: Vec<u8>,
 }
 
+impl Evaluation {
+    /// Adds what the network says about more images, `[n]` losses and `[n, classes]` probabilities.
+    pub fn extend(&mut self, losses: &[f32], probabilities: &[f32]) {
+        let Some(classes) = probabilities.len().checked_div(losses.len()) else {
+            return;
+        };
+        let rows = probabilities.chunks_exact(classes);
+        // A class is below 256: labels are bytes.
+        self.predicted.extend(rows.map(|row| largest(row) as u8));
+        self.losses.extend_from_slice(losses);
+        self.probabilities.extend_from_slice(probabilities);
+    }
+}
+
 /// The gradient's size in one layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerNorm {
@@ -138,6 +170,23 @@ pub struct LayerNorm {
     pub layer: String,
     /// L2 norm over all weights of the layer.
     pub l2: f64,
+}
+
+impl LayerNorm {
+    /// Of each layer with a weight matrix, in network order; `gradient` lies as the plan's
+    /// parameters.
+    #[must_use]
+    pub fn of_weights(plan: &Plan, gradient: &[f32]) -> Vec<Self> {
+        let l2 = |values: &[f32]| {
+            let squares = values.iter().map(|&g| f64::from(g) * f64::from(g));
+            squares.sum::<f64>().sqrt()
+        };
+        let layers = plan.weights().map(|(name, span)| Self {
+            layer: name.to_owned(),
+            l2: l2(span.of(gradient)),
+        });
+        layers.collect()
+    }
 }
 
 /// A named tensor of numbers.

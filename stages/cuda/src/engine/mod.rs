@@ -313,11 +313,7 @@ impl<G: Gpu> Engine for CudaEngine<G> {
     fn evaluate(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
         let n = batch.check(self.plan.dense.outputs)?;
         self.make_room(n.clamp(1, EVALUATED))?;
-        let mut all = Evaluation {
-            losses: Vec::new(),
-            probabilities: Vec::new(),
-            predicted: Vec::new(),
-        };
+        let mut all = Evaluation::default();
         let images = batch.images.chunks(EVALUATED * nn::engine::IMAGE);
         for (images, labels) in images.zip(batch.labels.chunks(EVALUATED)) {
             self.judge(Batch { images, labels }, &mut all)
@@ -331,15 +327,7 @@ impl<G: Gpu> Engine for CudaEngine<G> {
         self.both_ways(n, false).map_err(device)?;
         self.counted_once(n, 0)?;
         let gradient = self.gradient().map_err(device)?;
-        let l2 = |values: &[f32]| {
-            let squares = values.iter().map(|&g| f64::from(g) * f64::from(g));
-            squares.sum::<f64>().sqrt()
-        };
-        let layers = self.plan.weights().map(|(name, span)| LayerNorm {
-            layer: name.to_owned(),
-            l2: l2(span.of(&gradient)),
-        });
-        Ok(layers.collect())
+        Ok(LayerNorm::of_weights(&self.plan, &gradient))
     }
 
     fn export_state(&self) -> Result<State, EngineError> {
@@ -347,8 +335,7 @@ impl<G: Gpu> Engine for CudaEngine<G> {
     }
 
     fn import_state(&mut self, state: &State) -> Result<(), EngineError> {
-        let mut parameters = self.download().map_err(device)?;
-        parameters.import(&self.plan, state)?;
+        let parameters = Parameters::from_state(&self.plan, state)?;
         self.upload(&parameters).map_err(device)
     }
 

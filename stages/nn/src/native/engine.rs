@@ -158,11 +158,6 @@ impl NativeEngine {
     }
 }
 
-/// The lowest index of the largest number.
-fn largest(row: &[f32]) -> usize {
-    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
-}
-
 impl NativeEngine {
     /// A training step, on a thread of the pool.
     fn step(
@@ -216,27 +211,15 @@ impl NativeEngine {
             adam::update(context, values, m, v, gradient, &coefficients);
         });
 
-        let logits = workspace
-            .logits
-            .chunks_exact(plan.dense.outputs)
-            .zip(batch.labels);
-        Ok(StepStats {
-            loss_sum: softmax.losses.iter().map(|&loss| f64::from(loss)).sum(),
-            correct: logits
-                .filter(|(row, label)| largest(row) == usize::from(**label))
-                .count(),
-        })
+        let logits = &workspace.logits[..n * plan.dense.outputs];
+        Ok(StepStats::count(&softmax.losses, logits, batch.labels))
     }
 
     /// An evaluation, on a thread of the pool.
     fn judge(&mut self, batch: Batch<'_>) -> Result<Evaluation, EngineError> {
         let classes = self.plan.dense.outputs;
         batch.check(classes)?;
-        let mut result = Evaluation {
-            losses: Vec::new(),
-            probabilities: Vec::new(),
-            predicted: Vec::new(),
-        };
+        let mut result = Evaluation::default();
         let Self {
             context,
             plan,
@@ -260,15 +243,7 @@ impl NativeEngine {
                 workspace,
             );
             let softmax = softmax_cross_entropy(logits, labels, classes);
-            // A class is below 256, as `classes` was checked to be.
-            result.predicted.extend(
-                softmax
-                    .probabilities
-                    .chunks_exact(classes)
-                    .map(|row| largest(row) as u8),
-            );
-            result.losses.extend(softmax.losses);
-            result.probabilities.extend(softmax.probabilities);
+            result.extend(&softmax.losses, &softmax.probabilities);
         }
         Ok(result)
     }
@@ -291,22 +266,7 @@ impl Engine for NativeEngine {
     fn gradient_norms(&mut self, batch: Batch<'_>) -> Result<Vec<LayerNorm>, EngineError> {
         let n = batch.check_some(self.plan.dense.outputs)?;
         self.pass(batch, n, None, 0)?;
-        let norm = |values: &[f32]| {
-            values
-                .iter()
-                .map(|&g| f64::from(g) * f64::from(g))
-                .sum::<f64>()
-                .sqrt()
-        };
-        let gradient = &self.gradient;
-        Ok(self
-            .plan
-            .weights()
-            .map(|(name, span)| LayerNorm {
-                layer: name.to_owned(),
-                l2: norm(span.of(gradient)),
-            })
-            .collect())
+        Ok(LayerNorm::of_weights(&self.plan, &self.gradient))
     }
 
     fn export_state(&self) -> Result<State, EngineError> {
@@ -314,7 +274,8 @@ impl Engine for NativeEngine {
     }
 
     fn import_state(&mut self, state: &State) -> Result<(), EngineError> {
-        self.parameters.import(&self.plan, state)
+        self.parameters = Parameters::from_state(&self.plan, state)?;
+        Ok(())
     }
 
     fn parameters(&self) -> ParameterCount {

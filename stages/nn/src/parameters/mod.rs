@@ -91,12 +91,12 @@ impl Parameters {
         }
     }
 
-    /// Takes back what [`Parameters::export`] gave, in any order of tensors. Nothing changes on
-    /// an error; without any moment, all moments become 0.
+    /// What [`Parameters::export`] gave, in any order of tensors; without any moment, all moments
+    /// are 0.
     ///
     /// # Errors
     /// A tensor that is missing, there twice, unknown, of another shape or not finite.
-    pub fn import(&mut self, plan: &Plan, state: &State) -> Result<(), EngineError> {
+    pub fn from_state(plan: &Plan, state: &State) -> Result<Self, EngineError> {
         let mut given = BTreeMap::new();
         for tensor in &state.tensors {
             if given.insert(tensor.name.as_str(), tensor).is_some() {
@@ -107,36 +107,23 @@ impl Parameters {
             }
         }
         let with_moments = given.keys().any(|name| name.starts_with("adam."));
-        let mut next = (
-            huge::zeros(self.values.len()),
-            vec![0.0; self.moving.len()],
-            huge::zeros(self.m.len()),
-            huge::zeros(self.v.len()),
-        );
+        let n = plan.count.trainable;
+        let mut numbers = Self {
+            values: huge::zeros(n),
+            moving: vec![0.0; plan.count.moving],
+            m: huge::zeros(n),
+            v: huge::zeros(n),
+        };
         for slot in &plan.slots {
-            read(
-                &mut given,
-                slot.name.clone(),
-                slot,
-                if slot.trainable {
-                    &mut next.0
-                } else {
-                    &mut next.1
-                },
-            )?;
-            if slot.trainable && with_moments {
-                read(
-                    &mut given,
-                    format!("adam.m.{}", slot.name),
-                    slot,
-                    &mut next.2,
-                )?;
-                read(
-                    &mut given,
-                    format!("adam.v.{}", slot.name),
-                    slot,
-                    &mut next.3,
-                )?;
+            let name = &slot.name;
+            if !slot.trainable {
+                read(&mut given, name.clone(), slot, &mut numbers.moving)?;
+                continue;
+            }
+            read(&mut given, name.clone(), slot, &mut numbers.values)?;
+            if with_moments {
+                read(&mut given, format!("adam.m.{name}"), slot, &mut numbers.m)?;
+                read(&mut given, format!("adam.v.{name}"), slot, &mut numbers.v)?;
             }
         }
         if let Some(name) = given.keys().next() {
@@ -144,8 +131,7 @@ impl Parameters {
                 "this network has no tensor `{name}`"
             )));
         }
-        (self.values, self.moving, self.m, self.v) = next;
-        Ok(())
+        Ok(numbers)
     }
 }
 
