@@ -7,6 +7,9 @@
 #[expect(dead_code, reason = "nn's own tests need more of it")]
 #[path = "../../../nn/tests/it/common.rs"]
 mod common;
+#[expect(dead_code, reason = "the kernels' own tests need more of it")]
+#[path = "../../../cuda_shim/tests/it/compare.rs"]
+mod compare;
 mod device;
 mod driver;
 mod epochs;

@@ -1,10 +1,9 @@
 //! Adam's update with the bits of the reference.
 //! It must not know schedules.
 
+use crate::compare::{assert_same_bits, numbers};
 use crate::pool::StepConstants;
-use crate::support::{
-    STRIDE_BLOCK, assert_same_bits, in_both_orders, launch, line, numbers, or_return,
-};
+use crate::support::{STRIDE_BLOCK, in_both_orders, launch, line, or_return};
 use cuda_shim::Order;
 use nn::config::AdamConfig;
 use nn::reference::adam::{Coefficients, update};

@@ -6,10 +6,8 @@
 //! operands as they are, also what rounding two operands to 10 (tf32) or 7 (bf16) stored bits
 //! can be off.
 
-use crate::support::{
-    STRIDE_BLOCK, assert_close, assert_same_bits, in_both_orders, launch, line, numbers, or_return,
-    or_skip, roundings, sizes, unset, wide,
-};
+use crate::compare::{assert_close, assert_same_bits, numbers, roundings, sizes, unset, wide};
+use crate::support::{STRIDE_BLOCK, in_both_orders, launch, line, or_return, or_skip};
 use cuda_shim::Order;
 use nn::network::Conv;
 use nn::reference::conv::{forward, input_gradient, weight_gradient};

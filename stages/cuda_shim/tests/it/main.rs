@@ -2,6 +2,7 @@
 //! It must not know the host's side of the engine.
 
 mod adam;
+mod compare;
 mod conv;
 mod norm;
 mod norm_gradient;

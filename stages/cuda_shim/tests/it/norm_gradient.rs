@@ -1,10 +1,8 @@
 //! Batch normalisation backward, with and without the ReLU behind it.
 //! It must not know convolutions.
 
-use crate::support::{
-    STRIDE_BLOCK, assert_close, assert_same_bits, columns, in_both_orders, launch, line, numbers,
-    or_skip, roundings, unset, wide,
-};
+use crate::compare::{assert_close, assert_same_bits, numbers, roundings, unset, wide};
+use crate::support::{STRIDE_BLOCK, columns, in_both_orders, launch, line, or_skip};
 use cuda_shim::Order;
 use nn::reference::norm::{self, Statistics};
 use nn::reference::{column_sums, layers};

@@ -1,10 +1,8 @@
 //! Max and average pools and dropout, which leave no freedom in rounding.
 //! It must not know batch statistics.
 
-use crate::support::{
-    STRIDE_BLOCK, assert_same_bits, in_both_orders, launch, line, numbers, or_return, or_skip,
-    unset,
-};
+use crate::compare::{assert_same_bits, numbers, unset};
+use crate::support::{STRIDE_BLOCK, in_both_orders, launch, line, or_return, or_skip};
 use cuda_shim::Order;
 use nn::random::{Stream, StreamName};
 use nn::reference::{layers, norm};

@@ -1,9 +1,8 @@
 //! A batch gathered from the uploaded images, with the bits that the train stage gives.
 //! It must not know how orders and changes are drawn.
 
-use crate::support::{
-    STRIDE_BLOCK, assert_same_bits, in_both_orders, launch, line, or_return, or_skip, unset,
-};
+use crate::compare::{assert_same_bits, unset};
+use crate::support::{STRIDE_BLOCK, in_both_orders, launch, line, or_return, or_skip};
 use cuda_shim::Order;
 use nn::random::{Stream, StreamName};
 use proptest::prelude::*;

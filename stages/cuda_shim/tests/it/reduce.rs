@@ -1,10 +1,8 @@
 //! Sums over chunks and rows, and the search for numbers that are not finite.
 //! It must not know what is summed.
 
-use crate::support::{
-    STRIDE_BLOCK, assert_close, assert_same_bits, columns, in_both_orders, launch, line, numbers,
-    or_return, or_skip, roundings, sizes, unset, wide,
-};
+use crate::compare::{assert_close, assert_same_bits, numbers, roundings, sizes, unset, wide};
+use crate::support::{STRIDE_BLOCK, columns, in_both_orders, launch, line, or_return, or_skip};
 use cuda_shim::Order;
 use nn::reference;
 use proptest::prelude::*;

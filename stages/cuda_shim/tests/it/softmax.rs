@@ -1,10 +1,8 @@
 //! Softmax cross-entropy with the bits of the reference, and an epoch's sums.
 //! It must not know networks.
 
-use crate::support::{
-    STRIDE_BLOCK, assert_same_bits, in_both_orders, launch, line, numbers, or_return, or_skip,
-    unset,
-};
+use crate::compare::{assert_same_bits, numbers, unset};
+use crate::support::{STRIDE_BLOCK, in_both_orders, launch, line, or_return, or_skip};
 use cuda_shim::Order;
 use nn::math;
 use nn::reference::layers;

@@ -1,24 +1,14 @@
 //! Networks, batches and pairs of engines for the tests.
 //! It must not know what is tested.
 
+pub(crate) use crate::nn_common::{BATCH_NORM, INITIALIZER, Images, refuses_what_does_not_fit};
 use dfdx::prelude::Cpu;
 use dfdx_engine::DfdxEngine;
 use nn::blueprint::Blueprint;
-use nn::config::{
-    AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
-};
-use nn::engine::{Batch, State, Tensor};
+use nn::config::{AdamConfig, NetworkConfig, Projection};
+use nn::engine::{State, Tensor};
 use nn::native::{Isa, NativeEngine, NativeOptions};
-use nn::random::{Stream, StreamName};
 
-pub(crate) const BATCH_NORM: BatchNormConfig = BatchNormConfig {
-    momentum: 0.9,
-    epsilon: 1e-3,
-};
-pub(crate) const INITIALIZER: InitializerConfig = InitializerConfig {
-    conv: Initializer::HeNormal,
-    dense: Initializer::GlorotUniform,
-};
 pub(crate) const SEED: u64 = 42;
 
 pub(crate) fn plain(filters: &[usize], conv_bias: bool, dropout: f64) -> NetworkConfig {
@@ -140,51 +130,13 @@ pub(crate) fn tensor<'a>(state: &'a State, name: &str) -> &'a Tensor {
     found.expect("a tensor of this network")
 }
 
-/// Images whose class shows: each class lights up its own place and colour, under noise.
-pub(crate) struct Images {
-    pub(crate) images: Vec<f32>,
-    pub(crate) labels: Vec<u8>,
-}
-
 impl Images {
-    pub(crate) fn new(n: usize, seed: u64) -> Self {
-        let stream = Stream::new(seed, StreamName::Data, 0);
-        let labels: Vec<u8> = (0..n)
-            .map(|i| (stream.u32_at(i as u64) % 10) as u8)
-            .collect();
-        let noise = stream.uniforms(1 << 20);
-        let images = noise.take(n * 3072).enumerate().map(|(i, u)| {
-            let (class, pixel, channel) = (usize::from(labels[i / 3072]), i % 3072 / 3, i % 3);
-            let (row, column) = (pixel / 32, pixel % 32);
-            let lit = row / 7 == class % 4 && column / 11 == class / 4 && channel == class % 3;
-            u * 1.6 - 0.8 + if lit { 1.2 } else { 0.0 }
-        });
-        Self {
-            images: images.collect(),
-            labels,
-        }
-    }
-
     /// Those of some indices, in their order.
     pub(crate) fn chosen(&self, indices: &[usize]) -> Self {
         let image = |&i: &usize| &self.images[i * 3072..(i + 1) * 3072];
         Self {
             images: indices.iter().flat_map(image).copied().collect(),
             labels: indices.iter().map(|&i| self.labels[i]).collect(),
-        }
-    }
-
-    pub(crate) fn batch(&self) -> Batch<'_> {
-        Batch {
-            images: &self.images,
-            labels: &self.labels,
-        }
-    }
-
-    pub(crate) fn part(&self, from: usize, to: usize) -> Batch<'_> {
-        Batch {
-            images: &self.images[from * 3072..to * 3072],
-            labels: &self.labels[from..to],
         }
     }
 }

@@ -4,5 +4,8 @@
 mod agreement;
 mod common;
 mod misuse;
+#[expect(dead_code, reason = "nn's own tests need more of it")]
+#[path = "../../../nn/tests/it/common.rs"]
+mod nn_common;
 mod state;
 mod training;

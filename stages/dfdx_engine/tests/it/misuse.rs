@@ -1,11 +1,14 @@
 //! Wrong configurations, wrong batches and numbers that explode: as the native engine says it.
 //! It must not know how engines compute.
 
-use crate::common::{BATCH_NORM, INITIALIZER, Images, native, ours, plain, resnet, small_networks};
+use crate::common::{
+    BATCH_NORM, INITIALIZER, Images, native, ours, plain, refuses_what_does_not_fit, resnet,
+    small_networks,
+};
 use dfdx_engine::DfdxEngine;
 use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, NetworkConfig, Projection};
-use nn::engine::{Batch, Engine, EngineError, State};
+use nn::engine::{Batch, Engine, State};
 
 fn build(
     network: &NetworkConfig,
@@ -56,30 +59,11 @@ fn what_cannot_be_built_says_why() {
 #[test]
 fn batches_that_do_not_fit_are_refused() {
     let mut engine = ours(&plain(&[4], true, 0.0), &AdamConfig::default());
-    let data = Images::new(2, 1);
-    let said = |result: Result<(), EngineError>| result.expect_err("does not fit").to_string();
-    let short = Batch {
-        images: &data.images[1..],
-        labels: &data.labels,
-    };
-    let text = "batch does not fit the network: 6143 numbers for 2 labels, but an image has 3072";
-    assert_eq!(said(engine.train_step(short, 0, 1e-3).map(|_| ())), text);
-    assert_eq!(said(engine.evaluate(short).map(|_| ())), text);
-    let wrong = Batch {
-        images: &data.images,
-        labels: &[3, 11],
-    };
-    let text = "batch does not fit the network: label 11 of image 1, but there are 10 classes";
-    assert_eq!(said(engine.train_step(wrong, 0, 1e-3).map(|_| ())), text);
-    assert_eq!(said(engine.gradient_norms(wrong).map(|_| ())), text);
+    refuses_what_does_not_fit(&mut engine);
     let empty = Batch {
         images: &[],
         labels: &[],
     };
-    assert_eq!(
-        said(engine.train_step(empty, 0, 1e-3).map(|_| ())),
-        "batch does not fit the network: no images"
-    );
     let nothing = engine.evaluate(empty).expect("no images have no losses");
     assert!(nothing.losses.is_empty() && nothing.predicted.is_empty());
 }

@@ -4,7 +4,7 @@ use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
-use nn::engine::Batch;
+use nn::engine::{Batch, Engine, EngineError};
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use nn::random::{Stream, StreamName};
 
@@ -132,4 +132,32 @@ impl Images {
             labels: &self.labels[from..to],
         }
     }
+}
+
+/// Batches of a wrong length, with an unknown label and without images are refused in these words.
+pub(crate) fn refuses_what_does_not_fit(engine: &mut dyn Engine) {
+    let data = Images::new(2, 1);
+    let said = |result: Result<(), EngineError>| result.expect_err("does not fit").to_string();
+    let short = Batch {
+        images: &data.images[1..],
+        labels: &data.labels,
+    };
+    let text = "batch does not fit the network: 6143 numbers for 2 labels, but an image has 3072";
+    assert_eq!(said(engine.train_step(short, 0, 1e-3).map(|_| ())), text);
+    assert_eq!(said(engine.evaluate(short).map(|_| ())), text);
+    let wrong = Batch {
+        images: &data.images,
+        labels: &[3, 11],
+    };
+    let text = "batch does not fit the network: label 11 of image 1, but there are 10 classes";
+    assert_eq!(said(engine.train_step(wrong, 0, 1e-3).map(|_| ())), text);
+    assert_eq!(said(engine.gradient_norms(wrong).map(|_| ())), text);
+    let empty = Batch {
+        images: &[],
+        labels: &[],
+    };
+    assert_eq!(
+        said(engine.train_step(empty, 0, 1e-3).map(|_| ())),
+        "batch does not fit the network: no images"
+    );
 }

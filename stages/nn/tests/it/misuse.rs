@@ -1,10 +1,13 @@
 //! Wrong batches, wrong options and numbers that explode.
 //! It must not know kernels.
 
-use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, resnet, small_networks};
+use crate::common::{
+    BATCH_NORM, INITIALIZER, Images, engine, plain, refuses_what_does_not_fit, resnet,
+    small_networks,
+};
 use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, ConfigError, NetworkConfig, Projection};
-use nn::engine::{Batch, Engine, EngineError};
+use nn::engine::Engine;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 
 fn build(
@@ -101,31 +104,7 @@ fn an_instruction_set_that_the_cpu_lacks_is_refused() {
 
 #[test]
 fn batches_that_do_not_fit_are_refused() {
-    let mut engine = engine(&plain(&[4], 0.0), 1, Isa::detect());
-    let data = Images::new(2, 1);
-    let said = |result: Result<(), EngineError>| result.expect_err("does not fit").to_string();
-    let short = Batch {
-        images: &data.images[1..],
-        labels: &data.labels,
-    };
-    let text = "batch does not fit the network: 6143 numbers for 2 labels, but an image has 3072";
-    assert_eq!(said(engine.train_step(short, 0, 1e-3).map(|_| ())), text);
-    assert_eq!(said(engine.evaluate(short).map(|_| ())), text);
-    let wrong = Batch {
-        images: &data.images,
-        labels: &[3, 11],
-    };
-    let text = "batch does not fit the network: label 11 of image 1, but there are 10 classes";
-    assert_eq!(said(engine.train_step(wrong, 0, 1e-3).map(|_| ())), text);
-    assert_eq!(said(engine.gradient_norms(wrong).map(|_| ())), text);
-    let empty = Batch {
-        images: &[],
-        labels: &[],
-    };
-    assert_eq!(
-        said(engine.train_step(empty, 0, 1e-3).map(|_| ())),
-        "batch does not fit the network: no images"
-    );
+    refuses_what_does_not_fit(&mut engine(&plain(&[4], 0.0), 1, Isa::detect()));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use cuda::operations::Precision;
 use nn::network::Conv;
 use nn::reference::conv;
 
-use super::{Bench, ULP, assert_close, numbers, sizes, wide};
+use super::{Bench, ULP};
+use crate::compare::{assert_close, numbers, sizes, wide};
 use crate::device::{Place, on_each_device};
 
 on_each_device!(convolutions_are_near_the_exact_ones);

@@ -9,7 +9,6 @@ mod step;
 use cuda::array::{Array, View};
 use cuda::gpu::Gpu;
 use cuda::operations::{Operations, Precision, Scratch};
-use nn::random::{Stream, StreamName};
 
 use crate::device::Place;
 
@@ -50,37 +49,5 @@ impl<G: Gpu> Bench<G> {
         let bits = |all: &[f32]| all.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&first), bits(&second), "not the same bits twice");
         first
-    }
-}
-
-/// Random numbers, a quarter of them 0 as after ReLU.
-pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f32> {
-    let stream = Stream::new(seed, StreamName::Data, len as u64);
-    let value = |u: f32| if u < 0.25 { 0.0 } else { u * 4.0 - 2.5 };
-    stream.uniforms(0).take(len).map(value).collect()
-}
-
-pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&v| f64::from(v)).collect()
-}
-
-pub(crate) fn sizes(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&v| f64::from(v).abs()).collect()
-}
-
-/// Each number is within `relative` times the sum of its terms' sizes.
-pub(crate) fn assert_close(what: &str, got: &[f32], exact: &[f64], sizes: &[f64], relative: f64) {
-    assert_eq!(
-        (got.len(), sizes.len()),
-        (exact.len(), exact.len()),
-        "{what}"
-    );
-    for (i, ((&g, &e), &size)) in got.iter().zip(exact).zip(sizes).enumerate() {
-        let bound = relative * size + 1e-30;
-        let apart = (f64::from(g) - e).abs();
-        assert!(
-            apart <= bound,
-            "{what}: {g} is not {e} within {bound:e} at {i}"
-        );
     }
 }

@@ -5,7 +5,8 @@ use cuda::array::Array;
 use cuda::operations::{After, Channels, Normed, Precision};
 use nn::reference::{layers, norm};
 
-use super::{Bench, ULP, assert_close, numbers, sizes, wide};
+use super::{Bench, ULP};
+use crate::compare::{assert_close, numbers, sizes, wide};
 use crate::device::{Place, on_each_device};
 
 on_each_device!(batch_norm_is_near_the_reference);

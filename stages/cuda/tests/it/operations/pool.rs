@@ -6,7 +6,8 @@ use cuda::operations::{Channels, Dropout, Precision, Windows};
 use nn::random::{Stream, StreamName};
 use nn::reference::{layers, norm};
 
-use super::{Bench, ULP, assert_close, numbers, sizes, wide};
+use super::{Bench, ULP};
+use crate::compare::{assert_close, numbers, sizes, wide};
 use crate::device::{Place, on_each_device};
 
 on_each_device!(pools_equal_the_reference);

@@ -7,7 +7,8 @@ use cuda::operations::Precision;
 use nn::config::AdamConfig;
 use nn::reference::{adam, layers};
 
-use super::{Bench, ULP, assert_close, numbers, sizes, wide};
+use super::{Bench, ULP};
+use crate::compare::{assert_close, numbers, sizes, wide};
 use crate::device::{Place, on_each_device};
 
 on_each_device!(losses_are_near_the_reference, adam_is_near_the_reference);
