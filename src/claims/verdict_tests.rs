@@ -21,10 +21,7 @@ impl Cells for One {
 }
 
 fn expression(text: &str) -> Expression {
-    Expression {
-        text: text.to_owned(),
-        location: Location::default(),
-    }
+    Expression::new(text.to_owned(), Location::default()).expect("an expression")
 }
 
 fn claim(paper: f64, rule: ClaimRule, direction: Option<Direction>) -> Claim {

@@ -213,24 +213,26 @@ impl Reader<'_> {
     fn expression(&mut self, field: &str, condition: bool) -> Option<Expression> {
         let node = self.node.get(field)?;
         let text = self.text(field)?;
-        let expression = Expression {
-            text,
-            location: node.location,
-        };
         let what = if condition {
             "true or false"
         } else {
             "a number"
         };
-        let (message, place) = match expression.check() {
-            Ok(None) => return Some(expression),
-            Ok(Some(outcome)) if matches!(outcome, Outcome::Bool(_)) == condition => {
-                return Some(expression);
+        let tried = Expression::new(text.clone(), node.location).and_then(|expression| {
+            match expression.try_out() {
+                Ok(None) => Ok(expression),
+                Ok(Some(outcome)) if matches!(outcome, Outcome::Bool(_)) == condition => {
+                    Ok(expression)
+                }
+                Ok(Some(_)) => Err((format!("gives something else than {what}"), None)),
+                Err(message) => Err((message, None)),
             }
-            Ok(Some(_)) => (format!("gives something else than {what}"), None),
-            Err(wrong) => wrong,
+        });
+        let (message, place) = match tried {
+            Ok(expression) => return Some(expression),
+            Err(mistake) => mistake,
         };
-        let at = self.place(node, &expression.text, place);
+        let at = self.place(node, &text, place);
         let owner = self.templates.owner;
         let message = format!("`{field}` of {owner}: {}", printable(&message));
         let label = format!("an expression (CEL) that gives {what}");

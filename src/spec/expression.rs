@@ -1,7 +1,7 @@
 //! What a claim computes: a CEL expression over the cells of tables.
 //! It must not know where tables come from, nor what a value is held against.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cel::extractors::Arguments;
 use cel::{Context, DeclarationError, ExecutionError, Program, Value};
@@ -10,12 +10,20 @@ use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 
 /// An expression, templates filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Expression {
     /// Its text.
     pub text: String,
     /// Where it stands in the file.
     pub location: Location,
+    program: Arc<Program>,
+}
+
+impl PartialEq for Expression {
+    /// The same text is the same program.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, self.location) == (&other.text, other.location)
+    }
 }
 
 /// What an expression gave.
@@ -69,47 +77,22 @@ pub(crate) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, 
 const LONGEST: usize = 10_000;
 
 /// What is wrong, and the line (from 1) and character (from 0) where that is known.
-type Mistake = (String, Option<(usize, usize)>);
+pub(crate) type Mistake = (String, Option<(usize, usize)>);
 
 type Fold = fn(&[f64]) -> f64;
 
 type Given = Result<Value, ExecutionError>;
 
 impl Expression {
-    /// Evaluates it.
+    /// Reads it.
     ///
     /// # Errors
-    /// It is wrong, or what it reads isn't there.
-    pub fn evaluate(&self, cells: &Arc<dyn Cells>) -> Result<Outcome, Failure> {
-        let wrong = |text: &str| Failure::Wrong(text.to_owned());
-        let program = self.compile().map_err(|(message, _)| wrong(&message))?;
-        let context = context(cells).map_err(|error| wrong(&error.to_string()))?;
-        match program.execute(&context).map_err(failure)? {
-            Value::Bool(holds) => Ok(Outcome::Bool(holds)),
-            value => match number(&value) {
-                Some(number) if number.is_finite() => Ok(Outcome::Number(number)),
-                Some(number) => Err(Failure::NotMeasured(format!("gives {number}"))),
-                None => Err(wrong("gives neither a number nor true or false")),
-            },
-        }
-    }
-
-    /// What is wrong with it, as far as that shows without tables, and the place in its text
-    /// (line and character, from 1 and 0) where that is known.
-    pub(crate) fn check(&self) -> Result<Option<Outcome>, Mistake> {
-        self.compile()?;
-        match self.evaluate(&(Arc::new(Pretended) as Arc<dyn Cells>)) {
-            Ok(outcome) => Ok(Some(outcome)),
-            Err(Failure::NotMeasured(_)) => Ok(None),
-            Err(Failure::Wrong(message)) => Err((message, None)),
-        }
-    }
-
-    fn compile(&self) -> Result<Program, Mistake> {
-        if self.text.len() > LONGEST {
+    /// What is wrong, and the place in its text where that is known.
+    pub(crate) fn new(text: String, location: Location) -> Result<Self, Mistake> {
+        if text.len() > LONGEST {
             return Err((format!("is longer than {LONGEST} bytes"), None));
         }
-        Program::compile(&self.text).map_err(|errors| match errors.errors.first() {
+        let program = Program::compile(&text).map_err(|errors| match errors.errors.first() {
             Some(error) => {
                 let message = error.msg.lines().next().unwrap_or_default();
                 let message = message.trim_start_matches("Syntax error: ").to_owned();
@@ -121,7 +104,50 @@ impl Expression {
                 }
             }
             None => ("is no expression".to_owned(), None),
+        })?;
+        Ok(Self {
+            text,
+            location,
+            program: Arc::new(program),
         })
+    }
+
+    /// Evaluates it.
+    ///
+    /// # Errors
+    /// It is wrong, or what it reads isn't there.
+    pub fn evaluate(&self, cells: &Arc<dyn Cells>) -> Result<Outcome, Failure> {
+        self.run(&context(cells).map_err(|error| Failure::Wrong(error.to_string()))?)
+    }
+
+    /// What it gives on tables that have every cell; `None` if that takes real ones.
+    ///
+    /// # Errors
+    /// It is wrong, as far as that shows without tables.
+    pub(crate) fn try_out(&self) -> Result<Option<Outcome>, String> {
+        // The functions are the same for all expressions of a pipeline.
+        static PRETENDED: LazyLock<Result<Context<'static, 'static>, String>> =
+            LazyLock::new(|| {
+                let cells: Arc<dyn Cells> = Arc::new(Pretended);
+                context(&cells).map_err(|error| error.to_string())
+            });
+        match self.run(PRETENDED.as_ref().map_err(Clone::clone)?) {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(Failure::NotMeasured(_)) => Ok(None),
+            Err(Failure::Wrong(message)) => Err(message),
+        }
+    }
+
+    fn run(&self, context: &Context<'_, '_>) -> Result<Outcome, Failure> {
+        let wrong = |text: &str| Failure::Wrong(text.to_owned());
+        match self.program.execute(context).map_err(failure)? {
+            Value::Bool(holds) => Ok(Outcome::Bool(holds)),
+            value => match number(&value) {
+                Some(number) if number.is_finite() => Ok(Outcome::Number(number)),
+                Some(number) => Err(Failure::NotMeasured(format!("gives {number}"))),
+                None => Err(wrong("gives neither a number nor true or false")),
+            },
+        }
     }
 }
 
