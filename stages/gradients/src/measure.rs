@@ -3,8 +3,8 @@
 
 use dataset::Split;
 use nn::engine::{Batch, Engine, EngineError, LayerNorm};
+use nn::pixels::scale_into;
 use nn::random::{Stream, StreamName};
-use training::pixels::scale_into;
 
 /// The images' positions, a batch after the other: a seeded choice without repetition.
 pub(crate) fn choose(split: &Split, images: usize, seed: u64) -> Vec<usize> {

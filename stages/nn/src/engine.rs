@@ -1,7 +1,7 @@
 //! What a training engine does for one network, whatever computes it.
 //! It must not know files, epochs' schedules or where images come from.
 
-pub use crate::epoch::{Epoch, EpochError, Progress, RawEpoch};
+pub use crate::epoch::{Epoch, EpochError, ImageSet, Progress};
 use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE, Plan};
 
 /// Numbers of an image.
@@ -24,7 +24,7 @@ pub trait Engine {
     /// them. An epoch gives what its steps one by one would give.
     fn train_epoch(
         &mut self,
-        epoch: &dyn Epoch,
+        epoch: &Epoch<'_>,
         first_step: u64,
         learning_rate: f32,
         after: &mut dyn FnMut(Progress),

@@ -1,54 +1,97 @@
-//! An epoch's training batches: as a host cuts them, and as a device cuts them for itself.
+//! An epoch's training batches: for hosts that cut them, and for devices that do so themselves.
 //! It must not know engines, schedules or where images come from.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::engine::{EngineError, IMAGE, StepStats};
+use crate::pixels::Change;
 
-/// Training images in the order of an epoch's batches.
-pub trait Epoch {
-    /// How many batches there are, the last one perhaps with fewer images.
-    fn batches(&self) -> usize;
-
-    /// Replaces what `images` (`[n, 32, 32, 3]`, scaled) and `labels` (`[n]`) hold by a batch.
-    fn fill(&self, batch: usize, images: &mut Vec<f32>, labels: &mut Vec<u8>);
-
-    /// The same batches for an engine that cuts them itself.
-    fn raw(&self) -> RawEpoch<'_>;
+/// Images as bytes, with their labels.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageSet<'a> {
+    pixels: &'a [u8],
+    labels: &'a [u8],
+    id: u64,
 }
 
-/// Images as bytes, and what becomes of each: position `i` of an epoch shows image `order[i]`
-/// with columns exchanged if `flip[i]`, each value `2 * clamp(byte / 255 + delta[i], 0, 1) - 1`.
+impl<'a> ImageSet<'a> {
+    /// Of `[n, 32, 32, 3]` and `[n]`.
+    #[must_use]
+    pub fn new(pixels: &'a [u8], labels: &'a [u8]) -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let id = MADE.fetch_add(1, Ordering::Relaxed);
+        Self { pixels, labels, id }
+    }
+
+    /// `[n, 32, 32, 3]`.
+    #[must_use]
+    pub fn pixels(&self) -> &'a [u8] {
+        self.pixels
+    }
+
+    /// `[n]`.
+    #[must_use]
+    pub fn labels(&self) -> &'a [u8] {
+        self.labels
+    }
+
+    /// The same for copies of a set and for no other: they are borrowed and so cannot change. By it a
+    /// device knows what it holds already.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+/// Training images in the order of an epoch's batches.
 #[derive(Debug, Clone)]
-pub struct RawEpoch<'a> {
-    /// Of all images, `[.., 32, 32, 3]`.
-    pub pixels: &'a [u8],
-    /// Of all images.
-    pub labels: &'a [u8],
+pub struct Epoch<'a> {
+    /// All that there are.
+    pub images: ImageSet<'a>,
     /// Which image comes when.
     pub order: Vec<u32>,
-    /// Which are flipped, in this order.
-    pub flip: Vec<bool>,
-    /// What is added to intensities in `[0, 1]`, in this order.
-    pub delta: Vec<f32>,
-    /// Images of a whole batch, at least 1.
+    /// What happens to each, in this order.
+    pub changes: Vec<Change>,
+    /// Images of a whole batch, at least 1; the last one may have fewer.
     pub batch_size: usize,
 }
 
-impl RawEpoch<'_> {
+impl Epoch<'_> {
+    /// How many batches there are.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.order.len().div_ceil(self.batch_size)
+    }
+
+    /// Replaces what `images` (`[n, 32, 32, 3]`, scaled) and `labels` (`[n]`) hold by a batch of an
+    /// epoch that was checked.
+    pub fn fill(&self, batch: usize, images: &mut Vec<f32>, labels: &mut Vec<u8>) {
+        images.clear();
+        labels.clear();
+        let shown = self.order.iter().zip(&self.changes);
+        for (&image, change) in shown.skip(batch * self.batch_size).take(self.batch_size) {
+            let image = image as usize;
+            change.apply_into(&self.images.pixels[image * IMAGE..][..IMAGE], images);
+            labels.push(self.images.labels[image]);
+        }
+    }
+
     /// Refuses what does not fit together, or a network of `classes` classes.
     ///
     /// # Errors
     /// Says what does not fit.
     pub fn check(&self, classes: usize) -> Result<(), EngineError> {
-        let (images, shown) = (self.labels.len(), self.order.len());
+        let ImageSet { pixels, labels, .. } = self.images;
+        let (images, shown) = (labels.len(), self.order.len());
         let refuse = |what: String| Err(EngineError::Batch(what));
-        if self.pixels.len() != images * IMAGE {
-            let got = self.pixels.len();
+        if pixels.len() != images * IMAGE {
+            let got = pixels.len();
             return refuse(format!(
                 "{got} bytes for {images} labels, but an image has {IMAGE}"
             ));
         }
-        if let Some(i) = self.labels.iter().position(|&l| usize::from(l) >= classes) {
-            let label = self.labels[i];
+        if let Some(i) = labels.iter().position(|&l| usize::from(l) >= classes) {
+            let label = labels[i];
             return refuse(format!(
                 "label {label} of image {i}, but there are {classes} classes"
             ));
@@ -56,11 +99,9 @@ impl RawEpoch<'_> {
         if shown == 0 || self.batch_size == 0 {
             return refuse("no images".to_owned());
         }
-        if self.flip.len() != shown || self.delta.len() != shown {
-            let (flips, deltas) = (self.flip.len(), self.delta.len());
-            return refuse(format!(
-                "{flips} flips and {deltas} shades for {shown} images"
-            ));
+        if self.changes.len() != shown {
+            let changes = self.changes.len();
+            return refuse(format!("{changes} changes for {shown} images"));
         }
         match self.order.iter().find(|&&i| i as usize >= images) {
             Some(i) => refuse(format!("image {i} of {images}")),
@@ -94,13 +135,12 @@ pub struct EpochError {
 mod tests {
     use super::*;
 
-    fn epoch<'a>(pixels: &'a [u8], labels: &'a [u8]) -> RawEpoch<'a> {
-        RawEpoch {
-            pixels,
-            labels,
+    fn epoch<'a>(pixels: &'a [u8], labels: &'a [u8]) -> Epoch<'a> {
+        let change = |flip, delta| Change { flip, delta };
+        Epoch {
+            images: ImageSet::new(pixels, labels),
             order: vec![1, 0],
-            flip: vec![false, true],
-            delta: vec![0.0, 0.1],
+            changes: vec![change(false, 0.0), change(true, 0.1)],
             batch_size: 2,
         }
     }
@@ -110,7 +150,7 @@ mod tests {
         let (pixels, labels) = (vec![0; 2 * IMAGE], vec![3, 9]);
         let whole = epoch(&pixels, &labels);
         whole.check(10).expect("an epoch");
-        let said = |epoch: RawEpoch<'_>| epoch.check(10).expect_err("no epoch").to_string();
+        let said = |epoch: Epoch<'_>| epoch.check(10).expect_err("no epoch").to_string();
         let text = "batch does not fit the network: ";
         for (wrong, why) in [
             (
@@ -122,21 +162,21 @@ mod tests {
                 "label 10 of image 1, but there are 10 classes",
             ),
             (
-                RawEpoch {
+                Epoch {
                     order: vec![0, 2],
                     ..whole.clone()
                 },
                 "image 2 of 2",
             ),
             (
-                RawEpoch {
-                    flip: vec![true],
+                Epoch {
+                    changes: whole.changes[1..].to_vec(),
                     ..whole.clone()
                 },
-                "1 flips and 2 shades for 2 images",
+                "1 changes for 2 images",
             ),
             (
-                RawEpoch {
+                Epoch {
                     batch_size: 0,
                     ..whole.clone()
                 },
@@ -145,5 +185,14 @@ mod tests {
         ] {
             assert_eq!(said(wrong), format!("{text}{why}"));
         }
+    }
+
+    #[test]
+    fn copies_of_a_set_are_the_same_and_another_one_of_the_same_images_is_not() {
+        let (pixels, labels) = (vec![0; IMAGE], vec![0]);
+        let set = ImageSet::new(&pixels, &labels);
+        let copy = set;
+        assert_eq!(copy.id(), set.id());
+        assert_ne!(ImageSet::new(&pixels, &labels).id(), set.id());
     }
 }

@@ -14,6 +14,7 @@ pub mod math;
 pub mod native;
 pub mod network;
 pub mod parameters;
+pub mod pixels;
 pub mod random;
 pub mod reference;
 mod winograd;

@@ -6,9 +6,9 @@
 //! hundredth, and would need a core that the engine uses.
 
 use dataset::Split;
-use nn::engine::{Batch, Epoch, RawEpoch};
+use nn::engine::{Batch, Epoch, ImageSet};
+use nn::pixels::scale_into;
 use nn::random::{Stream, StreamName};
-use training::pixels::scale_into;
 
 use crate::augment::{AugmentConfig, Augmenter};
 
@@ -38,68 +38,26 @@ impl Buffer {
     }
 }
 
-/// One epoch's training batches.
-#[derive(Debug)]
-pub(crate) struct Shuffled<'a> {
-    split: &'a Split,
-    order: Vec<usize>,
+/// One epoch's training batches: what happens to an image depends on seed, epoch and its position
+/// in the split alone.
+pub(crate) fn shuffled(
+    images: ImageSet<'_>,
     batch_size: usize,
-    augmenter: Augmenter,
-}
-
-impl<'a> Shuffled<'a> {
-    pub(crate) fn new(
-        split: &'a Split,
-        batch_size: usize,
-        augment: AugmentConfig,
-        seed: u64,
-        epoch: u64,
-    ) -> Self {
-        let order = Stream::new(seed, StreamName::Shuffle, epoch).permutation(split.len());
-        Self {
-            split,
-            order,
-            batch_size,
-            augmenter: Augmenter::new(augment, seed, epoch),
-        }
-    }
-}
-
-impl Epoch for Shuffled<'_> {
-    fn batches(&self) -> usize {
-        steps_per_epoch(self.split, self.batch_size)
-    }
-
-    fn fill(&self, batch: usize, images: &mut Vec<f32>, labels: &mut Vec<u8>) {
-        images.clear();
-        labels.clear();
-        let chosen = self
-            .order
-            .chunks(self.batch_size)
-            .nth(batch)
-            .unwrap_or_default();
-        for &position in chosen {
-            let change = self.augmenter.change(position as u64);
-            change.apply_into(self.split.image(position), images);
-            labels.push(self.split.labels[position]);
-        }
-    }
-
-    fn raw(&self) -> RawEpoch<'_> {
-        let changes = self
-            .order
-            .iter()
-            .map(|&position| self.augmenter.change(position as u64));
-        let (flip, delta) = changes.map(|change| (change.flip, change.delta)).unzip();
-        RawEpoch {
-            pixels: &self.split.images,
-            labels: &self.split.labels,
-            // A split has far less than 2^32 images: each is 3 KiB.
-            order: self.order.iter().map(|&position| position as u32).collect(),
-            flip,
-            delta,
-            batch_size: self.batch_size,
-        }
+    augment: AugmentConfig,
+    seed: u64,
+    epoch: u64,
+) -> Epoch<'_> {
+    let order = Stream::new(seed, StreamName::Shuffle, epoch).permutation(images.labels().len());
+    let augmenter = Augmenter::new(augment, seed, epoch);
+    let changes = order
+        .iter()
+        .map(|&position| augmenter.change(position as u64));
+    Epoch {
+        images,
+        changes: changes.collect(),
+        // A split has far less than 2^32 images: each is 3 KiB.
+        order: order.iter().map(|&position| position as u32).collect(),
+        batch_size,
     }
 }
 
@@ -136,7 +94,8 @@ mod tests {
 
     fn labels(batch_size: usize, seed: u64, epoch: u64) -> Vec<Vec<u8>> {
         let split = split(10);
-        let shuffled = Shuffled::new(&split, batch_size, PLAIN, seed, epoch);
+        let images = ImageSet::new(&split.images, &split.labels);
+        let shuffled = shuffled(images, batch_size, PLAIN, seed, epoch);
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         (0..shuffled.batches())
             .map(|batch| {
@@ -167,7 +126,8 @@ mod tests {
     fn the_batch_size_changes_neither_order_nor_augmentation() {
         let split = split(10);
         let all = |batch_size| {
-            let shuffled = Shuffled::new(&split, batch_size, STRONG, 3, 5);
+            let images = ImageSet::new(&split.images, &split.labels);
+            let shuffled = shuffled(images, batch_size, STRONG, 3, 5);
             let (mut images, mut labels) = (Vec::new(), Vec::new());
             (0..shuffled.batches()).fold(Vec::new(), |mut all, batch| {
                 shuffled.fill(batch, &mut images, &mut labels);
@@ -176,31 +136,6 @@ mod tests {
             })
         };
         assert_eq!(all(10), all(3));
-    }
-
-    #[test]
-    fn a_raw_epoch_describes_the_very_batches() {
-        let split = split(10);
-        let shuffled = Shuffled::new(&split, 4, STRONG, 3, 5);
-        let raw = shuffled.raw();
-        raw.check(10).expect("an epoch that fits");
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for batch in 0..shuffled.batches() {
-            shuffled.fill(batch, &mut images, &mut labels);
-            for (i, &label) in labels.iter().enumerate() {
-                let at = batch * raw.batch_size + i;
-                let image = raw.order[at] as usize;
-                assert_eq!(raw.labels[image], label);
-                let mut described = Vec::new();
-                let change = crate::augment::Change {
-                    flip: raw.flip[at],
-                    delta: raw.delta[at],
-                };
-                let bytes = &raw.pixels[image * IMAGE_BYTES..][..IMAGE_BYTES];
-                change.apply_into(bytes, &mut described);
-                assert_eq!(&images[i * IMAGE_BYTES..][..IMAGE_BYTES], described);
-            }
-        }
     }
 
     #[test]

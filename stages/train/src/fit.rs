@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use dataset::Dataset;
-use nn::engine::{Engine, Epoch, EpochError, Progress, State, StepStats};
+use nn::engine::{Engine, EpochError, ImageSet, Progress, State, StepStats};
 use training::fit::without_optimizer;
 
-use crate::batches::{Shuffled, steps_per_epoch};
+use crate::batches::{shuffled, steps_per_epoch};
 use crate::checkpoint::Snapshot;
 use crate::config::TrainConfig;
 use crate::error::{Moment, TrainError};
@@ -86,8 +86,10 @@ pub fn fit(
             best: State::default(),
         },
     };
+    // One set for all epochs: a device need not take its images twice.
+    let images = ImageSet::new(&task.data.train.images, &task.data.train.labels);
     while (now.records.len() as u64) < config.epochs && !now.stopping.stopped() {
-        run_epoch(engine, task, &mut now, checkpoints, observer)?;
+        run_epoch(engine, task, images, &mut now, checkpoints, observer)?;
     }
     if (now.records.len() as u64) < config.epochs {
         observer.message(&format!(
@@ -102,6 +104,7 @@ pub fn fit(
 fn run_epoch(
     engine: &mut dyn Engine,
     task: Task<'_>,
+    images: ImageSet<'_>,
     now: &mut Snapshot,
     checkpoints: &Checkpoints,
     observer: &mut dyn Observer,
@@ -110,7 +113,7 @@ fn run_epoch(
     let learning_rate = now.plateau.learning_rate();
     memory::reset_peak();
     let started = Instant::now();
-    let train = train_epoch(engine, task, epoch, now, observer)?;
+    let train = train_epoch(engine, task, images, epoch, now, observer)?;
     let seconds = started.elapsed().as_secs_f64();
     let peak_memory_mib = memory::peak_mib();
     now.engine = engine.export_state()?;
@@ -169,17 +172,14 @@ fn run_epoch(
 fn train_epoch(
     engine: &mut dyn Engine,
     task: Task<'_>,
+    images: ImageSet<'_>,
     epoch: u64,
     now: &mut Snapshot,
     observer: &mut dyn Observer,
 ) -> Result<Score, TrainError> {
-    let Task {
-        data: Dataset { train, .. },
-        config,
-        seed,
-    } = task;
+    let Task { config, seed, .. } = task;
     let learning_rate = now.plateau.learning_rate();
-    let shuffled = Shuffled::new(train, config.batch_size, config.augment, seed, epoch);
+    let shuffled = shuffled(images, config.batch_size, config.augment, seed, epoch);
     let steps = shuffled.batches();
     let mut mean = RunningMean::default();
     let (mut done, mut started) = (0, Instant::now());

@@ -5,5 +5,4 @@ pub mod device;
 pub mod engine;
 pub mod fit;
 pub mod models;
-pub mod pixels;
 pub mod weights;

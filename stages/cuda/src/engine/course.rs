@@ -1,7 +1,7 @@
 //! An epoch on the GPU: images that stay there, steps recorded once and repeated.
 //! It must not know layers.
 
-use nn::engine::{EngineError, Epoch, EpochError, Progress, RawEpoch, StepStats};
+use nn::engine::{EngineError, Epoch, EpochError, Progress, StepStats};
 
 use super::memory::Course;
 use super::{CudaEngine, device};
@@ -14,7 +14,8 @@ const LOOK: usize = 64;
 
 /// Images that stay on the GPU between epochs, and the steps over them.
 pub(super) struct Resident<G: Gpu> {
-    digest: blake3::Hash,
+    /// The images' id.
+    set: u64,
     #[expect(dead_code, reason = "the recorded steps read them")]
     images: [Array<G, u8>; 2],
     order: Array<G, u32>,
@@ -38,13 +39,12 @@ impl<G: Gpu> CudaEngine<G> {
     /// Uploads what differs from epoch to epoch, and the images if they are not there yet.
     pub(super) fn begin_epoch(
         &mut self,
-        epoch: &dyn Epoch,
+        epoch: &Epoch<'_>,
         first_step: u64,
         learning_rate: f32,
     ) -> Result<Begun, EngineError> {
-        let raw = epoch.raw();
-        raw.check(self.plan.dense.outputs)?;
-        let (images, batch) = (raw.order.len(), raw.batch_size.min(raw.order.len()));
+        epoch.check(self.plan.dense.outputs)?;
+        let (images, batch) = (epoch.order.len(), epoch.batch_size.min(epoch.order.len()));
         let steps = images.div_ceil(batch);
         self.make_room(batch)?;
         if self.course.constants.len() < steps {
@@ -52,20 +52,23 @@ impl<G: Gpu> CudaEngine<G> {
             self.resident = None;
             self.course = Course::new(&self.gpu, steps).map_err(device)?;
         }
-        let digest = digest(&raw);
-        let same = |kept: &Resident<G>| kept.digest == digest && kept.batch == batch;
+        let wanted = (epoch.images.id(), images, batch);
+        let same = |kept: &Resident<G>| (kept.set, kept.order.len(), kept.batch) == wanted;
         if !self.resident.as_ref().is_some_and(same) {
             self.resident = None;
-            self.resident = Some(self.make_resident(&raw, digest, batch).map_err(device)?);
+            self.resident = Some(self.make_resident(epoch, batch).map_err(device)?);
         }
         let constants: Vec<_> = (0..steps as u64)
             .map(|step| self.constants(first_step + step, learning_rate))
             .collect();
-        let flip: Vec<u8> = raw.flip.iter().map(|&flip| u8::from(flip)).collect();
+        let changes = epoch.changes.iter();
+        let (flip, delta): (Vec<u8>, Vec<f32>) = changes
+            .map(|change| (u8::from(change.flip), change.delta))
+            .unzip();
         let work = |kept: &Resident<G>| {
-            kept.order.write(&self.gpu, &raw.order)?;
+            kept.order.write(&self.gpu, &epoch.order)?;
             kept.flip.write(&self.gpu, &flip)?;
-            kept.delta.write(&self.gpu, &raw.delta)?;
+            kept.delta.write(&self.gpu, &delta)?;
             self.course.begin(&self.gpu, &constants)
         };
         self.resident
@@ -79,18 +82,13 @@ impl<G: Gpu> CudaEngine<G> {
         })
     }
 
-    fn make_resident(
-        &self,
-        raw: &RawEpoch<'_>,
-        digest: blake3::Hash,
-        batch: usize,
-    ) -> Result<Resident<G>, GpuError> {
+    fn make_resident(&self, epoch: &Epoch<'_>, batch: usize) -> Result<Resident<G>, GpuError> {
         let gpu = &self.gpu;
-        let images = raw.order.len();
-        let pixels = Array::zeros(gpu, raw.pixels.len())?;
-        pixels.write(gpu, raw.pixels)?;
-        let labels = Array::zeros(gpu, raw.labels.len())?;
-        labels.write(gpu, raw.labels)?;
+        let (images, shown) = (epoch.order.len(), epoch.images);
+        let pixels = Array::zeros(gpu, shown.pixels().len())?;
+        pixels.write(gpu, shown.pixels())?;
+        let labels = Array::zeros(gpu, shown.labels().len())?;
+        labels.write(gpu, shown.labels())?;
         let order = Array::zeros(gpu, images)?;
         let flip = Array::zeros(gpu, images)?;
         let delta = Array::zeros(gpu, images)?;
@@ -106,7 +104,7 @@ impl<G: Gpu> CudaEngine<G> {
         let (whole, rest) = (record(batch)?, images % batch);
         let rest = (rest > 0).then(|| record(rest)).transpose()?;
         Ok(Resident {
-            digest,
+            set: shown.id(),
             images: [pixels, labels],
             order,
             flip,
@@ -209,12 +207,3 @@ const NOTHING: StepStats = StepStats {
     loss_sum: 0.0,
     correct: 0,
 };
-
-/// What tells one epoch's images from another's.
-fn digest(raw: &RawEpoch<'_>) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(raw.order.len() as u64).to_le_bytes());
-    hasher.update(raw.labels);
-    hasher.update(raw.pixels);
-    hasher.finalize()
-}

@@ -300,7 +300,7 @@ impl<G: Gpu> Engine for CudaEngine<G> {
 
     fn train_epoch(
         &mut self,
-        epoch: &dyn Epoch,
+        epoch: &Epoch<'_>,
         first_step: u64,
         learning_rate: f32,
         after: &mut dyn FnMut(Progress),

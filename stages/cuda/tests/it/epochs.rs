@@ -2,8 +2,9 @@
 //! It must not know kernels.
 
 use cuda::operations::Precision;
-use nn::engine::{Engine, EngineError, Epoch, Progress, RawEpoch};
+use nn::engine::{Engine, EngineError, Epoch, ImageSet, Progress};
 use nn::native::Isa;
+use nn::pixels::Change;
 use nn::random::{Stream, StreamName};
 
 use crate::common::{self, small_networks};
@@ -15,73 +16,30 @@ on_each_device!(
     an_epoch_that_diverges_names_batch_and_layer_as_the_native_engine_does,
 );
 
-/// Random bytes as images, in an order and with changes of its own.
-struct Shown {
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
-    order: Vec<u32>,
-    flip: Vec<bool>,
-    delta: Vec<f32>,
-    batch: usize,
+/// Random bytes as images, and labels.
+fn data(images: usize) -> (Vec<u8>, Vec<u8>) {
+    let data = Stream::new(11, StreamName::Data, 0);
+    let words = data.words(0);
+    (
+        words.take(images * 3072).map(|word| word as u8).collect(),
+        (0..images).map(|i| (i * 7 % 10) as u8).collect(),
+    )
 }
 
-impl Shown {
-    fn new(images: usize, batch: usize, epoch: u64) -> Self {
-        let of = |name, a| Stream::new(11, name, a);
-        let data = of(StreamName::Data, 0);
-        let words = data.words(0);
-        let changes = of(StreamName::Augment, epoch);
-        Self {
-            pixels: words.take(images * 3072).map(|word| word as u8).collect(),
-            labels: (0..images).map(|i| (i * 7 % 10) as u8).collect(),
-            order: of(StreamName::Shuffle, epoch)
-                .permutation(images)
-                .into_iter()
-                .map(|i| i as u32)
-                .collect(),
-            flip: (0..images)
-                .map(|i| changes.u32_at(i as u64) % 2 == 0)
-                .collect(),
-            delta: (0..images as u64)
-                .map(|i| changes.uniform_at(i) - 0.5)
-                .collect(),
-            batch,
-        }
-    }
-}
-
-impl Epoch for Shown {
-    fn batches(&self) -> usize {
-        self.order.len().div_ceil(self.batch)
-    }
-
-    fn fill(&self, batch: usize, images: &mut Vec<f32>, labels: &mut Vec<u8>) {
-        images.clear();
-        labels.clear();
-        for at in (batch * self.batch)..self.order.len().min((batch + 1) * self.batch) {
-            let image = self.order[at] as usize;
-            labels.push(self.labels[image]);
-            for row in self.pixels[image * 3072..][..3072].chunks_exact(96) {
-                for column in 0..32 {
-                    let from = if self.flip[at] { 31 - column } else { column };
-                    images.extend(row[3 * from..][..3].iter().map(|&byte| {
-                        let shade = (f32::from(byte) / 255.0 + self.delta[at]).clamp(0.0, 1.0);
-                        (shade - 0.5) / 0.5
-                    }));
-                }
-            }
-        }
-    }
-
-    fn raw(&self) -> RawEpoch<'_> {
-        RawEpoch {
-            pixels: &self.pixels,
-            labels: &self.labels,
-            order: self.order.clone(),
-            flip: self.flip.clone(),
-            delta: self.delta.clone(),
-            batch_size: self.batch,
-        }
+/// In an order and with changes of its own.
+fn shown(images: ImageSet<'_>, batch_size: usize, epoch: u64) -> Epoch<'_> {
+    let of = |name| Stream::new(11, name, epoch);
+    let (count, changes) = (images.labels().len(), of(StreamName::Augment));
+    let order = of(StreamName::Shuffle).permutation(count);
+    let change = |i| Change {
+        flip: changes.u32_at(i) % 2 == 0,
+        delta: changes.uniform_at(i) - 0.5,
+    };
+    Epoch {
+        images,
+        order: order.into_iter().map(|i| i as u32).collect(),
+        changes: (0..count as u64).map(change).collect(),
+        batch_size,
     }
 }
 
@@ -106,8 +64,11 @@ fn epochs_on_the_device_have_the_bits_of_steps_one_by_one<P: Place>() {
         let mut first_step = 0;
         // The last batch has fewer images; the second epoch repeats what the first recorded; an
         // evaluation between them and other images behind them leave nothing behind.
-        for (images, batch, number) in [(11, 4, 1), (11, 4, 2), (6, 3, 3), (3, 8, 4)] {
-            let epoch = Shown::new(images, batch, number);
+        let [many, some, few] = [11, 6, 3].map(data);
+        let [many, some, few] = [&many, &some, &few].map(|(p, l)| ImageSet::new(p, l));
+        for (images, batch, number) in [(many, 4, 1), (many, 4, 2), (some, 3, 3), (few, 8, 4)] {
+            let epoch = shown(images, batch, number);
+            let images = images.labels().len();
             let mut told = Vec::new();
             whole
                 .train_epoch(&epoch, first_step, 1e-3, &mut |p| told.push(p))
@@ -146,8 +107,9 @@ fn training_goes_on_from_a_state_with_the_very_same_bits<P: Place>() {
         return;
     };
     let mut resumed = engine::<P>(network, Precision::F32).expect("an engine");
+    let (pixels, labels) = data(7);
     let run = |engine: &mut dyn Engine, number: u64| {
-        let epoch = Shown::new(7, 3, number);
+        let epoch = shown(ImageSet::new(&pixels, &labels), 3, number);
         engine
             .train_epoch(&epoch, 3 * number, 1e-3, &mut |_| {})
             .expect("finite");
@@ -170,7 +132,8 @@ fn an_epoch_that_diverges_names_batch_and_layer_as_the_native_engine_does<P: Pla
         return;
     };
     let mut native = common::engine(network, 1, Isa::detect());
-    let epoch = Shown::new(12, 3, 1);
+    let (pixels, labels) = data(12);
+    let epoch = shown(ImageSet::new(&pixels, &labels), 3, 1);
     // The first update throws weights as far that the second step's variances overflow.
     let got = ours
         .train_epoch(&epoch, 5, 1e30, &mut |_| {})

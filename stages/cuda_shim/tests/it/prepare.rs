@@ -4,9 +4,9 @@
 use crate::compare::{assert_same_bits, unset};
 use crate::support::{STRIDE_BLOCK, in_both_orders, launch, line, or_return, or_skip};
 use cuda_shim::Order;
+use nn::pixels::{intensity, normalize};
 use nn::random::{Stream, StreamName};
 use proptest::prelude::*;
-use training::pixels::{intensity, normalize};
 
 const IMAGE: usize = 3072;
 
@@ -115,7 +115,7 @@ fn every_byte_is_scaled_as_the_train_stage_does() {
     };
     let got = epoch.images(Order::Forward, 0, 1, 1, 1);
     let mut want = Vec::new();
-    training::pixels::scale_into(&epoch.pixels, &mut want);
+    nn::pixels::scale_into(&epoch.pixels, &mut want);
     assert_same_bits("plain", &got, &want);
 }
 
