@@ -1,6 +1,7 @@
 //! The machine's graphics cards: which of them stages may use, and of what kind each is.
 //! It must not know stages. Nothing of CUDA is asked: Linux and the driver's files tell enough.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -79,16 +80,13 @@ fn kind(described: &[Description], name: &str) -> String {
     found.map_or(UNKNOWN, |card| &card.model).to_owned()
 }
 
-/// The names of `/dev/nvidia0` and so on.
+/// As many as there are `/dev/nvidia0` and so on. In a container they may keep numbers that they
+/// have elsewhere, which CUDA does not go by.
 fn devices(root: &Path) -> Vec<String> {
     let entries = fs::read_dir_if_exists(&root.join("dev")).unwrap_or_default();
-    let mut numbers: Vec<u32> = entries
-        .iter()
-        .filter_map(|name| name.to_str()?.strip_prefix("nvidia")?.parse().ok())
-        .collect();
-    numbers.sort_unstable();
-    // In a container cards may keep numbers that the others have elsewhere.
-    (0..numbers.len()).map(|place| place.to_string()).collect()
+    let number = |name: &OsString| name.to_str()?.strip_prefix("nvidia")?.parse::<u32>().ok();
+    let count = entries.iter().filter_map(number).count();
+    (0..count).map(|place| place.to_string()).collect()
 }
 
 #[cfg(test)]

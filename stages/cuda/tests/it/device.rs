@@ -5,10 +5,9 @@ use cuda::driver::{self, CudaGpu};
 use cuda::engine::CudaEngine;
 use cuda::gpu::Gpu;
 use cuda::operations::Precision;
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
 
-use crate::common::{BATCH_NORM, INITIALIZER};
+use crate::common::blueprint;
 use crate::pretended::Pretended;
 
 /// Where a test gets its devices.
@@ -81,14 +80,7 @@ pub(crate) fn engine<P: Place>(
 ) -> Option<CudaEngine<P::Gpu>> {
     let engine = CudaEngine::new(
         P::get()?,
-        Blueprint {
-            network,
-            batch_norm: &BATCH_NORM,
-            initializer: &INITIALIZER,
-            adam: &AdamConfig::default(),
-            classes: 10,
-            seed: 42,
-        },
+        blueprint(network, &AdamConfig::default(), 42),
         precision,
     );
     Some(engine.expect("a valid network"))

@@ -1,10 +1,10 @@
 //! Networks, batches and pairs of engines for the tests.
 //! It must not know what is tested.
 
+use crate::nn_common::blueprint;
 pub(crate) use crate::nn_common::{BATCH_NORM, INITIALIZER, Images, refuses_what_does_not_fit};
 use dfdx::prelude::Cpu;
 use dfdx_engine::DfdxEngine;
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig, Projection};
 use nn::engine::{State, Tensor};
 use nn::native::{Isa, NativeEngine, NativeOptions};
@@ -77,15 +77,7 @@ pub(crate) fn papers_networks(dropout: f64) -> [(&'static str, NetworkConfig); 4
 }
 
 pub(crate) fn ours(network: &NetworkConfig, adam: &AdamConfig) -> DfdxEngine<Cpu> {
-    DfdxEngine::new(Blueprint {
-        network,
-        batch_norm: &BATCH_NORM,
-        initializer: &INITIALIZER,
-        adam,
-        classes: 10,
-        seed: SEED,
-    })
-    .expect("a valid network")
+    DfdxEngine::new(blueprint(network, adam, SEED)).expect("a valid network")
 }
 
 pub(crate) fn native(network: &NetworkConfig, adam: &AdamConfig) -> NativeEngine {
@@ -93,18 +85,8 @@ pub(crate) fn native(network: &NetworkConfig, adam: &AdamConfig) -> NativeEngine
         threads: 2,
         isa: Isa::detect(),
     };
-    NativeEngine::new(
-        Blueprint {
-            network,
-            batch_norm: &BATCH_NORM,
-            initializer: &INITIALIZER,
-            adam,
-            classes: 10,
-            seed: SEED,
-        },
-        options,
-    )
-    .expect("a valid network on this machine")
+    NativeEngine::new(blueprint(network, adam, SEED), options)
+        .expect("a valid network on this machine")
 }
 
 /// The largest difference between two tensors over the largest number of `scale`.

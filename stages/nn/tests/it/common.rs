@@ -60,6 +60,22 @@ pub(crate) fn small_networks() -> [(&'static str, NetworkConfig); 4] {
     ]
 }
 
+/// Ten classes, and the tests' usual settings.
+pub(crate) fn blueprint<'a>(
+    network: &'a NetworkConfig,
+    adam: &'a AdamConfig,
+    seed: u64,
+) -> Blueprint<'a> {
+    Blueprint {
+        network,
+        batch_norm: &BATCH_NORM,
+        initializer: &INITIALIZER,
+        adam,
+        classes: 10,
+        seed,
+    }
+}
+
 pub(crate) fn engine(network: &NetworkConfig, threads: usize, isa: Isa) -> NativeEngine {
     engine_seeded(network, threads, isa, 42)
 }
@@ -71,18 +87,8 @@ pub(crate) fn engine_seeded(
     seed: u64,
 ) -> NativeEngine {
     let options = NativeOptions { threads, isa };
-    NativeEngine::new(
-        Blueprint {
-            network,
-            batch_norm: &BATCH_NORM,
-            initializer: &INITIALIZER,
-            adam: &AdamConfig::default(),
-            classes: 10,
-            seed,
-        },
-        options,
-    )
-    .expect("a valid network on this machine")
+    NativeEngine::new(blueprint(network, &AdamConfig::default(), seed), options)
+        .expect("a valid network on this machine")
 }
 
 /// Instruction sets of this CPU; says which it lacks.
