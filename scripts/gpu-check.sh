@@ -174,6 +174,9 @@ run() {
             || die "there is no GPU here: nvidia-smi says \`$gpu\`; nothing was checked"
         [ -n "$gpu" ] || die "there is no GPU here: nvidia-smi lists none; nothing was checked"
         echo "GPU and driver: $gpu"
+        # A container may hide the files by which restage would find the card.
+        CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0}
+        export CUDA_VISIBLE_DEVICES
         find_nvrtc
     fi
     # Compiled kernels are kept there, so that not every process compiles them.
