@@ -1,9 +1,13 @@
 //! The command line: its doc comments are the help.
 //! It must not know what a verb does.
 
+mod export;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use export::{Export, RoCrate, Tensorboard};
 
 /// Run a declared experiment: only what is stale, every output cached by content.
 #[derive(Debug, Parser)]
@@ -66,6 +70,9 @@ pub(crate) enum Verb {
     /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
     /// makes; a claim on times (`volatile: true`) is only shown.
     Claims(Claims),
+    /// Write results in forms that other tools read.
+    #[command(subcommand)]
+    Export(Export),
     /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
     ///
     /// Each stage runs from exactly the inputs that its record names, in a folder of its own that

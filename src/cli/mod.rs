@@ -77,6 +77,7 @@ pub fn main() -> Exit {
         Verb::Verify(args) => verbs::verify::verify(&settings, args, &mut out),
         Verb::Compare(args) => verbs::compare::compare(&settings, args, &mut out),
         Verb::Claims(args) => verbs::claims::claims(&settings, args, &mut out),
+        Verb::Export(export) => verbs::export::export(&settings, export, &mut out),
         Verb::Logs(args) => verbs::logs::logs(&settings, args, &mut out),
         Verb::Gc(args) => verbs::gc::gc(&settings, args, &mut out),
         Verb::Fsck(args) => verbs::fsck::fsck(&settings, args, &mut out),

@@ -7,6 +7,7 @@ use super::claim;
 use super::compare;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expand::{self, Variant};
+use super::export;
 use super::fields::{FILE, STAGE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::pipeline::{Pipeline, Stage};
@@ -104,6 +105,13 @@ impl Loader<'_> {
         let claims = root.entry("claims").map_or_else(Vec::new, |entry| {
             claim::read(entry, self.text, scope, self.report)
         });
+        let templates = Templates {
+            owner: "`export`",
+            ..templates
+        };
+        let export = root
+            .entry("export")
+            .map(|entry| export::read(entry, &templates, self.report));
         Some(Pipeline {
             name: name?,
             profile: profile.clone(),
@@ -112,6 +120,7 @@ impl Loader<'_> {
             stages,
             compare,
             claims,
+            export: export.unwrap_or_default(),
         })
     }
 

@@ -41,6 +41,9 @@ struct File {
     /// What the paper says, by name; `restage claims` holds it against the results.
     #[schemars(default)]
     claims: BTreeMap<String, Claim>,
+    /// What other tools are shown of the results, by `restage export`.
+    #[schemars(default)]
+    export: Option<Export>,
 }
 
 /// A command with everything that it reads and writes. Text may have `${profile}`, `${key}`,
@@ -281,10 +284,67 @@ enum Direction {
     Below(f64),
 }
 
+/// What other tools are shown of the results.
+#[derive(JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Export {
+    /// Tables with a row for each step of a training run, for `restage export tensorboard`.
+    #[schemars(default)]
+    tensorboard: Option<Vec<StepTables>>,
+    /// What an RO-Crate says beside what was recorded, for `restage export ro-crate`.
+    #[schemars(default)]
+    ro_crate: Option<RoCrate>,
+}
+
+/// What people know of the experiment.
+#[derive(JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RoCrate {
+    /// What the experiment is.
+    #[schemars(default)]
+    description: Option<String>,
+    /// Of all that is in the crate: an SPDX identifier, an address, or in words.
+    #[schemars(default)]
+    license: Option<String>,
+    /// Who ran it.
+    #[schemars(default)]
+    agent: Option<Agent>,
+    /// Paths and patterns of files that go along though no stage writes them.
+    #[schemars(default)]
+    also: Option<Vec<String>>,
+}
+
+/// A person or an organisation.
+#[derive(JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Agent {
+    /// Its name.
+    #[schemars(length(min = 1))]
+    name: String,
+    /// Its address: an ORCID's for a person, a ROR's (`https://ror.org/..`) for an organisation.
+    #[schemars(default)]
+    id: Option<String>,
+}
+
+/// Tables of which each is a run: its columns of numbers become scalars.
+#[derive(JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+struct StepTables {
+    /// A path or pattern. A run is named by its table's folder, from the first `*` on; tables of
+    /// one folder are one run.
+    #[schemars(length(min = 1))]
+    tables: String,
+    /// The column that numbers the steps: whole numbers that grow.
+    #[schemars(length(min = 1))]
+    step: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::fields::{CLAIM, COMPARE, FILE, Fields, OUT, RESOURCES, STAGE};
+    use crate::spec::fields::{
+        AGENT, CLAIM, COMPARE, EXPORT, FILE, Fields, OUT, RESOURCES, RO_CRATE, STAGE, STEP_TABLES,
+    };
 
     #[test]
     fn the_schema_has_exactly_the_fields_that_the_reader_knows() {
@@ -303,6 +363,10 @@ mod tests {
         check("/$defs/Resources", &RESOURCES);
         check("/$defs/Compare", &COMPARE);
         check("/$defs/Claim", &CLAIM);
+        check("/$defs/Export", &EXPORT);
+        check("/$defs/StepTables", &STEP_TABLES);
+        check("/$defs/RoCrate", &RO_CRATE);
+        check("/$defs/Agent", &AGENT);
     }
 
     #[test]

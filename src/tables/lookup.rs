@@ -21,6 +21,11 @@ impl Lookup {
             .map_err(|fault| fault.to_string())
     }
 
+    /// The columns' names, in order.
+    pub fn columns(&self) -> &[String] {
+        &self.0.columns
+    }
+
     /// One cell, which isn't empty.
     ///
     /// # Errors
