@@ -64,7 +64,7 @@ impl Document<'_> {
             "@type": "CreateAction",
             "name": format!("{} under profile {}", self.of.name, self.of.profile),
             "description": format!("restage reproduce --profile {}", self.of.profile),
-            "actionStatus": entity::reference(COMPLETED),
+            "actionStatus": COMPLETED,
             "instrument": entity::reference(&entity::file(&self.of.pipeline)),
             "object": entity::references(inputs.chain(values.map(|(_, value)| value))),
             "result": entity::references(written.iter().map(|path| self.name_of(path))),
@@ -90,10 +90,10 @@ impl Document<'_> {
     /// From the first start to the last end.
     fn when_and_who(&self, action: &mut Value) {
         if let Some(started) = self.of.runs.iter().map(|run| run.started).min() {
-            action["startTime"] = json!(started.to_string());
+            action["startTime"] = entity::time(started);
         }
         if let Some(ended) = self.of.runs.iter().map(|run| run.ended).max() {
-            action["endTime"] = json!(ended.to_string());
+            action["endTime"] = entity::time(ended);
         }
         self.who(action);
     }
@@ -114,10 +114,10 @@ impl Document<'_> {
             "name": format!("Stage {}", run.name),
             "description": run.command,
             "identifier": format!("restage:key:{}", run.key),
-            "actionStatus": entity::reference(COMPLETED),
+            "actionStatus": COMPLETED,
             "instrument": entity::reference(&run.tool_name()),
-            "startTime": run.started.to_string(),
-            "endTime": run.ended.to_string(),
+            "startTime": entity::time(run.started),
+            "endTime": entity::time(run.ended),
             "location": entity::reference(&entity::host(&run.host)),
             "object": entity::references(reads.chain(values)),
             "result": entity::references(run.writes.iter().map(|path| self.name_of(path))),

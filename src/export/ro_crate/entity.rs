@@ -4,6 +4,8 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use crate::base::clock::WallTime;
+
 /// The run of the pipeline as a whole.
 pub(super) const WORKFLOW_RUN: &str = "#run";
 /// restage at work.
@@ -94,21 +96,30 @@ pub(super) fn reference(id: &str) -> Value {
     json!({"@id": id})
 }
 
-/// Each once, in the order given.
+/// Each once, in the order given; one alone stands without a list around it.
 pub(super) fn references<S: AsRef<str>>(ids: impl IntoIterator<Item = S>) -> Value {
     let mut seen = std::collections::BTreeSet::new();
     let ids = ids.into_iter();
-    ids.filter(|id| seen.insert(id.as_ref().to_owned()))
+    let mut all: Vec<Value> = ids
+        .filter(|id| seen.insert(id.as_ref().to_owned()))
         .map(|id| reference(id.as_ref()))
-        .collect()
+        .collect();
+    match all.len() {
+        1 => all.remove(0),
+        _ => Value::Array(all),
+    }
 }
 
-/// An SPDX identifier as its address, anything else as it is.
-pub(super) fn license(license: Option<&str>) -> Value {
+/// RFC 3339 with an offset in numbers, the one way of ISO 8601 that every reader takes.
+pub(super) fn time(time: WallTime) -> Value {
+    json!(time.to_string().replace('Z', "+00:00"))
+}
+
+/// A licence's name: an address, that of an SPDX identifier, or one of ours for words.
+pub(super) fn license(license: &str) -> String {
     match license {
-        None => json!("No licence is stated"),
-        Some(address) if address.contains("://") => reference(address),
-        Some(name) if name.contains(char::is_whitespace) => json!(name),
-        Some(spdx) => reference(&format!("https://spdx.org/licenses/{spdx}")),
+        address if address.contains("://") => address.to_owned(),
+        words if words.contains(char::is_whitespace) => "#license".to_owned(),
+        spdx => format!("https://spdx.org/licenses/{spdx}"),
     }
 }

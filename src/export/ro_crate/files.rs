@@ -54,6 +54,9 @@ impl Document<'_> {
             if !here {
                 entity["description"] = json!("Not in this crate; known by its digest");
             }
+            if path == "README.md" {
+                entity["about"] = entity::reference("./");
+            }
             found.push(entity);
         }
         found

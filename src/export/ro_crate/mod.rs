@@ -157,6 +157,13 @@ impl Crate {
         graph.extend(document.actions());
         graph.extend(document.data());
         graph.extend(self.about.agent.as_ref().map(Agent::entity));
+        graph.extend(self.about.license.as_deref().map(|license| {
+            json!({"@id": entity::license(license), "@type": "CreativeWork", "name": license})
+        }));
+        // Nothing to say is not said.
+        for entity in graph.iter_mut().filter_map(Value::as_object_mut) {
+            entity.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
+        }
         let document = json!({
             "@context": [
                 "https://w3id.org/ro/crate/1.1/context",
@@ -205,8 +212,8 @@ impl Document<'_> {
             "@type": "Dataset",
             "name": format!("{}, profile {}", self.of.name, self.of.profile),
             "description": description,
-            "license": entity::license(self.of.about.license.as_deref()),
-            "datePublished": ended.unwrap_or(WallTime { seconds: 0, nanos: 0 }).to_string(),
+            "license": self.license(),
+            "datePublished": entity::time(ended.unwrap_or(WallTime { seconds: 0, nanos: 0 })),
             "conformsTo": entity::references(PROFILES.map(|(id, ..)| id)),
             "mainEntity": entity::reference(&entity::file(&self.of.pipeline)),
             "hasPart": entity::references(self.parts()),
@@ -216,6 +223,15 @@ impl Document<'_> {
             root["author"] = entity::reference(&agent.reference());
         }
         root
+    }
+}
+
+impl Document<'_> {
+    fn license(&self) -> Value {
+        match &self.of.about.license {
+            Some(license) => entity::reference(&entity::license(license)),
+            None => json!("No licence is stated"),
+        }
     }
 }
 

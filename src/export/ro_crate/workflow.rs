@@ -23,12 +23,14 @@ impl Document<'_> {
             "name": self.of.name,
             "programmingLanguage": entity::reference(entity::LANGUAGE),
             "encodingFormat": "application/yaml",
-            "license": entity::license(self.of.about.license.as_deref()),
+            "license": self.license(),
             "hasPart": entity::references(tools.keys()),
             "step": entity::references(steps),
             "input": entity::references(self.parameter_names()),
         });
         self.describe(pipeline, &mut workflow);
+        // The file has no version but its bytes.
+        workflow["version"] = workflow["identifier"].clone();
         if let Some(agent) = &self.of.about.agent {
             workflow["creator"] = entity::reference(&agent.reference());
         }
@@ -82,21 +84,20 @@ impl Document<'_> {
     /// Each tool once, by its name.
     fn tools(&self) -> BTreeMap<String, Value> {
         let mut found = BTreeMap::new();
+        let mut inputs: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for step in &self.of.steps {
             for run in self.runs_of(step) {
                 let id = run.tool_name();
-                let params = self.values_of(run).map(|(parameter, _)| parameter);
-                let entity = found
+                let parameters = self.values_of(run).map(|(parameter, _)| parameter);
+                inputs.entry(id.clone()).or_default().extend(parameters);
+                found
                     .entry(id.clone())
                     .or_insert_with(|| run.tool(&id, step));
-                let mut inputs: Vec<String> = entity["input"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|input| input["@id"].as_str().map(ToOwned::to_owned))
-                    .collect();
-                inputs.extend(params);
-                entity["input"] = entity::references(inputs);
+            }
+        }
+        for (id, parameters) in inputs {
+            if let Some(tool) = found.get_mut(&id) {
+                tool["input"] = entity::references(parameters);
             }
         }
         found
