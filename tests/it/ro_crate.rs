@@ -137,14 +137,14 @@ fn an_archive_holds_what_the_folder_holds() {
 fn what_is_not_fresh_is_not_exported() {
     let space = space();
     let said = space.restage(&["export", "ro-crate"]).exits(3);
-    said.says("3 stages of 3 are not fresh under profile `default`: make (2), sum")
+    said.says("3 of 3 stages are not fresh under profile `default`: make (2), sum")
         .says("run `restage reproduce` first");
     space.restage(&["reproduce"]).exits(0);
     // Outs are read-only, and may be the store's own files.
     std::fs::remove_file(space.path("out/y.csv")).unwrap();
     space.write("out/y.csv", "edited\n");
     let said = space.restage(&["export", "ro-crate"]).exits(3);
-    said.says("1 stage of 3 is not fresh under profile `default`: make@y");
+    said.says("1 of 3 stages is not fresh under profile `default`: make@y");
     assert!(!space.exists("ro-crate"));
     space
         .restage(&["export", "ro-crate", "--up-to", "lots"])

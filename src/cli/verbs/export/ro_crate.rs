@@ -8,12 +8,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::from_package;
 use super::gather::{Copies, Gathered};
+use super::{from_package, machine, matches};
 use crate::base::clock::WallTime;
-use crate::base::files::files_below;
-use crate::base::fs;
-use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::cli::args::RoCrate;
 use crate::cli::error::{CliError, from_facts};
@@ -106,13 +103,10 @@ fn records(
     if stale.is_empty() {
         return Ok(records);
     }
-    let (n, of) = (count(stale.len(), "stage"), graph.stages().len());
+    let (n, of) = (stale.len(), graph.stages().len());
+    let are = if n == 1 { "is" } else { "are" };
     let (names, profile) = (grouped(stale), &loaded.profile);
-    let message = format!("{n} of {of} is not fresh under profile `{profile}`: {names}");
-    let message = match n.ends_with('s') {
-        true => message.replacen(" is not", " are not", 1),
-        false => message,
-    };
+    let message = format!("{n} of {of} stages {are} not fresh under profile `{profile}`: {names}");
     Err(CliError::stale(message)
         .with_hint("a crate says how what stands here came about; run `restage reproduce` first"))
 }
@@ -134,10 +128,7 @@ fn paths(
         paths.extend(record.inputs.deps.iter().filter_map(|dep| named(&dep.path)));
     }
     for pattern in &loaded.export.ro_crate.also {
-        let glob = Glob::new(pattern).map_err(|error| CliError::new(error, Exit::Bug))?;
-        let skip = |path: &RelPath| [".restage", ".git"].contains(&path.as_str());
-        let below = files_below(&loaded.root, glob.base_folder(), &skip).map_err(machine)?;
-        paths.extend(below.files.into_iter().filter(|path| glob.matches(path)));
+        paths.extend(matches(&loaded.root, pattern)?);
     }
     Ok(paths)
 }
@@ -272,8 +263,4 @@ fn quoted(word: &str) -> String {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
-}
-
-fn machine(error: fs::FsError) -> CliError {
-    CliError::new(error, Exit::Machine)
 }

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::from_package;
+use super::{from_package, machine, matches};
 use crate::base::clock::WallTime;
-use crate::base::files::files_below;
 use crate::base::fs;
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
@@ -112,14 +111,11 @@ fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Foun
     }
     let mut found = Vec::new();
     for rule in &loaded.export.tensorboard {
-        // The pattern was checked when it was read.
-        let glob = Glob::new(&rule.tables).map_err(|e| CliError::new(e, Exit::Bug))?;
-        let skip = |path: &RelPath| [".restage", ".git"].contains(&path.as_str());
-        let below = files_below(&loaded.root, glob.base_folder(), &skip).map_err(machine)?;
-        for path in below.files {
+        let glob = Glob::new(&rule.tables).map_err(|error| CliError::new(error, Exit::Bug))?;
+        for path in matches(&loaded.root, &rule.tables)? {
             let writer = loaded.graph.owner_of(&path);
             let is_wanted = wanted.is_empty() || writer.is_some_and(|(id, _)| wanted.contains(&id));
-            if glob.matches(&path) && is_wanted {
+            if is_wanted {
                 let run = run_name(&glob, &path);
                 found.push(Found {
                     rule,
@@ -241,10 +237,6 @@ fn origin(
             seconds: record.seconds,
             params: record.inputs.params.clone(),
         }))
-}
-
-fn machine(error: fs::FsError) -> CliError {
-    CliError::new(error, Exit::Machine)
 }
 
 #[cfg(test)]
