@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::package::{PackageError, may_replace};
 use crate::base::fs::{self, Context, FsError, StagedFile};
@@ -17,7 +18,7 @@ const MARK: &str = "Made by `restage export`, which replaces it whole.";
 /// An archive in the making; dropped, it is removed.
 #[derive(Debug)]
 pub(super) struct Archive {
-    writer: ZipWriter<File>,
+    writer: ZipArchiveWriter<File>,
     staged: StagedFile,
     target: PathBuf,
 }
@@ -30,9 +31,8 @@ impl Archive {
         }
         let mut staged = StagedFile::new(target)?;
         let file = staged.file().try_clone().at("write", target)?;
-        let mut writer = ZipWriter::new(file);
-        let marked = writer.set_comment(MARK);
-        marked.map_err(io::Error::from).at("write", target)?;
+        let mut writer = ZipArchiveWriter::new(file);
+        writer.set_comment(MARK);
         Ok(Self {
             writer,
             staged,
@@ -40,21 +40,31 @@ impl Archive {
         })
     }
 
-    /// A new file, to be written to until the next one.
-    pub(super) fn create(&mut self, path: &str) -> Result<&mut dyn Write, FsError> {
-        // No time and no permissions but the default ones: they are nobody's result.
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Deflated)
-            .large_file(true);
-        let started = self.writer.start_file(path, options);
-        started.map_err(io::Error::from).at("write", &self.target)?;
-        Ok(&mut self.writer)
+    /// A new file, written by `write`. It bears no time and no permissions: they are nobody's
+    /// result.
+    pub(super) fn create<T>(
+        &mut self,
+        path: &str,
+        write: impl FnOnce(&mut dyn Write) -> Result<T, FsError>,
+    ) -> Result<T, FsError> {
+        let at = &self.target;
+        let entry = self.writer.new_file(path);
+        let entry = entry.compression_method(CompressionMethod::DEFLATE).start();
+        let (mut entry, config) = entry.map_err(io::Error::other).at("write", at)?;
+        let encoder = DeflateEncoder::new(&mut entry, Compression::default());
+        let mut writer = config.wrap(encoder);
+        let written = write(&mut writer)?;
+        let (encoder, descriptor) = writer.finish().map_err(io::Error::other).at("write", at)?;
+        encoder.finish().at("write", at)?;
+        let finished = entry.finish(descriptor).map_err(io::Error::other);
+        finished.at("write", at)?;
+        Ok(written)
     }
 
     pub(super) fn commit(self) -> Result<(), PackageError> {
         ours(&self.target)?;
-        let done = self.writer.finish();
-        done.map_err(io::Error::from).at("write", &self.target)?;
+        let done = self.writer.finish().map_err(io::Error::other);
+        done.at("write", &self.target)?;
         self.staged.commit()?;
         Ok(())
     }

@@ -115,7 +115,7 @@ impl Package {
                 let mut file: File = folder.create(path)?;
                 write(&mut file, at)
             }
-            Kind::Archive(archive) => write(archive.create(path)?, at),
+            Kind::Archive(archive) => archive.create(path, |out| write(out, at)),
         }
     }
 

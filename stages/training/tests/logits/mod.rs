@@ -18,7 +18,7 @@ const BATCH: usize = 64;
 ///
 /// # Errors
 /// A state of another network.
-pub fn logits(
+pub(crate) fn logits(
     network: &NetworkConfig,
     batch_norm: &BatchNormConfig,
     mut state: State,
