@@ -1,9 +1,13 @@
 //! The command line: its doc comments are the help.
 //! It must not know what a verb does.
 
+mod trace;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use trace::Trace;
 
 /// Run a declared experiment: only what is stale, every output cached by content.
 #[derive(Debug, Parser)]
@@ -66,6 +70,12 @@ pub(crate) enum Verb {
     /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
     /// makes; a claim on times (`volatile: true`) is only shown.
     Claims(Claims),
+    /// Say where a file, or a number in a table, comes from: every run down to the sources.
+    ///
+    /// It is about the bytes that stand there: they belong to the run whose record has exactly
+    /// them, even if the pipeline was changed since. Exit 3 where no record does: the file was
+    /// edited, or made elsewhere.
+    Trace(Trace),
     /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
     ///
     /// Each stage runs from exactly the inputs that its record names, in a folder of its own that

@@ -24,6 +24,7 @@ mod standstill;
 mod status;
 mod together;
 mod tools;
+mod trace;
 mod verbs;
 mod verify;
 mod why;

@@ -15,5 +15,6 @@ pub(crate) mod reproduce;
 pub(crate) mod schema;
 mod since;
 pub(crate) mod status;
+pub(crate) mod trace;
 pub(crate) mod verify;
 pub(crate) mod why;
