@@ -1,12 +1,14 @@
 //! The command line: its doc comments are the help.
 //! It must not know what a verb does.
 
+mod report;
 mod trace;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use report::Report;
 pub(crate) use trace::Trace;
 
 /// Run a declared experiment: only what is stale, every output cached by content.
@@ -70,6 +72,12 @@ pub(crate) enum Verb {
     /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
     /// makes; a claim on times (`volatile: true`) is only shown.
     Claims(Claims),
+    /// Write a page with the results, the claims and how all of it was made.
+    ///
+    /// `report:` in pipeline.yaml says which tables and figures it has. It is one file that a
+    /// browser shows offline, with light and dark colours; below each table and figure it says
+    /// which runs made it.
+    Report(Report),
     /// Say where a file, or a number in a table, comes from: every run down to the sources.
     ///
     /// It is about the bytes that stand there: they belong to the run whose record has exactly

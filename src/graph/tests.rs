@@ -241,6 +241,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
         stages,
         compare: Vec::new(),
         claims: Vec::new(),
+        report: None,
     }
 }
 

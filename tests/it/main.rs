@@ -15,6 +15,7 @@ mod import;
 mod limits;
 mod maintenance;
 mod merging;
+mod page;
 mod scheduling;
 mod secrets;
 mod shared;

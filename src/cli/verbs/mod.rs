@@ -11,6 +11,7 @@ mod import;
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod merge_lock;
+pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod schema;
 mod since;

@@ -1,17 +1,17 @@
 //! Follows files upstream, from record to record.
 //! It must not know how records are stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use petgraph::algo::kosaraju_scc;
+use petgraph::Direction::{Incoming, Outgoing};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::records::Records;
 use super::{Bytes, From, Lineage, Origin, Read, Run, Source, Standing, Traced};
 use crate::base::rel_path::RelPath;
 use crate::digest::{DepContent, Digest, PathDigest, diff};
-use crate::graph::Graph;
+use crate::graph::{Graph, StageId};
 use crate::runner::facts::{Facts, FactsError};
 use crate::runner::plan::{Decision, Plan};
 use crate::runner::workspace::Workspace;
@@ -190,9 +190,47 @@ impl Walk<'_> {
         Ok(Found::Source(id))
     }
 
+    /// Writers before readers, and as the pipeline has the stages where that leaves a choice.
+    fn order(&self) -> Vec<NodeIndex> {
+        let topological = self.graph.topological().iter();
+        let places: BTreeMap<StageId, usize> = topological.copied().zip(0..).collect();
+        let rank = |place: NodeIndex| {
+            let name = stage_name(self.graph, &self.found[place].record);
+            let id = self.graph.id(&name);
+            (id.and_then(|id| places.get(&id).copied()), place)
+        };
+        let mut open: BTreeMap<NodeIndex, usize> = BTreeMap::new();
+        let mut ready = BTreeSet::new();
+        for place in self.found.node_indices() {
+            let writers = self.found.neighbors_directed(place, Outgoing).count();
+            open.insert(place, writers);
+            if writers == 0 {
+                ready.insert(rank(place));
+            }
+        }
+        let mut order = Vec::with_capacity(open.len());
+        // Records that contradict each other could go in a circle: it is cut somewhere.
+        while let Some(place) = ready
+            .pop_first()
+            .map(|(_, place)| place)
+            .or_else(|| open.keys().next().copied())
+        {
+            open.remove(&place);
+            order.push(place);
+            for reader in self.found.neighbors_directed(place, Incoming) {
+                if let Some(writers) = open.get_mut(&reader) {
+                    *writers -= 1;
+                    if *writers == 0 {
+                        ready.insert(rank(reader));
+                    }
+                }
+            }
+        }
+        order
+    }
+
     fn finish(mut self, starts: Vec<(Start, Option<PathDigest>)>, paths: &[RelPath]) -> Lineage {
-        // Writers come before readers, whatever the records say of each other.
-        let order: Vec<NodeIndex> = kosaraju_scc(&self.found).into_iter().flatten().collect();
+        let order = self.order();
         let at: BTreeMap<NodeIndex, usize> = order.iter().copied().zip(0..).collect();
         let sources: BTreeMap<SourceId, usize> = self.sources.keys().cloned().zip(0..).collect();
         let runs = order.iter().map(|place| {
