@@ -71,7 +71,7 @@ fn row(at: usize, run: &Run) -> Markup {
                 span.under.warning { (remark) }
             }
         }
-        td title=(run.started.1) data-value=(run.started.1) { (run.started.0) }
+        td.when title=(run.started.1) data-value=(run.started.1) { (run.started.0) }
         td.number title=(run.took.1) data-value=(seconds(&run.took.1)) { (run.took.0) }
         @match &run.memory {
             Some((memory, bytes)) => {

@@ -14,6 +14,9 @@ use crate::tables::Lookup;
 
 use super::story::Story;
 
+/// What is wrong with what the page is to show, at its place in the pipeline's file.
+type Mistake = Box<Diagnostic>;
+
 /// A file and what is in it.
 #[derive(Debug)]
 pub(super) struct File {
@@ -108,7 +111,7 @@ fn missing(loaded: &Loaded, show: &Show) -> Diagnostic {
 }
 
 /// An item with its files.
-pub(super) fn item(show: &Show, files: &[File], story: &Story<'_>) -> Result<Item, Diagnostic> {
+pub(super) fn item(show: &Show, files: &[File], story: &Story<'_>) -> Result<Item, Mistake> {
     let titles = titles(files);
     let caption = show.caption.clone();
     let titled = files.iter().zip(titles);
@@ -120,10 +123,10 @@ pub(super) fn item(show: &Show, files: &[File], story: &Story<'_>) -> Result<Ite
         } => {
             let mut tables = Vec::with_capacity(files.len());
             for (file, title) in titled {
-                let mut table = table(file, show, columns, story)?;
+                let (mut table, names) = table(file, show, columns, story)?;
                 table.title = title;
                 for (column, best) in best {
-                    mark(&mut table, file, show, columns, column, *best)?;
+                    mark(&mut table, &names, show, column, *best)?;
                 }
                 tables.push(table);
             }
@@ -152,66 +155,58 @@ pub(super) fn item(show: &Show, files: &[File], story: &Story<'_>) -> Result<Ite
     }
 }
 
+/// The table, and the names of its columns in the file.
 fn table(
     file: &File,
     show: &Show,
     columns: &[(String, String)],
     story: &Story<'_>,
-) -> Result<Table, Diagnostic> {
+) -> Result<(Table, Vec<String>), Mistake> {
     let path = &file.path;
     let lookup = Lookup::parse(path.as_str(), &file.bytes).map_err(|fault| {
-        Diagnostic::new(
-            show.location,
-            format!("`{path}` {fault}"),
-            "shown as a table",
-        )
+        let message = format!("`{path}` {fault}");
+        Box::new(Diagnostic::new(show.location, message, "shown as a table"))
     })?;
     let chosen: Vec<(String, String)> = match columns.is_empty() {
-        true => lookup
-            .columns()
-            .iter()
-            .map(|name| (name.clone(), name.replace('_', " ")))
-            .collect(),
+        true => {
+            let names = lookup.columns().iter();
+            names
+                .map(|name| (name.clone(), name.replace('_', " ")))
+                .collect()
+        }
         false => columns.to_vec(),
     };
     let mut cells = Vec::with_capacity(chosen.len());
     for (name, _) in &chosen {
-        cells.push(
-            lookup
-                .column(name)
-                .map_err(|_| no_column(file, show, &lookup, name))?,
-        );
+        let column = lookup.column(name);
+        cells.push(column.map_err(|_| no_column(file, show, &lookup, name))?);
     }
     let row = |at: usize| cells.iter().map(|column| column[at].clone()).collect();
-    Ok(Table {
+    let (names, headings) = chosen.into_iter().unzip();
+    let table = Table {
         title: None,
-        headings: chosen.into_iter().map(|(_, heading)| heading).collect(),
+        headings,
         rows: (0..lookup.rows()).map(row).collect(),
         best: Vec::new(),
         origin: story.origin(path),
-    })
+    };
+    Ok((table, names))
 }
 
 /// Marks a column's best cells.
 fn mark(
     table: &mut Table,
-    file: &File,
+    names: &[String],
     show: &Show,
-    columns: &[(String, String)],
     column: &str,
     best: Best,
-) -> Result<(), Diagnostic> {
-    let lookup = Lookup::parse(file.path.as_str(), &file.bytes);
-    let known: Vec<String> = match (columns.is_empty(), &lookup) {
-        (false, _) => columns.iter().map(|(name, _)| name.clone()).collect(),
-        (true, Ok(lookup)) => lookup.columns().to_vec(),
-        (true, Err(_)) => Vec::new(),
-    };
-    let Some(at) = known.iter().position(|name| name == column) else {
+) -> Result<(), Mistake> {
+    let Some(at) = names.iter().position(|name| name == column) else {
         let message = format!("`best` names `{column}`, which is no column that is shown");
+        let names = names.iter().map(String::as_str);
+        let hint = suggest::hint_among(column, "shown are", names);
         let error = Diagnostic::new(show.location, message, "shown here");
-        let names = known.iter().map(String::as_str);
-        return Err(error.maybe_hint(suggest::hint_among(column, "shown are", names)));
+        return Err(Box::new(error.maybe_hint(hint)));
     };
     let numbers: Vec<(usize, f64)> = table
         .rows
@@ -230,14 +225,12 @@ fn mark(
     Ok(())
 }
 
-fn no_column(file: &File, show: &Show, lookup: &Lookup, name: &str) -> Diagnostic {
+fn no_column(file: &File, show: &Show, lookup: &Lookup, name: &str) -> Mistake {
     let message = format!("`{}` has no column `{name}`", file.path);
     let names = lookup.columns().iter().map(String::as_str);
-    Diagnostic::new(show.location, message, "shown by column").maybe_hint(suggest::hint_among(
-        name,
-        "its columns are",
-        names,
-    ))
+    let hint = suggest::hint_among(name, "its columns are", names);
+    let error = Diagnostic::new(show.location, message, "shown by column");
+    Box::new(error.maybe_hint(hint))
 }
 
 fn media(path: &RelPath) -> &'static str {

@@ -164,7 +164,7 @@ fn sections(
             let items = section.show.iter().zip(found);
             let items = items.filter_map(|(show, found)| {
                 let item = files::item(show, found, story);
-                item.map_err(|mistake| mistakes.push(mistake)).ok()
+                item.map_err(|mistake| mistakes.push(*mistake)).ok()
             });
             Section {
                 title: section.title.clone(),
