@@ -60,7 +60,7 @@ pub(super) fn claims(claims: &[Claim]) -> Markup {
         section #claims aria-labelledby="claims-heading" {
             h2 #claims-heading { "Claims" }
             p { "What the paper says, what was found here, and whether that counts as reproduced." }
-            div.scroll role="region" aria-label="Claims" tabindex="0" {
+            div.scroll role="group" aria-label="Claims" tabindex="0" {
                 // On a phone its rows are laid out as cards, which must stay rows to those who
                 // hear them: hence the roles.
                 table.sortable.claims role="table" {

@@ -33,7 +33,7 @@ pub(super) fn runs(page: &Page) -> Markup {
                 "runs before it. A key stands for all that can change a result: command, code, "
                 "parameters and inputs."
             }
-            div.scroll role="region" aria-label="Runs" tabindex="0" {
+            div.scroll role="group" aria-label="Runs" tabindex="0" {
                 table.sortable {
                     thead {
                         tr {
@@ -133,7 +133,7 @@ fn card(at: usize, run: &Run, runs: &[Run]) -> Markup {
 fn list(name: &str, lines: impl Iterator<Item = (Markup, Markup)>) -> Markup {
     html! {
         h4 { (name) }
-        div.scroll role="region" aria-label=(name) tabindex="0" {
+        div.scroll role="group" aria-label=(name) tabindex="0" {
             table.plain {
                 tbody {
                     @for (left, right) in lines {
@@ -148,7 +148,7 @@ fn list(name: &str, lines: impl Iterator<Item = (Markup, Markup)>) -> Markup {
 fn sources(page: &Page) -> Markup {
     html! {
         h3 { "What no stage wrote" }
-        div.scroll role="region" aria-label="Sources" tabindex="0" {
+        div.scroll role="group" aria-label="Sources" tabindex="0" {
             table.plain {
                 thead {
                     tr {

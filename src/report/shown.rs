@@ -77,7 +77,7 @@ fn table(table: &Table, caption: Option<&str>, name: &str, runs: &[Run]) -> Mark
         .collect();
     html! {
         div.tabled {
-            div.scroll role="region" aria-label=(name) tabindex="0" {
+            div.scroll role="group" aria-label=(name) tabindex="0" {
                 table.sortable {
                     @if let Some(caption) = caption {
                         caption { span { (caption) } }

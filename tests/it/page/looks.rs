@@ -8,6 +8,9 @@ use super::browser::Browser;
 use super::reproduced;
 use crate::space::Space;
 
+/// axe-core's axe.min.js (npm): if it is there, it looks at each page too. It is as long as our source.
+const AXE: &str = "RESTAGE_AXE";
+
 /// Pictures of each page go here, to be looked at.
 const SHOTS: &str = "RESTAGE_SCREENSHOTS";
 
@@ -78,6 +81,15 @@ fn sound(browser: &mut Browser, what: &str) {
     );
     let wrong = browser.evaluate(include_str!("audit.js"));
     assert_eq!(wrong, Value::Array(Vec::new()), "{what}");
+    if let Some(axe) = std::env::var_os(AXE) {
+        let source = std::fs::read_to_string(axe).expect("axe.min.js");
+        browser.evaluate(&format!("{source}\n;0"));
+        let wrong = browser.evaluate(
+            "axe.run().then(said => said.violations.map(one => \
+             `${one.id}: ${one.nodes.map(node => node.html.slice(0, 160)).join('; ')}`))",
+        );
+        assert_eq!(wrong, Value::Array(Vec::new()), "{what}");
+    }
 }
 
 #[test]
