@@ -13,6 +13,7 @@ pub mod digest;
 pub mod exec;
 pub mod export;
 pub mod graph;
+pub mod report;
 pub mod runner;
 pub mod spec;
 pub mod store;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module of the runner may import.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("digest", &["base"]),
     ("spec", &["base"]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("tables", &["spec", "base"]),
     ("claims", &["tables", "spec", "base"]),
     ("export", &["tables", "digest", "base"]),
+    ("report", &["base"]),
     (
         "runner",
         &["graph", "store", "exec", "tables", "spec", "digest", "base"],
@@ -22,8 +23,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
-            "runner", "claims", "export", "graph", "store", "exec", "tables", "spec", "digest",
-            "base",
+            "runner", "claims", "report", "export", "graph", "store", "exec", "tables", "spec",
+            "digest", "base",
         ],
     ),
 ];

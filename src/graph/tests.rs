@@ -242,6 +242,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
         compare: Vec::new(),
         claims: Vec::new(),
         export: Default::default(),
+        report: None,
     }
 }
 

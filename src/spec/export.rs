@@ -1,12 +1,16 @@
 //! `export:`, what other tools are shown of the results.
 //! It must not know what those tools read, nor what is in the tables.
 
+mod fields;
+
 use super::diagnostic::Diagnostic;
-use super::fields::{AGENT, EXPORT, Fields, RO_CRATE, STEP_TABLES, expected, expected_of};
+use super::fields::{Fields, expected, expected_of};
 use super::node::{Entry, Node, Value, printable};
 use super::pipeline::{Agent, Export, RoCrate, StepTables};
 use super::template::Templates;
 use crate::base::glob::Glob;
+
+pub(crate) use fields::{AGENT, EXPORT, RO_CRATE, STEP_TABLES};
 
 /// Reads the section; the owner in `templates` is "`export`".
 pub(crate) fn read(

@@ -10,10 +10,10 @@ pub(crate) struct Fields {
     /// "a stage", as in "not a stage field".
     pub(crate) of: &'static str,
     pub(crate) known: &'static [&'static str],
-    foreign: &'static [(&'static [&'static str], Advice)],
+    pub(crate) foreign: &'static [(&'static [&'static str], Advice)],
 }
 
-enum Advice {
+pub(crate) enum Advice {
     /// Our word for the same.
     Use(&'static str),
     /// We have no such thing; what to do instead.
@@ -34,6 +34,7 @@ pub(crate) const FILE: Fields = Fields {
         "compare",
         "claims",
         "export",
+        "report",
     ],
     foreign: &[
         (&["version", "schema_version"], Use("schema")),
@@ -50,6 +51,7 @@ pub(crate) const FILE: Fields = Fields {
         (&["comparison", "comparisons", "tables"], Use("compare")),
         (&["claim", "assertions", "checks"], Use("claims")),
         (&["exports", "tensorboard"], Use("export")),
+        (&["reports", "page", "html"], Use("report")),
         (
             &["metrics", "plots", "artifacts"],
             Instead(
@@ -246,59 +248,6 @@ pub(crate) const CLAIM: Fields = Fields {
         (
             &["id", "name"],
             Instead("a claim's name stands before it, as a stage's does"),
-        ),
-    ],
-};
-
-pub(crate) const EXPORT: Fields = Fields {
-    of: "an export",
-    known: &["tensorboard", "ro_crate"],
-    foreign: &[(&["rocrate", "crate", "ro_crates"], Use("ro_crate"))],
-};
-
-pub(crate) const RO_CRATE: Fields = Fields {
-    of: "an ro_crate",
-    known: &["description", "license", "agent", "also"],
-    foreign: &[
-        (&["desc", "about", "abstract", "says"], Use("description")),
-        (&["licence", "licenses", "spdx"], Use("license")),
-        (
-            &["author", "authors", "creator", "person", "organization"],
-            Use("agent"),
-        ),
-        (&["files", "include", "add", "extra"], Use("also")),
-        (
-            &["name", "title"],
-            Instead("the crate bears the pipeline's own `name`"),
-        ),
-    ],
-};
-
-pub(crate) const AGENT: Fields = Fields {
-    of: "an agent",
-    known: &["name", "id"],
-    foreign: &[(&["orcid", "ror", "url", "uri", "address"], Use("id"))],
-};
-
-pub(crate) const STEP_TABLES: Fields = Fields {
-    of: "a tensorboard",
-    known: &["tables", "step"],
-    foreign: &[
-        (
-            &["table", "file", "files", "path", "paths", "glob", "csv"],
-            Use("tables"),
-        ),
-        (
-            &["steps", "epoch", "x", "index", "global_step"],
-            Use("step"),
-        ),
-        (
-            &["run", "runs", "name"],
-            Instead("a run is named by the folder of its table, from the first `*` on"),
-        ),
-        (
-            &["tag", "tags", "columns", "scalars", "y"],
-            Instead("every column of numbers becomes a scalar of its name"),
         ),
     ],
 };

@@ -12,6 +12,7 @@ use super::fields::{FILE, STAGE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::pipeline::{Pipeline, Stage};
 use super::profiles;
+use super::report;
 use super::stage::StageReader;
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
@@ -105,13 +106,14 @@ impl Loader<'_> {
         let claims = root.entry("claims").map_or_else(Vec::new, |entry| {
             claim::read(entry, self.text, scope, self.report)
         });
-        let templates = Templates {
-            owner: "`export`",
-            ..templates
-        };
-        let export = root
-            .entry("export")
-            .map(|entry| export::read(entry, &templates, self.report));
+        let owner = "`export`";
+        let templates = Templates { owner, ..templates };
+        let export = root.entry("export");
+        let export = export.map(|entry| export::read(entry, &templates, self.report));
+        let owner = "`report`";
+        let templates = Templates { owner, ..templates };
+        let page = root.entry("report");
+        let page = page.and_then(|entry| report::read(entry, &templates, self.report));
         Some(Pipeline {
             name: name?,
             profile: profile.clone(),
@@ -121,6 +123,7 @@ impl Loader<'_> {
             compare,
             claims,
             export: export.unwrap_or_default(),
+            report: page,
         })
     }
 

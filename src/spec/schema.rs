@@ -2,6 +2,9 @@
 //! It must not know how the file is read; a test holds the reader's fields against it.
 #![expect(dead_code, reason = "these types are described, never built")]
 
+mod export;
+mod report;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, schema_for};
@@ -43,7 +46,10 @@ struct File {
     claims: BTreeMap<String, Claim>,
     /// What other tools are shown of the results, by `restage export`.
     #[schemars(default)]
-    export: Option<Export>,
+    export: Option<export::Export>,
+    /// The page that shows the results; `restage report` writes it.
+    #[schemars(default)]
+    report: Option<report::Report>,
 }
 
 /// A command with everything that it reads and writes. Text may have `${profile}`, `${key}`,
@@ -284,67 +290,12 @@ enum Direction {
     Below(f64),
 }
 
-/// What other tools are shown of the results.
-#[derive(JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Export {
-    /// Tables with a row for each step of a training run, for `restage export tensorboard`.
-    #[schemars(default)]
-    tensorboard: Option<Vec<StepTables>>,
-    /// What an RO-Crate says beside what was recorded, for `restage export ro-crate`.
-    #[schemars(default)]
-    ro_crate: Option<RoCrate>,
-}
-
-/// What people know of the experiment.
-#[derive(JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-struct RoCrate {
-    /// What the experiment is.
-    #[schemars(default)]
-    description: Option<String>,
-    /// Of all that is in the crate: an SPDX identifier, an address, or in words.
-    #[schemars(default)]
-    license: Option<String>,
-    /// Who ran it.
-    #[schemars(default)]
-    agent: Option<Agent>,
-    /// Paths and patterns of files that go along though no stage writes them.
-    #[schemars(default)]
-    also: Option<Vec<String>>,
-}
-
-/// A person or an organisation.
-#[derive(JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Agent {
-    /// Its name.
-    #[schemars(length(min = 1))]
-    name: String,
-    /// Its address: an ORCID's for a person, a ROR's (`https://ror.org/..`) for an organisation.
-    #[schemars(default)]
-    id: Option<String>,
-}
-
-/// Tables of which each is a run: its columns of numbers become scalars.
-#[derive(JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-struct StepTables {
-    /// A path or pattern. A run is named by its table's folder, from the first `*` on; tables of
-    /// one folder are one run.
-    #[schemars(length(min = 1))]
-    tables: String,
-    /// The column that numbers the steps: whole numbers that grow.
-    #[schemars(length(min = 1))]
-    step: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::fields::{
-        AGENT, CLAIM, COMPARE, EXPORT, FILE, Fields, OUT, RESOURCES, RO_CRATE, STAGE, STEP_TABLES,
-    };
+    use crate::spec::export::{AGENT, EXPORT, RO_CRATE, STEP_TABLES};
+    use crate::spec::fields::{CLAIM, COMPARE, FILE, Fields, OUT, RESOURCES, STAGE};
+    use crate::spec::report::{REPORT, SECTION, SHOW};
 
     #[test]
     fn the_schema_has_exactly_the_fields_that_the_reader_knows() {
@@ -367,6 +318,9 @@ mod tests {
         check("/$defs/StepTables", &STEP_TABLES);
         check("/$defs/RoCrate", &RO_CRATE);
         check("/$defs/Agent", &AGENT);
+        check("/$defs/Report", &REPORT);
+        check("/$defs/Section", &SECTION);
+        check("/$defs/Show", &SHOW);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub(crate) mod claims;
 mod json;
+pub(crate) mod lineage;
 mod plain;
 mod summary;
 mod tty;
