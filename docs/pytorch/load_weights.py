@@ -11,6 +11,7 @@ It must not know how anything is trained, nor anything of restage but its files.
 import argparse
 import csv
 import json
+import re
 import struct
 import sys
 from collections import OrderedDict
@@ -154,17 +155,18 @@ def read_params(path, profile):
             return json.load(file)
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1, which PyYAML reads, takes `1e-3` for text; 1.2 takes it for a number."""
+
+    exponent = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
     with open(path, encoding="utf-8") as file:
-        pipeline = yaml.safe_load(file)
+        pipeline = yaml.load(file, Loader)
     profile = profile or pipeline.get("default_profile")
     profiles = pipeline.get("profiles") or {}
     if profile is not None and profile not in profiles:
         sys.exit(f"`{path}` has no profile `{profile}`; there are {', '.join(profiles)}")
-    params = merged(pipeline["params"], profiles.get(profile) or {})
-    # YAML 1.1, which PyYAML reads, has no number `1e-3`: to it, that is text.
-    norm = params["train"]["batch_norm"]
-    norm.update({name: float(value) for name, value in norm.items()})
-    return params
+    return merged(pipeline["params"], profiles.get(profile) or {})
 
 
 def read_test_images(path):

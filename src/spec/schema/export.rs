@@ -1,5 +1,6 @@
 //! The part of the JSON Schema that describes `export:`.
 //! It must not know how the file is read.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -7,6 +7,7 @@ mod logits;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use dataset::Dataset;
@@ -48,15 +49,24 @@ struct Train {
     batch_norm: BatchNormConfig,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let params: Params = serde_json::from_slice(&std::fs::read(&args.params)?)?;
     let weights = weights::read(&args.weights)?;
     let variant = args
         .variant
         .or_else(|| weights.metadata.get("variant").cloned())
         .ok_or("the weights don't say their variant: name it with `--variant`")?;
-    let network = network(&params.models, &variant)?;
+    let network = network(&params.models, &variant).map_err(|error| error.to_string())?;
     let data = Dataset::load(&args.data)?;
     let classes = data.classes.len();
     let values = logits::logits(
