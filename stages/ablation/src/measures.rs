@@ -101,13 +101,12 @@ impl Kind {
 
     /// Mean and deviation, each empty where there is none.
     fn cells(self, sample: Option<Sample>) -> [Cell; 2] {
-        let empty = || Cell::from("");
-        [
-            sample.map_or_else(empty, |sample| self.cell(sample.mean, sample.count)),
-            sample
-                .and_then(|sample| sample.deviation.map(|value| self.cell(value, sample.count)))
-                .map_or_else(empty, |cell| cell),
-        ]
+        let count = sample.map_or(0, |sample| sample.count);
+        let values = [
+            sample.map(|sample| sample.mean),
+            sample.and_then(|sample| sample.deviation),
+        ];
+        values.map(|value| value.map_or_else(|| "".into(), |value| self.cell(value, count)))
     }
 }
 

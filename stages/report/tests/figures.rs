@@ -95,6 +95,22 @@ fn the_same_numbers_make_the_same_bytes() {
 }
 
 #[test]
+fn several_seeds_make_the_same_bytes_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    write_seeds(folder.path(), &MODELS, SETTING, &[42, 43, 44]);
+    draw(folder.path()).write(folder.path(), |_, _| {}).unwrap();
+    let mut digests = String::new();
+    for figure in FIGURES {
+        for extension in ["svg", "png"] {
+            let name = format!("{figure}.{extension}");
+            let bytes = fs::read(folder.path().join(&name)).unwrap();
+            digests.push_str(&format!("{}  {name}\n", digest(&bytes)));
+        }
+    }
+    insta::assert_snapshot!("digests_of_three_seeds", digests);
+}
+
+#[test]
 fn one_epoch_and_many_of_one_seed_and_several_are_drawn_within_their_figure() {
     for (epochs, seeds) in [
         (1, &[42][..]),

@@ -266,6 +266,18 @@ fn a_model_without_seeds_a_seed_without_files_and_a_misnamed_seed_are_told_apart
 }
 
 #[test]
+fn numbers_too_far_apart_for_a_deviation_are_not_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    write_seeds(folder.path(), &MODELS, SETTING, &SEEDS);
+    let history = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate\n1,1e200,0.1,2.3,0.1,0.001\n";
+    fs::write(folder.path().join("resnet18/seed-43/history.csv"), history).unwrap();
+    assert_eq!(
+        failure(folder.path()),
+        "error: cannot draw `fig1`: a band would end at inf\n"
+    );
+}
+
+#[test]
 fn an_epoch_or_a_layer_that_stands_twice_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_results(folder.path(), &MODELS, SETTING);

@@ -26,7 +26,7 @@ impl Sample {
     /// values exactly that value, and their deviation 0. There is nothing but sums, products,
     /// quotients and a square root, which IEEE 754 rounds alike on every machine.
     ///
-    /// Values up to 1e150 or so: beyond, a square is infinite, and so is the deviation.
+    /// Deviations between 1e-150 and 1e150: the squares of others are 0 or infinite.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();

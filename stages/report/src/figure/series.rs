@@ -26,12 +26,19 @@ impl Point {
 
 /// Fills the band along the points, apart where points without one lie between; `place` turns
 /// a position and a value into a place on the paper.
+///
+/// # Errors
+/// A deviation that is infinite, as that of values beyond 1e150 is.
 pub(super) fn band(
     area: &Area<'_>,
     points: &[Point],
     color: RGBColor,
     place: impl Fn(u32, f64) -> BackendCoord,
 ) -> Result<(), DrawError> {
+    let mut ends = points.iter().copied().flat_map(Point::values);
+    if let Some(end) = ends.find(|end| !end.is_finite()) {
+        return Err(DrawError(format!("a band would end at {end}")));
+    }
     for stretch in points.split(|point| point.band.is_none()) {
         let edge = |end: fn((f64, f64)) -> f64| -> Vec<BackendCoord> {
             let banded = stretch
