@@ -166,7 +166,7 @@ fn the_workflow_writes_the_summary_and_keeps_the_reports() {
         "claims --md",
         "GITHUB_STEP_SUMMARY",
     ] {
-        assert!(run[1].contains(text), "{text}");
+        assert!(run[2].contains(text), "{text}");
     }
-    assert!(run[2].contains("compare --junit") && run[2].contains("claims --junit"));
+    assert!(run[3].contains("compare --junit") && run[3].contains("claims --junit"));
 }

@@ -250,7 +250,7 @@ fn the_help_says_what_is_a_difference_in_80_columns() {
         "infinity",
         "-0",
         "empty cell",
-        "Quotes",
+        "quotes",
         "CRLF",
         "one key",
         "order does not matter",

@@ -13,18 +13,18 @@ What is a difference:
   exact     The same text (the default): 1.0 is not 1.00, NaN not nan, 0 not -0.
   abs, rel  The same text, or two numbers at most so far apart, or at most that
             share of the expected one apart, the bound included. Numbers are
-            read as doubles. NaN matches only NaN, an infinity only the same one,
-            -0 matches 0, and an empty cell only an empty one.
+            read as doubles. NaN matches only NaN, an infinity the same one,
+            -0 also 0, and an empty cell only an empty one.
   ignore    Nothing; but the column must be there.
   columns   They are matched by name: their order does not matter. One that is
             missing or added is a difference, ignored or not.
-  rows      Without a key they are matched in order, with one by the texts of its
-            columns, in any order. A missing or added row is a difference. Two
-            rows of one key are an error that names the key and both lines.
-  files     A missing or added file is a difference. What is not .csv or .tsv is
-            compared byte by byte.
-  no matter Quotes around cells, LF or CRLF between rows, blank lines, a byte order
-            mark. A line break inside a quoted cell does.
+  rows      Without a key they are matched in order, with one by the texts of
+            its columns, in any order. A missing or added row is a difference.
+            Two rows of one key are an error that names the key and both lines.
+  files     A missing or added file is a difference. What is not .csv or .tsv
+            is compared byte by byte.
+No difference are quotes around cells, LF or CRLF between rows, blank lines and
+a byte order mark. A line break inside a quoted cell is one.
 
 Examples:
   restage compare                                  against the last commit
@@ -56,4 +56,14 @@ pub(crate) struct Compare {
     /// Differences shown of each file.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) most: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_lines_that_are_broken_by_hand_fit_a_terminal() {
+        for line in super::DIFFERENCES.lines() {
+            assert!(line.chars().count() <= 79, "{line}");
+        }
+    }
 }
