@@ -1,9 +1,13 @@
 //! The command line: its doc comments are the help.
 //! It must not know what a verb does.
 
+mod compare;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use compare::Compare;
 
 /// Run a declared experiment: only what is stale, every output cached by content.
 #[derive(Debug, Parser)]
@@ -59,6 +63,9 @@ pub(crate) enum Verb {
     /// Draw the stages and what they read from each other.
     Dag(Dag),
     /// Compare result tables with committed ones; exit 3 where they differ.
+    ///
+    /// `compare:` in pipeline.yaml says which tables, and how closely each column must match.
+    #[command(after_long_help = compare::DIFFERENCES)]
     Compare(Compare),
     /// Say which claims of the paper the results reproduce; exit 3 if one got worse.
     ///
@@ -237,21 +244,6 @@ pub(crate) struct Dag {
     /// Draw the graph alone: don't look at what is fresh, nor open .restage.
     #[arg(long)]
     pub(crate) no_status: bool,
-}
-
-/// Compare result tables with committed ones; exit 3 where they differ.
-#[derive(Debug, Args)]
-pub(crate) struct Compare {
-    #[command(flatten)]
-    pub(crate) pipeline: PipelineArgs,
-
-    /// What is expected: a git revision, or a folder laid out like this one.
-    #[arg(long, value_name = "REV|DIR", default_value = "HEAD")]
-    pub(crate) against: String,
-
-    /// Differences shown for each file.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) most: usize,
 }
 
 /// Say which claims of the paper the results reproduce; exit 3 if one got worse.

@@ -195,7 +195,7 @@ struct Resources {
 struct Compare {
     /// A path or pattern.
     files: String,
-    /// Columns that name a row; without them rows are compared in order.
+    /// Columns whose texts name a row, each row another one; without them rows are compared in order.
     #[schemars(default)]
     key: Option<Vec<String>>,
     /// Rule by column; `*` is every other one. Without a rule the text must be the same.

@@ -1,15 +1,12 @@
-//! Verdicts on claims: for the terminal, as Markdown, JSON lines and JUnit XML.
+//! Verdicts on claims: for the terminal, as Markdown, JSON lines and tests.
 //! It must not judge.
 
-use std::io;
-
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
 use crate::claims::{Judged, Verdict, shown};
 use crate::cli::format::{count, grouped};
+use crate::cli::render::junit::{Case, Outcome};
 use crate::cli::style::Style;
 use crate::spec::{Claim, PaperValue};
 
@@ -235,65 +232,28 @@ pub(crate) fn json(all: &[Shown<'_>], profile: &str) -> String {
 }
 
 /// A test a claim: worse than committed failed, not measured was skipped.
-pub(crate) fn junit(all: &[Shown<'_>], profile: &str) -> io::Result<String> {
-    let number =
-        |of: &dyn Fn(&Shown<'_>) -> bool| all.iter().filter(|one| of(one)).count().to_string();
-    let tests = all.len().to_string();
-    let failures = number(&|one| one.is_worse());
-    let skipped = number(&|one| !one.is_worse() && one.judged.verdict == Verdict::NotMeasured);
-    let name = format!("claims.{profile}");
-    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
-    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    xml.create_element("testsuite")
-        .with_attributes([
-            ("name", name.as_str()),
-            ("tests", &tests),
-            ("failures", &failures),
-            ("errors", "0"),
-            ("skipped", &skipped),
-        ])
-        .write_inner_content(|xml| {
-            for one in all {
-                let verdict = one.judged.verdict.text();
-                let reason = one.judged.reason.as_deref().unwrap_or_default();
-                let said = format!("{verdict}{}", one.change());
-                let case = xml.create_element("testcase").with_attributes([
-                    ("classname", name.as_str()),
-                    ("name", plain(&one.claim.id).as_str()),
-                ]);
-                case.write_inner_content(|xml| {
-                    if one.is_worse() {
-                        let failure = xml.create_element("failure");
-                        let failure = failure.with_attribute(("message", said.as_str()));
-                        failure.write_text_content(BytesText::new(&plain(reason)))?;
-                    } else if one.judged.verdict == Verdict::NotMeasured {
-                        let skipped = xml.create_element("skipped");
-                        skipped
-                            .with_attribute(("message", plain(reason).as_str()))
-                            .write_empty()?;
-                    }
-                    let out = format!(
-                        "{said}: paper {}, ours {}\n{}",
-                        one.paper(),
-                        one.ours(),
-                        one.claim.says
-                    );
-                    xml.create_element("system-out")
-                        .write_text_content(BytesText::new(&plain(&out)))?;
-                    Ok(())
-                })?;
-            }
-            Ok(())
-        })?;
-    let mut text = String::from_utf8_lossy(&xml.into_inner()).into_owned();
-    text.push('\n');
-    Ok(text)
-}
-
-/// Without the control characters that XML cannot hold at all.
-fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control() || "\n\t".contains(*c))
-        .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'))
-        .collect()
+pub(crate) fn cases(all: &[Shown<'_>]) -> Vec<Case> {
+    let case = |one: &Shown<'_>| {
+        let said = format!("{}{}", one.judged.verdict, one.change());
+        let reason = one.judged.reason.clone().unwrap_or_default();
+        let out = format!(
+            "{said}: paper {}, ours {}\n{}",
+            one.paper(),
+            one.ours(),
+            one.claim.says
+        );
+        Case {
+            name: one.claim.id.clone(),
+            outcome: match one.judged.verdict {
+                _ if one.is_worse() => Outcome::Failed {
+                    message: said,
+                    text: reason,
+                },
+                Verdict::NotMeasured => Outcome::Skipped { message: reason },
+                _ => Outcome::Passed,
+            },
+            out: Some(out),
+        }
+    };
+    all.iter().map(case).collect()
 }
