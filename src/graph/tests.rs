@@ -264,6 +264,7 @@ fn stage(n: usize, deps: &[String]) -> Stage {
         outs: vec![Out {
             path: path(&format!("o{n}")),
             volatile: false,
+            any_seed: None,
             location,
         }],
         env: BTreeMap::new(),
