@@ -105,3 +105,60 @@ impl Opaque for Samples {
         "samples"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn single(values: &[f64]) -> Samples {
+        let named = values.iter().enumerate();
+        Samples::Single(named.map(|(n, value)| (n.to_string(), *value)).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn the_mean_of_equal_values_is_that_value(value in any::<f64>().prop_filter("finite", |value| value.is_finite()), n in 1usize..9) {
+            prop_assert_eq!(mean(&vec![value; n]), value);
+            prop_assert_eq!(single(&vec![value; n]).mean(), value);
+        }
+
+        #[test]
+        fn a_quantity_does_not_differ_from_itself(values in prop::collection::vec(-1e9..1e9f64, 1..9)) {
+            let none = single(&values).difference(&single(&values)).unwrap();
+            prop_assert_eq!(none.mean(), 0.0);
+            prop_assert_eq!(none.values().map(BTreeMap::len), Some(values.len()));
+        }
+
+        #[test]
+        fn the_mean_difference_is_that_of_the_means_paired_or_not(
+            one in prop::collection::vec(-1e3..1e3f64, 1..9), two in prop::collection::vec(-1e3..1e3f64, 1..9),
+        ) {
+            let difference = single(&one).difference(&single(&two)).unwrap();
+            prop_assert_eq!(difference.values().is_some(), one.len() == two.len());
+            prop_assert!((difference.mean() - (mean(&one) - mean(&two))).abs() < 1e-9);
+        }
+
+        #[test]
+        fn numbers_that_are_not_finite_stay_so(values in prop::collection::vec(-1e3..1e3f64, 0..4)) {
+            for bad in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+                for at in [0, values.len()] {
+                    let mut values = values.clone();
+                    values.insert(at, bad);
+                    prop_assert_eq!(mean(&values).to_string(), bad.to_string());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_difference_of_unpaired_runs_has_no_further_difference() {
+        let unpaired = single(&[1.0]).difference(&single(&[1.0, 2.0])).unwrap();
+        assert_eq!(unpaired.difference(&single(&[1.0])), None);
+        assert_eq!(single(&[1.0]).difference(&unpaired), None);
+        let pairs = single(&[3.0, 5.0])
+            .difference(&single(&[1.0, 1.0]))
+            .unwrap();
+        assert_eq!(pairs.difference(&single(&[1.0, 1.0])).unwrap().mean(), 2.0);
+    }
+}

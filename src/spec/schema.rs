@@ -155,7 +155,7 @@ enum Seeds {
     /// So many, from the parameter `seed` on.
     Count(#[schemars(range(min = 1, max = 10_000))] u32),
     /// These, each once.
-    List(#[schemars(length(min = 1))] Vec<u64>),
+    List(#[schemars(length(min = 1))] Vec<Scalar>),
     /// `${seeds}`: either of them among the parameters.
     Template(String),
 }

@@ -87,16 +87,16 @@ impl<'a> Templates<'a> {
 
     /// A path with `*` for the seed, normalised; `None` where there are no seeds, or it hasn't one.
     pub(crate) fn of_any_seed(&self, node: &Node) -> Option<String> {
-        let own = self.text(node, &mut Vec::new())?;
         let any = Node::new(Value::Text("*".to_owned()), self.scope.seed?.location);
         let scope = Scope {
             seed: Some(&any),
             ..self.scope
         };
-        let templates = Templates { scope, ..*self };
-        let pattern = templates.text(node, &mut Vec::new())?;
+        let pattern = Templates { scope, ..*self }.text(node, &mut Vec::new())?;
         let pattern = RelPath::new(&pattern).ok()?;
-        (pattern.as_str() != own).then(|| pattern.as_str().to_owned())
+        // No output has a `*` of its own.
+        let pattern = pattern.as_str();
+        pattern.contains('*').then(|| pattern.to_owned())
     }
 
     /// A command for `sh`: references are quoted for the place they stand in.
