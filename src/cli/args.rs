@@ -71,7 +71,9 @@ pub(crate) enum Verb {
     ///
     /// `claims:` in pipeline.yaml says what the paper claims, and what counts as reproduced. A
     /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
-    /// makes; a claim on times (`volatile: true`) is only shown.
+    /// makes; a claim on times (`volatile: true`) is only shown. A value of several runs (`samples`)
+    /// is their mean and half the width of its 95 % t-interval, of which the whole must lie where
+    /// `direction` says; one run has no interval.
     Claims(Claims),
     /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
     ///

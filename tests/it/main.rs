@@ -19,6 +19,7 @@ mod maintenance;
 mod merging;
 mod scheduling;
 mod secrets;
+mod seeds;
 mod shared;
 mod signals;
 mod space;

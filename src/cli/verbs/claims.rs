@@ -39,7 +39,7 @@ pub(crate) fn claims(
         })?),
         None => None,
     };
-    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root));
+    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root, loaded.graph.stages()));
     let (mut shown, mut mistakes) = (Vec::new(), Vec::new());
     for claim in chosen {
         match judge(claim, &cells) {
