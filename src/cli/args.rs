@@ -82,7 +82,7 @@ pub(crate) enum Verb {
     ///
     /// It is about the bytes that stand there: they belong to the run whose record has exactly
     /// them, even if the pipeline was changed since. Exit 3 where no record does: the file was
-    /// edited, or made elsewhere.
+    /// edited, or made elsewhere. Without --profile it is looked for under each.
     Trace(Trace),
     /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
     ///
