@@ -12,6 +12,7 @@ pub mod cli;
 pub mod digest;
 pub mod exec;
 pub mod graph;
+pub mod report;
 pub mod runner;
 pub mod spec;
 pub mod store;

@@ -10,10 +10,10 @@ pub(crate) struct Fields {
     /// "a stage", as in "not a stage field".
     pub(crate) of: &'static str,
     pub(crate) known: &'static [&'static str],
-    foreign: &'static [(&'static [&'static str], Advice)],
+    pub(crate) foreign: &'static [(&'static [&'static str], Advice)],
 }
 
-enum Advice {
+pub(crate) enum Advice {
     /// Our word for the same.
     Use(&'static str),
     /// We have no such thing; what to do instead.
@@ -33,6 +33,7 @@ pub(crate) const FILE: Fields = Fields {
         "stages",
         "compare",
         "claims",
+        "report",
     ],
     foreign: &[
         (&["version", "schema_version"], Use("schema")),
@@ -48,6 +49,7 @@ pub(crate) const FILE: Fields = Fields {
         ),
         (&["comparison", "comparisons", "tables"], Use("compare")),
         (&["claim", "assertions", "checks"], Use("claims")),
+        (&["reports", "page", "html"], Use("report")),
         (
             &["metrics", "plots", "artifacts"],
             Instead(

@@ -11,6 +11,7 @@ use super::fields::{FILE, STAGE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::pipeline::{Claim, Pipeline, Stage};
 use super::profiles;
+use super::report;
 use super::seeds;
 use super::stage::StageReader;
 use super::template::{Instance, Scope, Templates};
@@ -107,6 +108,10 @@ impl Loader<'_> {
         let claims = root
             .entry("claims")
             .map_or_else(Vec::new, |entry| self.claims(entry, scope));
+        let owner = "`report`";
+        let templates = Templates { owner, ..templates };
+        let page = root.entry("report");
+        let page = page.and_then(|entry| report::read(entry, &templates, self.report));
         Some(Pipeline {
             name: name?,
             profile: profile.clone(),
@@ -115,6 +120,7 @@ impl Loader<'_> {
             stages,
             compare,
             claims,
+            report: page,
         })
     }
 

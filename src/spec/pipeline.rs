@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::expression::Expression;
 
+use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 
@@ -28,6 +29,8 @@ pub struct Pipeline {
     pub compare: Vec<CompareRule>,
     /// What the paper says, to be held against results.
     pub claims: Vec<Claim>,
+    /// The page that shows results.
+    pub report: Option<Report>,
 }
 
 /// One stage instance.
@@ -265,4 +268,71 @@ pub enum Direction {
     Above(f64),
     /// Less than this.
     Below(f64),
+}
+
+/// A page that shows results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Where it is written; ends in `.html`.
+    pub path: RelPath,
+    /// At its top.
+    pub title: String,
+    /// Below the title; an empty line begins a paragraph.
+    pub text: Option<String>,
+    /// Its sections, in order.
+    pub sections: Vec<Section>,
+    /// Where `report` stands in the file.
+    pub location: Location,
+}
+
+/// Tables and figures under a heading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The heading.
+    pub title: String,
+    /// Below the heading; an empty line begins a paragraph.
+    pub text: Option<String>,
+    /// What is shown, in order.
+    pub show: Vec<Show>,
+}
+
+/// A table or figure, or several of a kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Show {
+    /// The file or files, templates filled in.
+    pub files: Glob,
+    /// As what.
+    pub shown: Shown,
+    /// Words beside it.
+    pub caption: Option<String>,
+    /// Where the file is named.
+    pub location: Location,
+}
+
+/// How a file is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// As a table.
+    Table {
+        /// Columns with their headings, in order; empty: all, as the file has them.
+        columns: Vec<(String, String)>,
+        /// Columns whose best cell is bold.
+        best: BTreeMap<String, Best>,
+        /// Whether it is closed until it is asked for.
+        folded: bool,
+    },
+    /// As a picture.
+    Figure {
+        /// What it shows, for those who can't see it.
+        alt: String,
+    },
+}
+
+/// Which cell of a column is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best {
+    /// The greatest.
+    Max,
+    /// The least.
+    Min,
 }

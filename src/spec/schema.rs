@@ -2,6 +2,8 @@
 //! It must not know how the file is read; a test holds the reader's fields against it.
 #![expect(dead_code, reason = "these types are described, never built")]
 
+mod report;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, schema_for};
@@ -41,6 +43,9 @@ struct File {
     /// What the paper says, by name; `restage claims` holds it against the results.
     #[schemars(default)]
     claims: BTreeMap<String, Claim>,
+    /// The page that shows the results; `restage report` writes it.
+    #[schemars(default)]
+    report: Option<report::Report>,
 }
 
 /// A command with everything that it reads and writes. Text may have `${profile}`, `${key}`,
@@ -307,6 +312,7 @@ enum Direction {
 mod tests {
     use super::*;
     use crate::spec::fields::{CLAIM, COMPARE, FILE, Fields, OUT, RESOURCES, STAGE};
+    use crate::spec::report::{REPORT, SECTION, SHOW};
 
     #[test]
     fn the_schema_has_exactly_the_fields_that_the_reader_knows() {
@@ -325,6 +331,9 @@ mod tests {
         check("/$defs/Resources", &RESOURCES);
         check("/$defs/Compare", &COMPARE);
         check("/$defs/Claim", &CLAIM);
+        check("/$defs/Report", &REPORT);
+        check("/$defs/Section", &SECTION);
+        check("/$defs/Show", &SHOW);
     }
 
     #[test]

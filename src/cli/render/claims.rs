@@ -50,7 +50,7 @@ impl Shown<'_> {
         }
     }
 
-    fn paper(&self) -> String {
+    pub(crate) fn paper(&self) -> String {
         match &self.claim.paper {
             Some(PaperValue::Text(text)) => text.clone(),
             Some(PaperValue::Number(number)) => self.with_unit(Some(shown(*number))),
@@ -58,7 +58,7 @@ impl Shown<'_> {
         }
     }
 
-    fn ours(&self) -> String {
+    pub(crate) fn ours(&self) -> String {
         self.with_unit(self.plain_ours())
     }
 
