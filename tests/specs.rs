@@ -105,6 +105,13 @@ fn stage<'a>(pipeline: &'a Pipeline, name: &str) -> &'a Stage {
 fn fields_become_what_they_say() {
     let pipeline = load(&valid("every_field.yaml"));
     assert_eq!(pipeline.profile, "quick");
+    let export = &pipeline.export;
+    assert_eq!(export.tensorboard[0].tables, "quick/**/h.csv");
+    assert_eq!(
+        export.ro_crate.description.as_deref(),
+        Some("What quick gives")
+    );
+    assert_eq!(export.ro_crate.also, ["notes/*.md"]);
     assert_eq!(pipeline.params["models"]["large"]["depth"], 4);
     let names: Vec<&str> = pipeline
         .stages

@@ -2,6 +2,7 @@
 //! It must not know what a verb does.
 
 mod compare;
+mod export;
 mod report;
 mod trace;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use compare::Compare;
+pub(crate) use export::{Export, RoCrate, Tensorboard};
 pub(crate) use report::Report;
 pub(crate) use trace::Trace;
 
@@ -79,6 +81,9 @@ pub(crate) enum Verb {
     /// is their mean and half the width of its 95 % t-interval, of which the whole must lie where
     /// `direction` says; one run has no interval.
     Claims(Claims),
+    /// Write results in forms that other tools read.
+    #[command(subcommand)]
+    Export(Export),
     /// Write a page with the results, the claims and how all of it was made.
     ///
     /// `report:` in pipeline.yaml says which tables and figures it has. It is one file that a

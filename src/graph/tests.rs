@@ -256,6 +256,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
         stages,
         compare: Vec::new(),
         claims: Vec::new(),
+        export: Default::default(),
         report: None,
     }
 }

@@ -33,6 +33,7 @@ pub(crate) const FILE: Fields = Fields {
         "stages",
         "compare",
         "claims",
+        "export",
         "report",
     ],
     foreign: &[
@@ -49,6 +50,7 @@ pub(crate) const FILE: Fields = Fields {
         ),
         (&["comparison", "comparisons", "tables"], Use("compare")),
         (&["claim", "assertions", "checks"], Use("claims")),
+        (&["exports", "tensorboard"], Use("export")),
         (&["reports", "page", "html"], Use("report")),
         (
             &["metrics", "plots", "artifacts"],

@@ -7,6 +7,7 @@ use super::claim;
 use super::compare;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expand::{self, Variant};
+use super::export;
 use super::fields::{FILE, STAGE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::pipeline::{Claim, Pipeline, Stage};
@@ -108,6 +109,10 @@ impl Loader<'_> {
         let claims = root
             .entry("claims")
             .map_or_else(Vec::new, |entry| self.claims(entry, scope));
+        let owner = "`export`";
+        let templates = Templates { owner, ..templates };
+        let export = root.entry("export");
+        let export = export.map(|entry| export::read(entry, &templates, self.report));
         let owner = "`report`";
         let templates = Templates { owner, ..templates };
         let page = root.entry("report");
@@ -120,6 +125,7 @@ impl Loader<'_> {
             stages,
             compare,
             claims,
+            export: export.unwrap_or_default(),
             report: page,
         })
     }

@@ -29,6 +29,8 @@ pub struct Pipeline {
     pub compare: Vec<CompareRule>,
     /// What the paper says, to be held against results.
     pub claims: Vec<Claim>,
+    /// What other tools are shown of the results.
+    pub export: Export,
     /// The page that shows results.
     pub report: Option<Report>,
 }
@@ -212,6 +214,48 @@ pub enum ColumnRule {
     Absolute(f64),
     /// Numbers that differ by at most this share of the expected one.
     Relative(f64),
+}
+
+/// What other tools are shown of the results.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Export {
+    /// Tables of what happened step by step.
+    pub tensorboard: Vec<StepTables>,
+    /// What people know of the experiment.
+    pub ro_crate: RoCrate,
+}
+
+/// What an RO-Crate says beside what was recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoCrate {
+    /// What the experiment is.
+    pub description: Option<String>,
+    /// Of all that is in the crate: an SPDX identifier, an address, or in words.
+    pub license: Option<String>,
+    /// Who ran it.
+    pub agent: Option<Agent>,
+    /// Globs over files that go along, after templates.
+    pub also: Vec<String>,
+}
+
+/// A person or an organisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Its address, such as an ORCID's.
+    pub id: Option<String>,
+}
+
+/// Tables with a row for each step of a training run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTables {
+    /// Path or glob, relative to the pipeline's folder, after templates.
+    pub tables: String,
+    /// The column that numbers the steps.
+    pub step: String,
+    /// Where `tables` stands in the file.
+    pub location: Location,
 }
 
 /// Something that the paper says.

@@ -2,6 +2,7 @@
 //! It must not know how the file is read; a test holds the reader's fields against it.
 #![expect(dead_code, reason = "these types are described, never built")]
 
+mod export;
 mod report;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,9 @@ struct File {
     /// What the paper says, by name; `restage claims` holds it against the results.
     #[schemars(default)]
     claims: BTreeMap<String, Claim>,
+    /// What other tools are shown of the results, by `restage export`.
+    #[schemars(default)]
+    export: Option<export::Export>,
     /// The page that shows the results; `restage report` writes it.
     #[schemars(default)]
     report: Option<report::Report>,
@@ -311,6 +315,7 @@ enum Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::export::{AGENT, EXPORT, RO_CRATE, STEP_TABLES};
     use crate::spec::fields::{CLAIM, COMPARE, FILE, Fields, OUT, RESOURCES, STAGE};
     use crate::spec::report::{REPORT, SECTION, SHOW};
 
@@ -331,6 +336,10 @@ mod tests {
         check("/$defs/Resources", &RESOURCES);
         check("/$defs/Compare", &COMPARE);
         check("/$defs/Claim", &CLAIM);
+        check("/$defs/Export", &EXPORT);
+        check("/$defs/StepTables", &STEP_TABLES);
+        check("/$defs/RoCrate", &RO_CRATE);
+        check("/$defs/Agent", &AGENT);
         check("/$defs/Report", &REPORT);
         check("/$defs/Section", &SECTION);
         check("/$defs/Show", &SHOW);
