@@ -1,6 +1,8 @@
 # The whole experiment: `make reproduce`. Everything else is for those who work on it.
 PROFILE ?= quick
 ARGS    ?=
+# Of the arguments for `restage reproduce` those that every verb takes.
+SET      = $(shell echo '$(ARGS)' | grep -oE -- '(-S|--set)[ =]?[^ ]+')
 CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
@@ -8,7 +10,7 @@ RESTAGE := $(TARGET)/release/restage
 .PHONY: help reproduce test check fmt compare claims audit bench-train bench-train-gpu bench-runner torture cuda fuzz clean
 
 help:
-	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I'
+	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I, write the page'
 	@echo 'make compare   [PROFILE=..]   hold the result CSVs against the committed ones'
 	@echo 'make claims    [PROFILE=..]   hold what the paper claims against the results, and the verdicts committed'
 	@echo 'make test                     all tests; no network, no GPU'
@@ -30,7 +32,7 @@ reproduce: $(RESTAGE)
 	@echo
 	@cat results/$(PROFILE)/table1.md
 	@echo
-	@echo 'report: results/$(PROFILE)/report.html'
+	@$(RESTAGE) report --profile $(PROFILE) $(SET)
 
 compare: $(RESTAGE)
 	@$(RESTAGE) compare --profile $(PROFILE)

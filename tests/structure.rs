@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module of the runner may import.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("digest", &["base"]),
     ("spec", &["base"]),
@@ -14,6 +14,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("exec", &["spec", "digest", "base"]),
     ("tables", &["spec", "base"]),
     ("claims", &["tables", "spec", "base"]),
+    ("export", &["tables", "digest", "base"]),
+    ("report", &["base"]),
     (
         "runner",
         &["graph", "store", "exec", "tables", "spec", "digest", "base"],
@@ -21,7 +23,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
     (
         "cli",
         &[
-            "runner", "claims", "graph", "store", "exec", "tables", "spec", "digest", "base",
+            "runner", "claims", "report", "export", "graph", "store", "exec", "tables", "spec",
+            "digest", "base",
         ],
     ),
 ];

@@ -2,12 +2,18 @@
 //! It must not know what a verb does.
 
 mod compare;
+mod export;
+mod report;
+mod trace;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use compare::Compare;
+pub(crate) use export::{Export, RoCrate, Tensorboard};
+pub(crate) use report::Report;
+pub(crate) use trace::Trace;
 
 /// Run a declared experiment: only what is stale, every output cached by content.
 #[derive(Debug, Parser)]
@@ -71,8 +77,25 @@ pub(crate) enum Verb {
     ///
     /// `claims:` in pipeline.yaml says what the paper claims, and what counts as reproduced. A
     /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
-    /// makes; a claim on times (`volatile: true`) is only shown.
+    /// makes; a claim on times (`volatile: true`) is only shown. A value of several runs (`samples`)
+    /// is their mean and half the width of its 95 % t-interval, of which the whole must lie where
+    /// `direction` says; one run has no interval.
     Claims(Claims),
+    /// Write results in forms that other tools read.
+    #[command(subcommand)]
+    Export(Export),
+    /// Write a page with the results, the claims and how all of it was made.
+    ///
+    /// `report:` in pipeline.yaml says which tables and figures it has. It is one file that a
+    /// browser shows offline, with light and dark colours; below each table and figure it says
+    /// which runs made it.
+    Report(Report),
+    /// Say where a file, or a number in a table, comes from: every run down to the sources.
+    ///
+    /// It is about the bytes that stand there: they belong to the run whose record has exactly
+    /// them, even if the pipeline was changed since. Exit 3 where no record does: the file was
+    /// edited, or made elsewhere. Without --profile it is looked for under each.
+    Trace(Trace),
     /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
     ///
     /// Each stage runs from exactly the inputs that its record names, in a folder of its own that

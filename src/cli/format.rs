@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use unicode_width::UnicodeWidthStr;
+
 /// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
@@ -75,7 +77,7 @@ pub(crate) fn grouped<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     // There may be a hundred thousand stages.
     let mut places: HashMap<&str, usize> = HashMap::new();
     for name in names {
-        let group = name.split('@').next().unwrap_or(name);
+        let group = name.split(['@', '+']).next().unwrap_or(name);
         let place = *places.entry(group).or_insert(groups.len());
         match groups.get_mut(place) {
             Some((.., count)) => *count += 1,
@@ -92,6 +94,43 @@ pub(crate) fn grouped<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     match shown.len() {
         0..=8 => shown.join(", "),
         n => format!("{} and {} more", shown[..7].join(", "), n - 7),
+    }
+}
+
+/// Items on lines of at most `width` columns, one that is longer on a line of its own.
+pub(crate) fn broken(items: &[&str], between: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let last = i + 1 == items.len();
+        let item = format!("{item}{}", if last { "" } else { between });
+        match lines.last_mut() {
+            Some(line) if line.width() + item.trim_end().width() <= width => *line += &item,
+            _ => lines.push(item),
+        }
+    }
+    lines
+        .iter()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+/// `2026-11-27 20:46 UTC` of `2026-11-27T20:46:24Z`; another text as it is.
+pub(crate) fn moment(rfc3339: &str) -> String {
+    let minutes = rfc3339
+        .split_at_checked(16)
+        .filter(|_| rfc3339.ends_with('Z'));
+    match minutes.and_then(|(minutes, _)| minutes.split_once('T')) {
+        Some((day, time)) => format!("{day} {time} UTC"),
+        None => rfc3339.to_owned(),
+    }
+}
+
+/// An argument as a shell would need it.
+pub(crate) fn shell_word(arg: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    match !arg.is_empty() && arg.chars().all(plain) {
+        true => arg.to_owned(),
+        false => format!("'{}'", arg.replace('\'', "'\\''")),
     }
 }
 
@@ -125,6 +164,12 @@ mod tests {
         let many: Vec<String> = (0..12).map(|i| format!("s{i}")).collect();
         let shown = grouped(many.iter().map(String::as_str));
         assert_eq!(shown, "s0, s1, s2, s3, s4, s5, s6 and 5 more");
+    }
+
+    #[test]
+    fn moments_are_shown_to_the_minute() {
+        assert_eq!(moment("2026-11-27T20:46:24Z"), "2026-11-27 20:46 UTC");
+        assert_eq!(moment("some day"), "some day");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Everything that is printed is printed here.
 
 mod args;
+mod committed;
 pub mod diagnostics;
 mod error;
 mod exit;
@@ -77,6 +78,9 @@ pub fn main() -> Exit {
         Verb::Verify(args) => verbs::verify::verify(&settings, args, &mut out),
         Verb::Compare(args) => verbs::compare::compare(&settings, args, &mut out),
         Verb::Claims(args) => verbs::claims::claims(&settings, args, &mut out),
+        Verb::Export(export) => verbs::export::export(&settings, export, &mut out),
+        Verb::Report(args) => verbs::report::report(&settings, args, &mut out),
+        Verb::Trace(args) => verbs::trace::trace(&settings, args, &mut out),
         Verb::Logs(args) => verbs::logs::logs(&settings, args, &mut out),
         Verb::Gc(args) => verbs::gc::gc(&settings, args, &mut out),
         Verb::Fsck(args) => verbs::fsck::fsck(&settings, args, &mut out),

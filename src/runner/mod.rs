@@ -14,6 +14,7 @@ mod event;
 mod facts;
 mod finish;
 mod launch;
+pub mod lineage;
 #[cfg(test)]
 mod order_tests;
 mod params_text;

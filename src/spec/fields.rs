@@ -10,10 +10,10 @@ pub(crate) struct Fields {
     /// "a stage", as in "not a stage field".
     pub(crate) of: &'static str,
     pub(crate) known: &'static [&'static str],
-    foreign: &'static [(&'static [&'static str], Advice)],
+    pub(crate) foreign: &'static [(&'static [&'static str], Advice)],
 }
 
-enum Advice {
+pub(crate) enum Advice {
     /// Our word for the same.
     Use(&'static str),
     /// We have no such thing; what to do instead.
@@ -33,6 +33,8 @@ pub(crate) const FILE: Fields = Fields {
         "stages",
         "compare",
         "claims",
+        "export",
+        "report",
     ],
     foreign: &[
         (&["version", "schema_version"], Use("schema")),
@@ -48,6 +50,8 @@ pub(crate) const FILE: Fields = Fields {
         ),
         (&["comparison", "comparisons", "tables"], Use("compare")),
         (&["claim", "assertions", "checks"], Use("claims")),
+        (&["exports", "tensorboard"], Use("export")),
+        (&["reports", "page", "html"], Use("report")),
         (
             &["metrics", "plots", "artifacts"],
             Instead(
@@ -63,6 +67,7 @@ pub(crate) const STAGE: Fields = Fields {
         "desc",
         "foreach",
         "matrix",
+        "seeds",
         "program",
         "args",
         "cmd",
@@ -116,6 +121,10 @@ pub(crate) const STAGE: Fields = Fields {
         (&["description", "doc", "comment", "title"], Use("desc")),
         (&["for_each", "for", "each"], Use("foreach")),
         (&["strategy", "product"], Use("matrix")),
+        (
+            &["seed", "n_seeds", "repeat", "repeats", "repetitions"],
+            Use("seeds"),
+        ),
         (&["arguments", "argv", "arg"], Use("args")),
         (
             &["crate", "package", "bin", "binary", "executable"],

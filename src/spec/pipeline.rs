@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::expression::Expression;
 
+use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 
@@ -28,12 +29,17 @@ pub struct Pipeline {
     pub compare: Vec<CompareRule>,
     /// What the paper says, to be held against results.
     pub claims: Vec<Claim>,
+    /// What other tools are shown of the results.
+    pub export: Export,
+    /// The page that shows results.
+    pub report: Option<Report>,
 }
 
 /// One stage instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// `train@resnet18`, or the group's name where nothing was expanded.
+    /// `train@resnet18+43`: the group's name, `@` and the key where there is `foreach` or `matrix`,
+    /// `+` and the seed where there are `seeds`.
     pub name: String,
     /// The name under `stages:`.
     pub group: String,
@@ -61,6 +67,15 @@ pub struct Stage {
     pub retries: u32,
     /// Where the stage's name stands in the file.
     pub location: Location,
+}
+
+impl Stage {
+    /// The name without the seed, which all seeds of one variant share: `train@resnet18`.
+    #[must_use]
+    pub fn variant(&self) -> &str {
+        // Neither groups nor keys can have a `+`.
+        self.name.split('+').next().unwrap_or_default()
+    }
 }
 
 /// What a stage runs.
@@ -91,8 +106,9 @@ pub struct Dep {
 pub enum DepPattern {
     /// Exactly this file or folder.
     Path(RelPath),
-    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the files on disk and the
-    /// declared outs of other stages. The matched set is part of the key.
+    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the declared outs of other stages
+    /// and the files on disk that no stage wrote ([`crate::spec::OtherSeeds`]). The matched set is
+    /// part of the key.
     Glob(String),
 }
 
@@ -121,6 +137,8 @@ pub struct Out {
     pub path: RelPath,
     /// Its bytes enter no key (times, memory).
     pub volatile: bool,
+    /// The path with `*` for the seed, where the stage has `seeds`.
+    pub any_seed: Option<String>,
     /// Where it stands in the file.
     pub location: Location,
 }
@@ -198,6 +216,48 @@ pub enum ColumnRule {
     Relative(f64),
 }
 
+/// What other tools are shown of the results.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Export {
+    /// Tables of what happened step by step.
+    pub tensorboard: Vec<StepTables>,
+    /// What people know of the experiment.
+    pub ro_crate: RoCrate,
+}
+
+/// What an RO-Crate says beside what was recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoCrate {
+    /// What the experiment is.
+    pub description: Option<String>,
+    /// Of all that is in the crate: an SPDX identifier, an address, or in words.
+    pub license: Option<String>,
+    /// Who ran it.
+    pub agent: Option<Agent>,
+    /// Globs over files that go along, after templates.
+    pub also: Vec<String>,
+}
+
+/// A person or an organisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Its address, such as an ORCID's.
+    pub id: Option<String>,
+}
+
+/// Tables with a row for each step of a training run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTables {
+    /// Path or glob, relative to the pipeline's folder, after templates.
+    pub tables: String,
+    /// The column that numbers the steps.
+    pub step: String,
+    /// Where `tables` stands in the file.
+    pub location: Location,
+}
+
 /// Something that the paper says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
@@ -252,4 +312,71 @@ pub enum Direction {
     Above(f64),
     /// Less than this.
     Below(f64),
+}
+
+/// A page that shows results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Where it is written; ends in `.html`.
+    pub path: RelPath,
+    /// At its top.
+    pub title: String,
+    /// Below the title; an empty line begins a paragraph.
+    pub text: Option<String>,
+    /// Its sections, in order.
+    pub sections: Vec<Section>,
+    /// Where `report` stands in the file.
+    pub location: Location,
+}
+
+/// Tables and figures under a heading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The heading.
+    pub title: String,
+    /// Below the heading; an empty line begins a paragraph.
+    pub text: Option<String>,
+    /// What is shown, in order.
+    pub show: Vec<Show>,
+}
+
+/// A table or figure, or several of a kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Show {
+    /// The file or files, templates filled in.
+    pub files: Glob,
+    /// As what.
+    pub shown: Shown,
+    /// Words beside it.
+    pub caption: Option<String>,
+    /// Where the file is named.
+    pub location: Location,
+}
+
+/// How a file is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// As a table.
+    Table {
+        /// Columns with their headings, in order; empty: all, as the file has them.
+        columns: Vec<(String, String)>,
+        /// Columns whose best cell is bold.
+        best: BTreeMap<String, Best>,
+        /// Whether it is closed until it is asked for.
+        folded: bool,
+    },
+    /// As a picture.
+    Figure {
+        /// What it shows, for those who can't see it.
+        alt: String,
+    },
+}
+
+/// Which cell of a column is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best {
+    /// The greatest.
+    Max,
+    /// The least.
+    Min,
 }

@@ -76,19 +76,31 @@ impl Store {
     pub fn results(&self, stage: &str) -> Result<Vec<Arc<Record>>, StoreError> {
         let (mentions, _) = self.mentions()?;
         let named = mentions.iter().filter(|(name, _)| name == stage);
-        let last: BTreeMap<Digest, usize> =
-            named.zip(1..).map(|((_, key), at)| (*key, at)).collect();
-        let mut results = match self.location().shared() {
+        let last = last_mentions(named);
+        let mut results = self.mentioned(&last)?;
+        results.retain(|record| record.stage == stage || last.contains_key(&record.key));
+        Ok(results)
+    }
+
+    /// The readable records that this workspace has or had results of, the last finished first;
+    /// records that only the store knows of come after, the last started first.
+    pub fn known(&self) -> Result<Vec<Arc<Record>>, StoreError> {
+        let (mentions, _) = self.mentions()?;
+        self.mentioned(&last_mentions(&mentions))
+    }
+
+    /// Of a store of our own all records, of a shared one those that are mentioned: others name
+    /// their stages as they like.
+    fn mentioned(&self, last: &BTreeMap<Digest, usize>) -> Result<Vec<Arc<Record>>, StoreError> {
+        let mut records = match self.location().shared() {
             None => self.records()?,
-            // Others name their stages as they like.
             Some(_) => self.records_of(last.keys())?,
         };
-        results.retain(|record| record.stage == stage || last.contains_key(&record.key));
-        results.sort_by_key(|record| {
+        records.sort_by_key(|record| {
             let order = (last.get(&record.key), record.started.clone(), record.key);
             std::cmp::Reverse((order.0.copied(), order.1, order.2))
         });
-        Ok(results)
+        Ok(records)
     }
 
     /// Says that `record` is what the stage's outs are now, so that `why` compares with it.
@@ -211,6 +223,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Where each key is last mentioned, from 1.
+fn last_mentions<'a>(
+    mentions: impl IntoIterator<Item = &'a (String, Digest)>,
+) -> BTreeMap<Digest, usize> {
+    let keys = mentions.into_iter().map(|(_, key)| *key);
+    keys.zip(1..).collect()
 }
 
 fn parse(text: &str) -> History {

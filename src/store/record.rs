@@ -79,14 +79,17 @@ impl Record {
             // JSON has no NaN.
             seconds: if seconds.is_finite() { seconds } else { 0.0 },
             peak_memory,
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            host: Record::this_host(),
             undeclared,
             variants: Vec::new(),
             nondeterministic: false,
         }
+    }
+
+    /// What records of runs on this machine have as their host.
+    pub fn this_host() -> String {
+        let name = rustix::system::uname();
+        name.nodename().to_string_lossy().into_owned()
     }
 
     /// The record as the two lines of its file.

@@ -20,6 +20,38 @@ impl Lookup {
             .map_err(|fault| fault.to_string())
     }
 
+    /// How many rows there are below the header.
+    pub fn rows(&self) -> usize {
+        self.0.rows.len()
+    }
+
+    /// The names of the columns, in order; at least one.
+    pub fn columns(&self) -> &[String] {
+        &self.0.columns
+    }
+
+    /// The row that a person means: by `column=value` pairs, by the value of the first column, or
+    /// by number.
+    pub fn name(&self, text: &str) -> RowName {
+        let pairs = text.split(',').map(|pair| {
+            let (column, value) = pair.split_once('=')?;
+            let column = column.trim();
+            self.0.index_of(column)?;
+            Some((column.to_owned(), value.trim().to_owned()))
+        });
+        if let Some(pairs) = pairs.collect() {
+            return RowName::Key(pairs);
+        }
+        let is_first = |line: &Line| line.cells[0].trim() == text.trim();
+        match text.trim().parse() {
+            Ok(number) if !self.0.rows.iter().any(is_first) => RowName::Number(number),
+            _ => {
+                let first = self.0.columns[0].clone();
+                RowName::Key(vec![(first, text.trim().to_owned())])
+            }
+        }
+    }
+
     /// One cell, which isn't empty.
     ///
     /// # Errors
@@ -117,6 +149,21 @@ mod tests {
             cell(&key(&[("model", "a"), ("split", "test")]), "x").unwrap(),
             "2"
         );
+    }
+
+    #[test]
+    fn a_person_names_a_row_by_pairs_its_first_cell_or_its_number() {
+        let table = Lookup::parse("t.csv", b"epoch,x\n5,a\n6,b=c\n").unwrap();
+        assert_eq!(table.name("x=a"), key(&[("x", "a")]));
+        assert_eq!(
+            table.name("epoch=5, x=a"),
+            key(&[("epoch", "5"), ("x", "a")])
+        );
+        assert_eq!(table.name("5"), key(&[("epoch", "5")]));
+        assert_eq!(table.name("1"), RowName::Number(1));
+        assert_eq!(table.name("-1"), RowName::Number(-1));
+        // No column: it can only be a value.
+        assert_eq!(table.name("b=c"), key(&[("epoch", "b=c")]));
     }
 
     #[test]

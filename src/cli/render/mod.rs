@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod diff;
 mod json;
 pub(crate) mod junit;
+pub(crate) mod lineage;
 mod plain;
 mod summary;
 mod tty;

@@ -39,33 +39,10 @@ pub(crate) fn claims(
         })?),
         None => None,
     };
-    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root));
-    let (mut shown, mut mistakes) = (Vec::new(), Vec::new());
-    for claim in chosen {
-        match judge(claim, &cells) {
-            Ok(judged) => {
-                let before = committed
-                    .as_ref()
-                    .and_then(|all| all.get(&claim.id))
-                    .copied();
-                shown.push(Shown {
-                    claim,
-                    judged,
-                    before,
-                });
-            }
-            Err((location, message)) => {
-                let message = format!("claim `{}`: {message}", claim.id);
-                mistakes.push(Diagnostic::new(
-                    location,
-                    message,
-                    "evaluated on the tables",
-                ));
-            }
-        }
-    }
-    if !mistakes.is_empty() {
-        return Err(Diagnostics::new(&loaded.file_name, &loaded.text, mistakes).into());
+    let mut shown = verdicts(&loaded, &chosen)?;
+    for one in &mut shown {
+        let before = committed.as_ref().and_then(|all| all.get(&one.claim.id));
+        one.before = before.copied();
     }
     if args.write {
         let bytes = write(shown.iter().map(|one| (one.claim, &one.judged)));
@@ -110,6 +87,36 @@ pub(crate) fn claims(
         true => Exit::Different,
         false => Exit::Ok,
     })
+}
+
+/// Judges claims by the tables as they stand; none has a committed verdict yet.
+pub(crate) fn verdicts<'a>(
+    loaded: &Loaded,
+    claims: &[&'a Claim],
+) -> Result<Vec<Shown<'a>>, CliError> {
+    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root, loaded.graph.stages()));
+    let (mut shown, mut mistakes) = (Vec::new(), Vec::new());
+    for claim in claims {
+        match judge(claim, &cells) {
+            Ok(judged) => shown.push(Shown {
+                claim,
+                judged,
+                before: None,
+            }),
+            Err((location, message)) => {
+                let message = format!("claim `{}`: {message}", claim.id);
+                mistakes.push(Diagnostic::new(
+                    location,
+                    message,
+                    "evaluated on the tables",
+                ));
+            }
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(shown),
+        false => Err(Diagnostics::new(&loaded.file_name, &loaded.text, mistakes).into()),
+    }
 }
 
 /// The claims of these names or groups, in declared order.

@@ -2,11 +2,11 @@
 //! It must not decide what is stale; the plan does.
 
 use serde_json::json;
-use unicode_width::UnicodeWidthStr;
 
 use crate::cli::args::{Dag, DagFormat};
 use crate::cli::error::{CliError, from_facts};
 use crate::cli::exit::Exit;
+use crate::cli::format::broken;
 use crate::cli::output::Output;
 use crate::cli::render::{painted_state, state};
 use crate::cli::settings::{Loaded, Settings, load};
@@ -147,21 +147,4 @@ fn text<'a>(
         }
     }
     text
-}
-
-/// Items on lines of at most `width` columns, one that is longer on a line of its own.
-fn broken(items: &[&str], between: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for (i, item) in items.iter().enumerate() {
-        let last = i + 1 == items.len();
-        let item = format!("{item}{}", if last { "" } else { between });
-        match lines.last_mut() {
-            Some(line) if line.width() + item.trim_end().width() <= width => *line += &item,
-            _ => lines.push(item),
-        }
-    }
-    lines
-        .iter()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
 }

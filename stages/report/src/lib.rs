@@ -11,6 +11,7 @@ mod figure;
 mod html;
 mod input;
 mod number;
+mod over_seeds;
 mod params;
 mod table;
 

@@ -13,7 +13,8 @@ use report::{Params, Report, ReportError};
 /// Table I, Fig. 1-5, confusion matrices, report.html.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The folder with the results of one profile; the report is written there too
+    /// The folder with the results of one profile, a folder a model and in it a folder `seed-<n>`
+    /// a seed; the report is written there too
     #[arg(long)]
     results: PathBuf,
     /// The profile's name, for titles

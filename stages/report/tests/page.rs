@@ -70,9 +70,9 @@ fn a_model_without_results_is_named_with_what_writes_them() {
     let folder = tempfile::tempdir().unwrap();
     write_results(folder.path(), &MODELS[..3], SETTING);
     insta::assert_snapshot!(failure(folder.path(), &params()), @r"
-    error: cannot read `RESULTS/resnet18_noskip/summary.csv`
+    error: cannot list `RESULTS/resnet18_noskip`
       caused by: No such file or directory (os error 2)
-    hint: each model of `report.order` needs the CSVs that the stages `train` and `gradients` write; is it in `params.models`?
+    hint: each seed of a model of `report.order` needs the CSVs that the stages `train` and `gradients` write; is the model in `params.models`?
     exit code 1
     ");
 }
@@ -98,34 +98,34 @@ fn a_wrong_csv_is_located() {
     write_results(folder.path(), &MODELS, SETTING);
     let cases = [
         (
-            "resnet18/history.csv",
+            "resnet18/seed-42/history.csv",
             "epoch,train_loss\n1,2\n",
-            "`RESULTS/resnet18/history.csv`, line 2: missing field `train_accuracy`",
+            "`RESULTS/resnet18/seed-42/history.csv`, line 2: missing field `train_accuracy`",
         ),
         (
-            "resnet18/history.csv",
+            "resnet18/seed-42/history.csv",
             "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate\n1,NaN,0.1,2.3,0.1,0.001\n",
             "`NaN` is not a finite number",
         ),
         (
-            "resnet18/gradients.csv",
+            "resnet18/seed-42/gradients.csv",
             "layer_index,layer,trained_l2,initial_l2\n1,conv,-1,1\n",
             "`-1` is negative, which no norm is",
         ),
         (
-            "resnet18/gradients.csv",
+            "resnet18/seed-42/gradients.csv",
             "layer_index,layer,trained_l2,initial_l2\n",
-            "`RESULTS/resnet18/gradients.csv` has 0 rows, expected at least 1",
+            "`RESULTS/resnet18/seed-42/gradients.csv` has 0 rows, expected at least 1",
         ),
         (
-            "resnet18/latency.csv",
+            "resnet18/seed-42/latency.csv",
             "batch_size,median_ms\n1,2.0\n",
-            "`RESULTS/resnet18/latency.csv` has no row with batch_size 64",
+            "`RESULTS/resnet18/seed-42/latency.csv` has no row with batch_size 64",
         ),
         (
-            "resnet18/confusion.csv",
+            "resnet18/seed-42/confusion.csv",
             "true_class,a,b\na,1,2\n",
-            "`RESULTS/resnet18/confusion.csv`: 1 rows for 2 classes",
+            "`RESULTS/resnet18/seed-42/confusion.csv`: 1 rows for 2 classes",
         ),
     ];
     for (name, text, expected) in cases {
@@ -143,12 +143,12 @@ fn a_wrong_csv_is_located() {
 fn models_trained_on_different_data_are_not_put_into_one_table() {
     let folder = tempfile::tempdir().unwrap();
     write_results(folder.path(), &MODELS, SETTING);
-    let path = folder.path().join("mini_resnet/summary.csv");
+    let path = folder.path().join("mini_resnet/seed-42/summary.csv");
     let summary = fs::read_to_string(&path).unwrap();
     fs::write(&path, summary.replace("\"CIFAR-10\"", "synthetic")).unwrap();
     insta::assert_snapshot!(failure(folder.path(), &params()), @r"
-    error: `baseline_cnn` was trained on `CIFAR-10` and `mini_resnet` on `synthetic`
-    hint: one table must not mix data; run `train` again for all models
+    error: `baseline_cnn/seed-42` was trained on `CIFAR-10` and `mini_resnet/seed-42` on `synthetic`
+    hint: one table must not mix data; run `train` again for all models and seeds
     exit code 1
     ");
 }

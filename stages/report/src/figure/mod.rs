@@ -6,6 +6,7 @@ mod confusion;
 mod curves;
 mod gradients;
 mod png;
+mod series;
 mod sheet;
 mod stroke;
 mod svg;
@@ -62,7 +63,7 @@ impl Figure {
             figure.map_err(|error| failed("fig3".to_owned(), &error))?,
         );
         for model in &results.models {
-            let figure = confusion::draw(model, subtitle);
+            let figure = confusion::draw(model, &results.data, subtitle);
             figures
                 .push(figure.map_err(|error| failed(format!("confusion/{}", model.name), &error))?);
         }

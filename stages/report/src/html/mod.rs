@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::efficiency::Efficiency;
 use crate::figure::Figure;
 use crate::input::{Model, Results};
-use crate::number::{percent, points};
+use crate::number::{percent, percent_sample, points};
 use crate::params::Params;
 use crate::table::Table1;
 
@@ -85,11 +85,14 @@ fn header(content: &Content<'_>) -> Markup {
             @if let Some(caveat) = content.table.caveat() {
                 p.caveat role="note" { (caveat) }
             }
+            @if let Some(seeds) = &content.results.seeds {
+                p { "Numbers are means over " (seeds) "; ± is one standard deviation." }
+            }
             ul.tiles aria-label="Test accuracy by model" {
                 @for (row, model) in content.table.rows.iter().zip(&content.results.models) {
                     li style=(model_color(model)) {
-                        span.tile-label { (row.label) }
-                        span.tile-number { (percent(row.test_accuracy)) }
+                        span.tile-label { (row.legend) }
+                        span.tile-number { (percent_sample(row.test_accuracy)) }
                         span.tile-paper {
                             @match (row.paper, row.difference()) {
                                 (Some(paper), Some(difference)) => {

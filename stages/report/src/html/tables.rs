@@ -5,8 +5,9 @@ use maud::{Markup, html};
 
 use super::model_color;
 use crate::efficiency::Efficiency;
-use crate::input::{DatasetRow, GradientRow, Model, Results};
+use crate::input::{DatasetRow, Model, Results};
 use crate::number::{grouped, measured};
+use crate::over_seeds::{self, Layer};
 use crate::params::Params;
 use crate::table::{MEASURES, Table1};
 
@@ -47,7 +48,7 @@ pub(super) fn table1(table1: &Table1) -> Markup {
     let body = html! {
         @for row in &table1.rows {
             tr {
-                th scope="row" { (row.label) }
+                th scope="row" { (row.legend) }
                 @for (column, cell) in row.cells().iter().enumerate() {
                     @if column == 4 {
                         td.number { span title={ (grouped(row.parameters)) " trainable parameters" } { (cell) } }
@@ -74,16 +75,16 @@ pub(super) fn gradients(results: &Results) -> Markup {
     ]);
     let body = html! {
         @for model in &results.models {
-            @let rows = &model.gradients;
+            @let rows = over_seeds::layers(&model.runs);
             tr {
                 th scope="row" style=(model_color(model)) { span.swatch {} (model.label) }
                 td.number { (rows.len()) }
                 @if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
-                    (number(&scientific(Some(first.trained_l2))))
-                    (number(&scientific(Some(last.trained_l2))))
-                    (number(&scientific(ratio(first.trained_l2, last.trained_l2))))
-                    (number(&scientific(ratio(first.initial_l2, last.initial_l2))))
-                    (number(&scientific(smallest_to_largest(rows))))
+                    (number(&scientific(Some(first.trained.mean))))
+                    (number(&scientific(Some(last.trained.mean))))
+                    (number(&scientific(ratio(first.trained.mean, last.trained.mean))))
+                    (number(&scientific(ratio(first.initial.mean, last.initial.mean))))
+                    (number(&scientific(smallest_to_largest(&rows))))
                 }
             }
         }
@@ -99,12 +100,12 @@ pub(super) fn gradients(results: &Results) -> Markup {
 
 fn layers(model: &Model) -> Markup {
     let body = html! {
-        @for row in &model.gradients {
+        @for layer in over_seeds::layers(&model.runs) {
             tr {
-                td.number { (row.layer_index) }
-                th scope="row" { code { (row.layer) } }
-                (number(&scientific(Some(row.trained_l2))))
-                (number(&scientific(Some(row.initial_l2))))
+                td.number { (layer.index) }
+                th scope="row" { code { (layer.name) } }
+                (number(&scientific(Some(layer.trained.mean))))
+                (number(&scientific(Some(layer.initial.mean))))
             }
         }
     };
@@ -115,8 +116,8 @@ fn layers(model: &Model) -> Markup {
     )
 }
 
-fn smallest_to_largest(rows: &[GradientRow]) -> Option<f64> {
-    let norms = || rows.iter().map(|row| row.trained_l2);
+fn smallest_to_largest(layers: &[Layer<'_>]) -> Option<f64> {
+    let norms = || layers.iter().map(|layer| layer.trained.mean);
     ratio(norms().reduce(f64::min)?, norms().reduce(f64::max)?)
 }
 
@@ -137,9 +138,9 @@ pub(super) fn ablation(results: &Results, params: &Params) -> Markup {
         @for row in &results.ablation {
             tr {
                 th scope="row" { (measure_name(&row.measure)) }
-                (number(&shortened(&row.with_skip)))
-                (number(&shortened(&row.without_skip)))
-                (number(&shortened(&row.difference)))
+                (number(&spread(&row.with_skip, &row.with_skip_sd)))
+                (number(&spread(&row.without_skip, &row.without_skip_sd)))
+                (number(&spread(&row.difference, &row.difference_sd)))
             }
         }
     };
@@ -150,6 +151,14 @@ pub(super) fn ablation(results: &Results, params: &Params) -> Markup {
             body,
         ))
         p.note { "A dash: the threshold was never reached, or there is no such ratio." }
+    }
+}
+
+/// A mean of the CSV with its standard deviation, if it has one.
+fn spread(mean: &str, deviation: &str) -> String {
+    match deviation {
+        "" => shortened(mean),
+        _ => format!("{} ± {}", shortened(mean), shortened(deviation)),
     }
 }
 
@@ -216,7 +225,7 @@ pub(super) fn efficiency(rows: &[Efficiency]) -> Markup {
 pub(super) fn class_report(model: &Model) -> Markup {
     let share = |share: f64| number(&format!("{share:.3}"));
     let body = html! {
-        @for row in &model.classes {
+        @for row in over_seeds::classes(&model.runs) {
             tr.average[row.class.ends_with("_average")] {
                 th scope="row" { (row.class.replace('_', " ")) }
                 (share(row.precision))
@@ -226,17 +235,20 @@ pub(super) fn class_report(model: &Model) -> Markup {
             }
         }
     };
-    let summary = &model.summary;
     html! {
         (table(
             &format!("{}: precision, recall and F1 by class on the test images.", model.label),
             headings(&["Class", "Precision", "Recall", "F1", "Images"]),
             body,
         ))
-        p.note {
-            "Test loss " (format!("{:.4}", summary.test_loss))
-            "; weights of epoch " (summary.best_epoch) " of " (summary.epochs_run)
-            ", chosen by validation loss (validation accuracy " (crate::number::percent(summary.best_val_accuracy)) ")."
+        @for run in &model.runs {
+            @let summary = &run.summary;
+            p.note {
+                @if model.runs.len() > 1 { "Seed " (run.seed) ". " }
+                "Test loss " (format!("{:.4}", summary.test_loss))
+                "; weights of epoch " (summary.best_epoch) " of " (summary.epochs_run)
+                ", chosen by validation loss (validation accuracy " (crate::number::percent(summary.best_val_accuracy)) ")."
+            }
         }
     }
 }

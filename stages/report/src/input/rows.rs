@@ -21,13 +21,17 @@ pub(crate) struct ChannelRow {
     pub(crate) std: f64,
 }
 
-/// One measure; a value that does not exist is an empty cell.
+/// One measure, its mean and standard deviation over seeds; a value that does not exist is an
+/// empty cell.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AblationRow {
     pub(crate) measure: String,
     pub(crate) with_skip: String,
+    pub(crate) with_skip_sd: String,
     pub(crate) without_skip: String,
+    pub(crate) without_skip_sd: String,
     pub(crate) difference: String,
+    pub(crate) difference_sd: String,
 }
 
 /// Accuracies are shares, 0 to 1.

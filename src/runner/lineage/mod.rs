@@ -1,0 +1,162 @@
+//! Where the bytes of a file come from: the runs that led to them, down to the sources.
+//! It must not decide what is stale, nor how a lineage is shown.
+//!
+//! It is about bytes, not names: a file belongs to the run whose record has exactly what stands
+//! there, and an input to the run that wrote exactly what was read, however the pipeline looks
+//! now. Where no record has these bytes, that is said.
+
+mod records;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::sync::Arc;
+
+use crate::base::rel_path::RelPath;
+use crate::digest::{Change, DepContent, Digest, PathDigest};
+use crate::store::Record;
+
+pub use walk::lineage;
+
+/// The runs and sources behind some files.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lineage {
+    /// What was asked for, in that order.
+    pub files: Vec<Traced>,
+    /// Every run that the files rest on, each after those whose outs it read.
+    pub runs: Vec<Run>,
+    /// Every source that the runs read, and those that were asked for, by path.
+    pub sources: Vec<Source>,
+}
+
+/// A file or folder, and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traced {
+    /// As it was asked for.
+    pub path: RelPath,
+    /// What stands there now; `None` where nothing does. Of a path inside an out, that of the
+    /// whole out.
+    pub now: Option<PathDigest>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where the bytes at a path come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// From a run.
+    Run {
+        /// Its place in [`Lineage::runs`].
+        run: usize,
+        /// The declared out: the path, or a folder around it.
+        out: String,
+        /// How what stands there compares with the record.
+        bytes: Bytes,
+    },
+    /// No stage writes it: its place in [`Lineage::sources`].
+    Source(usize),
+    /// This stage writes it, but no record of the stage is here.
+    Unrecorded {
+        /// The stage's name.
+        stage: String,
+        /// What `pipeline.lock` says that it wrote, if that is known and stands there.
+        locked: Option<Digest>,
+    },
+}
+
+/// How what stands at an out compares with the record of the run that wrote there.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bytes {
+    /// They are the recorded ones.
+    Recorded,
+    /// They are those of an earlier run of the same key, which wrote other ones: the stage is not
+    /// deterministic.
+    OfAnotherRun,
+    /// They are others: the file was edited, or restored from elsewhere.
+    Edited {
+        /// What the run wrote.
+        recorded: PathDigest,
+    },
+    /// Nothing stands there.
+    Missing {
+        /// What the run wrote.
+        recorded: PathDigest,
+    },
+}
+
+/// One run of one stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The stage's name in the pipeline; as the record has it where the pipeline has none.
+    pub stage: String,
+    /// All that is known of it: key, command, arguments, parameters, machine, times.
+    pub record: Arc<Record>,
+    /// Whether the pipeline as it is now would do the same.
+    pub standing: Standing,
+    /// Whether another machine than this one ran it.
+    pub elsewhere: bool,
+    /// What it read, by path.
+    pub reads: Vec<Read>,
+}
+
+/// How a run relates to the pipeline as it is now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Its key is the stage's.
+    Current,
+    /// The stage's key is another one: it would run again, or has.
+    Stale(Vec<Change>),
+    /// These stages run first; the stage may run again after them.
+    Waits(Vec<String>),
+    /// The pipeline has no such stage.
+    Gone,
+    /// There is no plan to hold it against.
+    Unknown,
+}
+
+/// Something that a run read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Where.
+    pub path: String,
+    /// What, as the run's key has it.
+    pub content: DepContent,
+    /// Where that came from.
+    pub from: From,
+}
+
+/// Where something that was read came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// A run: its place in [`Lineage::runs`].
+    Run(usize),
+    /// No stage: its place in [`Lineage::sources`].
+    Source(usize),
+    /// A stage of which no record has these bytes.
+    Unrecorded,
+    /// There was nothing.
+    Nothing,
+}
+
+/// A file or folder that no stage writes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// Where it is.
+    pub path: String,
+    /// What runs read there ([`PathDigest::content_id`]); `None` where none did.
+    pub read: Option<Digest>,
+    /// What stands there now, likewise.
+    pub now: Option<Digest>,
+}
+
+impl Lineage {
+    /// Whether each file is what a record or the source's readers say it is.
+    pub fn is_sound(&self) -> bool {
+        let sound = |file: &Traced| match &file.origin {
+            Origin::Run { bytes, .. } => matches!(bytes, Bytes::Recorded | Bytes::OfAnotherRun),
+            Origin::Source(_) => true,
+            Origin::Unrecorded { .. } => false,
+        };
+        self.files.iter().all(sound)
+    }
+}

@@ -1,0 +1,189 @@
+//! `restage report`: the page that it writes, as a file and in a browser.
+
+mod browser;
+mod looks;
+
+use crate::space::Space;
+
+/// A table, two figures of a kind, and claims of every verdict.
+pub(crate) const PIPELINE: &str = r##"
+  draw:
+    foreach: [one, two]
+    cmd: >-
+      mkdir -p out/${key};
+      echo '<svg xmlns="http://www.w3.org/2000/svg" width="800" height="300"><rect width="800" height="300" fill="#eef"/><text x="20" y="40">${key}</text></svg>' > out/${key}/curve.svg;
+      (echo class,f1; echo a,0.5; echo b,0.25) > out/${key}/classes.csv
+    outs: ['out/${key}/curve.svg', 'out/${key}/classes.csv']
+  table:
+    cmd: (cat scores.txt; wc -c < out/one/curve.svg | sed 's/^ */sum,/;s/$/,/') > out/scores.csv
+    deps: [scores.txt, 'out/*/curve.svg']
+    params: [a]
+    outs: [out/scores.csv]
+claims:
+  near: {says: A & <b> have 0.9, paper: 0.9, ours: 'cell("out/scores.csv", "model=a", "x")', tolerance: {abs: 0.01}, where: Table I}
+  side: {says: B is above, paper: 1, unit: points, ours: 'cell("out/scores.csv", 2, "x")', tolerance: {rel: 0.1}, direction: {above: 0}}
+  order: {says: A is below, holds: 'cell("out/scores.csv", 1, "x") < cell("out/scores.csv", 2, "x")'}
+  gone: {says: It is fast, holds: 'first("times.csv", "x", 1, "x") < 2.0'}
+report:
+  path: out/report.html
+  title: Scores of <a> & "b"
+  text: |
+    First paragraph,
+    still the first.
+
+    Second paragraph.
+  sections:
+    - title: Scores
+      text: What each model has.
+      show:
+        - {table: out/scores.csv, caption: All scores, best: {x: max, y: min}}
+        - {table: out/scores.csv, columns: {model: Model, x: Score}}
+        - {figure: out/one/curve.svg, alt: A curve that rises, caption: Fig. 1. One}
+    - title: By class
+      show:
+        - {table: 'out/*/classes.csv', caption: Classes}
+        - {figure: 'out/*/curve.svg', alt: A curve}
+"##;
+
+/// The pipeline with its source, reproduced.
+pub(crate) fn reproduced() -> Space {
+    let space = Space::new(PIPELINE);
+    space.write(
+        "scores.txt",
+        "model,x,y\na,0.905,-3\nb,0.5,12000\nc,0.75,\n",
+    );
+    assert_eq!(space.ran(&[]).len(), 3);
+    space
+}
+
+#[test]
+fn the_page_has_tables_figures_claims_and_their_stories() {
+    let space = reproduced();
+    let said = space
+        .restage(&["report"])
+        .exits(0)
+        .says("wrote out/report.html (");
+    assert!(!said.err.contains("warning"), "{}", said.err);
+    let page = space.read("out/report.html");
+    for text in [
+        "<h1>Scores of &lt;a&gt; &amp; &quot;b&quot;</h1>",
+        "<p class=\"lead\">First paragraph, still the first.</p>",
+        "<p class=\"lead\">Second paragraph.</p>",
+        "A &amp; &lt;b&gt; have 0.9",
+        "alt=\"A curve that rises\"",
+        "alt=\"A curve: one\"",
+        "1 of 4 claims is not measured: there is no `times.csv`.",
+        ">as its record says</dd>",
+        ">draw@one</a>",
+        "param a",
+    ] {
+        assert!(page.contains(text), "no {text}");
+    }
+    assert_eq!(page.matches("<img ").count(), 3);
+    // The best of each column: 0.905 among three, and the least of what is filled.
+    assert_eq!(page.matches("class=\"best\"").count(), 2);
+    for outside in [
+        "src=\"h", "src=\"/", "href=\"h", "href=\"/", "@import", "url(",
+    ] {
+        assert!(!page.contains(outside), "the page has {outside}");
+    }
+    // The same files and records make the same page.
+    space.restage(&["report", "--out", "again.html"]).exits(0);
+    assert_eq!(space.read("again.html"), page);
+}
+
+#[test]
+fn what_was_edited_or_is_out_of_date_is_marked() {
+    let space = reproduced();
+    // Another file: writing into the one that stands there would change the store.
+    std::fs::remove_file(space.path("out/scores.csv")).unwrap();
+    space.write("out/scores.csv", "model,x,y\na,0.99,1\nb,0.5,1\n");
+    let said = space.restage(&["report", "-S", "a=5"]).exits(0);
+    assert!(
+        said.err
+            .contains("Edited: not what a record says that its stage wrote: out/scores.csv."),
+        "{}",
+        said.err
+    );
+    assert!(said.err.contains("Out of date"), "{}", said.err);
+    let page = space.read("out/report.html");
+    assert!(page.contains("edited: table wrote other bytes"));
+    assert!(page.contains("Out of date: the pipeline has changed since"));
+    let said = space.restage(&["--json", "report"]).exits(0);
+    let line: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (&line["event"], &line["sound"]),
+        (&"report".into(), &false.into())
+    );
+}
+
+#[test]
+fn results_without_records_are_shown_as_such() {
+    let space = reproduced();
+    std::fs::remove_dir_all(space.path(".restage")).unwrap();
+    let said = space.restage(&["report"]).exits(0);
+    assert!(
+        said.err.contains(
+            "No record here says how these came about: out/one/classes.csv and 4 other files."
+        ),
+        "{}",
+        said.err
+    );
+    assert!(
+        space
+            .read("out/report.html")
+            .contains("pipeline.lock names")
+    );
+}
+
+#[test]
+fn files_and_columns_that_are_not_there_are_mistakes_with_a_place() {
+    let space = Space::new("  s: {cmd: 'printf \"m,x\\na,1\\n\" > t.csv', outs: [t.csv]}\n");
+    let with = |show: &str| {
+        let report = format!("report: {{title: T, sections: [{{title: S, show: [{show}]}}]}}\n");
+        space.stages(&format!(
+            "  s: {{cmd: 'printf \"m,x\\na,1\\n\" > t.csv', outs: [t.csv]}}\n{report}"
+        ));
+        space.restage(&["report"]).exits(2)
+    };
+    with("{table: t.csv}")
+        .says("there is no `t.csv` to show")
+        .says("stage `s` writes it");
+    assert_eq!(space.ran(&[]), ["s"]);
+    with("{table: tt.csv}")
+        .says("there is no `tt.csv`")
+        .says("did you mean `t.csv`?");
+    with("{table: 'x/*.csv'}").says("no file like `x/*.csv`");
+    with("{table: t.csv, columns: {y: Y}}")
+        .says("`t.csv` has no column `y`")
+        .says("pipeline.yaml:6:");
+    with("{table: t.csv, best: {y: max}}")
+        .says("`best` names `y`")
+        .says("shown are: `m`, `x`");
+    space.write("bad.csv", "a,b\n1\n");
+    with("{table: bad.csv}").says("`bad.csv` has 1 cells in line 2");
+    assert!(!space.exists("report.html"));
+}
+
+#[test]
+fn the_page_is_never_written_over_what_a_stage_writes() {
+    let space = Space::new(
+        "  s: {cmd: 'mkdir d; echo > d/x', outs: [d]}\nreport: {title: T, path: d/report.html}\n",
+    );
+    assert_eq!(space.ran(&[]), ["s"]);
+    space
+        .restage(&["report"])
+        .exits(2)
+        .says("an out of stage `s`")
+        .says("pipeline.yaml:6:");
+    space
+        .restage(&["report", "--out", "d/x"])
+        .exits(2)
+        .says("give `--out` another name");
+    space
+        .restage(&["report", "--out", "new/page.html"])
+        .exits(0);
+    assert!(space.read("new/page.html").contains("<h1>T</h1>"));
+    let none = Space::new("  s: {cmd: 'echo > x', outs: [x]}\n");
+    none.restage(&["report"]).exits(2).says("has no `report:`");
+}

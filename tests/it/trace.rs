@@ -1,0 +1,354 @@
+//! `restage trace`: the runs and sources behind a file or a number.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::space::{Said, Space};
+
+/// From a source to a table: a stage whose bytes count, and one whose times do not.
+const CHAIN: &str = "
+  train:
+    foreach: [x, y]
+    cmd: >-
+      mkdir -p runs/${key}; (echo model,score; cat data.txt) > runs/${key}/scores.csv;
+      date +%s%N > runs/${key}/time.txt
+    deps: [data.txt]
+    params: [a]
+    outs: ['runs/${key}/scores.csv', {path: 'runs/${key}/time.txt', volatile: true}]
+  table:
+    cmd: mkdir out; cat runs/*/scores.csv > out/all.txt; cp runs/x/scores.csv table.csv
+    deps: ['runs/*/{scores.csv,time.txt}', 'notes/*.md']
+    params: [b]
+    env: {LANG: C}
+    outs: [table.csv, out]
+";
+
+fn chain() -> Space {
+    let space = Space::new(CHAIN);
+    space.write("data.txt", "alpha,0.25\nbeta,0.5\n");
+    space.write("notes/one.md", "note\n");
+    assert_eq!(space.ran(&[]).len(), 3);
+    space
+}
+
+/// Without what differs from run to run and from machine to machine.
+fn steady(text: &str) -> String {
+    let line = |line: &str| match line.split_once("  ran ") {
+        Some((stage, _)) => format!("{stage}  ran WHEN, WHERE\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// Puts another file there. Writing into the one that stands there would change the store, of
+/// which it is a part, for those whom no permission stops.
+fn edit(space: &Space, path: &str, text: &str) {
+    std::fs::remove_file(space.path(path)).expect("a file to replace");
+    space.write(path, text);
+}
+
+fn json(space: &Space, args: &[&str]) -> Value {
+    let said = space.restage(&[&["--json", "trace"], args].concat());
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}", said.err))
+}
+
+fn git(space: &Space, args: &[&str]) {
+    let name = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+    let done = Command::new("git")
+        .args([&name[..], args].concat())
+        .current_dir(space.root())
+        .stdout(Stdio::null())
+        .status();
+    assert!(done.expect("git starts").success(), "{args:?}");
+}
+
+#[test]
+fn a_number_leads_to_every_run_and_source_behind_it() {
+    let space = chain();
+    let said = space
+        .restage(&["trace", "table.csv", "--row", "beta", "--column", "score"])
+        .exits(0);
+    insta::assert_snapshot!(steady(&said.out));
+    assert!(said.out.lines().all(|line| line.chars().count() <= 80));
+    assert_eq!(said.err, "");
+}
+
+#[test]
+fn json_has_the_records_whole_and_each_run_after_those_that_it_read_from() {
+    let space = chain();
+    let line = json(&space, &["table.csv", "--row", "2", "--column", "score"]);
+    assert_eq!(line["cell"]["value"], "0.5");
+    assert_eq!(line["files"][0]["bytes"], "recorded");
+    assert_eq!(line["sound"], true);
+    let runs = line["runs"].as_array().unwrap();
+    let stages: Vec<&str> = runs
+        .iter()
+        .filter_map(|run| run["stage"].as_str())
+        .collect();
+    assert_eq!(stages.len(), 3);
+    assert_eq!(stages[2], "table");
+    assert_eq!(line["files"][0]["run"], 2);
+    let record = &runs[2]["record"];
+    assert_eq!(record["inputs"]["params"]["b"], 2);
+    assert_eq!(record["inputs"]["env"]["LANG"], "C");
+    assert!(record["seconds"].is_number() && record["host"].is_string());
+    for (at, run) in runs.iter().enumerate() {
+        for read in run["reads"].as_array().unwrap() {
+            if read["from"] == "run" {
+                assert!(read["at"].as_u64().unwrap() < at as u64);
+            }
+        }
+    }
+    let sources = line["sources"].as_array().unwrap();
+    let paths: Vec<&str> = sources
+        .iter()
+        .filter_map(|source| source["path"].as_str())
+        .collect();
+    assert_eq!(paths, ["data.txt", "notes/one.md"]);
+    assert_eq!(sources[0]["read"], sources[0]["now"]);
+}
+
+#[test]
+fn bytes_that_no_record_has_are_said_to_be_edited_or_missing() {
+    let space = chain();
+    edit(&space, "table.csv", "model,score\nbeta,0.9\n");
+    let said = space
+        .restage(&["trace", "table.csv", "--row", "beta", "--column", "score"])
+        .exits(3)
+        .says("`restage reproduce table.csv` puts the stage's own back");
+    assert!(
+        said.out.starts_with("0.9  score, model=beta\n"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out
+            .contains("edited: these are not the bytes that `table` wrote"),
+        "{}",
+        said.out
+    );
+    assert_eq!(json(&space, &["table.csv"])["sound"], false);
+    std::fs::remove_file(space.path("table.csv")).unwrap();
+    let said = space.restage(&["trace", "table.csv"]).exits(3);
+    assert!(
+        said.out.contains("missing: `table` wrote 32 B"),
+        "{}",
+        said.out
+    );
+    edit(&space, "out/all.txt", "edited\n");
+    let said = space.restage(&["trace", "out/all.txt"]).exits(3);
+    assert!(said.out.contains("as part of `out`"), "{}", said.out);
+    assert_eq!(space.ran(&[]), Vec::<String>::new());
+    space.restage(&["trace", "out/all.txt"]).exits(0);
+}
+
+#[test]
+fn bytes_of_an_earlier_run_are_traced_to_that_run_and_said_to_be_out_of_date() {
+    let space = chain();
+    let said = space
+        .restage(&["trace", "table.csv", "-S", "a=7"])
+        .exits(0)
+        .out;
+    assert!(
+        said.contains("out of date: the pipeline has changed since: train (2)"),
+        "{said}"
+    );
+    assert!(said.contains("changed since: param a: 1 -> 7"), "{said}");
+    assert!(
+        said.contains("waits for train (2), and may run again"),
+        "{said}"
+    );
+    // Edited since, and stored: the table standing there still rests on the old data.
+    let table = space.read("table.csv");
+    space.write("data.txt", "alpha,0.75\n");
+    assert_eq!(space.ran(&[]).len(), 3);
+    let new = json(&space, &["table.csv"]);
+    edit(&space, "table.csv", &table);
+    let said = space.restage(&["trace", "table.csv"]).exits(0).out;
+    assert!(
+        said.contains("data.txt, changed since it was read"),
+        "{said}"
+    );
+    assert!(said.contains("changed since: dep data.txt"), "{said}");
+    let old = json(&space, &["table.csv"]);
+    assert_ne!(
+        old["runs"][2]["record"]["key"],
+        new["runs"][2]["record"]["key"]
+    );
+    assert_eq!(old["runs"][2]["standing"], "stale");
+}
+
+#[test]
+fn a_source_is_called_one_and_git_says_whether_it_is_committed() {
+    let space = chain();
+    let said = space.restage(&["trace", "data.txt"]).exits(0).out;
+    assert!(
+        said.contains("a source: no stage writes it\n  read by train (2)\n"),
+        "{said}"
+    );
+    git(&space, &["init", "-q"]);
+    git(&space, &["add", "data.txt", "pipeline.yaml"]);
+    git(&space, &["commit", "-q", "-m", "x"]);
+    let said = space.restage(&["trace", "table.csv"]).exits(0).out;
+    assert!(said.contains("  data.txt, committed\n"), "{said}");
+    assert!(
+        said.contains("  notes/one.md, not in git's commit\n"),
+        "{said}"
+    );
+    space.write("data.txt", "gamma,1\n");
+    let said = space.restage(&["trace", "data.txt"]).exits(0).out;
+    assert!(
+        said.contains("a source: no stage writes it, not in git's commit"),
+        "{said}"
+    );
+    space.write("alone.txt", "x");
+    let said = space.restage(&["trace", "alone.txt"]).exits(0).out;
+    assert!(said.contains("no stage reads it"), "{said}");
+}
+
+#[test]
+fn a_file_of_another_profile_is_found_under_that_one() {
+    let space = Space::empty();
+    space.write(
+        "pipeline.yaml",
+        "schema: 1\nname: t\nprofiles: {one: {}, two: {}}\ndefault_profile: one\nstages:\n  \
+         s: {cmd: 'echo x > ${profile}.txt', outs: ['${profile}.txt']}\n",
+    );
+    assert_eq!(space.ran(&["-p", "two"]), ["s"]);
+    assert_eq!(json(&space, &["two.txt"])["files"][0]["stage"], "s");
+    assert_eq!(
+        json(&space, &["two.txt", "-p", "one"])["files"][0]["from"],
+        "source"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_was_likely_meant() {
+    let space = chain();
+    let wrong = |args: &[&str], message: &str, hint: &str| {
+        let args = [&["trace"], args].concat();
+        let said = space.restage(&args).exits(2).says(message);
+        assert!(said.err.contains(hint), "{}", said.err);
+        assert_eq!(said.out, "");
+    };
+    wrong(
+        &["tabel.csv"],
+        "there is no `tabel.csv`",
+        "did you mean `table.csv`?",
+    );
+    wrong(
+        &["a/scores.csv"],
+        "there is no `a/scores.csv`",
+        "`runs/x/scores.csv`, `runs/y/scores.csv`",
+    );
+    wrong(&["zzz"], "no stage writes it", "`restage dag` lists");
+    wrong(&["runs"], "a folder of several outs", "`runs/x/scores.csv`");
+    wrong(&["../x"], "leaves the pipeline's folder", "paths start at");
+    let number = |row, column| ["table.csv", "--row", row, "--column", column];
+    wrong(
+        &number("betta", "score"),
+        "has no row `model=betta`",
+        "did you mean `beta`?",
+    );
+    wrong(
+        &number("beta", "scroe"),
+        "has no column `scroe`",
+        "did you mean `score`?",
+    );
+    wrong(
+        &number("zzz", "score"),
+        "has no row",
+        "values of `model` are: `alpha`, `beta`",
+    );
+    wrong(&number("9", "score"), "has no row 9", "it has 2 rows");
+    wrong(
+        &["data.txt", "--row", "1", "--column", "x"],
+        "is no table",
+        ".csv and .tsv",
+    );
+    space
+        .restage(&["trace", "table.csv", "--row", "1"])
+        .exits(2)
+        .says("--column");
+}
+
+#[test]
+fn a_stage_without_a_record_is_told_with_what_the_lock_file_knows() {
+    let space = chain();
+    std::fs::remove_dir_all(space.path(".restage")).unwrap();
+    let said = space
+        .restage(&["trace", "table.csv"])
+        .exits(3)
+        .says("`restage reproduce table.csv` makes it");
+    assert!(
+        said.out.contains("the bytes that pipeline.lock names"),
+        "{}",
+        said.out
+    );
+    edit(&space, "table.csv", "x");
+    let said = space.restage(&["trace", "table.csv"]).exits(3);
+    assert!(
+        said.out.contains("nothing here says that it wrote"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn what_is_not_deterministic_is_said() {
+    let space = Space::new("  s: {cmd: 'date +%s%N > s.txt', outs: [s.txt]}\n");
+    assert_eq!(space.ran(&[]), ["s"]);
+    let first = space.read("s.txt");
+    assert_eq!(space.ran(&["-f"]), ["s"]);
+    let said = space.restage(&["trace", "s.txt"]).exits(0).out;
+    assert!(
+        said.contains("not deterministic: runs of this key wrote different bytes"),
+        "{said}"
+    );
+    edit(&space, "s.txt", &first);
+    let said = space.restage(&["trace", "s.txt"]).exits(0).out;
+    assert!(
+        said.contains("not deterministic: `s` wrote these bytes, and others"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_result_of_another_machine_is_said_to_be_one() {
+    let store = TempDir::new().unwrap();
+    let store = store.path().display().to_string();
+    let stages = "  s: {cmd: 'cp in s.txt', deps: [in], outs: [s.txt]}\n";
+    let (one, two) = (Space::new(stages), Space::new(stages));
+    for space in [&one, &two] {
+        space.write("in", "x");
+    }
+    one.restage(&["--store", &store, "reproduce"]).exits(0);
+    // A record that says that another machine wrote it, and is sealed like any other.
+    let records = std::path::Path::new(&store).join("records");
+    let record = std::fs::read_dir(&records)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let text = std::fs::read_to_string(&record).unwrap();
+    let mut value: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    value["host"] = "far-away".into();
+    let json = value.to_string();
+    let sealed = format!("{json}\n{}\n", restage::digest::Digest::of(json.as_bytes()));
+    std::fs::remove_file(&record).unwrap();
+    std::fs::write(&record, sealed).unwrap();
+    let restored = two
+        .restage(&["--store", &store, "--json", "reproduce"])
+        .exits(0);
+    assert_eq!(restored.with_outcome("restored"), ["s"]);
+    let said: Said = two.restage(&["--store", &store, "trace", "s.txt"]).exits(0);
+    assert!(
+        said.out
+            .contains("on far-away\n  another machine: not this one"),
+        "{}",
+        said.out
+    );
+}
