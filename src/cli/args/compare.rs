@@ -10,7 +10,7 @@ use super::PipelineArgs;
 /// What `crate::tables` documents, for users.
 pub(super) const DIFFERENCES: &str = "\
 What is a difference:
-  exact     The same text (the default): 1.0 is not 1.00, NaN not nan, 0 not -0.
+  exact     The default: the same text. 1.0 is not 1.00, NaN not nan, 0 not -0.
   abs, rel  The same text, or two numbers at most so far apart, or at most that
             share of the expected one apart, the bound included. Numbers are
             read as doubles. NaN matches only NaN, an infinity the same one,
