@@ -10,19 +10,18 @@ use crate::number::median;
 /// One model's costs, each the mean over the seeds that measured it.
 #[derive(Debug)]
 pub(crate) struct Efficiency {
-    pub(crate) model: String,
-    pub(crate) label: String,
+    model: String,
     /// Of each seed the median over its epochs: one slow epoch on a busy machine does not
     /// move it.
-    pub(crate) seconds_per_epoch: Option<f64>,
-    pub(crate) images_per_second: Option<f64>,
+    seconds_per_epoch: Option<f64>,
+    images_per_second: Option<f64>,
     /// Of each seed the highest peak of any epoch, for a median would be no peak; none if not
     /// measured.
-    pub(crate) peak_memory_mib: Option<f64>,
+    peak_memory_mib: Option<f64>,
     /// Of each seed the median time of one image alone.
-    pub(crate) latency_ms: Option<f64>,
+    latency_ms: Option<f64>,
     /// Of each seed the median time of a batch of 64.
-    pub(crate) batch_latency_ms: Option<f64>,
+    batch_latency_ms: Option<f64>,
 }
 
 impl Efficiency {
@@ -37,7 +36,6 @@ impl Efficiency {
         };
         Self {
             model: model.name.clone(),
-            label: model.label.clone(),
             seconds_per_epoch: mean(&|run| median(run.timings.iter().map(|row| row.seconds))),
             images_per_second: mean(&|run| {
                 median(run.timings.iter().map(|row| row.images_per_second))

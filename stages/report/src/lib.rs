@@ -1,4 +1,4 @@
-//! The report: Table I, Fig. 1 to 5, confusion matrices and one page that shows it all.
+//! The report: Table I, Fig. 1 to 5 and confusion matrices.
 //! It must not know how results are made; it reads the CSVs that other stages write.
 //!
 //! [`Report::new`] reads and checks every input and draws; [`Report::write`] writes. Nothing
@@ -8,7 +8,6 @@
 mod efficiency;
 mod error;
 mod figure;
-mod html;
 mod input;
 mod number;
 mod over_seeds;
@@ -20,7 +19,7 @@ use std::path::Path;
 use contract::files;
 
 pub use crate::error::ReportError;
-pub use crate::params::{Color, Compared, PaperEntry, Params, Shown, Style};
+pub use crate::params::{Color, PaperEntry, Params, Shown, Style};
 
 use crate::efficiency::Efficiency;
 use crate::figure::Figure;
@@ -33,7 +32,6 @@ pub struct Report {
     table: Table1,
     efficiency: Vec<Efficiency>,
     figures: Vec<Figure>,
-    page: String,
     left_out: Vec<String>,
 }
 
@@ -52,19 +50,10 @@ impl Report {
             &results,
             &format!("Data: {} · profile {profile}", results.data),
         )?;
-        let page = html::page(&html::Content {
-            results: &results,
-            params,
-            profile,
-            table: &table,
-            efficiency: &efficiency,
-            figures: &figures,
-        });
         Ok(Self {
             table,
             efficiency,
             figures,
-            page,
             left_out,
         })
     }
@@ -73,12 +62,6 @@ impl Report {
     #[must_use]
     pub fn table_text(&self) -> String {
         self.table.plain()
-    }
-
-    /// The HTML page.
-    #[must_use]
-    pub fn page(&self) -> &str {
-        &self.page
     }
 
     /// A figure's SVG document, by its file's name without extension: `fig1`,
@@ -106,7 +89,7 @@ impl Report {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), ReportError> {
         const TABLES: u64 = 4;
-        let total = TABLES + 2 * self.figures.len() as u64 + 1;
+        let total = TABLES + 2 * self.figures.len() as u64;
         self.write_tables(folder)?;
         let mut done = 0;
         let mut step = |files| {
@@ -124,8 +107,6 @@ impl Report {
             write(&path("png"), &figure.png()?)?;
             step(1);
         }
-        write(&folder.join("report.html"), self.page.as_bytes())?;
-        step(1);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What the runs of one model say together: by epoch, by layer, by class.
+//! What the runs of one model say together: by epoch, by layer, by true class.
 //! It must not know where runs were read from, nor how the outcome is shown.
 //!
 //! [`seeds::Sample`] has the formulas of mean and standard deviation; the order of the runs
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use seeds::Sample;
 
-use crate::input::{ClassRow, Confusion, EpochRow, Run};
+use crate::input::{Confusion, EpochRow, Run};
 
 /// One epoch of all runs that reached it.
 #[derive(Debug)]
@@ -49,11 +49,9 @@ pub(crate) fn epochs(runs: &[Run]) -> Vec<Epoch<'_>> {
 
 /// One layer of all runs.
 #[derive(Debug)]
-pub(crate) struct Layer<'a> {
+pub(crate) struct Layer {
     pub(crate) index: u32,
-    pub(crate) name: &'a str,
     pub(crate) trained: Norm,
-    pub(crate) initial: Norm,
 }
 
 /// The norms of one layer's gradient over seeds, which may lie decades apart.
@@ -86,7 +84,7 @@ impl Norm {
 }
 
 /// Each layer, from input to output; the runs are of one network.
-pub(crate) fn layers(runs: &[Run]) -> Vec<Layer<'_>> {
+pub(crate) fn layers(runs: &[Run]) -> Vec<Layer> {
     let Some(first) = runs.first() else {
         return Vec::new();
     };
@@ -96,9 +94,7 @@ pub(crate) fn layers(runs: &[Run]) -> Vec<Layer<'_>> {
             let rows = runs.iter().map(|run| &run.gradients[place]);
             Some(Layer {
                 index: row.layer_index,
-                name: &row.layer,
-                trained: Norm::of(rows.clone().map(|row| row.trained_l2))?,
-                initial: Norm::of(rows.map(|row| row.initial_l2))?,
+                trained: Norm::of(rows.map(|row| row.trained_l2))?,
             })
         })
         .collect()
@@ -116,29 +112,6 @@ pub(crate) fn confusion(runs: &[Run]) -> Confusion {
         }
     }
     sum
-}
-
-/// Each class's mean precision, recall and F1; the runs have the same classes and images.
-pub(crate) fn classes(runs: &[Run]) -> Vec<ClassRow> {
-    let Some(first) = runs.first() else {
-        return Vec::new();
-    };
-    let classes = first.classes.iter().enumerate();
-    classes
-        .filter_map(|(place, row)| {
-            let mean = |share: fn(&ClassRow) -> f64| {
-                let rows = runs.iter().map(|run| share(&run.classes[place]));
-                Some(Sample::of(rows)?.mean)
-            };
-            Some(ClassRow {
-                class: row.class.clone(),
-                precision: mean(|row| row.precision)?,
-                recall: mean(|row| row.recall)?,
-                f1: mean(|row| row.f1)?,
-                support: row.support,
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ const FOOTER: i32 = 16;
 /// that the legend explains.
 pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawError> {
     let models = results.models.iter();
-    let lines: Vec<(&Model, Vec<Layer<'_>>)> = models
+    let lines: Vec<(&Model, Vec<Layer>)> = models
         .map(|model| (model, over_seeds::layers(&model.runs)))
         .collect();
     let layers = || lines.iter().flat_map(|(_, layers)| layers);
@@ -129,7 +129,7 @@ pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawErro
 }
 
 /// The log10 of a layer's norm; the floor where it has none.
-fn point(layer: &Layer<'_>, floor: f64) -> Point {
+fn point(layer: &Layer, floor: f64) -> Point {
     let logarithm = layer.trained.logarithm;
     Point {
         at: layer.index,

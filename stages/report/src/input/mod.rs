@@ -1,4 +1,4 @@
-//! Reads every CSV that the report shows, checked, in the order they are shown.
+//! Reads every CSV that the report shows, checked.
 //! It must not know how any of it is shown.
 
 mod confusion;
@@ -13,10 +13,7 @@ use seeds::Sample;
 use serde::de::DeserializeOwned;
 
 pub(crate) use confusion::Confusion;
-pub(crate) use rows::{
-    AblationRow, ChannelRow, ClassRow, DatasetRow, EpochRow, GradientRow, LatencyRow, SummaryRow,
-    TimingRow,
-};
+pub(crate) use rows::{EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow};
 pub(crate) use run::Run;
 
 use crate::error::ReportError;
@@ -32,9 +29,6 @@ pub(crate) struct Results {
     /// `3 seeds`, or `n seeds` where models differ in how many, which their legends then say;
     /// none where each model has one.
     pub(crate) seeds: Option<String>,
-    pub(crate) dataset: Vec<DatasetRow>,
-    pub(crate) channels: Vec<ChannelRow>,
-    pub(crate) ablation: Vec<AblationRow>,
 }
 
 /// One model, trained with one seed or several.
@@ -49,12 +43,13 @@ pub(crate) struct Model {
     pub(crate) place: usize,
     /// Whether Fig. 1 and 2 show it.
     pub(crate) main: bool,
-    /// A run a seed, by ascending seed; at least one. All of the same network and classes.
+    /// A run a seed, by ascending seed; at least one. All of the same network and
+    /// as many images of each class.
     pub(crate) runs: Vec<Run>,
 }
 
 impl Results {
-    /// Reads `dataset.csv`, `channels.csv`, `ablation.csv` and each model's seeds.
+    /// Reads each model's seeds.
     ///
     /// # Errors
     /// The first input that is missing, malformed or empty; seeds that are not of one network,
@@ -73,9 +68,6 @@ impl Results {
             data,
             models,
             seeds,
-            dataset: rows(&results.join("dataset.csv"))?,
-            channels: rows(&results.join("channels.csv"))?,
-            ablation: rows(&results.join("ablation.csv"))?,
         })
     }
 }

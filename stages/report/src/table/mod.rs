@@ -19,30 +19,30 @@ const PAPER_DATA: &str = "CIFAR-10";
 #[derive(Debug)]
 pub(crate) struct Table1 {
     /// What our numbers were measured on.
-    pub(crate) data: String,
-    pub(crate) profile: String,
+    data: String,
+    profile: String,
     /// As [`Results::seeds`].
     seeds: Option<String>,
-    pub(crate) rows: Vec<Row>,
+    rows: Vec<Row>,
 }
 
 /// One model.
 #[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) model: String,
+struct Row {
+    model: String,
     label: String,
     /// The label as people read it: with the count of seeds, where models differ in it.
-    pub(crate) legend: String,
+    legend: String,
     /// A share, 0 to 1, over seeds.
-    pub(crate) test_accuracy: Sample,
+    test_accuracy: Sample,
     /// The mean over seeds.
     train_minutes: f64,
-    pub(crate) parameters: u64,
-    pub(crate) paper: Option<PaperEntry>,
+    parameters: u64,
+    paper: Option<PaperEntry>,
 }
 
 /// The headings of the columns as people read them; ours and the paper's alternate.
-pub(crate) const MEASURES: [&str; 3] = ["Test acc.", "Train time (min)", "Params"];
+const MEASURES: [&str; 3] = ["Test acc.", "Train time (min)", "Params"];
 
 impl Table1 {
     pub(crate) fn new(results: &Results, params: &Params, profile: &str) -> Self {
@@ -99,7 +99,7 @@ impl Table1 {
         Ok(table)
     }
 
-    pub(crate) fn caption(&self) -> String {
+    fn caption(&self) -> String {
         let over = self.seeds.as_ref().map_or_else(String::new, |seeds| {
             format!(", mean and standard deviation over {seeds}")
         });
@@ -110,7 +110,7 @@ impl Table1 {
     }
 
     /// Why ours and the paper's can't be compared, if they can't.
-    pub(crate) fn caveat(&self) -> Option<String> {
+    fn caveat(&self) -> Option<String> {
         (self.data != PAPER_DATA).then(|| {
             format!(
                 "The paper's numbers are for {PAPER_DATA}, ours for {}: they show the pipeline, and do not test the paper.",
@@ -136,14 +136,14 @@ impl Row {
     }
 
     /// Our mean accuracy less the paper's, in percentage points.
-    pub(crate) fn difference(&self) -> Option<f64> {
+    fn difference(&self) -> Option<f64> {
         self.paper
             .map(|paper| 100.0 * (self.test_accuracy.mean - paper.test_accuracy))
     }
 
     /// The cells after the label: each measure, ours and the paper's, then the difference;
     /// empty where the paper has none.
-    pub(crate) fn cells(&self) -> [String; 7] {
+    fn cells(&self) -> [String; 7] {
         let paper = |cell: fn(PaperEntry) -> String| self.paper.map_or_else(String::new, cell);
         [
             percent_sample(self.test_accuracy),

@@ -19,7 +19,7 @@ pub(crate) const CLASSES: [&str; 10] = [
     "truck",
 ];
 
-/// `params.report`, `params.paper` and `params.ablation` of `pipeline.yaml`.
+/// `params.report` and `params.paper` of `pipeline.yaml`.
 pub(crate) const PARAMS: &str = r##"{
   "report": {
     "models": {
@@ -36,8 +36,7 @@ pub(crate) const PARAMS: &str = r##"{
     "mini_resnet": {"test_accuracy": 0.870, "train_minutes": 7, "parameters": 2800000},
     "resnet18": {"test_accuracy": 0.899, "train_minutes": 24, "parameters": 11200000},
     "resnet18_noskip": {"test_accuracy": 0.860, "train_minutes": 210, "parameters": 11000000}
-  },
-  "ablation": {"with_skip": "resnet18", "without_skip": "resnet18_noskip", "thresholds": [0.5, 0.8]}
+  }
 }"##;
 
 pub(crate) fn params() -> Params {
@@ -139,47 +138,11 @@ pub(crate) const SEED: u64 = 42;
 
 /// Writes everything that the report reads, these seeds of each model.
 pub(crate) fn write_seeds(folder: &Path, models: &[Model], setting: Setting<'_>, seeds: &[u64]) {
-    write_dataset(folder, setting);
-    fs::write(
-        folder.join("ablation.csv"),
-        "measure,with_skip,with_skip_sd,with_skip_seeds,without_skip,without_skip_sd,without_skip_seeds,difference,difference_sd,pairs\n\
-         test_accuracy,0.899000,,1,0.860000,,1,0.039000,,1\n\
-         best_epoch,22,,1,29,,1,-7,,1\n\
-         epochs_to_val_accuracy_0.5,2,,1,5,,1,-3,,1\n\
-         epochs_to_val_accuracy_0.8,9,,1,,,0,,,0\n\
-         first_to_last_gradient_ratio_trained,7.100000e-1,,1,3.200000e-4,,1,7.096800e-1,,1\n\
-         parameters,11173962,,1,11000138,,1,173824,,1\n",
-    )
-    .unwrap();
     for model in models {
         for &seed in seeds {
             write_seed(folder, *model, setting, seed);
         }
     }
-}
-
-fn write_dataset(folder: &Path, setting: Setting<'_>) {
-    let mut rows = String::from("split,class,images,source\n");
-    for (split, images) in [
-        ("train", 4500),
-        ("validation", 500),
-        ("test", setting.test_images / 10),
-    ] {
-        let source = if split == "test" {
-            "test batch"
-        } else {
-            "training batches"
-        };
-        for class in CLASSES {
-            rows.push_str(&format!("{split},{class},{images},{source}\n"));
-        }
-    }
-    fs::write(folder.join("dataset.csv"), rows).unwrap();
-    fs::write(
-        folder.join("channels.csv"),
-        "channel,mean,std\nred,0.491400,0.247000\ngreen,0.482200,0.243500\nblue,0.446500,0.261600\n",
-    )
-    .unwrap();
 }
 
 /// Writes one seed of a model.
@@ -234,7 +197,7 @@ pub(crate) fn write_seed(folder: &Path, mut model: Model, setting: Setting<'_>, 
         ),
     )
     .unwrap();
-    let right = write_classes(&folder, model, setting, &mut noise);
+    let right = write_confusion(&folder, model, setting, &mut noise);
     fs::write(
         folder.join("summary.csv"),
         format!(
@@ -264,8 +227,8 @@ pub(crate) fn write_seed(folder: &Path, mut model: Model, setting: Setting<'_>, 
     fs::write(folder.join("gradients.csv"), gradients).unwrap();
 }
 
-/// Writes the confusion matrix and the class report; returns how many images were right.
-fn write_classes(folder: &Path, model: Model, setting: Setting<'_>, noise: &mut Noise) -> u32 {
+/// Writes the confusion matrix; returns how many images were right.
+fn write_confusion(folder: &Path, model: Model, setting: Setting<'_>, noise: &mut Noise) -> u32 {
     let each = setting.test_images / 10;
     let mut counts = [[0_u32; 10]; 10];
     for (class, row) in counts.iter_mut().enumerate() {
@@ -283,27 +246,11 @@ fn write_classes(folder: &Path, model: Model, setting: Setting<'_>, noise: &mut 
         }
     }
     let mut confusion = format!("true_class,{}\n", CLASSES.join(","));
-    let mut report = String::from("class,precision,recall,f1,support\n");
     for (class, name) in CLASSES.iter().enumerate() {
         let row: Vec<String> = counts[class].iter().map(u32::to_string).collect();
         confusion.push_str(&format!("{name},{}\n", row.join(",")));
-        let right = f64::from(counts[class][class]);
-        let predicted: u32 = counts.iter().map(|row| row[class]).sum();
-        let (precision, recall) = (right / f64::from(predicted.max(1)), right / f64::from(each));
-        let f1 = 2.0 * precision * recall / (precision + recall).max(1e-9);
-        report.push_str(&format!(
-            "{name},{precision:.6},{recall:.6},{f1:.6},{each}\n"
-        ));
     }
     let right: u32 = (0..10).map(|class| counts[class][class]).sum();
-    let accuracy = f64::from(right) / f64::from(setting.test_images);
-    for average in ["macro_average", "weighted_average"] {
-        report.push_str(&format!(
-            "{average},{accuracy:.6},{accuracy:.6},{accuracy:.6},{}\n",
-            setting.test_images
-        ));
-    }
     fs::write(folder.join("confusion.csv"), confusion).unwrap();
-    fs::write(folder.join("class_report.csv"), report).unwrap();
     right
 }
