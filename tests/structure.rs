@@ -77,6 +77,10 @@ fn imports(text: &str) -> Vec<String> {
         .filter(|line| !line.trim_start().starts_with("//"))
     {
         for (at, _) in line.match_indices("crate::") {
+            // `ro_crate::x` is another path.
+            if line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
             let rest = &line[at + "crate::".len()..];
             let name: String = rest
                 .chars()
