@@ -48,8 +48,8 @@ fn each_table_is_a_run_named_by_its_folder() {
     space.restage(&["reproduce"]).exits(0);
     let said = space.restage(&["export", "tensorboard"]).exits(0);
     insta::assert_snapshot!(said.out, @r"
-    fast/seed-1: 3 steps of accuracy, loss
-    slow/seed-1: 2 steps of accuracy, loss
+    fast/seed-1: 3 steps of 2 scalars
+    slow/seed-1: 2 steps of 2 scalars
     2 runs in tensorboard/default; look at them with `tensorboard --logdir tensorboard`
     ");
     assert_eq!(said.err, "");

@@ -56,9 +56,9 @@ pub(crate) fn tensorboard(
     let mut text = String::new();
     for (name, run) in &runs {
         let name = if name.is_empty() { "." } else { name };
-        let tags: Vec<&str> = run.scalars.tags().collect();
         let steps = count(run.scalars.steps(), "step");
-        text += &format!("{name}: {steps} of {}\n", tags.join(", "));
+        let scalars = count(run.scalars.tags().count(), "scalar");
+        text += &format!("{name}: {steps} of {scalars}\n");
     }
     let logdir = match args.out {
         Some(_) => shown.as_path(),
