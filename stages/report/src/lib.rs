@@ -5,6 +5,7 @@
 //! but the numbers decides a figure's bytes: no font of the machine, no time, no platform
 //! mathematics.
 
+mod classes;
 mod efficiency;
 mod error;
 mod figure;
@@ -17,6 +18,7 @@ mod table;
 use std::path::Path;
 
 use contract::files;
+use contract::table::Table;
 
 pub use crate::error::ReportError;
 pub use crate::params::{Color, PaperEntry, Params, Shown, Style};
@@ -31,6 +33,7 @@ use crate::table::Table1;
 pub struct Report {
     table: Table1,
     efficiency: Vec<Efficiency>,
+    classes: Table,
     figures: Vec<Figure>,
     left_out: Vec<String>,
 }
@@ -46,6 +49,7 @@ impl Report {
         let results = Results::read(results, params)?;
         let table = Table1::new(&results, params, profile);
         let efficiency = Efficiency::all(&results);
+        let classes = classes::csv(&results.models)?;
         let figures = Figure::all(
             &results,
             &format!("Data: {} · profile {profile}", results.data),
@@ -53,6 +57,7 @@ impl Report {
         Ok(Self {
             table,
             efficiency,
+            classes,
             figures,
             left_out,
         })
@@ -88,7 +93,7 @@ impl Report {
         folder: &Path,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), ReportError> {
-        const TABLES: u64 = 4;
+        const TABLES: u64 = 5;
         let total = TABLES + 2 * self.figures.len() as u64;
         self.write_tables(folder)?;
         let mut done = 0;
@@ -110,7 +115,7 @@ impl Report {
         Ok(())
     }
 
-    /// Writes Table I in its three forms and the efficiency table alone.
+    /// Writes Table I in its three forms and the tables of costs and classes alone.
     ///
     /// # Errors
     /// A file that cannot be written; names it.
@@ -119,6 +124,7 @@ impl Report {
         write(&folder.join("table1.md"), self.table.markdown().as_bytes())?;
         write(&folder.join("table1.tex"), self.table.latex().as_bytes())?;
         efficiency::csv(&self.efficiency)?.write(folder.join("efficiency.csv"))?;
+        self.classes.write(folder.join("class_report.csv"))?;
         Ok(())
     }
 }

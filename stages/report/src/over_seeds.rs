@@ -1,4 +1,4 @@
-//! What the runs of one model say together: by epoch, by layer, by true class.
+//! What the runs of one model say together: by epoch, by layer, by class.
 //! It must not know where runs were read from, nor how the outcome is shown.
 //!
 //! [`seeds::Sample`] has the formulas of mean and standard deviation; the order of the runs
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use seeds::Sample;
 
-use crate::input::{Confusion, EpochRow, Run};
+use crate::input::{ClassRow, Confusion, EpochRow, Run};
 
 /// One epoch of all runs that reached it.
 #[derive(Debug)]
@@ -112,6 +112,29 @@ pub(crate) fn confusion(runs: &[Run]) -> Confusion {
         }
     }
     sum
+}
+
+/// Each class's mean precision, recall and F1; the runs have the same classes and images.
+pub(crate) fn classes(runs: &[Run]) -> Vec<ClassRow> {
+    let Some(first) = runs.first() else {
+        return Vec::new();
+    };
+    let classes = first.classes.iter().enumerate();
+    classes
+        .filter_map(|(place, row)| {
+            let mean = |share: fn(&ClassRow) -> f64| {
+                let rows = runs.iter().map(|run| share(&run.classes[place]));
+                Some(Sample::of(rows)?.mean)
+            };
+            Some(ClassRow {
+                class: row.class.clone(),
+                precision: mean(|row| row.precision)?,
+                recall: mean(|row| row.recall)?,
+                f1: mean(|row| row.f1)?,
+                support: row.support,
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -15,11 +15,17 @@ fn report(folder: &Path) -> Report {
     Report::new(folder, "paper", &params()).unwrap()
 }
 
-/// Every table and figure, by name: what the same results must always give.
+/// Every file, by name: what the same results must always give.
 fn outcome(folder: &Path) -> Vec<(String, String)> {
     let report = report(folder);
     report.write_tables(folder).unwrap();
-    let tables = ["table1.csv", "table1.md", "table1.tex", "efficiency.csv"];
+    let tables = [
+        "table1.csv",
+        "table1.md",
+        "table1.tex",
+        "efficiency.csv",
+        "class_report.csv",
+    ];
     let tables = tables.map(|name| {
         let text = fs::read_to_string(folder.join(name)).unwrap();
         (name.to_owned(), text)
@@ -39,7 +45,7 @@ fn three_seeds_are_a_mean_and_a_deviation() {
     let folder = tempfile::tempdir().unwrap();
     write_seeds(folder.path(), &MODELS, SETTING, &SEEDS);
     let tables = outcome(folder.path());
-    for (name, text) in &tables[..4] {
+    for (name, text) in &tables[..5] {
         insta::assert_snapshot!(format!("three_{name}"), text);
     }
     insta::assert_snapshot!("three_table1.txt", report(folder.path()).table_text());
@@ -135,10 +141,16 @@ fn equal_seeds_give_the_numbers_of_one_and_bands_of_no_width() {
         assert_eq!((row[3], &row[5..]), (same[3], &same[5..]));
     }
     assert_eq!(one[3], three[3], "efficiency.csv");
+    assert_eq!(one[4], three[4], "class_report.csv");
+    assert!(
+        one[4]
+            .1
+            .starts_with("model,class,precision,recall,f1,support\nbaseline_cnn,")
+    );
     // The curves are the very same, wherever the legend is.
     for (name, one, three) in [
-        ("fig1", &one[4].1, &three[4].1),
-        ("fig3", &one[6].1, &three[6].1),
+        ("fig1", &one[5].1, &three[5].1),
+        ("fig3", &one[7].1, &three[7].1),
     ] {
         let curve = |svg: &str| -> Vec<String> {
             let lines = svg
@@ -175,7 +187,7 @@ fn models_with_different_counts_of_seeds_say_so_in_each_row_and_legend() {
         assert!(text.contains("Baseline CNN, n = 1"), "{name}");
         assert!(text.contains("ResNet-18 (With Skip), n = 3"), "{name}");
     }
-    for (name, svg) in &outcome[4..9] {
+    for (name, svg) in &outcome[5..10] {
         assert!(svg.contains(">Baseline CNN, n = 1</text>"), "{name}");
         assert!(
             svg.contains(">ResNet-18 (With Skip), n = 3</text>"),
@@ -219,7 +231,7 @@ fn runs_that_are_not_of_one_model_are_not_averaged() {
         ("summary.csv", ",11173962,", ",11173961,"),
         ("gradients.csv", "stem.conv", "stem"),
         ("confusion.csv", "airplane", "aeroplane"),
-        ("confusion.csv", "\nairplane,", "\nairplane,1"),
+        ("class_report.csv", "airplane", "aeroplane"),
     ];
     let failures = cases.map(|(name, from, to)| {
         let folder = tempfile::tempdir().unwrap();
@@ -234,9 +246,9 @@ fn runs_that_are_not_of_one_model_are_not_averaged() {
     hint: the file is another version's or was edited; run the stage that writes it again
     error: `RESULTS/resnet18/seed-44/gradients.csv`: its layers are not those of `seed-42`
     hint: the file is another version's or was edited; run the stage that writes it again
-    error: `RESULTS/resnet18/seed-44/confusion.csv`: its classes and their images are not those of `seed-42`
+    error: `RESULTS/resnet18/seed-44/confusion.csv`: its classes are not those of `seed-42`
     hint: the file is another version's or was edited; run the stage that writes it again
-    error: `RESULTS/resnet18/seed-44/confusion.csv`: its classes and their images are not those of `seed-42`
+    error: `RESULTS/resnet18/seed-44/class_report.csv`: its classes and their images are not those of `seed-42`
     hint: the file is another version's or was edited; run the stage that writes it again
     ");
 }

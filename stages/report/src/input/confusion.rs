@@ -27,15 +27,6 @@ impl Confusion {
         })
     }
 
-    /// How many images there are of each true class.
-    pub(crate) fn images(&self) -> Vec<u64> {
-        let sum = |counts: &Vec<u64>| {
-            let counts = counts.iter();
-            counts.fold(0_u64, |sum, count| sum.saturating_add(*count))
-        };
-        self.counts.iter().map(sum).collect()
-    }
-
     fn parse(text: &str) -> Result<Self, String> {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| error.to_string())?;

@@ -13,7 +13,7 @@ use seeds::Sample;
 use serde::de::DeserializeOwned;
 
 pub(crate) use confusion::Confusion;
-pub(crate) use rows::{EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow};
+pub(crate) use rows::{ClassRow, EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow};
 pub(crate) use run::Run;
 
 use crate::error::ReportError;

@@ -26,6 +26,18 @@ pub(crate) struct SummaryRow {
     pub(crate) test_accuracy: f64,
 }
 
+#[derive(Debug, Deserialize)]
+pub(crate) struct ClassRow {
+    pub(crate) class: String,
+    #[serde(deserialize_with = "finite")]
+    pub(crate) precision: f64,
+    #[serde(deserialize_with = "finite")]
+    pub(crate) recall: f64,
+    #[serde(deserialize_with = "finite")]
+    pub(crate) f1: f64,
+    pub(crate) support: u64,
+}
+
 /// The L2 norm of one layer's gradient, after training.
 #[derive(Debug, Deserialize)]
 pub(crate) struct GradientRow {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use seeds::SeedFolder;
 
-use super::{Confusion, EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow, rows};
+use super::{ClassRow, Confusion, EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow, rows};
 use crate::error::ReportError;
 
 /// One trained network; each list has at least one row.
@@ -16,6 +16,7 @@ pub(crate) struct Run {
     pub(crate) history: Vec<EpochRow>,
     pub(crate) summary: SummaryRow,
     pub(crate) confusion: Confusion,
+    pub(crate) classes: Vec<ClassRow>,
     /// From input to output, each layer once.
     pub(crate) gradients: Vec<GradientRow>,
     pub(crate) timings: Vec<TimingRow>,
@@ -62,6 +63,7 @@ impl Run {
             history,
             summary,
             confusion: Confusion::read(&folder.join("confusion.csv"))?,
+            classes: rows(&folder.join("class_report.csv"))?,
             gradients,
             timings: rows(&folder.join("timings.csv"))?,
             latency,
@@ -71,12 +73,16 @@ impl Run {
     /// Whether this run, read from `folder`, may be averaged with another of its model.
     ///
     /// # Errors
-    /// The first file whose rows are not those of the other: another network, other classes
-    /// or images.
+    /// The first file whose rows are not those of the other: another network, other classes.
     pub(super) fn check_against(&self, other: &Self, folder: &Path) -> Result<(), ReportError> {
         let layers = |run: &Self| {
             let rows = run.gradients.iter();
             rows.map(|row| (row.layer_index, row.layer.clone()))
+                .collect::<Vec<_>>()
+        };
+        let classes = |run: &Self| {
+            let rows = run.classes.iter();
+            rows.map(|row| (row.class.clone(), row.support))
                 .collect::<Vec<_>>()
         };
         let checks = [
@@ -88,9 +94,13 @@ impl Run {
             ("gradients.csv", "layers", layers(self) == layers(other)),
             (
                 "confusion.csv",
+                "classes",
+                self.confusion.classes == other.confusion.classes,
+            ),
+            (
+                "class_report.csv",
                 "classes and their images",
-                self.confusion.classes == other.confusion.classes
-                    && self.confusion.images() == other.confusion.images(),
+                classes(self) == classes(other),
             ),
         ];
         match checks.iter().find(|(_, _, same)| !same) {

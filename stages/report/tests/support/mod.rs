@@ -197,7 +197,7 @@ pub(crate) fn write_seed(folder: &Path, mut model: Model, setting: Setting<'_>, 
         ),
     )
     .unwrap();
-    let right = write_confusion(&folder, model, setting, &mut noise);
+    let right = write_classes(&folder, model, setting, &mut noise);
     fs::write(
         folder.join("summary.csv"),
         format!(
@@ -227,8 +227,8 @@ pub(crate) fn write_seed(folder: &Path, mut model: Model, setting: Setting<'_>, 
     fs::write(folder.join("gradients.csv"), gradients).unwrap();
 }
 
-/// Writes the confusion matrix; returns how many images were right.
-fn write_confusion(folder: &Path, model: Model, setting: Setting<'_>, noise: &mut Noise) -> u32 {
+/// Writes the confusion matrix and the class report; returns how many images were right.
+fn write_classes(folder: &Path, model: Model, setting: Setting<'_>, noise: &mut Noise) -> u32 {
     let each = setting.test_images / 10;
     let mut counts = [[0_u32; 10]; 10];
     for (class, row) in counts.iter_mut().enumerate() {
@@ -246,11 +246,27 @@ fn write_confusion(folder: &Path, model: Model, setting: Setting<'_>, noise: &mu
         }
     }
     let mut confusion = format!("true_class,{}\n", CLASSES.join(","));
+    let mut report = String::from("class,precision,recall,f1,support\n");
     for (class, name) in CLASSES.iter().enumerate() {
         let row: Vec<String> = counts[class].iter().map(u32::to_string).collect();
         confusion.push_str(&format!("{name},{}\n", row.join(",")));
+        let right = f64::from(counts[class][class]);
+        let predicted: u32 = counts.iter().map(|row| row[class]).sum();
+        let (precision, recall) = (right / f64::from(predicted.max(1)), right / f64::from(each));
+        let f1 = 2.0 * precision * recall / (precision + recall).max(1e-9);
+        report.push_str(&format!(
+            "{name},{precision:.6},{recall:.6},{f1:.6},{each}\n"
+        ));
     }
     let right: u32 = (0..10).map(|class| counts[class][class]).sum();
+    let accuracy = f64::from(right) / f64::from(setting.test_images);
+    for average in ["macro_average", "weighted_average"] {
+        report.push_str(&format!(
+            "{average},{accuracy:.6},{accuracy:.6},{accuracy:.6},{}\n",
+            setting.test_images
+        ));
+    }
     fs::write(folder.join("confusion.csv"), confusion).unwrap();
+    fs::write(folder.join("class_report.csv"), report).unwrap();
     right
 }
