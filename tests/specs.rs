@@ -337,10 +337,14 @@ fn the_paper_loads_in_every_profile_with_an_override() {
                 .map(|(a, _)| a.name.clone())
                 .collect()
         };
-        assert_eq!(
-            changed(&before, &after),
-            ["train@mini_resnet", "gradients@mini_resnet"]
-        );
+        let seeds = before.pipeline().params["seeds"].as_u64().unwrap();
+        let expected: Vec<String> = ["train", "gradients"]
+            .iter()
+            .flat_map(|stage| {
+                (42..42 + seeds).map(move |seed| format!("{stage}@mini_resnet+{seed}"))
+            })
+            .collect();
+        assert_eq!(changed(&before, &after), expected, "{profile}");
         let order: Vec<&str> = before
             .topological()
             .iter()

@@ -77,7 +77,7 @@ fn imports(text: &str) -> Vec<String> {
         .filter(|line| !line.trim_start().starts_with("//"))
     {
         for (at, _) in line.match_indices("crate::") {
-            // `ro_crate::` is another name.
+            // `ro_crate::x` is another path.
             if line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
                 continue;
             }

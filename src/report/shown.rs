@@ -9,6 +9,9 @@ use super::number::{Format, format, number, shown};
 use super::runs::{anchor, chain};
 use super::{Figure, Item, Origin, Run, Table};
 
+/// A row's name of at most so many characters stays on one line, where there is room.
+const SHORT: usize = 30;
+
 /// One item; several tables are each closed until asked for, several figures stand side by side.
 pub(super) fn item(item: &Item, runs: &[Run]) -> Markup {
     match item {
@@ -75,10 +78,11 @@ fn table(table: &Table, caption: Option<&str>, name: &str, runs: &[Run]) -> Mark
     let formats: Vec<Format> = (0..table.headings.len())
         .map(|at| format(cells(at)))
         .collect();
+    let is_short = cells(0).all(|name| name.chars().count() <= SHORT);
     html! {
         div.tabled {
             div.scroll role="group" aria-label=(name) tabindex="0" {
-                table.sortable {
+                table.sortable.short[is_short] {
                     @if let Some(caption) = caption {
                         caption { span { (caption) } }
                     }

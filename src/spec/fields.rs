@@ -67,6 +67,7 @@ pub(crate) const STAGE: Fields = Fields {
         "desc",
         "foreach",
         "matrix",
+        "seeds",
         "program",
         "args",
         "cmd",
@@ -120,6 +121,10 @@ pub(crate) const STAGE: Fields = Fields {
         (&["description", "doc", "comment", "title"], Use("desc")),
         (&["for_each", "for", "each"], Use("foreach")),
         (&["strategy", "product"], Use("matrix")),
+        (
+            &["seed", "n_seeds", "repeat", "repeats", "repetitions"],
+            Use("seeds"),
+        ),
         (&["arguments", "argv", "arg"], Use("args")),
         (
             &["crate", "package", "bin", "binary", "executable"],

@@ -38,7 +38,8 @@ pub struct Pipeline {
 /// One stage instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// `train@resnet18`, or the group's name where nothing was expanded.
+    /// `train@resnet18+43`: the group's name, `@` and the key where there is `foreach` or `matrix`,
+    /// `+` and the seed where there are `seeds`.
     pub name: String,
     /// The name under `stages:`.
     pub group: String,
@@ -66,6 +67,15 @@ pub struct Stage {
     pub retries: u32,
     /// Where the stage's name stands in the file.
     pub location: Location,
+}
+
+impl Stage {
+    /// The name without the seed, which all seeds of one variant share: `train@resnet18`.
+    #[must_use]
+    pub fn variant(&self) -> &str {
+        // Neither groups nor keys can have a `+`.
+        self.name.split('+').next().unwrap_or_default()
+    }
 }
 
 /// What a stage runs.
@@ -96,8 +106,9 @@ pub struct Dep {
 pub enum DepPattern {
     /// Exactly this file or folder.
     Path(RelPath),
-    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the files on disk and the
-    /// declared outs of other stages. The matched set is part of the key.
+    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the declared outs of other stages
+    /// and the files on disk that no stage wrote ([`crate::spec::OtherSeeds`]). The matched set is
+    /// part of the key.
     Glob(String),
 }
 
@@ -126,6 +137,8 @@ pub struct Out {
     pub path: RelPath,
     /// Its bytes enter no key (times, memory).
     pub volatile: bool,
+    /// The path with `*` for the seed, where the stage has `seeds`.
+    pub any_seed: Option<String>,
     /// Where it stands in the file.
     pub location: Location,
 }

@@ -3,7 +3,9 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod audit;
+mod ci_files;
 mod claims;
+mod comparing;
 mod crash;
 mod damages;
 mod drawing;
@@ -20,6 +22,7 @@ mod python;
 mod ro_crate;
 mod scheduling;
 mod secrets;
+mod seeds;
 mod shared;
 mod signals;
 mod space;

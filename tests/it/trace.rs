@@ -209,6 +209,22 @@ fn a_source_is_called_one_and_git_says_whether_it_is_committed() {
 }
 
 #[test]
+fn a_file_of_another_profile_is_found_under_that_one() {
+    let space = Space::empty();
+    space.write(
+        "pipeline.yaml",
+        "schema: 1\nname: t\nprofiles: {one: {}, two: {}}\ndefault_profile: one\nstages:\n  \
+         s: {cmd: 'echo x > ${profile}.txt', outs: ['${profile}.txt']}\n",
+    );
+    assert_eq!(space.ran(&["-p", "two"]), ["s"]);
+    assert_eq!(json(&space, &["two.txt"])["files"][0]["stage"], "s");
+    assert_eq!(
+        json(&space, &["two.txt", "-p", "one"])["files"][0]["from"],
+        "source"
+    );
+}
+
+#[test]
 fn what_is_wrong_is_said_with_what_was_likely_meant() {
     let space = chain();
     let wrong = |args: &[&str], message: &str, hint: &str| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
-use crate::cli::args::Trace;
+use crate::cli::args::{PipelineArgs, Trace};
 use crate::cli::committed::Committed;
 use crate::cli::error::{CliError, from_facts};
 use crate::cli::exit::Exit;
@@ -20,7 +20,6 @@ use crate::spec::{RowName, suggest};
 use crate::tables::{Lookup, is_table};
 
 pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Result<Exit, CliError> {
-    let loaded = load(settings, &args.pipeline)?;
     let path = RelPath::new(&args.path).map_err(|error| {
         CliError::usage(format!(
             "`{}` is no path of this pipeline: {error}",
@@ -28,6 +27,7 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
         ))
         .with_hint("paths start at the folder of the pipeline's file")
     })?;
+    let loaded = loaded(settings, &args.pipeline, &path)?;
     exists(&loaded, &path)?;
     let cell = match (&args.row, &args.column) {
         (Some(row), Some(column)) => Some(cell(&loaded, &path, row, column)?),
@@ -57,6 +57,23 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
         true => Exit::Ok,
         false => Exit::Different,
     })
+}
+
+/// The pipeline under the profile that was asked for; otherwise, under one that writes the file.
+fn loaded(settings: &Settings, args: &PipelineArgs, path: &RelPath) -> Result<Loaded, CliError> {
+    let first = load(settings, args)?;
+    if args.profile.is_some() || first.graph.owner_of(path).is_some() {
+        return Ok(first);
+    }
+    let others = first.profiles.iter().filter_map(|profile| {
+        let args = PipelineArgs {
+            profile: Some(profile.clone()),
+            ..args.clone()
+        };
+        load(settings, &args).ok()
+    });
+    let mut writers = others.filter(|other| other.graph.owner_of(path).is_some());
+    Ok(writers.next().unwrap_or(first))
 }
 
 /// Refuses what neither stands there nor is written by any stage.

@@ -5,6 +5,7 @@
 //! there, and an input to the run that wrote exactly what was read, however the pipeline looks
 //! now. Where no record has these bytes, that is said.
 
+mod order;
 mod records;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,12 @@
 //! Follows files upstream, from record to record.
 //! It must not know how records are stored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use petgraph::Direction::{Incoming, Outgoing};
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use super::order::writers_first;
 use super::records::Records;
 use super::{Bytes, From, Lineage, Origin, Read, Run, Source, Standing, Traced};
 use crate::base::rel_path::RelPath;
@@ -194,39 +194,10 @@ impl Walk<'_> {
     fn order(&self) -> Vec<NodeIndex> {
         let topological = self.graph.topological().iter();
         let places: BTreeMap<StageId, usize> = topological.copied().zip(0..).collect();
-        let rank = |place: NodeIndex| {
-            let name = stage_name(self.graph, &self.found[place].record);
-            let id = self.graph.id(&name);
-            (id.and_then(|id| places.get(&id).copied()), place)
-        };
-        let mut open: BTreeMap<NodeIndex, usize> = BTreeMap::new();
-        let mut ready = BTreeSet::new();
-        for place in self.found.node_indices() {
-            let writers = self.found.neighbors_directed(place, Outgoing).count();
-            open.insert(place, writers);
-            if writers == 0 {
-                ready.insert(rank(place));
-            }
-        }
-        let mut order = Vec::with_capacity(open.len());
-        // Records that contradict each other could go in a circle: it is cut somewhere.
-        while let Some(place) = ready
-            .pop_first()
-            .map(|(_, place)| place)
-            .or_else(|| open.keys().next().copied())
-        {
-            open.remove(&place);
-            order.push(place);
-            for reader in self.found.neighbors_directed(place, Incoming) {
-                if let Some(writers) = open.get_mut(&reader) {
-                    *writers -= 1;
-                    if *writers == 0 {
-                        ready.insert(rank(reader));
-                    }
-                }
-            }
-        }
-        order
+        writers_first(&self.found, &|node| {
+            let name = stage_name(self.graph, &self.found[node].record);
+            places.get(&self.graph.id(&name)?).copied()
+        })
     }
 
     fn finish(mut self, starts: Vec<(Start, Option<PathDigest>)>, paths: &[RelPath]) -> Lineage {

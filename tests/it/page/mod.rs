@@ -73,7 +73,7 @@ fn the_page_has_tables_figures_claims_and_their_stories() {
         "alt=\"A curve that rises\"",
         "alt=\"A curve: one\"",
         "1 of 4 claims is not measured: there is no `times.csv`.",
-        ">as its record says</dd>",
+        ">As its record says</dd>",
         ">draw@one</a>",
         "param a",
     ] {
@@ -107,7 +107,7 @@ fn what_was_edited_or_is_out_of_date_is_marked() {
     );
     assert!(said.err.contains("Out of date"), "{}", said.err);
     let page = space.read("out/report.html");
-    assert!(page.contains("edited: table wrote other bytes"));
+    assert!(page.contains("Edited: table wrote other bytes"));
     assert!(page.contains("Out of date: the pipeline has changed since"));
     let said = space.restage(&["--json", "report"]).exits(0);
     let line: serde_json::Value = serde_json::from_str(&said.out).unwrap();

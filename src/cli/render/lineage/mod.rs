@@ -212,23 +212,11 @@ impl Drawing<'_> {
             }
             KeyAction::Command(line) => lines.push(("command".to_owned(), line.clone())),
         }
-        let shown = ["param ", "env ", "machine ", "tool ", "secret "];
+        text += &pairs(&lines, style);
+        let given = ["param ", "env ", "machine ", "tool ", "secret "];
         let explained = record.inputs.explain().into_iter();
-        lines.extend(explained.filter(|(label, _)| shown.iter().any(|s| label.starts_with(s))));
-        let width = lines
-            .iter()
-            .map(|(label, _)| label.len())
-            .max()
-            .unwrap_or(0)
-            .min(36);
-        for (label, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-            let words: Vec<&str> = value.split(' ').collect();
-            let mut label = format!("{label:width$}");
-            for line in broken(&words, " ", WIDTH.saturating_sub(width + 4).max(20)) {
-                text += &format!("  {}  {line}\n", style.dim(&label));
-                label = " ".repeat(width);
-            }
-        }
+        let explained = explained.filter(|(label, _)| given.iter().any(|g| label.starts_with(g)));
+        text += &pairs(&explained.collect::<Vec<_>>(), style);
         text + &self.reads(run, style)
     }
 
@@ -295,6 +283,22 @@ impl Drawing<'_> {
             _ => None,
         }
     }
+}
+
+/// Labels and values, aligned; a value that is long goes on below itself.
+fn pairs(lines: &[(String, String)], style: Style) -> String {
+    let longest = lines.iter().map(|(label, _)| label.len()).max();
+    let width = longest.unwrap_or(0).min(44);
+    let mut text = String::new();
+    for (label, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        let words: Vec<&str> = value.split(' ').collect();
+        let mut label = format!("{label:width$}");
+        for line in broken(&words, " ", WIDTH - width - 4) {
+            text += &format!("  {}  {line}\n", style.dim(&label));
+            label = " ".repeat(width);
+        }
+    }
+    text
 }
 
 /// `912 B, 4f1c2a90b3d1`.

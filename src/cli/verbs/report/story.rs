@@ -95,22 +95,22 @@ impl Story<'_> {
             Some(Of::Run { run, bytes, .. }) => {
                 let stage = &self.lineage.runs[*run].stage;
                 let (words, sound) = match bytes {
-                    Bytes::Recorded => ("as its record says".to_owned(), true),
+                    Bytes::Recorded => ("As its record says".to_owned(), true),
                     Bytes::OfAnotherRun => {
-                        let words = "as a run wrote it; a later run of the same key wrote \
+                        let words = "As a run wrote it; a later run of the same key wrote \
                             other bytes, so the stage is not deterministic";
                         (words.to_owned(), true)
                     }
                     Bytes::Edited { recorded } => {
                         let digest = recorded.digest;
                         (
-                            format!("edited: {stage} wrote other bytes, {digest}"),
+                            format!("Edited: {stage} wrote other bytes, {digest}"),
                             false,
                         )
                     }
                     Bytes::Missing { recorded } => {
                         let digest = recorded.digest;
-                        (format!("missing: {stage} wrote {digest}"), false)
+                        (format!("Missing: {stage} wrote {digest}"), false)
                     }
                 };
                 (words, sound, Some(*run))
@@ -118,7 +118,7 @@ impl Story<'_> {
             Some(Of::Source(at)) => {
                 let about = self.about(*at);
                 (
-                    format!("a source, which no stage writes{about}"),
+                    format!("A source, which no stage writes{about}"),
                     true,
                     None,
                 )
@@ -128,10 +128,10 @@ impl Story<'_> {
                     Some(_) => ", but these are the bytes that pipeline.lock names",
                     None => "",
                 };
-                let words = format!("no record here says how {stage} wrote it{known}");
+                let words = format!("No record here says how {stage} wrote it{known}");
                 (words, false, None)
             }
-            None => ("not looked for".to_owned(), false, None),
+            None => ("Not looked for".to_owned(), false, None),
         };
         Origin {
             path: path.to_string(),
