@@ -7,11 +7,12 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
-.PHONY: help reproduce test check fmt compare audit bench-train bench-train-gpu bench-runner torture cuda fuzz clean
+.PHONY: help reproduce test check fmt compare claims audit bench-train bench-train-gpu bench-runner torture cuda fuzz clean
 
 help:
 	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I, write the page'
 	@echo 'make compare   [PROFILE=..]   hold the result CSVs against the committed ones'
+	@echo 'make claims    [PROFILE=..]   hold what the paper claims against the results, and the verdicts committed'
 	@echo 'make test                     all tests; no network, no GPU'
 	@echo 'make check                    formatting, lints, documentation'
 	@echo 'make torture                  death and errors at every point, hundreds of kills: some 10 minutes'
@@ -35,6 +36,9 @@ reproduce: $(RESTAGE)
 
 compare: $(RESTAGE)
 	@$(RESTAGE) compare --profile $(PROFILE)
+
+claims: $(RESTAGE)
+	@$(RESTAGE) claims --profile $(PROFILE)
 
 test:
 	$(CARGO) test --workspace --locked

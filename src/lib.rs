@@ -11,6 +11,7 @@ pub mod claims;
 pub mod cli;
 pub mod digest;
 pub mod exec;
+pub mod export;
 pub mod graph;
 pub mod report;
 pub mod runner;

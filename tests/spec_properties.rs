@@ -23,6 +23,20 @@ fn any_pipeline() -> impl Strategy<Value = String> {
     prop::sample::select(all)
 }
 
+const SEEDS: &str = r#"
+schema: 1
+name: t
+params: {seed: 0, seeds: 1}
+stages:
+  train:
+    foreach: [a, b]
+    seeds: ${seeds}
+    cmd: train ${key} ${seed}
+    params: [seed]
+    outs: ["${key}/${seed}"]
+  alone: {seeds: "${seeds}", program: alone, params: [seed], outs: ["alone/${seed}"], args: ["--seed=${seed}"]}
+"#;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -55,6 +69,34 @@ proptest! {
         let options = LoadOptions { profile: None, overrides: vec![text] };
         if let Err(diagnostics) = build(&valid("every_field.yaml"), &options) {
             check_places(&diagnostics);
+        }
+    }
+
+    /// A stage's key is made of what it is here and of its inputs.
+    #[test]
+    fn an_instance_does_not_know_how_many_seeds_there_are(few in 1u64..30, more in 0u64..30, first in 0u64..100) {
+        let of = |options: &[(&str, u64)]| {
+            let overrides = options.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let options = LoadOptions { profile: None, overrides };
+            spec::load("pipeline.yaml", SEEDS, &options).unwrap().stages
+        };
+        let small = of(&[("seed", first), ("seeds", few)]);
+        let large = of(&[("seed", first), ("seeds", few + more)]);
+        prop_assert_eq!(small.len() as u64, 3 * few);
+        prop_assert_eq!(large.len() as u64, 3 * (few + more));
+        for stage in &small {
+            prop_assert!(large.contains(stage), "{}", stage.name);
+        }
+        // Nor which is the first.
+        let shifted = of(&[("seed", first + 1), ("seeds", few)]);
+        let shared = small.iter().filter(|stage| shifted.contains(stage)).count() as u64;
+        prop_assert_eq!(shared, 3 * (few - 1));
+        // Each has its own seed, and its own outs.
+        let outs: std::collections::BTreeSet<String> = large.iter().map(|stage| stage.outs[0].path.to_string()).collect();
+        prop_assert_eq!(outs.len(), large.len());
+        for stage in &large {
+            let seed = stage.params["seed"].to_string();
+            prop_assert_eq!(stage.name.rsplit('+').next(), Some(seed.as_str()));
         }
     }
 

@@ -105,6 +105,13 @@ fn stage<'a>(pipeline: &'a Pipeline, name: &str) -> &'a Stage {
 fn fields_become_what_they_say() {
     let pipeline = load(&valid("every_field.yaml"));
     assert_eq!(pipeline.profile, "quick");
+    let export = &pipeline.export;
+    assert_eq!(export.tensorboard[0].tables, "quick/**/h.csv");
+    assert_eq!(
+        export.ro_crate.description.as_deref(),
+        Some("What quick gives")
+    );
+    assert_eq!(export.ro_crate.also, ["notes/*.md"]);
     assert_eq!(pipeline.params["models"]["large"]["depth"], 4);
     let names: Vec<&str> = pipeline
         .stages
@@ -330,10 +337,14 @@ fn the_paper_loads_in_every_profile_with_an_override() {
                 .map(|(a, _)| a.name.clone())
                 .collect()
         };
-        assert_eq!(
-            changed(&before, &after),
-            ["train@mini_resnet", "gradients@mini_resnet"]
-        );
+        let seeds = before.pipeline().params["seeds"].as_u64().unwrap();
+        let expected: Vec<String> = ["train", "gradients"]
+            .iter()
+            .flat_map(|stage| {
+                (42..42 + seeds).map(move |seed| format!("{stage}@mini_resnet+{seed}"))
+            })
+            .collect();
+        assert_eq!(changed(&before, &after), expected, "{profile}");
         let order: Vec<&str> = before
             .topological()
             .iter()

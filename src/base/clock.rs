@@ -63,6 +63,32 @@ impl WallTime {
         Self::from_nanos(self.as_nanos() - span.as_nanos() as i128)
     }
 
+    /// The moment `span` after this one.
+    #[must_use]
+    pub fn later(self, span: Duration) -> Self {
+        Self::from_nanos(self.as_nanos() + span.as_nanos() as i128)
+    }
+
+    /// Reads what its text is: RFC 3339 in UTC, to the second. `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let pattern = "0000-00-00T00:00:00Z";
+        let fits = |(c, p): (u8, u8)| match p {
+            b'0' => c.is_ascii_digit(),
+            p => c == p,
+        };
+        if text.len() != pattern.len() || !text.bytes().zip(pattern.bytes()).all(fits) {
+            return None;
+        }
+        let number = |from: usize, to: usize| text[from..to].parse::<i64>().ok();
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let days = days_from_civil(year, month, day);
+        let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+        let time = Self { seconds, nanos: 0 };
+        // A 31st of June or a 25th hour would come back as another text.
+        (time.to_string() == text).then_some(time)
+    }
+
     fn from_nanos(nanos: i128) -> Self {
         Self {
             seconds: nanos.div_euclid(1_000_000_000) as i64,
@@ -121,6 +147,17 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// The inverse of [`civil_from_days`], by the same way of counting.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +198,35 @@ mod tests {
     }
 
     #[test]
+    fn a_later_moment_is_later_by_the_span() {
+        let time = WallTime {
+            seconds: -1,
+            nanos: 900_000_000,
+        };
+        let later = time.later(Duration::from_millis(10_600));
+        assert_eq!((later.seconds, later.nanos), (10, 500_000_000));
+    }
+
+    #[test]
+    fn what_is_no_moment_is_not_read_as_one() {
+        for text in [
+            "",
+            "2026-11-23T15:53:16",
+            "2026-11-23 15:53:16Z",
+            "2026-11-23T15:53:16+01:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-10T00:00:00Z",
+            "2026-11-23T24:00:00Z",
+            "2026-11-23T15:60:16Z",
+            "+026-11-23T15:53:16Z",
+            "2026-11-23T15:53:1\u{e9}",
+        ] {
+            assert_eq!(WallTime::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_moment_before_1970_keeps_its_nanoseconds_positive() {
         let time = WallTime::from(UNIX_EPOCH - Duration::from_nanos(1));
         assert_eq!(
@@ -181,6 +247,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_moment_is_read_back_from_its_text(seconds in -62_167_219_200_i64..253_402_300_800) {
+            let time = WallTime { seconds, nanos: 0 };
+            prop_assert_eq!(WallTime::parse(&time.to_string()), Some(time));
+        }
+
         #[test]
         fn the_next_day_is_the_next_in_the_calendar(days in -1_000_000_i64..1_000_000) {
             let (year, month, day) = civil_from_days(days);

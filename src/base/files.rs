@@ -6,6 +6,9 @@ use std::path::Path;
 use super::fs::{self, FsError};
 use super::rel_path::RelPath;
 
+/// Folders that no pattern looks into: ours, git's.
+pub const HIDDEN: [&str; 2] = [".restage", ".git"];
+
 /// What lies below a folder.
 #[derive(Debug, Default)]
 pub struct Below {

@@ -77,6 +77,15 @@ impl Glob {
             .map_or("", |(folder, _)| folder)
     }
 
+    /// The part of a match that the pattern leaves open: `43` of `run-*/a.csv` and `run-43/a.csv`.
+    pub fn open_part<'p>(&self, path: &'p RelPath) -> &'p str {
+        let special = |c| matches!(c, '*' | '?' | ']' | '}');
+        let end = self.pattern.rfind(special).map_or(0, |last| last + 1);
+        let path = path.as_str();
+        let path = path.strip_prefix(self.prefix.as_str()).unwrap_or(path);
+        path.strip_suffix(&self.pattern[end..]).unwrap_or(path)
+    }
+
     /// Whether the pattern matches this path.
     pub fn matches(&self, path: &RelPath) -> bool {
         path.as_str().starts_with(&self.prefix) && self.matcher.is_match(path.as_str())
@@ -139,6 +148,20 @@ mod tests {
         );
         assert!(matches!(Glob::new("a[b"), Err(GlobError::Syntax(_))));
         assert!(matches!(Glob::new("a{b"), Err(GlobError::Syntax(_))));
+    }
+
+    #[test]
+    fn the_open_part_tells_matches_apart() {
+        let part = |pattern: &str, path: &str| {
+            let path = RelPath::new(path).unwrap();
+            assert!(Glob::new(pattern).unwrap().matches(&path), "{pattern}");
+            Glob::new(pattern).unwrap().open_part(&path).to_owned()
+        };
+        assert_eq!(part("a/run-*/x.csv", "a/run-43/x.csv"), "43");
+        assert_eq!(part("a/*/run-[0-9].csv", "a/b/run-4.csv"), "b/run-4");
+        assert_eq!(part("a/{x,y}-?.csv", "a/x-1.csv"), "x-1");
+        assert_eq!(part("a/**/x.csv", "a/x.csv"), "x.csv");
+        assert_eq!(part("a/**", "a/x/y"), "x/y");
     }
 
     #[test]

@@ -9,3 +9,4 @@ pub(crate) mod memory;
 pub mod process;
 pub mod rel_path;
 pub mod span;
+pub mod stack;

@@ -3,10 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use super::interval::Runs;
 use super::verdict::{Judged, Verdict, shown};
 use crate::spec::{Claim, PaperValue};
 
-const COLUMNS: [&str; 5] = ["id", "paper", "ours", "verdict", "reason"];
+/// `half_width` is half the width of the interval of `ours` where that comes from `runs`.
+const COLUMNS: [&str; 7] = [
+    "id",
+    "paper",
+    "ours",
+    "half_width",
+    "runs",
+    "verdict",
+    "reason",
+];
 
 /// Why a table is no record of verdicts.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +25,7 @@ pub enum RecordError {
     #[error(transparent)]
     Table(#[from] csv::Error),
     /// Its columns are others.
-    #[error("its columns are not {}", COLUMNS.join(","))]
+    #[error("it has no columns `id` and `verdict`")]
     Columns,
     /// A word that is no verdict.
     #[error("`{verdict}` of `{id}` is no verdict")]
@@ -45,28 +55,44 @@ pub fn write<'a>(
             Some(PaperValue::Text(text)) => text.clone(),
             None => String::new(),
         };
-        let ours = judged.ours.map(shown).unwrap_or_default();
+        let ours = judged.ours.map(|ours| shown(ours.value));
+        let half_width = judged.ours.and_then(|ours| ours.half_width).map(shown);
+        let runs = judged.ours.map(|ours| match ours.runs {
+            Runs::Untold => String::new(),
+            Runs::Single(n) | Runs::Pairs(n) => n.to_string(),
+            Runs::Independent(n, m) => format!("{n}+{m}"),
+        });
         let reason = judged.reason.as_deref().unwrap_or_default();
-        table.write_record([&claim.id, &paper, &ours, judged.verdict.text(), reason])?;
+        table.write_record([
+            &claim.id,
+            &paper,
+            &ours.unwrap_or_default(),
+            &half_width.unwrap_or_default(),
+            &runs.unwrap_or_default(),
+            judged.verdict.text(),
+            reason,
+        ])?;
     }
     table
         .into_inner()
         .map_err(|error| csv::Error::from(error.into_error()).into())
 }
 
-/// Verdict by claim.
+/// Verdict by claim. Other columns may be those of an older restage.
 ///
 /// # Errors
 /// It is no table that `write` makes.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Verdict>, RecordError> {
     let mut table = csv::Reader::from_reader(bytes);
-    if *table.headers()? != COLUMNS[..] {
+    let headers = table.headers()?;
+    let at = |name| headers.iter().position(|header| header == name);
+    let (Some(id), Some(verdict)) = (at("id"), at("verdict")) else {
         return Err(RecordError::Columns);
-    }
+    };
     let mut verdicts = BTreeMap::new();
     for row in table.records() {
         let row = row?;
-        let (id, word) = (row[0].to_owned(), &row[3]);
+        let (id, word) = (row[id].to_owned(), &row[verdict]);
         let verdict = Verdict::ALL
             .into_iter()
             .find(|verdict| verdict.text() == word);

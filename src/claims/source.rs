@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::base::files::{HIDDEN, files_below};
 use crate::base::fs;
+use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
-use crate::spec::{Cells, RowName};
+use crate::spec::{Cells, OtherSeeds, RowName, Stage};
 use crate::tables::Lookup;
 
 type Read = Result<Arc<Lookup>, String>;
@@ -16,14 +18,17 @@ type Read = Result<Arc<Lookup>, String>;
 #[derive(Debug)]
 pub struct Files {
     root: PathBuf,
+    other_seeds: OtherSeeds,
     read: Mutex<BTreeMap<RelPath, Read>>,
 }
 
 impl Files {
-    /// Nothing is read yet.
-    pub fn below(root: impl Into<PathBuf>) -> Self {
+    /// Nothing is read yet. Patterns pass over what these stages wrote by seeds that they don't
+    /// have.
+    pub fn below(root: impl Into<PathBuf>, stages: &[Stage]) -> Self {
         Self {
             root: root.into(),
+            other_seeds: OtherSeeds::than(stages),
             read: Mutex::default(),
         }
     }
@@ -55,5 +60,16 @@ impl Cells for Files {
         table
             .column(column)
             .map_err(|missing| format!("`{file}` {missing}"))
+    }
+
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String> {
+        let skip = |path: &RelPath| HIDDEN.contains(&path.as_str()) || self.other_seeds.wrote(path);
+        let found = files_below(&self.root, pattern.base_folder(), &skip);
+        let mut found = found.map_err(|error| error.to_string())?.files;
+        found.retain(|path| pattern.matches(path));
+        match found.is_empty() {
+            true => Err(format!("no file matches `{pattern}`")),
+            false => Ok(found),
+        }
     }
 }

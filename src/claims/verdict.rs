@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::interval::Estimate;
 use crate::base::span::Location;
 use crate::spec::{Cells, Claim, ClaimRule, Direction, Expression, Failure, Outcome, PaperValue};
 
@@ -49,8 +50,8 @@ impl fmt::Display for Verdict {
 /// A claim's value here, and what became of the claim.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
-    /// Our value, if it has one.
-    pub ours: Option<f64>,
+    /// Our value, if it has one; with its interval where it comes from several runs.
+    pub ours: Option<Estimate>,
     /// What became of it.
     pub verdict: Verdict,
     /// Why it is not measured.
@@ -78,7 +79,7 @@ pub fn judge(claim: &Claim, cells: &Arc<dyn Cells>) -> Result<Judged, (Location,
     }
 }
 
-type Measured = Result<(Option<f64>, Verdict), (Location, Failure)>;
+type Measured = Result<(Option<Estimate>, Verdict), (Location, Failure)>;
 
 fn measure(claim: &Claim, cells: &Arc<dyn Cells>) -> Measured {
     if let Some(needs) = &claim.needs
@@ -89,23 +90,24 @@ fn measure(claim: &Claim, cells: &Arc<dyn Cells>) -> Measured {
         return Err((needs.location, Failure::NotMeasured(reason)));
     }
     let ours = match &claim.ours {
-        Some(expression) => Some(number(expression, cells)?),
+        Some(expression) => Some(estimate(expression, cells)?),
         None => None,
     };
     let reproduced = match (&claim.rule, &claim.paper, ours) {
         (ClaimRule::Holds(expression), ..) => condition(expression, cells)?,
         (ClaimRule::Absolute(allowed), Some(PaperValue::Number(paper)), Some(ours)) => {
-            within(*paper, ours, *allowed)
+            within(*paper, ours.value, *allowed)
         }
         (ClaimRule::Relative(share), Some(PaperValue::Number(paper)), Some(ours)) => {
-            within(*paper, ours, share * paper.abs())
+            within(*paper, ours.value, share * paper.abs())
         }
         // Reading the pipeline refuses a tolerance without two numbers.
         _ => false,
     };
     let on_its_side = match (claim.direction, ours) {
-        (Some(Direction::Above(bound)), Some(ours)) => ours > bound,
-        (Some(Direction::Below(bound)), Some(ours)) => ours < bound,
+        // All that the runs leave possible.
+        (Some(Direction::Above(bound)), Some(ours)) => ours.least() > bound,
+        (Some(Direction::Below(bound)), Some(ours)) => ours.greatest() < bound,
         _ => false,
     };
     let verdict = match (reproduced, on_its_side) {
@@ -125,14 +127,20 @@ fn within(paper: f64, ours: f64, allowed: f64) -> bool {
 fn condition(expression: &Expression, cells: &Arc<dyn Cells>) -> Result<bool, (Location, Failure)> {
     match expression.evaluate(cells) {
         Ok(Outcome::Bool(holds)) => Ok(holds),
-        Ok(Outcome::Number(_)) => Err(wrong(expression, "gives a number, not true or false")),
+        Ok(Outcome::Number(_) | Outcome::Samples(_)) => {
+            Err(wrong(expression, "gives a number, not true or false"))
+        }
         Err(failure) => Err((expression.location, failure)),
     }
 }
 
-fn number(expression: &Expression, cells: &Arc<dyn Cells>) -> Result<f64, (Location, Failure)> {
+fn estimate(
+    expression: &Expression,
+    cells: &Arc<dyn Cells>,
+) -> Result<Estimate, (Location, Failure)> {
     match expression.evaluate(cells) {
-        Ok(Outcome::Number(number)) => Ok(number),
+        Ok(Outcome::Number(number)) => Ok(Estimate::untold(number)),
+        Ok(Outcome::Samples(samples)) => Ok(Estimate::of(&samples)),
         Ok(Outcome::Bool(_)) => Err(wrong(expression, "gives true or false, not a number")),
         Err(failure) => Err((expression.location, failure)),
     }
@@ -157,6 +165,15 @@ pub fn shown(value: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
     }
+}
+
+/// A value and half the width of its interval, to two digits of the latter: `0.812 ± 0.0041`.
+pub fn shown_within(value: f64, half_width: f64) -> String {
+    if !(1e-9..1e9).contains(&half_width) {
+        return format!("{} ± {}", shown(value), shown(half_width));
+    }
+    let decimals = (1 - half_width.log10().floor() as i64).clamp(0, 12) as usize;
+    format!("{value:.decimals$} ± {half_width:.decimals$}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
+use crate::claims::Runs;
 use crate::spec::RowName;
 
 /// One cell, the same wherever it is looked for.
@@ -18,7 +20,47 @@ impl Cells for One {
     fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, String> {
         self.0.clone().map(|cell| vec![cell])
     }
+
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String> {
+        Err(format!("no file matches `{pattern}`"))
+    }
 }
+
+/// One cell a file.
+struct Seeds(Vec<(&'static str, f64)>);
+
+impl Cells for Seeds {
+    fn cell(&self, file: &RelPath, _: &RowName, _: &str) -> Result<String, String> {
+        let found = self.0.iter().find(|(name, _)| *name == file.as_str());
+        found
+            .map(|(_, value)| value.to_string())
+            .ok_or_else(|| format!("there is no `{file}`"))
+    }
+
+    fn column(&self, file: &RelPath, _: &str) -> Result<Vec<String>, String> {
+        self.cell(file, &RowName::Number(1), "x")
+            .map(|cell| vec![cell])
+    }
+
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String> {
+        let paths = self.0.iter().map(|(name, _)| RelPath::new(name).unwrap());
+        let found: Vec<_> = paths.filter(|path| pattern.matches(path)).collect();
+        match found.is_empty() {
+            true => Err(format!("no file matches `{pattern}`")),
+            false => Ok(found),
+        }
+    }
+}
+
+/// What becomes of a claim about `ours` under a rule, on runs of `a` and `b`.
+fn over_seeds(ours: &str, mut claim: Claim, files: &[(&'static str, f64)]) -> Judged {
+    claim.ours = Some(expression(ours));
+    let cells: Arc<dyn Cells> = Arc::new(Seeds(files.to_vec()));
+    judge(&claim, &cells).unwrap_or_else(|(_, message)| panic!("{message}"))
+}
+
+const DIFFERENCE: &str =
+    r#"scaled(difference(samples("a/*.csv", 1, "x"), samples("b/*.csv", 1, "x")), 100.0)"#;
 
 fn expression(text: &str) -> Expression {
     Expression::new(text.to_owned(), Location::default()).expect("an expression")
@@ -94,6 +136,127 @@ fn what_a_claim_needs_comes_first() {
     let found = judged(&needy, "0.5");
     assert_eq!(found.verdict, Verdict::NotMeasured);
     assert_eq!(found.reason.as_deref(), Some("the images are not real"));
+}
+
+#[test]
+fn samples_are_paired_where_both_have_the_same_runs_and_else_are_not() {
+    let above = || claim(5.0, ClaimRule::Absolute(0.5), Some(Direction::Above(0.0)));
+    let files = [
+        ("a/1.csv", 0.80),
+        ("a/2.csv", 0.90),
+        ("b/2.csv", 0.85),
+        ("b/1.csv", 0.75),
+    ];
+    let found = over_seeds(DIFFERENCE, above(), &files);
+    let ours = found.ours.unwrap();
+    assert_eq!(
+        (found.verdict, ours.runs),
+        (Verdict::Reproduced, Runs::Pairs(2))
+    );
+    assert!((ours.value - 5.0).abs() < 1e-9 && ours.half_width.unwrap() < 1e-9);
+
+    let others = [files[0], files[1], ("b/3.csv", 0.85), ("b/1.csv", 0.75)];
+    let ours = over_seeds(DIFFERENCE, above(), &others).ours.unwrap();
+    assert_eq!(ours.runs, Runs::Independent(2, 2));
+    assert!(ours.half_width.unwrap() > 20.0);
+}
+
+#[test]
+fn a_direction_holds_only_where_the_whole_interval_does_and_a_tolerance_goes_by_the_mean() {
+    let far = || claim(50.0, ClaimRule::Absolute(1.0), Some(Direction::Above(0.0)));
+    let files = |spread: f64| {
+        [
+            ("1.csv", 5.0 - spread),
+            ("2.csv", 5.0),
+            ("3.csv", 5.0 + spread),
+        ]
+    };
+    let ours = r#"samples("*.csv", 1, "x")"#;
+    // t is 4.303: the half width is 2.48 times the standard deviation.
+    for (spread, verdict) in [(2.0, Verdict::DirectionOnly), (2.1, Verdict::NotReproduced)] {
+        assert_eq!(over_seeds(ours, far(), &files(spread)).verdict, verdict);
+    }
+    let below = claim(50.0, ClaimRule::Absolute(1.0), Some(Direction::Below(10.0)));
+    assert_eq!(
+        over_seeds(ours, below, &files(2.1)).verdict,
+        Verdict::NotReproduced
+    );
+    let near = claim(5.0, ClaimRule::Absolute(0.1), None);
+    assert_eq!(
+        over_seeds(ours, near, &files(2.1)).verdict,
+        Verdict::Reproduced
+    );
+}
+
+#[test]
+fn one_run_is_a_value_without_an_interval() {
+    let above = claim(5.0, ClaimRule::Absolute(0.5), Some(Direction::Above(0.0)));
+    let found = over_seeds(DIFFERENCE, above, &[("a/1.csv", 0.8), ("b/1.csv", 0.7)]);
+    let ours = found.ours.unwrap();
+    assert_eq!(found.verdict, Verdict::DirectionOnly);
+    assert_eq!((ours.half_width, ours.runs), (None, Runs::Pairs(1)));
+}
+
+#[test]
+fn what_is_computed_over_runs_may_be_asked_for_in_many_ways() {
+    let files = [("a/1.csv", 1.0), ("a/2.csv", 3.0), ("b/1.csv", 2.0)];
+    let cells: Arc<dyn Cells> = Arc::new(Seeds(files.to_vec()));
+    for holds in [
+        r#"mean(samples("a/*.csv", 1, "x")) == 2.0"#,
+        r#"max(samples("a/*.csv", 1, "x")) == 3.0 && min(samples("a/*.csv", 1, "x")) == 1.0"#,
+        r#"mean(difference(samples("a/*.csv", 1, "x"), samples("b/*.csv", 1, "x"))) == 0.0"#,
+        r#"mean(first("a/*.csv", "x", 0.5, "x")) == 2.0"#,
+        r#"mean(first("a/*.csv", "x", 2.0, "x")) > 1e300"#,
+        r#"scaled(2.0, 3.0) == 6.0 && difference(3, 1.0) == 2.0"#,
+        r#"samples("a/*.csv", 1, "x") == samples("a/*.csv", 1, "x")"#,
+        r#"samples("a/*.csv", 1, "x") != samples("b/*.csv", 1, "x")"#,
+    ] {
+        assert_eq!(
+            expression(holds).evaluate(&cells),
+            Ok(Outcome::Bool(true)),
+            "{holds}"
+        );
+    }
+    let reason = |text: &str| expression(text).evaluate(&cells).unwrap_err();
+    assert_eq!(
+        reason(r#"samples("c/*.csv", 1, "x")"#),
+        Failure::NotMeasured("no file matches `c/*.csv`".to_owned())
+    );
+    assert_eq!(
+        reason(r#"first("a/*.csv", "x", 2.0, "x")"#),
+        Failure::NotMeasured("gives a mean of inf".to_owned())
+    );
+    for wrong in [
+        r#"samples("a/1.csv", 1, "x")"#,
+        r#"samples("a/*.csv", 1, "x") - samples("b/*.csv", 1, "x")"#,
+        r#"100.0 * samples("a/*.csv", 1, "x")"#,
+        r#"samples("a/*.csv", 1, "x") > 0.0"#,
+        r#"difference(samples("a/*.csv", 1, "x"), 1.0)"#,
+        r#"max(difference(samples("a/*.csv", 1, "x"), samples("b/*.csv", 1, "x")))"#,
+    ] {
+        let Failure::Wrong(message) = reason(wrong) else {
+            panic!("{wrong}");
+        };
+        assert!(
+            message.contains("samples") || message.contains("pattern"),
+            "{wrong}: {message}"
+        );
+    }
+}
+
+#[test]
+fn values_are_rounded_to_two_digits_of_half_their_interval() {
+    let cases = [
+        ((0.812_345, 0.004_126), "0.8123 ± 0.0041"),
+        ((5.8, 1.25), "5.8 ± 1.2"),
+        ((1234.5, 123.4), "1234 ± 123"),
+        ((0.1, 0.0), "0.1 ± 0"),
+        ((1.5, f64::INFINITY), "1.5 ± inf"),
+        ((1.0, 0.0996), "1.000 ± 0.100"),
+    ];
+    for ((value, half_width), text) in cases {
+        assert_eq!(shown_within(value, half_width), text);
+    }
 }
 
 #[test]

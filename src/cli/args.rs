@@ -1,6 +1,8 @@
 //! The command line: its doc comments are the help.
 //! It must not know what a verb does.
 
+mod compare;
+mod export;
 mod report;
 mod trace;
 
@@ -8,6 +10,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use compare::Compare;
+pub(crate) use export::{Export, RoCrate, Tensorboard};
 pub(crate) use report::Report;
 pub(crate) use trace::Trace;
 
@@ -65,13 +69,21 @@ pub(crate) enum Verb {
     /// Draw the stages and what they read from each other.
     Dag(Dag),
     /// Compare result tables with committed ones; exit 3 where they differ.
+    ///
+    /// `compare:` in pipeline.yaml says which tables, and how closely each column must match.
+    #[command(after_long_help = compare::DIFFERENCES)]
     Compare(Compare),
     /// Say which claims of the paper the results reproduce; exit 3 if one got worse.
     ///
     /// `claims:` in pipeline.yaml says what the paper claims, and what counts as reproduced. A
     /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
-    /// makes; a claim on times (`volatile: true`) is only shown.
+    /// makes; a claim on times (`volatile: true`) is only shown. A value of several runs (`samples`)
+    /// is their mean and half the width of its 95 % t-interval, of which the whole must lie where
+    /// `direction` says; one run has no interval.
     Claims(Claims),
+    /// Write results in forms that other tools read.
+    #[command(subcommand)]
+    Export(Export),
     /// Write a page with the results, the claims and how all of it was made.
     ///
     /// `report:` in pipeline.yaml says which tables and figures it has. It is one file that a
@@ -255,21 +267,6 @@ pub(crate) struct Dag {
     /// Draw the graph alone: don't look at what is fresh, nor open .restage.
     #[arg(long)]
     pub(crate) no_status: bool,
-}
-
-/// Compare result tables with committed ones; exit 3 where they differ.
-#[derive(Debug, Args)]
-pub(crate) struct Compare {
-    #[command(flatten)]
-    pub(crate) pipeline: PipelineArgs,
-
-    /// What is expected: a git revision, or a folder laid out like this one.
-    #[arg(long, value_name = "REV|DIR", default_value = "HEAD")]
-    pub(crate) against: String,
-
-    /// Differences shown for each file.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) most: usize,
 }
 
 /// Say which claims of the paper the results reproduce; exit 3 if one got worse.

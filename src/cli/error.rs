@@ -42,6 +42,15 @@ impl CliError {
         }
     }
 
+    /// What stands here is not what would be made now.
+    pub(crate) fn stale(message: impl Into<String>) -> Self {
+        Self::Other {
+            error: message.into().into(),
+            hint: None,
+            exit: Exit::Different,
+        }
+    }
+
     pub(crate) fn with_hint(mut self, text: impl Into<String>) -> Self {
         if let Self::Other { hint, .. } = &mut self {
             *hint = Some(text.into());

@@ -77,7 +77,7 @@ pub(crate) fn grouped<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     // There may be a hundred thousand stages.
     let mut places: HashMap<&str, usize> = HashMap::new();
     for name in names {
-        let group = name.split('@').next().unwrap_or(name);
+        let group = name.split(['@', '+']).next().unwrap_or(name);
         let place = *places.entry(group).or_insert(groups.len());
         match groups.get_mut(place) {
             Some((.., count)) => *count += 1,

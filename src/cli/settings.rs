@@ -110,6 +110,8 @@ pub(crate) struct Loaded {
     pub(crate) compare: Vec<spec::CompareRule>,
     /// What the paper says.
     pub(crate) claims: Vec<spec::Claim>,
+    /// What other tools are shown.
+    pub(crate) export: spec::Export,
     /// The sealed graph.
     pub(crate) graph: Graph,
 }
@@ -163,6 +165,7 @@ pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError>
     let pipeline = spec::load(&file_name, &text, &options)?;
     let (profile, compare) = (pipeline.profile.clone(), pipeline.compare.clone());
     let (profiles, claims) = (pipeline.profiles.clone(), pipeline.claims.clone());
+    let export = pipeline.export.clone();
     let graph =
         Graph::build(pipeline).map_err(|items| Diagnostics::new(&file_name, &text, items))?;
     Ok(Loaded {
@@ -173,6 +176,7 @@ pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError>
         profiles,
         compare,
         claims,
+        export,
         graph,
     })
 }

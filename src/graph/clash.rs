@@ -54,7 +54,9 @@ fn shared(stage: &Stage, n: usize, writer: &Stage, m: usize) -> Diagnostic {
     } else {
         "lies inside another output"
     };
-    let hint = if out.location == other.location {
+    let hint = if out.location == other.location && stage.variant() == writer.variant() {
+        "put `${seed}` into the path, so that each seed writes its own"
+    } else if out.location == other.location {
         "put `${key}` into the path, so that each instance writes its own"
     } else if stage.name == writer.name {
         "keep one of the two"

@@ -47,7 +47,8 @@ pub enum Input {
         path: RelPath,
     },
     /// Every file on disk that a pattern matches and that no stage writes: whoever expands it
-    /// passes over paths that have an owner ([`Graph::owner_of`]).
+    /// passes over paths that have an owner ([`Graph::owner_of`]) or had one by another seed
+    /// ([`crate::spec::OtherSeeds`]).
     SourceGlob {
         /// The pattern, for [`crate::base::glob::Glob`].
         pattern: String,

@@ -49,8 +49,9 @@ impl Graph {
         Ok(self.reach(chosen, |id| self.dependencies(id)))
     }
 
-    /// The stages that one target names, and no others: a stage (`train@resnet18`), a group
-    /// (`train`), an output, or a path inside an output.
+    /// The stages that one target names, and no others: a stage (`train@resnet18+43`), a variant
+    /// with all its seeds (`train@resnet18`), a group (`train`), an output, or a path inside an
+    /// output.
     ///
     /// # Errors
     /// The target names nothing.
@@ -62,7 +63,10 @@ impl Graph {
             .ids
             .iter()
             .copied()
-            .filter(|id| self.stage(*id).group == target)
+            .filter(|id| {
+                let stage = self.stage(*id);
+                stage.group == target || stage.variant() == target
+            })
             .collect();
         if !group.is_empty() {
             return Ok(group);
@@ -82,7 +86,7 @@ impl Graph {
         let names = || {
             self.stages()
                 .iter()
-                .flat_map(|stage| [stage.group.as_str(), stage.name.as_str()])
+                .flat_map(|stage| [stage.group.as_str(), stage.variant(), stage.name.as_str()])
         };
         let outs = self
             .stages()

@@ -135,8 +135,17 @@ fn two_stars_at_the_end_take_an_output_folder_as_a_whole() {
     }
 }
 
+fn graph_of_seeds() -> Graph {
+    graph(
+        "
+  one: {foreach: [a, b], seeds: [1, 2], cmd: x, outs: [\"one/${key}/${seed}\"]}
+  two: {seeds: [7, 8], cmd: y, outs: [\"two/${seed}\"]}
+",
+    )
+}
+
 #[test]
-fn targets_are_stages_groups_and_outputs() {
+fn targets_are_stages_variants_groups_and_outputs() {
     let graph = graph(
         "
   one: {foreach: [a, b], cmd: \"x ${key}\", outs: [\"one/${key}\"]}
@@ -155,6 +164,12 @@ fn targets_are_stages_groups_and_outputs() {
     assert_eq!(select(&["one/b/inside"], false), "one@b");
     assert_eq!(select(&["two"], true), "one@a one@b two three");
     assert_eq!(select(&["three", "two"], false), "one@a one@b two three");
+    let seeds = graph_of_seeds();
+    let named = |target: &str| names(&seeds, seeds.named(target).unwrap()).join(" ");
+    assert_eq!(named("one"), "one@a+1 one@a+2 one@b+1 one@b+2");
+    assert_eq!(named("one@b"), "one@b+1 one@b+2");
+    assert_eq!(named("one@a+2"), "one@a+2");
+    assert_eq!(named("two+7"), "two+7");
     let error = graph.select(&["twoo".to_owned()], false).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -241,6 +256,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
         stages,
         compare: Vec::new(),
         claims: Vec::new(),
+        export: Default::default(),
         report: None,
     }
 }
@@ -265,6 +281,7 @@ fn stage(n: usize, deps: &[String]) -> Stage {
         outs: vec![Out {
             path: path(&format!("o{n}")),
             volatile: false,
+            any_seed: None,
             location,
         }],
         env: BTreeMap::new(),

@@ -10,16 +10,13 @@ use std::sync::{Arc, OnceLock};
 use super::cards::{Card, cards};
 use super::facts::{Facts, FactsError};
 use super::tools::{Answers, Question};
-use crate::base::files::{Below, files_below};
+use crate::base::files::{Below, HIDDEN, files_below};
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::digest::{CodeDigests, Digest, StageKey};
 use crate::graph::{Graph, StageId};
-use crate::spec::{Stage, Tool};
+use crate::spec::{OtherSeeds, Stage, Tool};
 use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError};
-
-/// Folders that no glob looks into: ours, git's.
-const HIDDEN: [&str; 2] = [".restage", ".git"];
 
 /// The caller's environment, read once, and the cards that it lets us use, looked for once.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +75,7 @@ pub struct Workspace {
     /// Set where stages run to be held against their records.
     pub(crate) rerun: Option<Rerun>,
     outs: BTreeSet<RelPath>,
+    other_seeds: OtherSeeds,
     code: OnceCell<CodeDigests>,
     tools: Answers,
 }
@@ -108,6 +106,7 @@ impl Workspace {
             env,
             rerun: None,
             outs,
+            other_seeds: OtherSeeds::than(graph.stages()),
             code: OnceCell::new(),
             tools: Answers::default(),
         }
@@ -122,6 +121,7 @@ impl Workspace {
             env: self.env.clone(),
             rerun: Some(rerun),
             outs: self.outs.clone(),
+            other_seeds: self.other_seeds.clone(),
             code: OnceCell::new(),
             tools: Answers::default(),
         }
@@ -188,8 +188,8 @@ impl Workspace {
         code_digests(&self.root, &self.store, &self.env)
     }
 
-    /// Files below the root that match a pattern and that no stage writes, and the folders in
-    /// which they were looked for.
+    /// Files below the root that match a pattern and that no stage writes, nor would by another
+    /// seed; and the folders in which they were looked for.
     pub(super) fn matches(&self, pattern: &str) -> Result<Below, FactsError> {
         let glob = Glob::new(pattern).map_err(|error| FactsError::Glob {
             pattern: pattern.to_owned(),
@@ -201,6 +201,7 @@ impl Workspace {
         let skip = |path: &RelPath| {
             HIDDEN.contains(&path.as_str())
                 || self.outs.contains(path)
+                || self.other_seeds.wrote(path)
                 || store.is_some_and(|store| store == Path::new(path.as_str()))
         };
         let mut found = files_below(&self.root, glob.base_folder(), &skip)?;

@@ -3,8 +3,9 @@
 
 use super::diagnostic::Diagnostic;
 use super::expand;
-use super::expression::{Expression, FUNCTIONS, Outcome};
+use super::expression::{Expression, Outcome};
 use super::fields::{CLAIM, expected};
+use super::functions::FUNCTIONS;
 use super::load::bad_name;
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::pipeline::{Claim, ClaimRule, Direction, PaperValue};
@@ -180,9 +181,19 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, field: &str) -> Option<String> {
+        self.filled(field, |templates, node, report| {
+            templates.text(node, report)
+        })
+    }
+
+    fn filled(
+        &mut self,
+        field: &str,
+        fill: impl Fn(&Templates<'_>, &Node, &mut Report) -> Option<String>,
+    ) -> Option<String> {
         let node = self.node.get(field)?;
         if let Value::Text(_) = node.value {
-            let text = self.templates.text(node, self.report)?;
+            let text = fill(&self.templates, node, self.report)?;
             if !text.trim().is_empty() {
                 return Some(text);
             }
@@ -212,7 +223,9 @@ impl Reader<'_> {
 
     fn expression(&mut self, field: &str, condition: bool) -> Option<Expression> {
         let node = self.node.get(field)?;
-        let text = self.text(field)?;
+        let text = self.filled(field, |templates, node, report| {
+            templates.expression(node, report)
+        })?;
         let what = if condition {
             "true or false"
         } else {
@@ -237,10 +250,12 @@ impl Reader<'_> {
         let message = format!("`{field}` of {owner}: {}", printable(&message));
         let label = format!("an expression (CEL) that gives {what}");
         let mixed = message.contains("does not take") && message.contains("int");
-        let hint = match mixed {
-            true => "cells are decimals, and CEL keeps whole numbers apart: write `1.0` for `1`"
-                .to_owned(),
-            false => format!("beside operators there are {FUNCTIONS}"),
+        let hint = if mixed {
+            "cells are decimals, and CEL keeps whole numbers apart: write `1.0` for `1`".to_owned()
+        } else if message.contains("does not take") && message.contains("samples") {
+            "write `difference(a, b)`, `scaled(a, 100.0)`, or `mean(a)` for one number".to_owned()
+        } else {
+            format!("beside operators there are {FUNCTIONS}")
         };
         self.report
             .push(Diagnostic::new(at, message, label).hint(hint));

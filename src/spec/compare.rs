@@ -43,6 +43,7 @@ fn rule(
     let columns = item
         .get("columns")
         .map_or_else(BTreeMap::new, |node| columns(node, report));
+    key_is_exact(item, &key, &columns, report);
     let Some(files) = item.get("files") else {
         if unknown == 0 {
             report.push(
@@ -74,6 +75,30 @@ fn rule(
             );
             report.push(Diagnostic::new(files.location, message, error.to_string()));
             None
+        }
+    }
+}
+
+/// A key column's rule would never be asked: what names a row is its text.
+fn key_is_exact(
+    item: &Node,
+    key: &[String],
+    columns: &BTreeMap<String, ColumnRule>,
+    report: &mut Vec<Diagnostic>,
+) {
+    for column in key {
+        let rule = columns.get(column);
+        if let Some(node) = item.get("key")
+            && rule.is_some_and(|rule| *rule != ColumnRule::Exact)
+        {
+            let message = format!(
+                "column `{}` is in `key` and has a rule in `columns`",
+                printable(column)
+            );
+            report.push(
+                Diagnostic::new(node.location, message, "a key is compared as text")
+                    .hint("take it out of one of the two"),
+            );
         }
     }
 }

@@ -11,7 +11,7 @@ use super::template::Templates;
 use crate::base::span::Location;
 
 /// More instances than anyone means to run.
-const INSTANCES: usize = 100_000;
+pub(crate) const INSTANCES: usize = 100_000;
 
 /// What tells one instance from the others.
 #[derive(Debug, Clone, PartialEq)]

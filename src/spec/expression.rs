@@ -3,11 +3,14 @@
 
 use std::sync::{Arc, LazyLock};
 
-use cel::extractors::Arguments;
-use cel::{Context, DeclarationError, ExecutionError, Program, Value};
+use cel::{Context, ExecutionError, Program, Value};
 
+use super::functions::{context, kind, number, samples};
+use super::samples::Samples;
+use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
+use crate::base::stack::on_a_deep_stack;
 
 /// An expression, templates filled in.
 #[derive(Debug, Clone)]
@@ -27,10 +30,12 @@ impl PartialEq for Expression {
 }
 
 /// What an expression gave.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// A finite number.
     Number(f64),
+    /// A quantity in several runs, whose mean is finite.
+    Samples(Samples),
     /// Whether something holds.
     Bool(bool),
 }
@@ -66,25 +71,23 @@ pub trait Cells: Send + Sync {
     /// # Errors
     /// The file or column isn't there.
     fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, String>;
+
+    /// The files that a pattern matches: at least one, each once.
+    ///
+    /// # Errors
+    /// There is none.
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String>;
 }
 
-/// What an expression can call, for hints.
-pub(crate) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, column)`, \
-    `column(file, column)`, `first(file, column, at_least, column)`, `abs(number)`, `min(list)`, \
-    `max(list)` and `mean(list)`";
-
-/// Longer than anyone writes.
-const LONGEST: usize = 10_000;
+/// Longer than anyone writes. CEL's parser and interpreter recurse along `a.b.c`: of so many bytes
+/// a deep stack holds all.
+const LONGEST: usize = 4_000;
 
 /// What is wrong, and the line (from 1) and character (from 0) where that is known.
 pub(crate) type Mistake = (String, Option<(usize, usize)>);
 
-type Fold = fn(&[f64]) -> f64;
-
-type Given = Result<Value, ExecutionError>;
-
 impl Expression {
-    /// Reads it.
+    /// Reads it. Needs a deep stack.
     ///
     /// # Errors
     /// What is wrong, and the place in its text where that is known.
@@ -117,10 +120,13 @@ impl Expression {
     /// # Errors
     /// It is wrong, or what it reads isn't there.
     pub fn evaluate(&self, cells: &Arc<dyn Cells>) -> Result<Outcome, Failure> {
-        self.run(&context(cells).map_err(|error| Failure::Wrong(error.to_string()))?)
+        let context = context(cells).map_err(|error| Failure::Wrong(error.to_string()))?;
+        on_a_deep_stack(|| self.run(&context))
+            .unwrap_or_else(|error| Err(Failure::NotMeasured(format!("no thread: {error}"))))
     }
 
-    /// What it gives on tables that have every cell; `None` if that takes real ones.
+    /// What it gives on tables that have every cell; `None` if that takes real ones. Needs a deep
+    /// stack.
     ///
     /// # Errors
     /// It is wrong, as far as that shows without tables.
@@ -140,7 +146,14 @@ impl Expression {
 
     fn run(&self, context: &Context<'_, '_>) -> Result<Outcome, Failure> {
         let wrong = |text: &str| Failure::Wrong(text.to_owned());
-        match self.program.execute(context).map_err(failure)? {
+        let value = self.program.execute(context).map_err(failure)?;
+        if let Some(samples) = samples(&value) {
+            return match samples.mean() {
+                mean if mean.is_finite() => Ok(Outcome::Samples(samples.clone())),
+                mean => Err(Failure::NotMeasured(format!("gives a mean of {mean}"))),
+            };
+        }
+        match value {
             Value::Bool(holds) => Ok(Outcome::Bool(holds)),
             value => match number(&value) {
                 Some(number) if number.is_finite() => Ok(Outcome::Number(number)),
@@ -161,6 +174,13 @@ impl Cells for Pretended {
 
     fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, String> {
         Ok(vec!["1".to_owned()])
+    }
+
+    fn matching(&self, _: &Glob) -> Result<Vec<RelPath>, String> {
+        let paths = ["1", "2"].map(RelPath::new).into_iter();
+        paths
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -188,161 +208,13 @@ fn failure(error: ExecutionError) -> Failure {
             Failure::Wrong(format!("`{name}` does not take {types}"))
         }
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
-            let types = [left, right].map(|value| format!("{:?}", value.type_of()).to_lowercase());
+            let types = [left, right].map(|value| kind(&value));
             Failure::Wrong(format!("`{name}` does not take {}", types.join(" and ")))
         }
         error => Failure::Wrong(error.to_string()),
     }
 }
 
-fn context(cells: &Arc<dyn Cells>) -> Result<Context<'static, 'static>, DeclarationError> {
-    let mut context = Context::default();
-    let [c, t, l, f] = [cells, cells, cells, cells].map(Arc::clone);
-    context.add_function("cell", move |Arguments(args): Arguments| -> Given {
-        let [file, row, column] = exactly(&args)?;
-        to_number(&one_cell(&*c, file, row, column)?)
-    })?;
-    context.add_function("text", move |Arguments(args): Arguments| -> Given {
-        let [file, row, column] = exactly(&args)?;
-        Ok(Value::String(Arc::new(one_cell(&*t, file, row, column)?)))
-    })?;
-    context.add_function("column", move |Arguments(args): Arguments| -> Given {
-        let [file, column] = exactly(&args)?;
-        let cells = l.column(&path(file)?, text(column)?).map_err(gone)?;
-        let numbers: Result<Vec<_>, _> = cells.iter().map(|cell| to_number(cell)).collect();
-        Ok(Value::List(Arc::new(numbers?)))
-    })?;
-    context.add_function("first", move |Arguments(args): Arguments| first(&*f, &args))?;
-    context.add_function("abs", |Arguments(args): Arguments| -> Given {
-        let [value] = exactly(&args)?;
-        Ok(Value::Float(
-            number(value)
-                .ok_or_else(|| unlike(value, "a number"))?
-                .abs(),
-        ))
-    })?;
-    let folds: [(&'static str, Fold); 3] = [("min", least), ("max", greatest), ("mean", mean)];
-    for (name, fold) in folds {
-        context.add_function(name, move |Arguments(args): Arguments| -> Given {
-            let [list] = exactly(&args)?;
-            let Value::List(items) = list else {
-                return Err(unlike(list, "a list of numbers"));
-            };
-            let numbers: Option<Vec<f64>> = items.iter().map(number).collect();
-            let numbers = numbers.ok_or_else(|| unlike(list, "a list of numbers"))?;
-            match numbers.is_empty() {
-                true => Err(gone(format!("`{name}` of nothing"))),
-                false => Ok(Value::Float(fold(&numbers))),
-            }
-        })?;
-    }
-    Ok(context)
-}
-
-/// The value of one column where another first is at least so much; infinite if it never is.
-fn first(cells: &dyn Cells, args: &[Value]) -> Given {
-    let [file, column, least, other] = exactly(args)?;
-    let least = number(least).ok_or_else(|| unlike(least, "a number"))?;
-    let (file, other) = (path(file)?, text(other)?);
-    let reached = cells.column(&file, text(column)?).map_err(gone)?;
-    for (at, cell) in reached.iter().enumerate() {
-        if number(&to_number(cell)?).is_some_and(|value| value >= least) {
-            let row = RowName::Number(i64::try_from(at + 1).unwrap_or(i64::MAX));
-            return to_number(&cells.cell(&file, &row, other).map_err(gone)?);
-        }
-    }
-    Ok(Value::Float(f64::INFINITY))
-}
-
-fn one_cell(
-    cells: &dyn Cells,
-    file: &Value,
-    row: &Value,
-    column: &Value,
-) -> Result<String, ExecutionError> {
-    cells
-        .cell(&path(file)?, &row_name(row)?, text(column)?)
-        .map_err(gone)
-}
-
-fn exactly<const N: usize>(args: &[Value]) -> Result<&[Value; N], ExecutionError> {
-    args.try_into()
-        .map_err(|_| ExecutionError::InvalidArgumentCount {
-            expected: N,
-            actual: args.len(),
-        })
-}
-
-fn text(value: &Value) -> Result<&str, ExecutionError> {
-    match value {
-        Value::String(text) => Ok(text.as_str()),
-        _ => Err(unlike(value, "text")),
-    }
-}
-
-fn path(value: &Value) -> Result<RelPath, ExecutionError> {
-    RelPath::new(text(value)?).map_err(|_| unlike(value, "a path below the pipeline's folder"))
-}
-
-/// `3`, `-1`, or `"model=a, split=test"`.
-fn row_name(value: &Value) -> Result<RowName, ExecutionError> {
-    let what = "a row: its number from 1 (-1 is the last), or `column=value`";
-    match value {
-        Value::Int(number) if *number != 0 => Ok(RowName::Number(*number)),
-        Value::String(text) => {
-            let pairs = text.split(',').map(|pair| {
-                let (column, value) = pair.split_once('=')?;
-                Some((column.trim().to_owned(), value.trim().to_owned()))
-            });
-            let pairs: Option<Vec<_>> = pairs.collect();
-            pairs.map(RowName::Key).ok_or_else(|| unlike(value, what))
-        }
-        _ => Err(unlike(value, what)),
-    }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(number) => Some(*number),
-        Value::Int(number) => Some(*number as f64),
-        Value::UInt(number) => Some(*number as f64),
-        _ => None,
-    }
-}
-
-fn to_number(cell: &str) -> Given {
-    let number = cell.trim().parse::<f64>();
-    number
-        .map(Value::Float)
-        .map_err(|_| gone(format!("the cell `{cell}` is no number")))
-}
-
-/// What is read isn't there.
-fn gone(message: String) -> ExecutionError {
-    ExecutionError::function_error("tables", message)
-}
-
-/// An argument of the wrong kind.
-fn unlike(value: &Value, want: &str) -> ExecutionError {
-    let got = match value {
-        Value::String(text) => format!("`{text}`"),
-        Value::Int(number) => format!("{number}"),
-        value => format!("{:?}", value.type_of()).to_lowercase(),
-    };
-    ExecutionError::UnexpectedType {
-        got,
-        want: want.to_owned(),
-    }
-}
-
-fn least(numbers: &[f64]) -> f64 {
-    numbers.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
-fn greatest(numbers: &[f64]) -> f64 {
-    numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max)
-}
-
-fn mean(numbers: &[f64]) -> f64 {
-    numbers.iter().sum::<f64>() / numbers.len() as f64
-}
+#[cfg(test)]
+#[path = "expression_tests.rs"]
+mod tests;

@@ -33,6 +33,7 @@ pub(crate) const FILE: Fields = Fields {
         "stages",
         "compare",
         "claims",
+        "export",
         "report",
     ],
     foreign: &[
@@ -49,6 +50,7 @@ pub(crate) const FILE: Fields = Fields {
         ),
         (&["comparison", "comparisons", "tables"], Use("compare")),
         (&["claim", "assertions", "checks"], Use("claims")),
+        (&["exports", "tensorboard"], Use("export")),
         (&["reports", "page", "html"], Use("report")),
         (
             &["metrics", "plots", "artifacts"],
@@ -65,6 +67,7 @@ pub(crate) const STAGE: Fields = Fields {
         "desc",
         "foreach",
         "matrix",
+        "seeds",
         "program",
         "args",
         "cmd",
@@ -118,6 +121,10 @@ pub(crate) const STAGE: Fields = Fields {
         (&["description", "doc", "comment", "title"], Use("desc")),
         (&["for_each", "for", "each"], Use("foreach")),
         (&["strategy", "product"], Use("matrix")),
+        (
+            &["seed", "n_seeds", "repeat", "repeats", "repetitions"],
+            Use("seeds"),
+        ),
         (&["arguments", "argv", "arg"], Use("args")),
         (
             &["crate", "package", "bin", "binary", "executable"],

@@ -7,15 +7,18 @@ use super::claim;
 use super::compare;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expand::{self, Variant};
+use super::export;
 use super::fields::{FILE, STAGE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
-use super::pipeline::{Pipeline, Stage};
+use super::pipeline::{Claim, Pipeline, Stage};
 use super::profiles;
 use super::report;
+use super::seeds;
 use super::stage::StageReader;
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
 use crate::base::span::Location;
+use crate::base::stack::on_a_deep_stack;
 
 /// The version of the file's format that is read.
 pub const SCHEMA: u64 = 1;
@@ -89,6 +92,7 @@ impl Loader<'_> {
             profile: &profile,
             params: &params,
             instance: Instance::Single,
+            seed: None,
         };
         let stages = root
             .get("stages")
@@ -102,9 +106,13 @@ impl Loader<'_> {
         let compare = root.entry("compare").map_or_else(Vec::new, |entry| {
             compare::read(entry, &templates, self.report)
         });
-        let claims = root.entry("claims").map_or_else(Vec::new, |entry| {
-            claim::read(entry, self.text, scope, self.report)
-        });
+        let claims = root
+            .entry("claims")
+            .map_or_else(Vec::new, |entry| self.claims(entry, scope));
+        let owner = "`export`";
+        let templates = Templates { owner, ..templates };
+        let export = root.entry("export");
+        let export = export.map(|entry| export::read(entry, &templates, self.report));
         let owner = "`report`";
         let templates = Templates { owner, ..templates };
         let page = root.entry("report");
@@ -117,7 +125,22 @@ impl Loader<'_> {
             stages,
             compare,
             claims,
+            export: export.unwrap_or_default(),
             report: page,
+        })
+    }
+
+    fn claims(&mut self, entry: &Entry, scope: Scope<'_>) -> Vec<Claim> {
+        let report = &mut *self.report;
+        let read = on_a_deep_stack(|| claim::read(entry, self.text, scope, report));
+        read.unwrap_or_else(|error| {
+            let message = format!("`claims` could not be read: no thread: {error}");
+            self.report.push(Diagnostic::new(
+                entry.key_location,
+                message,
+                "expressions take a deep stack",
+            ));
+            Vec::new()
         })
     }
 
@@ -215,10 +238,60 @@ impl Loader<'_> {
             scope,
             owner: &owner,
         };
+        let variants = self.variants(entry, &outside);
+        let seeds = match entry.value.entry("seeds") {
+            None => Some(vec![None]),
+            Some(seeds) => seeds::read(seeds, &outside, self.report)
+                .map(|seeds| seeds.into_iter().map(Some).collect::<Vec<_>>()),
+        };
+        let (Some(variants), Some(seeds)) = (variants, seeds) else {
+            // Its own mistakes are worth hearing all the same.
+            let pretended = Node::new(Value::Number(0.into()), entry.key_location);
+            let scope = Scope {
+                instance: Instance::Unknown,
+                seed: entry.value.get("seeds").map(|_| &pretended),
+                ..scope
+            };
+            self.instance(entry, &owner, unknown == 0, group.to_owned(), scope);
+            return Vec::new();
+        };
+        if variants.len().saturating_mul(seeds.len()) > expand::INSTANCES {
+            let most = expand::INSTANCES;
+            let message = format!("{owner} has more than {most} instances");
+            let label = format!("{} variants, {} seeds", variants.len(), seeds.len());
+            self.report
+                .push(Diagnostic::new(entry.key_location, message, label));
+            return Vec::new();
+        }
+        let mut stages = Vec::with_capacity(variants.len() * seeds.len());
+        for variant in &variants {
+            let (instance, key) = match variant {
+                None => (Instance::Single, String::new()),
+                Some(Variant { key, item }) => (Instance::Of { key, item }, format!("@{key}")),
+            };
+            for seed in &seeds {
+                let text = seed.as_ref().and_then(Node::scalar_text);
+                let text = text.map_or_else(String::new, |seed| format!("+{seed}"));
+                let name = format!("{group}{key}{text}");
+                let seed = seed.as_ref();
+                let scope = Scope {
+                    instance,
+                    seed,
+                    ..scope
+                };
+                stages.extend(self.instance(entry, &owner, unknown == 0, name, scope));
+            }
+        }
+        stages
+    }
+
+    /// What `foreach` or `matrix` makes of a stage; one nameless variant without them. `None` was
+    /// reported.
+    fn variants(&mut self, entry: &Entry, outside: &Templates<'_>) -> Option<Vec<Option<Variant>>> {
         let (foreach, matrix) = (entry.value.entry("foreach"), entry.value.entry("matrix"));
-        let variants: Option<Vec<Variant>> = match (foreach, matrix) {
+        let variants = match (foreach, matrix) {
             (Some(foreach), Some(matrix)) => {
-                let message = format!("{owner} has both `foreach` and `matrix`");
+                let message = format!("{} has both `foreach` and `matrix`", outside.owner);
                 self.report.push(
                     Diagnostic::new(matrix.key_location, message, "a stage is expanded one way")
                         .note_at("`foreach` is given", foreach.key_location)
@@ -226,35 +299,11 @@ impl Loader<'_> {
                 );
                 None
             }
-            (Some(foreach), None) => expand::foreach(foreach, &outside, self.report),
-            (None, Some(matrix)) => expand::matrix(matrix, &outside, self.report),
-            (None, None) => {
-                return self
-                    .instance(entry, &owner, unknown == 0, group.to_owned(), scope)
-                    .into_iter()
-                    .collect();
-            }
+            (Some(foreach), None) => expand::foreach(foreach, outside, self.report),
+            (None, Some(matrix)) => expand::matrix(matrix, outside, self.report),
+            (None, None) => return Some(vec![None]),
         };
-        let Some(variants) = variants else {
-            // Its own mistakes are worth hearing all the same.
-            let scope = Scope {
-                instance: Instance::Unknown,
-                ..scope
-            };
-            self.instance(entry, &owner, unknown == 0, group.to_owned(), scope);
-            return Vec::new();
-        };
-        let mut stages = Vec::with_capacity(variants.len());
-        for variant in &variants {
-            let instance = Instance::Of {
-                key: &variant.key,
-                item: &variant.item,
-            };
-            let name = format!("{group}@{}", variant.key);
-            let scope = Scope { instance, ..scope };
-            stages.extend(self.instance(entry, &owner, unknown == 0, name, scope));
-        }
-        stages
+        variants.map(|variants| variants.into_iter().map(Some).collect())
     }
 
     fn instance(

@@ -1,23 +1,30 @@
 //! `pipeline.yaml`, from text to a validated pipeline: located nodes, then instances.
 //! It must not know the disk, the graph, or what has already run.
 
+mod cel_text;
 mod claim;
 mod compare;
 mod diagnostic;
 mod dvc;
 mod expand;
+mod export;
 mod expression;
 mod fields;
+mod functions;
 mod init;
+mod language;
 mod load;
 mod node;
+mod other_seeds;
 mod params;
 mod paths;
 mod pipeline;
 mod profiles;
 mod report;
+mod samples;
 mod scalar;
 mod schema;
+mod seeds;
 mod settings;
 mod shell;
 mod stage;
@@ -32,7 +39,9 @@ pub use dvc::{Change, DvcFile, Imported, Unmapped};
 pub use expression::{Cells, Expression, Failure, Outcome, RowName};
 pub use init::{INIT_TEMPLATE, init_files};
 pub use load::{LoadOptions, SCHEMA, load};
+pub use other_seeds::OtherSeeds;
 pub use pipeline::*;
 pub use report::PICTURES;
+pub use samples::Samples;
 pub use schema::schema;
-pub use units::{duration_text, size_text};
+pub use units::{duration_text, size as parse_size, size_text};

@@ -29,6 +29,8 @@ pub struct Pipeline {
     pub compare: Vec<CompareRule>,
     /// What the paper says, to be held against results.
     pub claims: Vec<Claim>,
+    /// What other tools are shown of the results.
+    pub export: Export,
     /// The page that shows results.
     pub report: Option<Report>,
 }
@@ -36,7 +38,8 @@ pub struct Pipeline {
 /// One stage instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// `train@resnet18`, or the group's name where nothing was expanded.
+    /// `train@resnet18+43`: the group's name, `@` and the key where there is `foreach` or `matrix`,
+    /// `+` and the seed where there are `seeds`.
     pub name: String,
     /// The name under `stages:`.
     pub group: String,
@@ -64,6 +67,15 @@ pub struct Stage {
     pub retries: u32,
     /// Where the stage's name stands in the file.
     pub location: Location,
+}
+
+impl Stage {
+    /// The name without the seed, which all seeds of one variant share: `train@resnet18`.
+    #[must_use]
+    pub fn variant(&self) -> &str {
+        // Neither groups nor keys can have a `+`.
+        self.name.split('+').next().unwrap_or_default()
+    }
 }
 
 /// What a stage runs.
@@ -94,8 +106,9 @@ pub struct Dep {
 pub enum DepPattern {
     /// Exactly this file or folder.
     Path(RelPath),
-    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the files on disk and the
-    /// declared outs of other stages. The matched set is part of the key.
+    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the declared outs of other stages
+    /// and the files on disk that no stage wrote ([`crate::spec::OtherSeeds`]). The matched set is
+    /// part of the key.
     Glob(String),
 }
 
@@ -124,6 +137,8 @@ pub struct Out {
     pub path: RelPath,
     /// Its bytes enter no key (times, memory).
     pub volatile: bool,
+    /// The path with `*` for the seed, where the stage has `seeds`.
+    pub any_seed: Option<String>,
     /// Where it stands in the file.
     pub location: Location,
 }
@@ -199,6 +214,48 @@ pub enum ColumnRule {
     Absolute(f64),
     /// Numbers that differ by at most this share of the expected one.
     Relative(f64),
+}
+
+/// What other tools are shown of the results.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Export {
+    /// Tables of what happened step by step.
+    pub tensorboard: Vec<StepTables>,
+    /// What people know of the experiment.
+    pub ro_crate: RoCrate,
+}
+
+/// What an RO-Crate says beside what was recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoCrate {
+    /// What the experiment is.
+    pub description: Option<String>,
+    /// Of all that is in the crate: an SPDX identifier, an address, or in words.
+    pub license: Option<String>,
+    /// Who ran it.
+    pub agent: Option<Agent>,
+    /// Globs over files that go along, after templates.
+    pub also: Vec<String>,
+}
+
+/// A person or an organisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Its address, such as an ORCID's.
+    pub id: Option<String>,
+}
+
+/// Tables with a row for each step of a training run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTables {
+    /// Path or glob, relative to the pipeline's folder, after templates.
+    pub tables: String,
+    /// The column that numbers the steps.
+    pub step: String,
+    /// Where `tables` stands in the file.
+    pub location: Location,
 }
 
 /// Something that the paper says.

@@ -2,6 +2,7 @@
 //! It must not know how the file is read; a test holds the reader's fields against it.
 #![expect(dead_code, reason = "these types are described, never built")]
 
+mod export;
 mod report;
 
 use std::collections::BTreeMap;
@@ -43,13 +44,16 @@ struct File {
     /// What the paper says, by name; `restage claims` holds it against the results.
     #[schemars(default)]
     claims: BTreeMap<String, Claim>,
+    /// What other tools are shown of the results, by `restage export`.
+    #[schemars(default)]
+    export: Option<export::Export>,
     /// The page that shows the results; `restage report` writes it.
     #[schemars(default)]
     report: Option<report::Report>,
 }
 
 /// A command with everything that it reads and writes. Text may have `${profile}`, `${key}`,
-/// `${item.x}` and `${a.parameter}`; `$${` stands for `${` itself.
+/// `${item.x}`, `${seed}` and `${a.parameter}`; `$${` stands for `${` itself.
 #[derive(JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["program"]}, {"required": ["cmd"]}]))]
@@ -63,6 +67,11 @@ struct Stage {
     /// One instance for each combination of the axes' values; `exclude` lists those to leave out.
     #[schemars(default)]
     matrix: Option<Matrix>,
+    /// One instance for each seed, of every instance that `foreach` or `matrix` makes: `5` for the
+    /// parameter `seed` and the four numbers after it, or a list. `${seed}` and the parameter
+    /// `seed` are the instance's own; `train@small+43` is its name.
+    #[schemars(default)]
+    seeds: Option<Seeds>,
     /// A crate of this workspace, built by cargo; its code is part of the stage's key.
     #[schemars(default, length(min = 1))]
     program: Option<String>,
@@ -72,7 +81,8 @@ struct Stage {
     /// A line for `sh`; values put into it are quoted.
     #[schemars(default, length(min = 1))]
     cmd: Option<String>,
-    /// Files, folders and patterns (`*`, `?`, `[..]`, `{a,b}`, `**`) that it reads.
+    /// Files, folders and patterns (`*`, `?`, `[..]`, `{a,b}`, `**`) that it reads. What a stage
+    /// wrote by seeds that it no longer has matches no pattern.
     #[schemars(default)]
     deps: Option<ListOf<String>>,
     /// Dotted paths of the parameters that it is given.
@@ -147,6 +157,18 @@ struct Matrix {
     axes: BTreeMap<String, ListOf<Scalar>>,
 }
 
+/// By which seeds a stage is repeated.
+#[derive(JsonSchema, Serialize)]
+#[serde(untagged)]
+enum Seeds {
+    /// So many, from the parameter `seed` on.
+    Count(#[schemars(range(min = 1, max = 10_000))] u32),
+    /// These, each once.
+    List(#[schemars(length(min = 1))] Vec<Scalar>),
+    /// `${seeds}`: either of them among the parameters.
+    Template(String),
+}
+
 /// An output.
 #[derive(JsonSchema, Serialize)]
 #[serde(untagged)]
@@ -200,7 +222,7 @@ struct Resources {
 struct Compare {
     /// A path or pattern.
     files: String,
-    /// Columns that name a row; without them rows are compared in order.
+    /// Columns whose texts name a row, each row another one; without them rows are compared in order.
     #[schemars(default)]
     key: Option<Vec<String>>,
     /// Rule by column; `*` is every other one. Without a rule the text must be the same.
@@ -243,7 +265,10 @@ struct Claim {
     /// Of both values.
     #[schemars(default)]
     unit: Option<String>,
-    /// An expression that gives our value: `cell("results/table.csv", "model=a", "accuracy")`.
+    /// An expression that gives our value: `cell("results/table.csv", "model=a", "accuracy")`, or
+    /// `samples("results/a/seed-*/summary.csv", 1, "accuracy")`, one value a run, whose mean
+    /// counts and is shown with its 95 % t-interval. `difference(samples, samples)` is by pairs
+    /// where both have the same runs, otherwise Welch's.
     #[schemars(default)]
     ours: Option<String>,
     /// An expression that is true where the claim is reproduced.
@@ -252,7 +277,8 @@ struct Claim {
     /// How far our value may lie from the paper's.
     #[schemars(default)]
     tolerance: Option<Tolerance>,
-    /// Where our value lies if at least the direction is the paper's.
+    /// Where our value lies if at least the direction is the paper's; of several runs, the whole
+    /// of its interval.
     #[schemars(default)]
     direction: Option<Direction>,
     /// An expression; where it is false, nothing is measured.
@@ -289,6 +315,7 @@ enum Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::export::{AGENT, EXPORT, RO_CRATE, STEP_TABLES};
     use crate::spec::fields::{CLAIM, COMPARE, FILE, Fields, OUT, RESOURCES, STAGE};
     use crate::spec::report::{REPORT, SECTION, SHOW};
 
@@ -309,6 +336,10 @@ mod tests {
         check("/$defs/Resources", &RESOURCES);
         check("/$defs/Compare", &COMPARE);
         check("/$defs/Claim", &CLAIM);
+        check("/$defs/Export", &EXPORT);
+        check("/$defs/StepTables", &STEP_TABLES);
+        check("/$defs/RoCrate", &RO_CRATE);
+        check("/$defs/Agent", &AGENT);
         check("/$defs/Report", &REPORT);
         check("/$defs/Section", &SECTION);
         check("/$defs/Show", &SHOW);

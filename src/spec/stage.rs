@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::diagnostic::Diagnostic;
 use super::fields::{self, expected, expected_of};
 use super::node::{Entry, Node, Value, printable};
-use super::params;
 use super::paths;
 use super::pipeline::{Action, Dep, Out, Stage, Tool};
 use super::template::Templates;
@@ -307,7 +306,7 @@ impl<'a> StageReader<'a> {
             let Some(path) = self.text(item, "an item of `params`") else {
                 continue;
             };
-            match params::find(self.templates.scope.params, &path) {
+            match self.templates.scope.param(&path) {
                 Ok(node) => drop(declared.insert(path, node.to_json())),
                 Err(missing) => {
                     let message =
@@ -372,10 +371,12 @@ impl<'a> StageReader<'a> {
             _ => (item, false),
         };
         let text = self.text(path, "an item of `outs`")?;
+        let any_seed = self.templates.of_any_seed(path);
         paths::out(&text, path.location, owner, self.file_name)
             .map(|path| Out {
                 path,
                 volatile,
+                any_seed,
                 location: item.location,
             })
             .map_err(|error| self.report.push(*error))

@@ -1,10 +1,13 @@
 //! `${..}` in the pipeline's text: found, looked up, put in.
 //! It must not know which field the text belongs to.
 
+use super::cel_text;
 use super::diagnostic::Diagnostic;
+use super::language::{Language, Plain, Refusal};
 use super::node::{Node, Value, printable};
 use super::params::{self, Missing};
-use super::shell::{self, Scanner};
+use super::shell;
+use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 
 /// What references can refer to.
@@ -13,6 +16,21 @@ pub(crate) struct Scope<'a> {
     pub(crate) profile: &'a str,
     pub(crate) params: &'a Node,
     pub(crate) instance: Instance<'a>,
+    /// The instance's own, where there are `seeds`.
+    pub(crate) seed: Option<&'a Node>,
+}
+
+/// The parameter whose value is an instance's own where there are `seeds`.
+pub(crate) const SEED: &str = "seed";
+
+impl<'a> Scope<'a> {
+    /// A parameter by its dotted path.
+    pub(crate) fn param(&self, path: &str) -> Result<&'a Node, Missing> {
+        match self.seed {
+            Some(seed) if path == SEED => Ok(seed),
+            _ => params::find(self.params, path),
+        }
+    }
 }
 
 /// Which instance of a stage is being read.
@@ -64,16 +82,36 @@ type Report = Vec<Diagnostic>;
 impl<'a> Templates<'a> {
     /// A scalar as text, references put in as they are.
     pub(crate) fn text(&self, node: &Node, report: &mut Report) -> Option<String> {
-        self.fill(node, report, |_, value| Some(value.to_owned()))
+        self.fill(node, report, &mut Plain)
+    }
+
+    /// A path with `*` for the seed, normalised; `None` where there are no seeds, or it hasn't one.
+    pub(crate) fn of_any_seed(&self, node: &Node) -> Option<String> {
+        let any = Node::new(Value::Text("*".to_owned()), self.scope.seed?.location);
+        let scope = Scope {
+            seed: Some(&any),
+            ..self.scope
+        };
+        let pattern = Templates { scope, ..*self }.text(node, &mut Vec::new())?;
+        let pattern = RelPath::new(&pattern).ok()?;
+        // No output has a `*` of its own.
+        let pattern = pattern.as_str();
+        pattern.contains('*').then(|| pattern.to_owned())
     }
 
     /// A command for `sh`: references are quoted for the place they stand in.
     pub(crate) fn command(&self, node: &Node, report: &mut Report) -> Option<String> {
-        self.fill(node, report, |scanner, value| {
-            let quoted = shell::quote(value, scanner.place());
-            scanner.value();
-            quoted
-        })
+        self.fill(node, report, &mut shell::Scanner::default())
+    }
+
+    /// A CEL expression: references are quoted for the place they stand in, where text is a
+    /// string. `${x}` alone is a whole expression.
+    pub(crate) fn expression(&self, node: &Node, report: &mut Report) -> Option<String> {
+        let text = node.scalar_text()?;
+        match &cut(&text)[..] {
+            [Piece::Reference { .. }] => self.text(node, report),
+            _ => self.fill(node, report, &mut cel_text::Scanner::default()),
+        }
     }
 
     /// A value of any kind: `${x}` alone is the value itself, other text is filled in, lists
@@ -121,28 +159,29 @@ impl<'a> Templates<'a> {
         &self,
         node: &Node,
         report: &mut Report,
-        mut put: impl FnMut(&mut Scanner, &str) -> Option<String>,
+        language: &mut impl Language,
     ) -> Option<String> {
         let text = node.scalar_text()?;
         let Value::Text(_) = node.value else {
             return Some(text);
         };
-        let mut scanner = Scanner::default();
         let mut filled = Some(String::with_capacity(text.len()));
         for piece in cut(&text) {
             let part = match piece {
                 Piece::Literal(literal) => {
-                    scanner.literal(literal);
+                    language.literal(literal);
                     Some(literal.to_owned())
                 }
                 Piece::Reference { written, path, nth } => {
                     let at = self.place(node, written, nth);
-                    self.scalar(path, written, at, report).and_then(|value| {
-                        let part = put(&mut scanner, &value);
-                        if part.is_none() {
-                            report.push(unquotable(written, &value, at));
-                        }
-                        part
+                    let value = self.scalar(path, written, at, report);
+                    value.and_then(|(value, is_text)| {
+                        language
+                            .value(written, &value, is_text)
+                            .map_err(|refusal| {
+                                report.push(unquotable(written, &value, at, refusal))
+                            })
+                            .ok()
                     })
                 }
                 Piece::Open { written } => {
@@ -163,16 +202,16 @@ impl<'a> Templates<'a> {
         filled
     }
 
-    /// A referenced value as text.
+    /// A referenced value as text, and whether it is text.
     fn scalar(
         &self,
         path: &str,
         written: &str,
         at: Location,
         report: &mut Report,
-    ) -> Option<String> {
+    ) -> Option<(String, bool)> {
         let node = match self.look_up(path, written, at, report)? {
-            Found::Text(text) => return Some(text.to_owned()),
+            Found::Text(text) => return Some((text.to_owned(), true)),
             Found::Node(node) => node,
         };
         let text = node.scalar_text();
@@ -189,7 +228,7 @@ impl<'a> Templates<'a> {
             }
             report.push(error);
         }
-        text
+        text.map(|text| (text, matches!(node.value, Value::Text(_))))
     }
 
     fn look_up(
@@ -243,7 +282,7 @@ impl<'a> Templates<'a> {
                 return None;
             }
             ("profile" | "key", Some(_), _) => Missing::inside_text(head, path),
-            _ => match params::find(self.scope.params, path) {
+            _ => match self.scope.param(path) {
                 Ok(node) => return Some(Found::Node(node)),
                 Err(missing) => missing,
             },
@@ -285,7 +324,7 @@ impl<'a> Templates<'a> {
     }
 }
 
-fn unquotable(written: &str, value: &str, at: Location) -> Diagnostic {
+fn unquotable(written: &str, value: &str, at: Location, refusal: Refusal) -> Diagnostic {
     let shown: String = value.chars().take(40).collect();
     Diagnostic::new(
         at,
@@ -293,11 +332,9 @@ fn unquotable(written: &str, value: &str, at: Location) -> Diagnostic {
             "the value of `{written}`, `{}`, cannot be quoted here",
             printable(&shown)
         ),
-        "in backticks, a here-document, a comment or after a backslash",
+        refusal.label,
     )
-    .hint(format!(
-        "pass it as a variable: `env: {{VALUE: \"{written}\"}}`, then \"$VALUE\" in `cmd`"
-    ))
+    .hint(refusal.hint)
 }
 
 /// Cuts a text at its references. `$${` is the text `${`.

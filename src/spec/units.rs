@@ -59,7 +59,7 @@ pub(crate) fn seconds(seconds: u64) -> Option<Duration> {
 }
 
 /// `2GiB`, `512 MiB`, `1.5GB`, `1048576`.
-pub(crate) fn size(text: &str) -> Option<u64> {
+pub fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

@@ -6,8 +6,8 @@ use crate::spec::ColumnRule;
 /// Whether `actual` may stand for `expected`.
 ///
 /// Under a tolerance equal texts match; otherwise both must be numbers: NaN matches NaN alone, an
-/// infinity the same one, and an empty cell only an empty one. A share is one of the expected
-/// value, so of 0 it allows nothing.
+/// infinity the same one, -0 also 0, and an empty cell only an empty one. A share is one of the
+/// expected value, so of 0 it allows nothing.
 pub(super) fn matches(rule: ColumnRule, expected: &str, actual: &str) -> bool {
     match rule {
         ColumnRule::Ignore => true,
@@ -32,9 +32,9 @@ fn within(expected: &str, actual: &str, allowed: impl Fn(f64) -> f64) -> bool {
         return e == a;
     }
     let allowed = allowed(e);
-    // Decimals are read to half a unit in the last place: 0.4 and 0.3 differ by "at most 0.1".
+    // Decimals are rounded when they are read and subtracted: 0.4 and 0.3 differ by "at most 0.1".
     let slack = if allowed > 0.0 {
-        f64::EPSILON * e.abs().max(a.abs())
+        4.0 * f64::EPSILON * e.abs().max(a.abs())
     } else {
         0.0
     };
@@ -48,8 +48,14 @@ pub(super) fn difference(expected: &str, actual: &str) -> Option<f64> {
 }
 
 /// A cell as a number; spaces around it don't matter.
+///
+/// What is too large for a double (`1e999`) is no number, rather than an infinity that would match
+/// every other one.
 pub(super) fn number(cell: &str) -> Option<f64> {
-    cell.trim().parse().ok()
+    let cell = cell.trim();
+    let number: f64 = cell.parse().ok()?;
+    let in_digits = cell.bytes().any(|byte| byte.is_ascii_digit());
+    (number.is_finite() || !in_digits).then_some(number)
 }
 
 #[cfg(test)]
@@ -92,6 +98,9 @@ mod tests {
             assert!(!matches(rule, "", "0") && !matches(rule, "0", "") && !matches(rule, "a", "b"));
         }
         assert!(!matches(Absolute(f64::NAN), "1", "2"));
+        assert!(
+            !matches(Absolute(1.0), "1e999", "2e999") && !matches(Absolute(1.0), "inf", "1e999")
+        );
         assert!(matches(Ignore, "", "x"));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::cell;
 use super::parse::Fault;
 use crate::spec::ColumnRule;
 
@@ -46,13 +47,6 @@ pub enum Problem {
     MissingColumn(String),
     /// A column is there and not expected.
     ExtraColumn(String),
-    /// The same columns in another order.
-    ColumnOrder {
-        /// As they should be.
-        expected: Vec<String>,
-        /// As they are.
-        actual: Vec<String>,
-    },
     /// A key column that the table does not have, so that no row has a name.
     NoKeyColumn {
         /// Where it is missing.
@@ -91,6 +85,16 @@ pub enum Problem {
         /// That line as it is.
         actual: Option<String>,
     },
+}
+
+impl Problem {
+    /// Whether it leaves open which cells differ: rows or columns have no names to match them by.
+    pub fn prevents_comparison(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed { .. } | Self::NoKeyColumn { .. } | Self::DuplicateKey { .. }
+        )
+    }
 }
 
 /// What names a row.
@@ -138,6 +142,14 @@ pub struct CellDiff {
     pub difference: Option<f64>,
 }
 
+impl CellDiff {
+    /// The difference as a share of the expected value; `None` where that is 0 or no number.
+    pub fn share(&self) -> Option<f64> {
+        let share = self.difference? / cell::number(&self.expected)?.abs();
+        share.is_finite().then_some(share)
+    }
+}
+
 impl TableDiff {
     /// A file without differences so far.
     pub(super) fn new(path: &str) -> Self {
@@ -164,6 +176,11 @@ impl TableDiff {
             problems: vec![Problem::UnexpectedFile],
             ..Self::new(path)
         }
+    }
+
+    /// Whether the two can't be held against each other, so that no cell was.
+    pub fn is_incomparable(&self) -> bool {
+        self.problems.iter().any(Problem::prevents_comparison)
     }
 
     /// Whether the file is as expected.

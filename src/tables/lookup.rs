@@ -1,8 +1,7 @@
 //! Finds cells of one table, by row and column.
 //! It must not know what a cell is wanted for.
 
-use super::compare::delimiter;
-use super::parse::{Line, Table};
+use super::parse::{Line, Table, delimiter};
 use crate::spec::RowName;
 
 /// A table to look cells up in.

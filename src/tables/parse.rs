@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 /// Why a file is no table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,31 @@ pub(super) struct Table {
 pub(super) struct Line {
     pub(super) line: u64,
     pub(super) cells: csv::StringRecord,
+}
+
+/// The names of a file's columns, in order; none where it is no table.
+pub fn columns(path: &str, bytes: &[u8]) -> Vec<String> {
+    let Some(delimiter) = delimiter(path) else {
+        return Vec::new();
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_reader(bytes);
+    let header = reader.headers();
+    header.map_or_else(
+        |_| Vec::new(),
+        |header| header.iter().map(str::to_owned).collect(),
+    )
+}
+
+/// What stands between the cells of a file of this name; `None` if it is not compared as a table.
+pub(super) fn delimiter(path: &str) -> Option<u8> {
+    let ending = Path::new(path).extension()?.to_str()?.to_ascii_lowercase();
+    match ending.as_str() {
+        "csv" => Some(b','),
+        "tsv" => Some(b'\t'),
+        _ => None,
+    }
 }
 
 impl Table {

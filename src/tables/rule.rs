@@ -43,7 +43,7 @@ impl EffectiveRule {
 /// pattern matches nothing: reading the pipeline refuses it.
 pub fn effective_rule(rules: &[CompareRule], path: &RelPath) -> Option<EffectiveRule> {
     let mut effective = None;
-    for rule in rules.iter().filter(|rule| matches(&rule.files, path)) {
+    for rule in rules.iter().filter(|rule| applies(rule, path)) {
         let merged: &mut EffectiveRule = effective.get_or_insert_default();
         if !rule.key.is_empty() {
             merged.key.clone_from(&rule.key);
@@ -58,7 +58,9 @@ pub fn effective_rule(rules: &[CompareRule], path: &RelPath) -> Option<Effective
     effective
 }
 
-fn matches(pattern: &str, path: &RelPath) -> bool {
+/// Whether a rule is for the file at `path`.
+pub fn applies(rule: &CompareRule, path: &RelPath) -> bool {
+    let pattern = rule.files.as_str();
     // Most files share no folder with a rule: don't build the pattern for them.
     let plain = pattern
         .trim_start_matches("./")

@@ -93,7 +93,7 @@ fn what_is_no_claim_or_no_record_is_refused() {
         .restage(&["claims", "near", "ordr"])
         .exits(2)
         .says("no claim `ordr`");
-    space.write("results/default/claims.csv", "id,verdict\n");
+    space.write("results/default/claims.csv", "id,reason\n");
     space
         .restage(&["claims"])
         .exits(2)

@@ -3,7 +3,9 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod audit;
+mod ci_files;
 mod claims;
+mod comparing;
 mod crash;
 mod damages;
 mod drawing;
@@ -16,13 +18,17 @@ mod limits;
 mod maintenance;
 mod merging;
 mod page;
+mod python;
+mod ro_crate;
 mod scheduling;
 mod secrets;
+mod seeds;
 mod shared;
 mod signals;
 mod space;
 mod standstill;
 mod status;
+mod tensorboard;
 mod together;
 mod tools;
 mod trace;

@@ -1,7 +1,5 @@
 //! The verbs that look, and those that write small things.
 
-use std::process::Command;
-
 use crate::space::Space;
 
 const TWO: &str = r"
@@ -126,40 +124,4 @@ fn schema_and_completions_are_printed() {
             .out
             .contains("reproduce")
     );
-}
-
-fn git(space: &Space, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-    let status = Command::new("git")
-        .args(identity)
-        .args(args)
-        .current_dir(space.root())
-        .output();
-    assert!(status.expect("git starts").status.success(), "git {args:?}");
-}
-
-#[test]
-fn compare_holds_tables_against_a_revision() {
-    let space = Space::empty();
-    space.write(
-        "pipeline.yaml",
-        "schema: 1\nname: c\nstages:\n  s: {cmd: 'cat in > results/t.csv', deps: [in], outs: [results/t.csv]}\ncompare:\n  - files: 'results/*.csv'\n    columns: {seconds: ignore}\n",
-    );
-    space.write("in", "name,value,seconds\na,1,5\nb,2,6\n");
-    space.write(".gitignore", ".restage\n");
-    assert_eq!(space.ran(&[]), ["s"]);
-    git(&space, &["init", "-q"]);
-    space.restage(&["compare"]).exits(2);
-    git(&space, &["add", "-A"]);
-    git(&space, &["commit", "-qm", "first"]);
-    space.restage(&["compare"]).exits(0);
-    space.write("results/t.csv", "name,value,seconds\na,1,50\nb,2,60\n");
-    space.restage(&["compare"]).exits(0);
-    space.write("results/t.csv", "name,value,seconds\na,1,5\nb,3,6\n");
-    let said = space.restage(&["compare"]).exits(3);
-    assert!(said.out.contains("results/t.csv"), "{}", said.out);
-    assert!(said.out.contains("value"), "{}", said.out);
-    std::fs::remove_file(space.path("results/t.csv")).unwrap();
-    let said = space.restage(&["compare"]).exits(3);
-    assert!(said.out.contains("results/t.csv"), "{}", said.out);
 }

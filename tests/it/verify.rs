@@ -179,7 +179,7 @@ fn a_table_beyond_its_tolerance_shows_the_row_the_column_and_both_values() {
     let said = space.restage(&["verify", "-q"]).exits(3);
     assert_eq!(lines(&said)[0], "differs    s  results/t.csv");
     said.says("results/t.csv: 1 cell differs, in 1 of 2 rows")
-        .says("name=b  loss    0.50      0.75    0.25 > 0.1");
+        .says("name=b  loss    0.50     -> 0.75    0.25    0.1");
 }
 
 #[test]

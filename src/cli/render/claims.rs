@@ -1,20 +1,20 @@
-//! Verdicts on claims: for the terminal, as Markdown, JSON lines and JUnit XML.
+//! Verdicts on claims: for the terminal, as Markdown, JSON lines and tests.
 //! It must not judge.
 
-use std::io;
-
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
-use crate::claims::{Judged, Verdict, shown};
+use crate::claims::{Estimate, Judged, LEVEL, Runs, Verdict, shown, shown_within};
 use crate::cli::format::{count, grouped};
+use crate::cli::render::junit::{Case, Outcome};
 use crate::cli::style::Style;
 use crate::spec::{Claim, PaperValue};
 
-/// Of the paper's and our value in the terminal's table.
-const VALUE: usize = 14;
+/// Of the paper's value in the terminal's table, at most.
+const PAPER: usize = 14;
+
+/// Of a line beside the claim, the paper's value and ours: gaps and the longest verdict.
+const REST: usize = 6 + 14;
 
 /// Of a line, without its indent.
 const WIDTH: usize = 76;
@@ -59,7 +59,41 @@ impl Shown<'_> {
     }
 
     pub(crate) fn ours(&self) -> String {
-        self.with_unit(self.judged.ours.map(shown))
+        self.with_unit(self.plain_ours())
+    }
+
+    fn plain_ours(&self) -> Option<String> {
+        self.judged.ours.map(|ours| match ours.half_width {
+            Some(half_width) => shown_within(ours.value, half_width),
+            None => shown(ours.value),
+        })
+    }
+
+    /// Without its unit where there is no room for it.
+    fn ours_within(&self, most: usize) -> String {
+        let full = self.ours();
+        match self.plain_ours() {
+            Some(plain) if full.width() > most => plain,
+            _ => full,
+        }
+    }
+
+    fn has_interval(&self) -> bool {
+        self.judged
+            .ours
+            .is_some_and(|ours| ours.half_width.is_some())
+    }
+
+    /// From which runs our value comes, where there are runs.
+    fn runs(&self) -> Option<String> {
+        let Estimate {
+            half_width, runs, ..
+        } = self.judged.ours?;
+        match (runs, half_width) {
+            (Runs::Untold, _) => None,
+            (runs, Some(_)) => Some(runs.to_string()),
+            (runs, None) => Some(format!("{runs}, no interval")),
+        }
     }
 
     /// `, worse: was reproduced`.
@@ -88,29 +122,28 @@ fn counts(all: &[Shown<'_>]) -> String {
     parts.join(", ")
 }
 
-/// A line a claim, at most 80 columns; below it why claims are not measured. `words`: with what the
-/// paper says.
+/// A line a claim, at most 80 columns; below it from how many runs values come, and why claims are
+/// not measured. `words`: with what the paper says.
 pub(crate) fn table(all: &[Shown<'_>], profile: &str, words: bool, style: Style) -> String {
-    let width = all
+    let papers: Vec<String> = all
         .iter()
-        .map(|one| one.claim.id.width())
-        .max()
-        .unwrap_or(0)
-        .clamp(5, 30);
+        .map(|one| match one.paper() {
+            paper if paper.width() > PAPER => "in words".to_owned(),
+            paper => paper,
+        })
+        .collect();
+    let names = all.iter().map(|one| one.claim.id.width().min(30));
+    let width = names.max().unwrap_or(0).max(5);
+    let paper_width = widest(&papers);
+    let room = WIDTH + 4 - REST - width - paper_width;
+    let ours: Vec<String> = all.iter().map(|one| one.ours_within(room)).collect();
+    let ours_width = widest(&ours);
     let heading = format!(
-        "{:width$}  {:>VALUE$}  {:>VALUE$}  verdict",
+        "{:width$}  {:>paper_width$}  {:>ours_width$}  verdict",
         "claim", "paper", "ours"
     );
     let mut text = format!("{}\n", style.dim(&heading));
-    for one in all {
-        let fits = |value: String| {
-            if value.width() > VALUE {
-                "in words".to_owned()
-            } else {
-                value
-            }
-        };
-        let (paper, ours) = (fits(one.paper()), fits(one.ours()));
+    for (one, (paper, ours)) in all.iter().zip(papers.iter().zip(&ours)) {
         let verdict = one.judged.verdict.text();
         let verdict = match one.judged.verdict {
             Verdict::Reproduced => style.good(verdict),
@@ -119,7 +152,7 @@ pub(crate) fn table(all: &[Shown<'_>], profile: &str, words: bool, style: Style)
             Verdict::NotMeasured => style.dim(verdict),
         };
         text += &format!(
-            "{:width$}  {paper:>VALUE$}  {ours:>VALUE$}  {verdict}\n",
+            "{:width$}  {paper:>paper_width$}  {ours:>ours_width$}  {verdict}\n",
             one.claim.id
         );
         if words {
@@ -132,17 +165,16 @@ pub(crate) fn table(all: &[Shown<'_>], profile: &str, words: bool, style: Style)
             }
         }
     }
-    for (reason, ids) in reasons(all) {
+    for (runs, ids) in by(all, |one| one.runs()) {
+        text += &match runs.ends_with("interval") {
+            true => format!("{runs}:\n"),
+            false => format!("± is half the {LEVEL} % t-interval, over {runs}:\n"),
+        };
+        text += &lines(ids);
+    }
+    for (reason, ids) in by(all, |one| one.judged.reason.clone()) {
         text += &format!("not measured, {reason}:\n");
-        let mut line = String::new();
-        for word in grouped(ids).split_inclusive(", ") {
-            if line.width() + word.width() > WIDTH {
-                text += &format!("  {}\n", line.trim_end());
-                line.clear();
-            }
-            line += word;
-        }
-        text += &format!("  {line}\n");
+        text += &lines(ids);
     }
     for one in all.iter().filter(|one| one.is_worse() || one.is_better()) {
         let word = if one.is_worse() {
@@ -163,19 +195,41 @@ pub(crate) fn table(all: &[Shown<'_>], profile: &str, words: bool, style: Style)
     )
 }
 
-/// Claims by the reason for which they are not measured.
-fn reasons<'a>(all: &'a [Shown<'_>]) -> Vec<(&'a str, Vec<&'a str>)> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+/// Of a column of values.
+fn widest(texts: &[String]) -> usize {
+    let widths = texts.iter().map(|text| text.width());
+    widths.max().unwrap_or(0).max("in words".len())
+}
+
+/// Names in lines of their own.
+fn lines(ids: Vec<&str>) -> String {
+    let (mut text, mut line) = (String::new(), String::new());
+    for word in grouped(ids).split_inclusive(", ") {
+        if line.width() + word.width() > WIDTH {
+            text += &format!("  {}\n", line.trim_end());
+            line.clear();
+        }
+        line += word;
+    }
+    text + &format!("  {line}\n")
+}
+
+/// Claims by what is said of them, in the order in which it comes up.
+fn by<'a>(
+    all: &'a [Shown<'_>],
+    said: impl Fn(&Shown<'_>) -> Option<String>,
+) -> Vec<(String, Vec<&'a str>)> {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     for one in all {
-        let Some(reason) = one.judged.reason.as_deref() else {
+        let Some(said) = said(one) else {
             continue;
         };
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+        match groups.iter_mut().find(|(known, _)| *known == said) {
             Some((_, ids)) => ids.push(&one.claim.id),
-            None => reasons.push((reason, vec![&one.claim.id])),
+            None => groups.push((said, vec![&one.claim.id])),
         }
     }
-    reasons
+    groups
 }
 
 /// A Markdown table.
@@ -197,14 +251,19 @@ pub(crate) fn markdown(all: &[Shown<'_>], profile: &str) -> String {
             .map_or(String::new(), |why| format!(": {why}"));
         let mark = if one.is_worse() { "**" } else { "" };
         let verdict = format!("{mark}{}{mark}{}{reason}", one.judged.verdict, one.change());
+        let runs = one.runs();
+        let runs = runs.map_or(String::new(), |runs| format!(" ({runs})"));
         let cells = [
             &one.claim.id,
             &one.claim.says,
             &one.paper(),
-            &one.ours(),
+            &(one.ours() + &runs),
             &verdict,
         ];
         text += &format!("| {} |\n", cells.map(|text| cell(text)).join(" | "));
+    }
+    if all.iter().any(Shown::has_interval) {
+        text += &format!("\n± is half the width of the {LEVEL} % t-interval of the mean.\n");
     }
     text
 }
@@ -218,10 +277,18 @@ pub(crate) fn json(all: &[Shown<'_>], profile: &str) -> String {
             Some(PaperValue::Text(words)) => json!(words),
             None => json!(null),
         };
+        let ours = one.judged.ours;
+        let (runs, paired) = match ours.map(|ours| ours.runs) {
+            None | Some(Runs::Untold) => (json!(null), json!(null)),
+            Some(Runs::Single(n)) => (json!([n]), json!(null)),
+            Some(Runs::Pairs(n)) => (json!([n, n]), json!(true)),
+            Some(Runs::Independent(n, m)) => (json!([n, m]), json!(false)),
+        };
         let line = json!({
             "event": "claim", "profile": profile, "id": one.claim.id, "says": one.claim.says,
             "where": one.claim.section, "unit": one.claim.unit, "paper": paper,
-            "ours": one.judged.ours, "verdict": one.judged.verdict.text(),
+            "ours": ours.map(|ours| ours.value), "half_width": ours.and_then(|ours| ours.half_width),
+            "runs": runs, "paired": paired, "verdict": one.judged.verdict.text(),
             "reason": one.judged.reason, "committed": one.before.map(Verdict::text),
             "worse": one.is_worse(), "volatile": one.claim.volatile,
         });
@@ -235,65 +302,30 @@ pub(crate) fn json(all: &[Shown<'_>], profile: &str) -> String {
 }
 
 /// A test a claim: worse than committed failed, not measured was skipped.
-pub(crate) fn junit(all: &[Shown<'_>], profile: &str) -> io::Result<String> {
-    let number =
-        |of: &dyn Fn(&Shown<'_>) -> bool| all.iter().filter(|one| of(one)).count().to_string();
-    let tests = all.len().to_string();
-    let failures = number(&|one| one.is_worse());
-    let skipped = number(&|one| !one.is_worse() && one.judged.verdict == Verdict::NotMeasured);
-    let name = format!("claims.{profile}");
-    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
-    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    xml.create_element("testsuite")
-        .with_attributes([
-            ("name", name.as_str()),
-            ("tests", &tests),
-            ("failures", &failures),
-            ("errors", "0"),
-            ("skipped", &skipped),
-        ])
-        .write_inner_content(|xml| {
-            for one in all {
-                let verdict = one.judged.verdict.text();
-                let reason = one.judged.reason.as_deref().unwrap_or_default();
-                let said = format!("{verdict}{}", one.change());
-                let case = xml.create_element("testcase").with_attributes([
-                    ("classname", name.as_str()),
-                    ("name", plain(&one.claim.id).as_str()),
-                ]);
-                case.write_inner_content(|xml| {
-                    if one.is_worse() {
-                        let failure = xml.create_element("failure");
-                        let failure = failure.with_attribute(("message", said.as_str()));
-                        failure.write_text_content(BytesText::new(&plain(reason)))?;
-                    } else if one.judged.verdict == Verdict::NotMeasured {
-                        let skipped = xml.create_element("skipped");
-                        skipped
-                            .with_attribute(("message", plain(reason).as_str()))
-                            .write_empty()?;
-                    }
-                    let out = format!(
-                        "{said}: paper {}, ours {}\n{}",
-                        one.paper(),
-                        one.ours(),
-                        one.claim.says
-                    );
-                    xml.create_element("system-out")
-                        .write_text_content(BytesText::new(&plain(&out)))?;
-                    Ok(())
-                })?;
-            }
-            Ok(())
-        })?;
-    let mut text = String::from_utf8_lossy(&xml.into_inner()).into_owned();
-    text.push('\n');
-    Ok(text)
-}
-
-/// Without the control characters that XML cannot hold at all.
-fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control() || "\n\t".contains(*c))
-        .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'))
-        .collect()
+pub(crate) fn cases(all: &[Shown<'_>]) -> Vec<Case> {
+    let case = |one: &Shown<'_>| {
+        let said = format!("{}{}", one.judged.verdict, one.change());
+        let reason = one.judged.reason.clone().unwrap_or_default();
+        let runs = one.runs();
+        let runs = runs.map_or(String::new(), |runs| format!(" ({runs})"));
+        let out = format!(
+            "{said}: paper {}, ours {}{runs}\n{}",
+            one.paper(),
+            one.ours(),
+            one.claim.says
+        );
+        Case {
+            name: one.claim.id.clone(),
+            outcome: match one.judged.verdict {
+                _ if one.is_worse() => Outcome::Failed {
+                    message: said,
+                    text: reason,
+                },
+                Verdict::NotMeasured => Outcome::Skipped { message: reason },
+                _ => Outcome::Passed,
+            },
+            out: Some(out),
+        }
+    };
+    all.iter().map(case).collect()
 }

@@ -2,7 +2,9 @@
 //! They must not decide anything.
 
 pub(crate) mod claims;
+pub(crate) mod diff;
 mod json;
+pub(crate) mod junit;
 pub(crate) mod lineage;
 mod plain;
 mod summary;

@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::cli::format::{count, duration};
+use crate::cli::render::diff;
 use crate::cli::style::Style;
 use crate::runner::{Difference, Summary, Verdict, Verified, VerifiedOut};
-use crate::tables;
 
 /// Differences of a table that an error shows.
 const MOST: usize = 3;
@@ -105,7 +105,7 @@ fn difference(out: &VerifiedOut) -> String {
         false => format!("{path}: "),
     };
     match difference {
-        Difference::Table(diff) => tables::render(diff, MOST),
+        Difference::Table(diff) => diff::text_of(diff, MOST, Style { colour: false }),
         Difference::Bytes {
             path,
             offset,

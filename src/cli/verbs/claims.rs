@@ -10,7 +10,8 @@ use crate::cli::args::Claims;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::render::claims::{Shown, json, junit, markdown, table};
+use crate::cli::render::claims::{Shown, cases, json, markdown, table};
+use crate::cli::render::junit::junit;
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::spec::suggest;
 use crate::spec::{Cells, Claim, Diagnostic, Diagnostics};
@@ -54,7 +55,8 @@ pub(crate) fn claims(
         (true, ..) => json(&shown, &loaded.profile),
         (_, true, _) => markdown(&shown, &loaded.profile),
         (.., true) => {
-            junit(&shown, &loaded.profile).map_err(|error| CliError::new(error, Exit::Bug))?
+            let suite = format!("claims.{}", loaded.profile);
+            junit(&suite, &cases(&shown)).map_err(|error| CliError::new(error, Exit::Bug))?
         }
         _ => table(
             &shown,
@@ -92,7 +94,7 @@ pub(crate) fn verdicts<'a>(
     loaded: &Loaded,
     claims: &[&'a Claim],
 ) -> Result<Vec<Shown<'a>>, CliError> {
-    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root));
+    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root, loaded.graph.stages()));
     let (mut shown, mut mistakes) = (Vec::new(), Vec::new());
     for claim in claims {
         match judge(claim, &cells) {

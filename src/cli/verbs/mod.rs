@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod dag;
+pub(crate) mod export;
 pub(crate) mod fsck;
 pub(crate) mod gc;
 mod import;

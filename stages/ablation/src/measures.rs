@@ -1,16 +1,23 @@
-//! The rows of `ablation.csv`: each measure with skips, without, and the difference.
+//! The rows of `ablation.csv`: each measure with skips, without, and the difference, over seeds.
 //! It must not know where the results came from.
 
 use contract::table::{Cell, Table, TableError};
+use seeds::Sample;
 
-use crate::variant::{Gradient, Variant};
+use crate::variant::{Gradient, Run, Variant};
 
-const RATE_DECIMALS: usize = 6;
+const DECIMALS: usize = 6;
 
 /// Compares two variants; `thresholds` are validation accuracies, 0 to 1.
 ///
-/// A value that does not exist (a threshold never reached, a ratio to a gradient of
-/// exactly 0) is an empty cell, and so is a difference with one.
+/// A measure is the mean over a variant's seeds, beside it the sample standard deviation (empty
+/// for one seed) and how many seeds have a value. A value that does not exist in some seed (a
+/// threshold never reached, a ratio to a gradient of exactly 0) leaves the mean empty: without
+/// that seed it would flatter.
+///
+/// The difference is paired: with skips less without, seed by seed, over the seeds that both
+/// variants have; then its mean, standard deviation and the count of pairs that have a value.
+/// If no seed is in both, it is the difference of the means, of 0 pairs, with no deviation.
 ///
 /// # Errors
 /// A difference that overflows to infinity.
@@ -20,100 +27,179 @@ pub(crate) fn table(
     thresholds: &[f64],
 ) -> Result<Table, TableError> {
     let mut rows = Rows {
-        table: Table::new(&["measure", "with_skip", "without_skip", "difference"]),
+        table: Table::new(&[
+            "measure",
+            "with_skip",
+            "with_skip_sd",
+            "with_skip_seeds",
+            "without_skip",
+            "without_skip_sd",
+            "without_skip_seeds",
+            "difference",
+            "difference_sd",
+            "pairs",
+        ]),
         with_skip,
         without_skip,
+        pairs: pairs(with_skip, without_skip),
     };
-    rows.rate("test_accuracy", |variant| variant.summary.test_accuracy)?;
-    rows.rate("test_loss", |variant| variant.summary.test_loss)?;
-    rows.rate("best_val_accuracy", |variant| {
-        variant.summary.best_val_accuracy
+    rows.row("test_accuracy", Kind::Rate, |run| {
+        Some(run.summary.test_accuracy)
     })?;
-    rows.count("best_epoch", |variant| {
-        Some(variant.summary.best_epoch.into())
+    rows.row("test_loss", Kind::Rate, |run| Some(run.summary.test_loss))?;
+    rows.row("best_val_accuracy", Kind::Rate, |run| {
+        Some(run.summary.best_val_accuracy)
     })?;
-    rows.count("epochs_run", |variant| {
-        Some(variant.summary.epochs_run.into())
+    rows.row("best_epoch", Kind::Count, |run| {
+        Some(run.summary.best_epoch.into())
+    })?;
+    rows.row("epochs_run", Kind::Count, |run| {
+        Some(run.summary.epochs_run.into())
     })?;
     for &threshold in thresholds {
-        rows.count(&format!("epochs_to_val_accuracy_{threshold}"), |variant| {
-            epochs_to(variant, threshold)
-        })?;
+        let name = format!("epochs_to_val_accuracy_{threshold}");
+        rows.row(&name, Kind::Count, |run| epochs_to(run, threshold))?;
     }
-    rows.ratio("first_to_last_gradient_ratio_trained", |variant| {
-        first_to_last(&variant.gradients, |gradient| gradient.trained_l2)
+    rows.row("first_to_last_gradient_ratio_trained", Kind::Ratio, |run| {
+        first_to_last(&run.gradients, |gradient| gradient.trained_l2)
     })?;
-    rows.ratio("first_to_last_gradient_ratio_initial", |variant| {
-        first_to_last(&variant.gradients, |gradient| gradient.initial_l2)
+    rows.row("first_to_last_gradient_ratio_initial", Kind::Ratio, |run| {
+        first_to_last(&run.gradients, |gradient| gradient.initial_l2)
     })?;
-    rows.ratio("smallest_to_largest_gradient_ratio_trained", |variant| {
-        smallest_to_largest(&variant.gradients, |gradient| gradient.trained_l2)
-    })?;
-    rows.count("parameters", |variant| Some(variant.summary.parameters))?;
+    rows.row(
+        "smallest_to_largest_gradient_ratio_trained",
+        Kind::Ratio,
+        |run| smallest_to_largest(&run.gradients, |gradient| gradient.trained_l2),
+    )?;
+    rows.parameters()?;
     Ok(rows.table)
+}
+
+/// How a measure's values are written.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// An accuracy or a loss: a fixed count of decimals.
+    Rate,
+    /// A whole number; a mean of several is written as a rate.
+    Count,
+    /// A ratio, which may be many orders of magnitude below 1.
+    Ratio,
+}
+
+impl Kind {
+    fn cell(self, value: f64, of: usize) -> Cell {
+        match self {
+            // Exact: the counts are epochs, far below 2^53.
+            Self::Count if of == 1 => Cell::Int(value as i128),
+            Self::Rate | Self::Count => Cell::float(value, DECIMALS),
+            Self::Ratio => Cell::Scientific {
+                value,
+                decimals: DECIMALS,
+            },
+        }
+    }
+
+    /// Mean and deviation, each empty where there is none.
+    fn cells(self, sample: Option<Sample>) -> [Cell; 2] {
+        let count = sample.map_or(0, |sample| sample.count);
+        let values = [
+            sample.map(|sample| sample.mean),
+            sample.and_then(|sample| sample.deviation),
+        ];
+        values.map(|value| value.map_or_else(|| "".into(), |value| self.cell(value, count)))
+    }
 }
 
 struct Rows<'a> {
     table: Table,
     with_skip: &'a Variant,
     without_skip: &'a Variant,
+    /// The places, among their runs, of the seeds that both have.
+    pairs: Vec<(usize, usize)>,
 }
 
 impl Rows<'_> {
-    /// An accuracy or a loss, with a fixed count of decimals.
-    fn rate(&mut self, name: &str, measure: impl Fn(&Variant) -> f64) -> Result<(), TableError> {
-        self.row(
-            name,
-            |variant| Some(measure(variant)),
-            |value| Cell::float(value, RATE_DECIMALS),
-        )
-    }
-
-    /// A ratio, which may be many orders of magnitude below 1.
-    fn ratio(
+    fn row(
         &mut self,
         name: &str,
-        measure: impl Fn(&Variant) -> Option<f64>,
+        kind: Kind,
+        measure: impl Fn(&Run) -> Option<f64>,
     ) -> Result<(), TableError> {
-        self.row(name, measure, |value| Cell::Scientific {
-            value,
-            decimals: RATE_DECIMALS,
-        })
-    }
-
-    fn count(
-        &mut self,
-        name: &str,
-        measure: impl Fn(&Variant) -> Option<u64>,
-    ) -> Result<(), TableError> {
-        self.row(name, |variant| measure(variant).map(i128::from), Cell::Int)
-    }
-
-    fn row<T: Copy + std::ops::Sub<Output = T>>(
-        &mut self,
-        name: &str,
-        measure: impl Fn(&Variant) -> Option<T>,
-        cell: impl Fn(T) -> Cell,
-    ) -> Result<(), TableError> {
-        let with_skip = measure(self.with_skip);
-        let without_skip = measure(self.without_skip);
-        let difference = with_skip
-            .zip(without_skip)
-            .map(|(with_skip, without_skip)| with_skip - without_skip);
-        let cell = |value: Option<T>| value.map_or_else(|| Cell::from(""), &cell);
+        let values = |variant: &Variant| variant.runs.iter().map(&measure).collect::<Vec<_>>();
+        let (with_skip, without_skip) = (values(self.with_skip), values(self.without_skip));
+        let differences: Vec<Option<f64>> = self
+            .pairs
+            .iter()
+            .map(|&(with, without)| difference(with_skip[with], without_skip[without]))
+            .collect();
+        let (with_sample, without_sample) = (sample(&with_skip), sample(&without_skip));
+        let [with_mean, with_deviation] = kind.cells(with_sample);
+        let [without_mean, without_deviation] = kind.cells(without_sample);
+        let [paired, deviation] = match (self.pairs.is_empty(), with_sample, without_sample) {
+            (true, Some(with), Some(without)) => {
+                let of = with.count.max(without.count);
+                [kind.cell(with.mean - without.mean, of), "".into()]
+            }
+            _ => kind.cells(sample(&differences)),
+        };
         self.table.row(&[
-            Cell::from(name),
-            cell(with_skip),
-            cell(without_skip),
-            cell(difference),
+            name.into(),
+            with_mean,
+            with_deviation,
+            present(&with_skip).into(),
+            without_mean,
+            without_deviation,
+            present(&without_skip).into(),
+            paired,
+            deviation,
+            present(&differences).into(),
+        ])
+    }
+
+    /// Of the networks: no seed changes them.
+    fn parameters(&mut self) -> Result<(), TableError> {
+        let (with_skip, without_skip) = (self.with_skip.parameters, self.without_skip.parameters);
+        self.table.row(&[
+            "parameters".into(),
+            with_skip.into(),
+            "".into(),
+            self.with_skip.runs.len().into(),
+            without_skip.into(),
+            "".into(),
+            self.without_skip.runs.len().into(),
+            Cell::Int(i128::from(with_skip) - i128::from(without_skip)),
+            "".into(),
+            self.pairs.len().into(),
         ])
     }
 }
 
+fn pairs(with_skip: &Variant, without_skip: &Variant) -> Vec<(usize, usize)> {
+    let runs = with_skip.runs.iter().enumerate();
+    runs.filter_map(|(place, run)| {
+        let same = |other: &Run| other.seed == run.seed;
+        Some((place, without_skip.runs.iter().position(same)?))
+    })
+    .collect()
+}
+
+fn difference(with_skip: Option<f64>, without_skip: Option<f64>) -> Option<f64> {
+    Some(with_skip? - without_skip?)
+}
+
+/// The sample of the values, if none is missing.
+fn sample(values: &[Option<f64>]) -> Option<Sample> {
+    let values: Option<Vec<f64>> = values.iter().copied().collect();
+    Sample::of(values?)
+}
+
+fn present(values: &[Option<f64>]) -> usize {
+    values.iter().flatten().count()
+}
+
 /// The first epoch, counted from 1, whose validation accuracy is the threshold or more.
-fn epochs_to(variant: &Variant, threshold: f64) -> Option<u64> {
-    variant
-        .history
+fn epochs_to(run: &Run, threshold: f64) -> Option<f64> {
+    run.history
         .iter()
         .find(|epoch| epoch.val_accuracy >= threshold)
         .map(|epoch| epoch.epoch.into())

@@ -2,24 +2,26 @@
 //! It must not know how it was measured.
 
 use contract::table::{Cell, Table, TableError};
+use seeds::Sample;
 
-use crate::input::{LatencyRow, Model, Results};
+use crate::input::{LatencyRow, Model, Results, Run};
 use crate::number::median;
 
-/// One model's costs.
+/// One model's costs, each the mean over the seeds that measured it.
 #[derive(Debug)]
 pub(crate) struct Efficiency {
-    pub(crate) model: String,
-    pub(crate) label: String,
-    /// Medians over the epochs: one slow epoch on a busy machine does not move them.
-    pub(crate) seconds_per_epoch: Option<f64>,
-    pub(crate) images_per_second: Option<f64>,
-    /// The highest peak of any epoch, for a median would be no peak; none if not measured.
-    pub(crate) peak_memory_mib: Option<f64>,
-    /// The median time of one image alone.
-    pub(crate) latency_ms: Option<f64>,
-    /// The median time of a batch of 64.
-    pub(crate) batch_latency_ms: Option<f64>,
+    model: String,
+    /// Of each seed the median over its epochs: one slow epoch on a busy machine does not
+    /// move it.
+    seconds_per_epoch: Option<f64>,
+    images_per_second: Option<f64>,
+    /// Of each seed the highest peak of any epoch, for a median would be no peak; none if not
+    /// measured.
+    peak_memory_mib: Option<f64>,
+    /// Of each seed the median time of one image alone.
+    latency_ms: Option<f64>,
+    /// Of each seed the median time of a batch of 64.
+    batch_latency_ms: Option<f64>,
 }
 
 impl Efficiency {
@@ -29,18 +31,21 @@ impl Efficiency {
     }
 
     fn of(model: &Model) -> Self {
-        let timings = &model.timings;
+        let mean = |cost: &dyn Fn(&Run) -> Option<f64>| {
+            Some(Sample::of(model.runs.iter().filter_map(cost))?.mean)
+        };
         Self {
             model: model.name.clone(),
-            label: model.label.clone(),
-            seconds_per_epoch: median(timings.iter().map(|row| row.seconds)),
-            images_per_second: median(timings.iter().map(|row| row.images_per_second)),
-            peak_memory_mib: timings
-                .iter()
-                .filter_map(|row| row.peak_memory_mib)
-                .reduce(f64::max),
-            latency_ms: latency(&model.latency, 1),
-            batch_latency_ms: latency(&model.latency, LatencyRow::BATCH),
+            seconds_per_epoch: mean(&|run| median(run.timings.iter().map(|row| row.seconds))),
+            images_per_second: mean(&|run| {
+                median(run.timings.iter().map(|row| row.images_per_second))
+            }),
+            peak_memory_mib: mean(&|run| {
+                let peaks = run.timings.iter().filter_map(|row| row.peak_memory_mib);
+                peaks.reduce(f64::max)
+            }),
+            latency_ms: mean(&|run| latency(&run.latency, 1)),
+            batch_latency_ms: mean(&|run| latency(&run.latency, LatencyRow::BATCH)),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use contract::StageError;
 use contract::files::FileError;
 use contract::table::TableError;
+use seeds::SeedsError;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +63,12 @@ pub enum ReportError {
         /// What the row would have.
         row: String,
     },
-    /// A confusion matrix that is none.
+    /// A model whose seeds are not known.
+    #[error(transparent)]
+    Seeds(#[from] SeedsError),
+    /// An input whose rows don't fit together, or don't fit another seed's.
     #[error("`{}`: {problem}", path.display())]
-    Confusion {
+    Content {
         /// The input.
         path: PathBuf,
         /// What is wrong with it.
@@ -73,11 +77,11 @@ pub enum ReportError {
     /// Models trained on different data.
     #[error("`{first}` was trained on `{first_data}` and `{second}` on `{second_data}`")]
     DataDiffers {
-        /// A model.
+        /// A model and seed.
         first: String,
         /// Its data's label.
         first_data: String,
-        /// Another model.
+        /// Another model or seed.
         second: String,
         /// Its data's label.
         second_data: String,
@@ -104,14 +108,15 @@ impl ReportError {
             Self::MainNotShown { .. } => {
                 "add it to `report.order`, or take it out of `report.main_models`".to_owned()
             }
-            Self::Table(TableError::File(_)) | Self::File(_) => {
-                "each model of `report.order` needs the CSVs that the stages `train` and `gradients` write; is it in `params.models`?".to_owned()
+            Self::Seeds(error) if error.hint().is_some() => error.hint()?.to_owned(),
+            Self::Table(TableError::File(_)) | Self::File(_) | Self::Seeds(_) => {
+                "each seed of a model of `report.order` needs the CSVs that the stages `train` and `gradients` write; is the model in `params.models`?".to_owned()
             }
-            Self::Table(_) | Self::RowCount { .. } | Self::NoRow { .. } | Self::Confusion { .. } => {
+            Self::Table(_) | Self::RowCount { .. } | Self::NoRow { .. } | Self::Content { .. } => {
                 "the file is another version's or was edited; run the stage that writes it again".to_owned()
             }
             Self::DataDiffers { .. } => {
-                "one table must not mix data; run `train` again for all models".to_owned()
+                "one table must not mix data; run `train` again for all models and seeds".to_owned()
             }
             Self::Figure { .. } => return None,
         })

@@ -1,25 +1,27 @@
-//! The report: Table I, Fig. 1 to 5, confusion matrices and one page that shows it all.
+//! The report: Table I, Fig. 1 to 5 and confusion matrices.
 //! It must not know how results are made; it reads the CSVs that other stages write.
 //!
 //! [`Report::new`] reads and checks every input and draws; [`Report::write`] writes. Nothing
 //! but the numbers decides a figure's bytes: no font of the machine, no time, no platform
 //! mathematics.
 
+mod classes;
 mod efficiency;
 mod error;
 mod figure;
-mod html;
 mod input;
 mod number;
+mod over_seeds;
 mod params;
 mod table;
 
 use std::path::Path;
 
 use contract::files;
+use contract::table::Table;
 
 pub use crate::error::ReportError;
-pub use crate::params::{Color, Compared, PaperEntry, Params, Shown, Style};
+pub use crate::params::{Color, PaperEntry, Params, Shown, Style};
 
 use crate::efficiency::Efficiency;
 use crate::figure::Figure;
@@ -31,8 +33,8 @@ use crate::table::Table1;
 pub struct Report {
     table: Table1,
     efficiency: Vec<Efficiency>,
+    classes: Table,
     figures: Vec<Figure>,
-    page: String,
     left_out: Vec<String>,
 }
 
@@ -47,23 +49,16 @@ impl Report {
         let results = Results::read(results, params)?;
         let table = Table1::new(&results, params, profile);
         let efficiency = Efficiency::all(&results);
+        let classes = classes::csv(&results.models)?;
         let figures = Figure::all(
             &results,
             &format!("Data: {} · profile {profile}", results.data),
         )?;
-        let page = html::page(&html::Content {
-            results: &results,
-            params,
-            profile,
-            table: &table,
-            efficiency: &efficiency,
-            figures: &figures,
-        });
         Ok(Self {
             table,
             efficiency,
+            classes,
             figures,
-            page,
             left_out,
         })
     }
@@ -72,12 +67,6 @@ impl Report {
     #[must_use]
     pub fn table_text(&self) -> String {
         self.table.plain()
-    }
-
-    /// The HTML page.
-    #[must_use]
-    pub fn page(&self) -> &str {
-        &self.page
     }
 
     /// A figure's SVG document, by its file's name without extension: `fig1`,
@@ -104,8 +93,8 @@ impl Report {
         folder: &Path,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), ReportError> {
-        const TABLES: u64 = 4;
-        let total = TABLES + 2 * self.figures.len() as u64 + 1;
+        const TABLES: u64 = 5;
+        let total = TABLES + 2 * self.figures.len() as u64;
         self.write_tables(folder)?;
         let mut done = 0;
         let mut step = |files| {
@@ -123,12 +112,10 @@ impl Report {
             write(&path("png"), &figure.png()?)?;
             step(1);
         }
-        write(&folder.join("report.html"), self.page.as_bytes())?;
-        step(1);
         Ok(())
     }
 
-    /// Writes Table I in its three forms and the efficiency table alone.
+    /// Writes Table I in its three forms and the tables of costs and classes alone.
     ///
     /// # Errors
     /// A file that cannot be written; names it.
@@ -137,6 +124,7 @@ impl Report {
         write(&folder.join("table1.md"), self.table.markdown().as_bytes())?;
         write(&folder.join("table1.tex"), self.table.latex().as_bytes())?;
         efficiency::csv(&self.efficiency)?.write(folder.join("efficiency.csv"))?;
+        self.classes.write(folder.join("class_report.csv"))?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The `report` stage: reads the results' CSVs, writes tables, figures and the page.
+//! The `report` stage: reads the results' CSVs, writes tables and figures.
 //! It must not know what is in them; the library beside it does.
 
 use std::io::Write;
@@ -10,10 +10,11 @@ use contract::files::FileError;
 use contract::{Progress, Stage, StageError};
 use report::{Params, Report, ReportError};
 
-/// Table I, Fig. 1-5, confusion matrices, report.html.
+/// Table I, Fig. 1-5, confusion matrices.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The folder with the results of one profile; the report is written there too
+    /// The folder with the results of one profile, a folder a model and in it a folder `seed-<n>`
+    /// a seed; tables and figures are written there too
     #[arg(long)]
     results: PathBuf,
     /// The profile's name, for titles

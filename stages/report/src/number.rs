@@ -1,9 +1,20 @@
 //! Numbers as people read them: percentages, rounded counts, significant digits.
 //! It must not know what they measure.
 
+use seeds::Sample;
+
 /// A share as a percentage with one decimal: `84.1%`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
+}
+
+/// A share over seeds as a percentage with its standard deviation: `84.1 ± 0.3%`; a single
+/// one as [`percent`].
+pub(crate) fn percent_sample(share: Sample) -> String {
+    match share.deviation {
+        Some(deviation) => format!("{:.1} ± {:.1}%", 100.0 * share.mean, 100.0 * deviation),
+        None => percent(share.mean),
+    }
 }
 
 /// A difference in percentage points, with its sign: `+1.2`, `-0.4`, `0.0`.
@@ -84,6 +95,9 @@ mod tests {
     #[test]
     fn numbers_are_written_for_people() {
         assert_eq!(percent(0.8412), "84.1%");
+        let sample = |shares: &[f64]| Sample::of(shares.iter().copied()).unwrap();
+        assert_eq!(percent_sample(sample(&[0.8412])), "84.1%");
+        assert_eq!(percent_sample(sample(&[0.83, 0.84, 0.85])), "84.0 ± 1.0%");
         assert_eq!(
             [1.25, -0.04, 0.0, -3.0].map(points),
             ["+1.2", "0.0", "0.0", "-3.0"]

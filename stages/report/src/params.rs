@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _};
 
 use crate::error::ReportError;
 
-/// What the stage is given: `params.report`, `params.paper` and `params.ablation`.
+/// What the stage is given: `params.report` and `params.paper`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
@@ -16,8 +16,6 @@ pub struct Params {
     pub report: Shown,
     /// Table I of the paper, by model; a model may lack an entry.
     pub paper: BTreeMap<String, PaperEntry>,
-    /// Which two models the ablation compares.
-    pub ablation: Compared,
 }
 
 /// Which models are shown, and how.
@@ -61,18 +59,6 @@ pub struct PaperEntry {
     pub parameters: u64,
 }
 
-/// Which two models the ablation compares.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Compared {
-    /// The model with skip connections.
-    pub with_skip: String,
-    /// The same network without.
-    pub without_skip: String,
-    /// Validation accuracies whose first epoch the ablation reports.
-    pub thresholds: Vec<f64>,
-}
-
 impl Params {
     /// Checks what the types cannot: that every model named has a style, once.
     ///
@@ -110,14 +96,6 @@ impl Params {
             }),
             None => Ok(()),
         }
-    }
-
-    /// A model's label, or its name if it has none.
-    pub(crate) fn label<'a>(&'a self, model: &'a str) -> &'a str {
-        self.report
-            .models
-            .get(model)
-            .map_or(model, |style| style.label.as_str())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use report::{Report, Style};
-use support::{MODELS, Model, SETTING, params, write_results};
+use support::{MODELS, Model, SETTING, params, write_results, write_seeds};
 
 const FIGURES: [&str; 9] = [
     "fig1",
@@ -71,7 +71,7 @@ fn the_same_numbers_make_the_same_bytes() {
         draw(folder.path())
             .write(folder.path(), |done, total| heard.push((done, total)))
             .unwrap();
-        // Nine figures twice, four tables, the page.
+        // Nine figures twice, five tables.
         assert_eq!(heard, (1..=23).map(|done| (done, 23)).collect::<Vec<_>>());
     }
     let mut digests = String::new();
@@ -95,18 +95,60 @@ fn the_same_numbers_make_the_same_bytes() {
 }
 
 #[test]
-fn one_epoch_and_many_are_drawn_within_their_figure() {
-    for epochs in [1, 2, 300] {
+fn several_seeds_make_the_same_bytes_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    write_seeds(folder.path(), &MODELS, SETTING, &[42, 43, 44]);
+    draw(folder.path()).write(folder.path(), |_, _| {}).unwrap();
+    let mut digests = String::new();
+    for figure in FIGURES {
+        for extension in ["svg", "png"] {
+            let name = format!("{figure}.{extension}");
+            let bytes = fs::read(folder.path().join(&name)).unwrap();
+            digests.push_str(&format!("{}  {name}\n", digest(&bytes)));
+        }
+    }
+    insta::assert_snapshot!("digests_of_three_seeds", digests);
+}
+
+#[test]
+fn one_epoch_and_many_of_one_seed_and_several_are_drawn_within_their_figure() {
+    for (epochs, seeds) in [
+        (1, &[42][..]),
+        (2, &[42]),
+        (300, &[42]),
+        (1, &[42, 43, 44, 45]),
+        (30, &[42, 43, 44, 45]),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let mut models = MODELS;
         shorten(&mut models, epochs);
         // Models stop at different epochs.
         models[0].epochs += 3;
-        write_results(folder.path(), &models, SETTING);
+        write_seeds(folder.path(), &models, SETTING, seeds);
         let report = draw(folder.path());
         for figure in FIGURES {
             assert_drawn_within(&svg(&report, figure), figure);
         }
+    }
+}
+
+#[test]
+fn a_band_ends_where_accuracies_and_losses_do() {
+    let folder = tempfile::tempdir().unwrap();
+    write_seeds(folder.path(), &MODELS, SETTING, &[42, 43]);
+    for model in MODELS {
+        for (seed, row) in [(42, "0,1,2,0"), (43, "3,0,0,1")] {
+            let path = folder.path().join(model.name);
+            fs::write(
+                path.join(format!("seed-{seed}/history.csv")),
+                format!("epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate\n1,{row},0.001\n2,{row},0.001\n"),
+            )
+            .unwrap();
+        }
+    }
+    let report = draw(folder.path());
+    for figure in ["fig1", "fig2"] {
+        assert_drawn_within(&svg(&report, figure), figure);
     }
 }
 
@@ -118,7 +160,7 @@ fn equal_values_are_drawn_as_a_level_line() {
     write_results(folder.path(), &models, SETTING);
     for model in models {
         fs::write(
-            folder.path().join(model.name).join("history.csv"),
+            folder.path().join(model.name).join("seed-42/history.csv"),
             "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate\n\
              1,0,1,2.302585,0.1,0.001\n2,0,1,2.302585,0.1,0.001\n3,0,1,2.302585,0.1,0.001\n",
         )
@@ -138,7 +180,7 @@ fn a_gradient_of_zero_stands_on_the_floor_and_is_explained() {
     assert!(!svg(&report, "fig3").contains("exactly 0<"));
     for (norm, model) in [("0", "baseline_cnn"), ("0.000000e0", "resnet18")] {
         fs::write(
-            folder.path().join(model).join("gradients.csv"),
+            folder.path().join(model).join("seed-42/gradients.csv"),
             format!("layer_index,layer,trained_l2,initial_l2\n1,conv1,{norm},1\n2,conv2,{norm},1\n3,dense,0.5,1\n"),
         )
         .unwrap();
@@ -148,9 +190,7 @@ fn a_gradient_of_zero_stands_on_the_floor_and_is_explained() {
     assert_drawn_within(&figure, "fig3");
     assert!(figure.contains(">hollow: a gradient of exactly 0</text>"));
     assert!(
-        report
-            .page()
-            .contains("Hollow markers on the axis' floor stand for gradients of exactly 0.")
+        figure.contains("Hollow markers on the axis' floor stand for gradients of exactly 0. ")
     );
 }
 
@@ -160,7 +200,7 @@ fn only_zero_gradients_still_make_a_figure() {
     write_results(folder.path(), &MODELS, SETTING);
     for model in MODELS {
         fs::write(
-            folder.path().join(model.name).join("gradients.csv"),
+            folder.path().join(model.name).join("seed-42/gradients.csv"),
             "layer_index,layer,trained_l2,initial_l2\n1,dense,0,0\n",
         )
         .unwrap();

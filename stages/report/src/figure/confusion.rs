@@ -12,6 +12,7 @@ use super::text::Font;
 use super::theme::{GRID, MUTED, blues};
 use super::{DrawError, Figure};
 use crate::input::{Confusion, Model};
+use crate::over_seeds;
 
 /// A cell, in pixels: wide, so that class names fit below without being turned.
 const CELL: (i32, i32) = (72, 40);
@@ -26,26 +27,33 @@ const CELL_LIGHT: RGBColor = RGBColor(0xfd, 0xfd, 0xfd);
 /// Zeros step back, so that mistakes stand out.
 const CELL_ZERO: RGBColor = RGBColor(0xa8, 0xb0, 0xba);
 
-/// Draws one model's matrix.
-pub(super) fn draw(model: &Model, subtitle: &str) -> Result<Figure, DrawError> {
-    let classes = i32::try_from(model.confusion.classes.len())
+/// Draws one model's matrix, the sum over its seeds.
+pub(super) fn draw(model: &Model, data: &str, subtitle: &str) -> Result<Figure, DrawError> {
+    let confusion = &over_seeds::confusion(&model.runs);
+    let classes = i32::try_from(confusion.classes.len())
         .map_err(|_| DrawError("too many classes".to_owned()))?;
     let size = (
         LEFT + classes * CELL.0 + RIGHT,
         HEADER + classes * CELL.1 + BELOW,
     );
-    let title = format!("Confusion matrix: {}", model.label);
+    let (title, sum) = match model.runs.len() {
+        1 => (format!("Confusion matrix: {}", model.label), String::new()),
+        seeds => (
+            format!("Confusion matrix: {}, sum over {seeds} seeds", model.label),
+            format!(" Counts are sums over {seeds} seeds."),
+        ),
+    };
     let elements = sheet::draw(size, &title, subtitle, |area| {
-        cells(area, &model.confusion)?;
-        names(area, &model.confusion, classes)?;
+        cells(area, confusion)?;
+        names(area, confusion, classes)?;
         bar(area, (LEFT + classes * CELL.0 + BAR.0) * UNIT, classes)
     })?;
     Ok(Figure {
         name: format!("confusion/{}", model.name),
         title,
         caption: format!(
-            "Test images of each true class (rows) by the class that {} predicts (columns). A cell shows the count and is shaded by its share of the row. Data: {}.",
-            model.label, model.summary.data
+            "Test images of each true class (rows) by the class that {} predicts (columns). A cell shows the count and is shaded by its share of the row.{sum} Data: {data}.",
+            model.label
         ),
         size: (size.0.unsigned_abs(), size.1.unsigned_abs()),
         elements,

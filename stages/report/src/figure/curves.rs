@@ -1,4 +1,4 @@
-//! Fig. 1, 2, 4 and 5: accuracy and loss by epoch, side by side.
+//! Fig. 1, 2, 4 and 5: accuracy and loss by epoch, side by side, as means over seeds.
 //! It must not know where the numbers come from.
 
 use plotters::chart::{ChartBuilder, LabelAreaPosition};
@@ -6,12 +6,14 @@ use plotters::style::{Color, RGBColor, TRANSPARENT};
 use plotters_backend::text_anchor::{HPos, VPos};
 
 use super::axis::Axis;
-use super::sheet::{self, Area, Entry, HEADER, LABEL, Legend, MARGIN, TICK};
+use super::series::{self, Point};
+use super::sheet::{self, Area, Entry, HEADER, LABEL, Legend, MARGIN, Mark, TICK};
 use super::stroke::Stroke;
 use super::svg::UNIT;
 use super::theme::{GRID, MUTED};
 use super::{DrawError, Figure};
 use crate::input::{EpochRow, Model, Results};
+use crate::over_seeds::{self, Epoch};
 
 const WIDTH: i32 = 980;
 const PLOT_HEIGHT: i32 = 340;
@@ -52,6 +54,29 @@ impl Split {
     }
 }
 
+/// A model with what its runs say of each epoch.
+struct Curve<'a> {
+    model: &'a Model,
+    epochs: Vec<Epoch<'a>>,
+}
+
+impl Curve<'_> {
+    /// The means and bands of a value; a band ends where values do, at 0 and at `cap`.
+    fn points(&self, cap: f64, value: impl Fn(&EpochRow) -> f64) -> Vec<Point> {
+        let points = self.epochs.iter().filter_map(|epoch| {
+            let sample = epoch.sample(&value)?;
+            Some(Point {
+                at: epoch.epoch,
+                mean: sample.mean,
+                band: sample
+                    .band()
+                    .map(|(low, high)| (low.max(0.0), high.min(cap))),
+            })
+        });
+        points.collect()
+    }
+}
+
 /// Draws figure 1 or 2 (the main models), 4 or 5 (all); odd 1 and even 4 show training.
 pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figure, DrawError> {
     let split = if matches!(number, 1 | 4) {
@@ -68,14 +93,31 @@ pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figu
     let name = split.name();
     let which = if all { ", all models" } else { "" };
     let title = format!("Fig. {number}. {name} accuracy and loss{which}");
-    let entries = models
+    let curves: Vec<Curve<'_>> = models
         .iter()
-        .map(|model| Entry {
-            label: model.label.clone(),
-            color: color(model),
-            stroke: Some(Stroke::of(model.place)),
+        .map(|model| Curve {
+            model,
+            epochs: over_seeds::epochs(&model.runs),
         })
         .collect();
+    let some_end = curves
+        .iter()
+        .any(|curve| curve.epochs.iter().any(|epoch| epoch.run_ends));
+    let mut entries: Vec<Entry> = models.iter().map(|model| entry(model)).collect();
+    if let Some(seeds) = &results.seeds {
+        entries.push(Entry {
+            label: format!("mean ± one standard deviation over {seeds}"),
+            color: MUTED,
+            mark: Mark::Band,
+        });
+    }
+    if some_end {
+        entries.push(Entry {
+            label: "hollow: a run ends, the mean goes on over the others".to_owned(),
+            color: MUTED,
+            mark: Mark::Hollow,
+        });
+    }
     let legend = Legend::new(entries, WIDTH)?;
     let height = HEADER + PLOT_HEIGHT + LEGEND_GAP + legend.height() + FOOTER;
     let elements = sheet::draw((WIDTH, height), &title, subtitle, |area| {
@@ -92,7 +134,7 @@ pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figu
         plot(
             area,
             &panel(0),
-            &models,
+            &curves,
             &format!("{name} accuracy (%)"),
             100.0,
             |row| split.accuracy(row),
@@ -100,7 +142,7 @@ pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figu
         plot(
             area,
             &panel(1),
-            &models,
+            &curves,
             &format!("{name} loss (cross-entropy, nats)"),
             f64::INFINITY,
             |row| split.loss(row),
@@ -110,7 +152,7 @@ pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figu
     Ok(Figure {
         name: format!("fig{number}"),
         title,
-        caption: caption(split, &models, &results.data),
+        caption: caption(split, &models, results, some_end),
         size: (WIDTH.unsigned_abs(), height.unsigned_abs()),
         elements,
     })
@@ -120,14 +162,18 @@ pub(super) fn draw(number: u8, results: &Results, subtitle: &str) -> Result<Figu
 fn plot(
     area: &Area<'_>,
     panel: &Area<'_>,
-    models: &[&Model],
+    curves: &[Curve<'_>],
     unit: &str,
     cap: f64,
     value: impl Fn(&EpochRow) -> f64,
 ) -> Result<(), DrawError> {
-    let rows = || models.iter().flat_map(|model| &model.history);
-    let first = rows().map(|row| row.epoch).min().unwrap_or(1);
-    let last = rows().map(|row| row.epoch).max().unwrap_or(1);
+    let lines: Vec<Vec<Point>> = curves
+        .iter()
+        .map(|curve| curve.points(cap, &value))
+        .collect();
+    let points = || lines.iter().flatten();
+    let first = points().map(|point| point.at).min().unwrap_or(1);
+    let last = points().map(|point| point.at).max().unwrap_or(1);
     let mut chart = ChartBuilder::on(panel)
         .margin_right(18 * UNIT)
         .margin_top(6 * UNIT)
@@ -135,7 +181,7 @@ fn plot(
         .set_label_area_size(LabelAreaPosition::Bottom, 46 * UNIT)
         .build_cartesian_2d(
             Axis::counts(first, last, 10),
-            Axis::around(rows().map(&value), cap),
+            Axis::around(points().flat_map(|point| point.values()), cap),
         )?;
     chart
         .configure_mesh()
@@ -148,25 +194,42 @@ fn plot(
         .light_line_style(TRANSPARENT)
         .set_all_tick_mark_size(5 * UNIT)
         .draw()?;
-    for (index, model) in models.iter().enumerate() {
-        let path: Vec<_> = model
-            .history
+    let place = |at: u32, value: f64| chart.backend_coord(&(f64::from(at), value));
+    for (curve, points) in curves.iter().zip(&lines) {
+        series::band(area, points, color(curve.model), place)?;
+    }
+    for (index, (curve, points)) in curves.iter().zip(&lines).enumerate() {
+        let path: Vec<_> = points
             .iter()
-            .map(|row| chart.backend_coord(&(f64::from(row.epoch), value(row))))
+            .map(|point| place(point.at, point.mean))
             .collect();
-        let stroke = Stroke::of(model.place);
-        sheet::curve(area, &path, color(model), stroke)?;
+        let (color, stroke) = (color(curve.model), Stroke::of(curve.model.place));
+        sheet::curve(area, &path, color, stroke)?;
         // Every curve ends with its marker; before that each has its own epochs, so that
         // markers seldom cover each other.
         let every = path.len().div_ceil(MOST_MARKERS).max(1);
-        let turn = every * index / models.len();
+        let turn = every * index / curves.len();
         for (left, point) in path.iter().rev().enumerate() {
             if left == 0 || (left % every == turn && 2 * left >= every) {
-                sheet::marker(area, *point, color(model), stroke.marker)?;
+                sheet::marker(area, *point, color, stroke.marker)?;
+            }
+        }
+        for (point, epoch) in path.iter().zip(&curve.epochs) {
+            if epoch.run_ends {
+                sheet::hollow_marker(area, *point, color, stroke.marker)?;
             }
         }
     }
     Ok(())
+}
+
+/// A model's line of the legend.
+pub(super) fn entry(model: &Model) -> Entry {
+    Entry {
+        label: model.legend.clone(),
+        color: color(model),
+        mark: Mark::Curve(Stroke::of(model.place)),
+    }
 }
 
 pub(super) fn color(model: &Model) -> RGBColor {
@@ -174,14 +237,23 @@ pub(super) fn color(model: &Model) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-fn caption(split: Split, models: &[&Model], data: &str) -> String {
+fn caption(split: Split, models: &[&Model], results: &Results, some_end: bool) -> String {
     let images = match split {
         Split::Training => "training",
         Split::Validation => "validation",
     };
-    let labels: Vec<&str> = models.iter().map(|model| model.label.as_str()).collect();
+    let labels: Vec<&str> = models.iter().map(|model| model.legend.as_str()).collect();
+    let mut over = results.seeds.as_ref().map_or_else(String::new, |seeds| {
+        format!(" Lines are means over {seeds}, bands one standard deviation either way.")
+    });
+    if some_end {
+        over.push_str(
+            " Runs end at different epochs: a hollow marker stands where one ends, and from there on the mean is over those that are left, without a band once it is only one.",
+        );
+    }
     format!(
-        "Accuracy (left) and cross-entropy loss (right) on the {images} images of {data}, by epoch. Models: {}.",
+        "Accuracy (left) and cross-entropy loss (right) on the {images} images of {}, by epoch. Models: {}.{over}",
+        results.data,
         labels.join(", ")
     )
 }

@@ -4,15 +4,18 @@
 use plotters::chart::{ChartBuilder, LabelAreaPosition};
 use plotters::style::Color;
 use plotters_backend::text_anchor::{HPos, VPos};
+use seeds::Sample;
 
 use super::axis::Axis;
-use super::curves::color;
-use super::sheet::{self, Entry, HEADER, LABEL, Legend, MARGIN, TICK};
+use super::curves::{color, entry};
+use super::series::{self, Point};
+use super::sheet::{self, Entry, HEADER, LABEL, Legend, MARGIN, Mark, TICK};
 use super::stroke::Stroke;
 use super::svg::UNIT;
 use super::theme::{GRID, MUTED};
 use super::{DrawError, Figure};
-use crate::input::Results;
+use crate::input::{Model, Results};
+use crate::over_seeds::{self, Layer};
 
 const WIDTH: i32 = 980;
 const PLOT_HEIGHT: i32 = 400;
@@ -21,28 +24,36 @@ const FOOTER: i32 = 16;
 
 /// Draws figure 3.
 ///
-/// A gradient of exactly 0 has no place on a log axis: it is drawn on the axis' floor, the
-/// decade below the smallest other norm, with a hollow marker that the legend explains.
+/// Norms of several seeds may lie decades apart, so that an arithmetic mean would be the
+/// largest one's: the line is their geometric mean, and the band one standard deviation of the
+/// logarithm either way, which the log axis shows as it is.
+///
+/// A gradient of exactly 0 has no place on a log axis, and makes the geometric mean 0: it is
+/// drawn on the axis' floor, the decade below the smallest other norm, with a hollow marker
+/// that the legend explains.
 pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawError> {
-    let models = &results.models;
-    let rows = || models.iter().flat_map(|model| &model.gradients);
-    let any_zero = rows().any(|row| row.trained_l2 == 0.0);
-    let decades = decades(rows().map(|row| row.trained_l2));
+    let models = results.models.iter();
+    let lines: Vec<(&Model, Vec<Layer>)> = models
+        .map(|model| (model, over_seeds::layers(&model.runs)))
+        .collect();
+    let layers = || lines.iter().flat_map(|(_, layers)| layers);
+    let any_zero = layers().any(|layer| layer.trained.logarithm.is_none());
+    let decades = decades(layers().map(|layer| layer.trained.logarithm));
     let floor = decades.low();
     let title = "Fig. 3. Gradient norm by layer after training".to_owned();
-    let mut entries: Vec<Entry> = models
-        .iter()
-        .map(|model| Entry {
-            label: model.label.clone(),
-            color: color(model),
-            stroke: Some(Stroke::of(model.place)),
-        })
-        .collect();
+    let mut entries: Vec<Entry> = results.models.iter().map(entry).collect();
+    if let Some(seeds) = &results.seeds {
+        entries.push(Entry {
+            label: format!("geometric mean ×/÷ one geometric standard deviation over {seeds}"),
+            color: MUTED,
+            mark: Mark::Band,
+        });
+    }
     if any_zero {
         entries.push(Entry {
             label: "hollow: a gradient of exactly 0".to_owned(),
             color: MUTED,
-            stroke: None,
+            mark: Mark::Hollow,
         });
     }
     let legend = Legend::new(entries, WIDTH)?;
@@ -54,8 +65,8 @@ pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawErro
             MARGIN * UNIT,
             MARGIN * UNIT,
         );
-        let first = rows().map(|row| row.layer_index).min().unwrap_or(1);
-        let last = rows().map(|row| row.layer_index).max().unwrap_or(1);
+        let first = layers().map(|layer| layer.index).min().unwrap_or(1);
+        let last = layers().map(|layer| layer.index).max().unwrap_or(1);
         let mut chart = ChartBuilder::on(&panel)
             .margin_right(14 * UNIT)
             .margin_top(6 * UNIT)
@@ -73,37 +84,43 @@ pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawErro
             .light_line_style(GRID.mix(0.5).stroke_width(UNIT.unsigned_abs() / 2))
             .set_all_tick_mark_size(5 * UNIT)
             .draw()?;
-        for model in models {
-            let stroke = Stroke::of(model.place);
-            let points: Vec<_> = model
-                .gradients
+        let place = |at: u32, height: f64| chart.backend_coord(&(f64::from(at), height));
+        for (model, layers) in &lines {
+            let points: Vec<Point> = layers.iter().map(|layer| point(layer, floor)).collect();
+            series::band(area, &points, color(model), place)?;
+        }
+        for (model, layers) in &lines {
+            let (color, stroke) = (color(model), Stroke::of(model.place));
+            let path: Vec<_> = layers
                 .iter()
-                .map(|row| {
-                    let height = log10(row.trained_l2).unwrap_or(floor);
-                    chart.backend_coord(&(f64::from(row.layer_index), height))
-                })
+                .map(|layer| point(layer, floor))
+                .map(|point| place(point.at, point.mean))
                 .collect();
-            sheet::curve(area, &points, color(model), stroke)?;
-            for (point, row) in points.iter().zip(&model.gradients) {
-                if row.trained_l2 > 0.0 {
-                    sheet::marker(area, *point, color(model), stroke.marker)?;
-                } else {
-                    sheet::hollow_marker(area, *point, color(model), stroke.marker)?;
+            sheet::curve(area, &path, color, stroke)?;
+            for (point, layer) in path.iter().zip(layers) {
+                match layer.trained.logarithm {
+                    Some(_) => sheet::marker(area, *point, color, stroke.marker)?,
+                    None => sheet::hollow_marker(area, *point, color, stroke.marker)?,
                 }
             }
         }
         legend.draw(area, HEADER + PLOT_HEIGHT + LEGEND_GAP)
     })?;
-    let zero = if any_zero {
-        " Hollow markers on the axis' floor stand for gradients of exactly 0."
-    } else {
-        ""
+    let over = results.seeds.as_ref().map_or_else(String::new, |seeds| {
+        format!(" Lines are geometric means over {seeds}, bands one standard deviation of the logarithm either way.")
+    });
+    let zero = match (any_zero, &results.seeds) {
+        (false, _) => "",
+        (true, None) => " Hollow markers on the axis' floor stand for gradients of exactly 0.",
+        (true, Some(_)) => {
+            " Hollow markers on the axis' floor stand for gradients of exactly 0 with at least one seed."
+        }
     };
     Ok(Figure {
         name: "fig3".to_owned(),
         title,
         caption: format!(
-            "L2 norm of the loss gradient with respect to each layer's weights, at the best weights, on a logarithmic axis. Layers are counted from the input; networks differ in depth, so a curve ends at its network's last layer.{zero} Data: {}.",
+            "L2 norm of the loss gradient with respect to each layer's weights, at the best weights, on a logarithmic axis. Layers are counted from the input; networks differ in depth, so a curve ends at its network's last layer.{over}{zero} Data: {}.",
             results.data
         ),
         size: (WIDTH.unsigned_abs(), height.unsigned_abs()),
@@ -111,19 +128,29 @@ pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawErro
     })
 }
 
-/// An axis around the norms above 0, down to a decade below them if any norm is 0.
-fn decades(norms: impl Iterator<Item = f64> + Clone) -> Axis {
-    let logarithms = norms.clone().filter_map(log10);
-    let floor = norms.clone().any(|norm| norm == 0.0).then(|| {
-        let lowest = logarithms.clone().reduce(f64::min).unwrap_or(0.0);
-        lowest.floor() as i32 - 1
-    });
-    Axis::decades(logarithms, floor)
+/// The log10 of a layer's norm; the floor where it has none.
+fn point(layer: &Layer, floor: f64) -> Point {
+    let logarithm = layer.trained.logarithm;
+    Point {
+        at: layer.index,
+        mean: logarithm.map_or(floor, |logarithm| logarithm.mean),
+        band: logarithm.and_then(|logarithm| logarithm.band()),
+    }
 }
 
-/// By `libm`, for the platform's may differ in the last bit; none for 0.
-fn log10(norm: f64) -> Option<f64> {
-    (norm > 0.0).then(|| libm::log10(norm))
+/// An axis around these log10 of norms and their bands, down to a decade below them if any is
+/// none, for a norm of 0.
+fn decades(logarithms: impl Iterator<Item = Option<Sample>> + Clone) -> Axis {
+    let heights = logarithms.clone().flatten().flat_map(|logarithm| {
+        let (low, high) = logarithm.band().unwrap_or((logarithm.mean, logarithm.mean));
+        [low, high]
+    });
+    let floor = logarithms.clone().any(|logarithm| logarithm.is_none());
+    let floor = floor.then(|| {
+        let lowest = heights.clone().reduce(f64::min).unwrap_or(0.0);
+        lowest.floor() as i32 - 1
+    });
+    Axis::decades(heights, floor)
 }
 
 #[cfg(test)]
@@ -132,9 +159,18 @@ mod tests {
 
     #[test]
     fn zero_norms_get_a_floor_a_decade_below_the_smallest_other() {
-        let low = |norms: &[f64]| decades(norms.iter().copied()).low();
-        assert!(low(&[0.02, 5.0]) > -2.0);
-        assert_eq!(low(&[0.0, 0.02, 0.5]), -3.0);
-        assert_eq!(low(&[0.0, 0.0]), -1.0);
+        let low = |layers: &[&[f64]]| {
+            let logarithms = layers.iter().map(|logarithms| {
+                let logarithms = logarithms.iter().copied();
+                Sample::of(logarithms)
+            });
+            decades(logarithms).low()
+        };
+        assert!(low(&[&[-1.7], &[0.7]]) > -2.0);
+        assert_eq!(low(&[&[], &[-1.7], &[-0.3]]), -3.0);
+        assert_eq!(low(&[&[], &[]]), -1.0);
+        // A band reaches below the mean.
+        assert_eq!(low(&[&[], &[-1.9, -1.5], &[-0.3]]), -3.0);
+        assert_eq!(low(&[&[], &[-2.4, -1.5], &[-0.3]]), -4.0);
     }
 }

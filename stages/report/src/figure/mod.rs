@@ -1,11 +1,12 @@
 //! The figures: each an SVG, and a PNG of it, whose bytes depend on the numbers alone.
-//! It must not know of files or pages; it hands back text and bytes.
+//! It must not know of files; it hands back text and bytes.
 
 mod axis;
 mod confusion;
 mod curves;
 mod gradients;
 mod png;
+mod series;
 mod sheet;
 mod stroke;
 mod svg;
@@ -25,9 +26,9 @@ pub(crate) struct Figure {
     /// Its file's name without extension, from the results' folder: `fig1`, `confusion/resnet18`.
     pub(crate) name: String,
     /// `Fig. 1. Training accuracy and loss`.
-    pub(crate) title: String,
+    title: String,
     /// What it shows, for those who read it and those who hear it.
-    pub(crate) caption: String,
+    caption: String,
     /// Width and height in pixels.
     size: (u32, u32),
     /// The elements inside `<svg>`.
@@ -62,7 +63,7 @@ impl Figure {
             figure.map_err(|error| failed("fig3".to_owned(), &error))?,
         );
         for model in &results.models {
-            let figure = confusion::draw(model, subtitle);
+            let figure = confusion::draw(model, &results.data, subtitle);
             figures
                 .push(figure.map_err(|error| failed(format!("confusion/{}", model.name), &error))?);
         }
@@ -71,19 +72,10 @@ impl Figure {
 
     /// The whole SVG document.
     pub(crate) fn svg(&self) -> String {
-        self.element(r#" xmlns="http://www.w3.org/2000/svg""#)
-    }
-
-    /// The SVG as an element of an HTML page.
-    pub(crate) fn inline_svg(&self) -> String {
-        self.element("")
-    }
-
-    fn element(&self, namespace: &str) -> String {
         let (width, height) = self.size;
         let label = svg::escape(&format!("{} {}", self.title, self.caption));
         format!(
-            "<svg{namespace} width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
              font-family=\"{}\" stroke-linejoin=\"round\" role=\"img\" aria-label=\"{label}\">\n{}</svg>\n",
             text::FAMILIES,
             self.elements

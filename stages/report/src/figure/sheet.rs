@@ -27,6 +27,8 @@ const SAMPLE_GAP: i32 = 8;
 const ENTRY_GAP: i32 = 30;
 const MARKER_RADIUS: i32 = 4 * UNIT;
 const LINE_WIDTH: i32 = 2 * UNIT;
+/// Four bands over each other still let the grid and every curve through.
+const BAND_OPACITY: f64 = 0.2;
 
 pub(super) const LABEL: Font = Font::new(12.0, INK);
 pub(super) const TICK: Font = Font::new(11.0, MUTED);
@@ -82,13 +84,23 @@ pub(super) fn write(
     Ok(())
 }
 
-/// A line of the legend: a curve's sample, or a hollow marker that stands for a value.
+/// A line of the legend: what a mark stands for.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) label: String,
     pub(super) color: RGBColor,
-    /// None: the hollow marker alone.
-    pub(super) stroke: Option<Stroke>,
+    pub(super) mark: Mark,
+}
+
+/// What a legend explains.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mark {
+    /// A curve of this stroke.
+    Curve(Stroke),
+    /// A hollow marker.
+    Hollow,
+    /// A band around a line.
+    Band,
 }
 
 /// The legend's rows, which fit the width.
@@ -149,12 +161,20 @@ impl Legend {
 impl Entry {
     fn draw(&self, area: &Area<'_>, (x, y): BackendCoord) -> Result<(), DrawError> {
         let middle = (x + SAMPLE * UNIT / 2, y);
-        match self.stroke {
-            Some(stroke) => {
-                curve(area, &[(x, y), (x + SAMPLE * UNIT, y)], self.color, stroke)?;
+        let line = [(x, y), (x + SAMPLE * UNIT, y)];
+        match self.mark {
+            Mark::Curve(stroke) => {
+                curve(area, &line, self.color, stroke)?;
                 marker(area, middle, self.color, stroke.marker)?;
             }
-            None => hollow_marker(area, middle, self.color, Marker::Circle)?,
+            Mark::Hollow => hollow_marker(area, middle, self.color, Marker::Circle)?,
+            Mark::Band => {
+                let half = LEGEND_ROW * UNIT * 3 / 10;
+                let edge = |down| line.map(|(x, y)| (x, y + down));
+                band(area, &edge(-half), &edge(half), self.color)?;
+                let style: ShapeStyle = self.color.stroke_width(LINE_WIDTH.unsigned_abs());
+                area.draw(&PathElement::new(line, style))?;
+            }
         }
         write(
             area,
@@ -177,6 +197,31 @@ pub(super) fn curve(
         let style: ShapeStyle = color.stroke_width(LINE_WIDTH.unsigned_abs());
         area.draw(&PathElement::new(dash, style))?;
     }
+    Ok(())
+}
+
+/// Fills what lies between two lines of equally many points, so that a curve below still shows.
+///
+/// A single pair of points has no breadth: its band is as broad as a marker.
+pub(super) fn band(
+    area: &Area<'_>,
+    upper: &[BackendCoord],
+    lower: &[BackendCoord],
+    color: RGBColor,
+) -> Result<(), DrawError> {
+    let corners: Vec<BackendCoord> = match (upper, lower) {
+        ([(x, top)], [(_, bottom)]) => {
+            let (left, right) = (x - MARKER_RADIUS, x + MARKER_RADIUS);
+            vec![
+                (left, *top),
+                (right, *top),
+                (right, *bottom),
+                (left, *bottom),
+            ]
+        }
+        _ => upper.iter().chain(lower.iter().rev()).copied().collect(),
+    };
+    area.draw(&Polygon::new(corners, color.mix(BAND_OPACITY).filled()))?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use contract::files;
 use crate::error::ReportError;
 
 /// A square matrix of counts; row: true class, column: predicted class.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Confusion {
     pub(crate) classes: Vec<String>,
     pub(crate) counts: Vec<Vec<u64>>,
@@ -21,7 +21,7 @@ impl Confusion {
     /// A file that cannot be read or is no such matrix.
     pub(crate) fn read(path: &Path) -> Result<Self, ReportError> {
         let text = files::read_to_string(path)?;
-        Self::parse(&text).map_err(|problem| ReportError::Confusion {
+        Self::parse(&text).map_err(|problem| ReportError::Content {
             path: path.to_owned(),
             problem,
         })

@@ -1,20 +1,20 @@
-//! Reads every CSV that the report shows, checked, in the order they are shown.
+//! Reads every CSV that the report shows, checked.
 //! It must not know how any of it is shown.
 
 mod confusion;
 mod rows;
+mod run;
 
 use std::path::Path;
 
 use contract::files::FileError;
 use contract::table;
+use seeds::Sample;
 use serde::de::DeserializeOwned;
 
 pub(crate) use confusion::Confusion;
-pub(crate) use rows::{
-    AblationRow, ChannelRow, ClassRow, DatasetRow, EpochRow, GradientRow, LatencyRow, SummaryRow,
-    TimingRow,
-};
+pub(crate) use rows::{ClassRow, EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow};
+pub(crate) use run::Run;
 
 use crate::error::ReportError;
 use crate::params::{Color, Params};
@@ -26,39 +26,36 @@ pub(crate) struct Results {
     pub(crate) data: String,
     /// In the order of `report.order`.
     pub(crate) models: Vec<Model>,
-    pub(crate) dataset: Vec<DatasetRow>,
-    pub(crate) channels: Vec<ChannelRow>,
-    pub(crate) ablation: Vec<AblationRow>,
+    /// `3 seeds`, or `n seeds` where models differ in how many, which their legends then say;
+    /// none where each model has one.
+    pub(crate) seeds: Option<String>,
 }
 
-/// One trained model; each list has at least one row.
+/// One model, trained with one seed or several.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) label: String,
+    /// The label and, where models differ in it, the count of seeds: `ResNet-18, n = 3`.
+    pub(crate) legend: String,
     pub(crate) color: Color,
     /// Its place in `report.order`, from 0: fixes its line style and marker.
     pub(crate) place: usize,
     /// Whether Fig. 1 and 2 show it.
     pub(crate) main: bool,
-    pub(crate) history: Vec<EpochRow>,
-    pub(crate) summary: SummaryRow,
-    pub(crate) confusion: Confusion,
-    pub(crate) classes: Vec<ClassRow>,
-    /// From input to output.
-    pub(crate) gradients: Vec<GradientRow>,
-    pub(crate) timings: Vec<TimingRow>,
-    pub(crate) latency: Vec<LatencyRow>,
+    /// A run a seed, by ascending seed; at least one. All of the same network and
+    /// as many images of each class.
+    pub(crate) runs: Vec<Run>,
 }
 
 impl Results {
-    /// Reads `dataset.csv`, `channels.csv`, `ablation.csv` and each model's folder.
+    /// Reads each model's seeds.
     ///
     /// # Errors
-    /// The first input that is missing, malformed or empty, or models that were trained on
-    /// different data.
+    /// The first input that is missing, malformed or empty; seeds that are not of one network,
+    /// or runs on different data.
     pub(crate) fn read(results: &Path, params: &Params) -> Result<Self, ReportError> {
-        let models = params
+        let mut models = params
             .report
             .order
             .iter()
@@ -66,12 +63,11 @@ impl Results {
             .map(|(place, name)| Model::read(results, params, place, name))
             .collect::<Result<Vec<_>, _>>()?;
         let data = same_data(&models)?;
+        let seeds = count_seeds(&mut models);
         Ok(Self {
             data,
             models,
-            dataset: rows(&results.join("dataset.csv"))?,
-            channels: rows(&results.join("channels.csv"))?,
-            ablation: rows(&results.join("ablation.csv"))?,
+            seeds,
         })
     }
 }
@@ -90,45 +86,33 @@ impl Model {
             .ok_or_else(|| ReportError::NoStyle {
                 model: name.to_owned(),
             })?;
-        let folder = results.join(name);
-        let summary_path = folder.join("summary.csv");
-        let mut summaries: Vec<SummaryRow> = rows(&summary_path)?;
-        let summary = summaries.swap_remove(0);
-        if !summaries.is_empty() {
-            return Err(ReportError::RowCount {
-                path: summary_path,
-                found: summaries.len() + 1,
-                expected: "exactly 1",
-            });
-        }
-        let mut gradients: Vec<GradientRow> = rows(&folder.join("gradients.csv"))?;
-        gradients.sort_by_key(|row| row.layer_index);
-        let mut history: Vec<EpochRow> = rows(&folder.join("history.csv"))?;
-        history.sort_by_key(|row| row.epoch);
-        let latency_path = folder.join("latency.csv");
-        let latency: Vec<LatencyRow> = rows(&latency_path)?;
-        for batch_size in [1, LatencyRow::BATCH] {
-            if !latency.iter().any(|row| row.batch_size == batch_size) {
-                return Err(ReportError::NoRow {
-                    path: latency_path,
-                    row: format!("batch_size {batch_size}"),
-                });
+        let mut runs: Vec<Run> = Vec::new();
+        for folder in seeds::folders(&results.join(name))? {
+            let run = Run::read(&folder)?;
+            if let Some(first) = runs.first() {
+                run.check_against(first, &folder.path)?;
             }
+            runs.push(run);
         }
         Ok(Self {
             name: name.to_owned(),
             label: style.label.clone(),
+            legend: style.label.clone(),
             color: style.color,
             place,
             main: params.report.main_models.iter().any(|main| main == name),
-            history,
-            summary,
-            confusion: Confusion::read(&folder.join("confusion.csv"))?,
-            classes: rows(&folder.join("class_report.csv"))?,
-            gradients,
-            timings: rows(&folder.join("timings.csv"))?,
-            latency,
+            runs,
         })
+    }
+
+    /// Of the network, whatever the seed.
+    pub(crate) fn parameters(&self) -> u64 {
+        self.runs[0].summary.parameters
+    }
+
+    /// What the seeds say of one number of a run.
+    pub(crate) fn sample(&self, value: impl Fn(&Run) -> f64) -> Sample {
+        Sample::of(self.runs.iter().map(value)).expect("a model has at least one run")
     }
 }
 
@@ -144,33 +128,49 @@ fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
     Ok(rows)
 }
 
-/// One table must not mix models trained on different data.
+/// One table must not mix runs on different data.
 fn same_data(models: &[Model]) -> Result<String, ReportError> {
-    let Some(first) = models.first() else {
+    let mut runs = models
+        .iter()
+        .flat_map(|model| model.runs.iter().map(move |run| (model, run)));
+    let Some((first, run)) = runs.next() else {
         return Err(ReportError::NothingToShow);
     };
-    match models
-        .iter()
-        .find(|model| model.summary.data != first.summary.data)
-    {
-        None => Ok(first.summary.data.clone()),
-        Some(second) => Err(ReportError::DataDiffers {
-            first: first.name.clone(),
-            first_data: first.summary.data.clone(),
-            second: second.name.clone(),
-            second_data: second.summary.data.clone(),
+    let data = &run.summary.data;
+    match runs.find(|(_, other)| other.summary.data != *data) {
+        None => Ok(data.clone()),
+        Some((second, other)) => Err(ReportError::DataDiffers {
+            first: format!("{}/seed-{}", first.name, run.seed),
+            first_data: data.clone(),
+            second: format!("{}/seed-{}", second.name, other.seed),
+            second_data: other.summary.data.clone(),
         }),
     }
 }
 
-/// Folders that hold a model's summary, but are not in `report.order`; sorted.
+/// How many seeds there are; each legend says it where models differ.
+fn count_seeds(models: &mut [Model]) -> Option<String> {
+    let most = models.iter().map(|model| model.runs.len()).max()?;
+    if most == 1 {
+        return None;
+    }
+    if models.iter().all(|model| model.runs.len() == most) {
+        return Some(format!("{most} seeds"));
+    }
+    for model in models {
+        model.legend = format!("{}, n = {}", model.label, model.runs.len());
+    }
+    Some("n seeds".to_owned())
+}
+
+/// Folders that hold a model's seeds, but are not in `report.order`; sorted.
 pub(crate) fn left_out(results: &Path, params: &Params) -> Result<Vec<String>, ReportError> {
     let list = |source| ReportError::from(FileError::new("list", results)(source));
     let mut names = Vec::new();
     for entry in std::fs::read_dir(results).map_err(list)? {
         let entry = entry.map_err(list)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().join("summary.csv").is_file() && !params.report.order.contains(&name) {
+        if !params.report.order.contains(&name) && seeds::folders(&entry.path()).is_ok() {
             names.push(name);
         }
     }

@@ -1,34 +1,8 @@
-//! The rows of the CSVs that other stages write, column by column.
+//! The rows of the CSVs that other stages write, of their columns those that are shown or checked.
 //! It must not know where the files are.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct DatasetRow {
-    pub(crate) split: String,
-    pub(crate) class: String,
-    pub(crate) images: u64,
-    pub(crate) source: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct ChannelRow {
-    pub(crate) channel: String,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) mean: f64,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) std: f64,
-}
-
-/// One measure; a value that does not exist is an empty cell.
-#[derive(Debug, Deserialize)]
-pub(crate) struct AblationRow {
-    pub(crate) measure: String,
-    pub(crate) with_skip: String,
-    pub(crate) without_skip: String,
-    pub(crate) difference: String,
-}
 
 /// Accuracies are shares, 0 to 1.
 #[derive(Debug, Deserialize)]
@@ -48,12 +22,6 @@ pub(crate) struct EpochRow {
 pub(crate) struct SummaryRow {
     pub(crate) data: String,
     pub(crate) parameters: u64,
-    pub(crate) epochs_run: u32,
-    pub(crate) best_epoch: u32,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) best_val_accuracy: f64,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) test_loss: f64,
     #[serde(deserialize_with = "finite")]
     pub(crate) test_accuracy: f64,
 }
@@ -70,15 +38,13 @@ pub(crate) struct ClassRow {
     pub(crate) support: u64,
 }
 
-/// L2 norms of one layer's gradient.
+/// The L2 norm of one layer's gradient, after training.
 #[derive(Debug, Deserialize)]
 pub(crate) struct GradientRow {
     pub(crate) layer_index: u32,
     pub(crate) layer: String,
     #[serde(deserialize_with = "norm")]
     pub(crate) trained_l2: f64,
-    #[serde(deserialize_with = "norm")]
-    pub(crate) initial_l2: f64,
 }
 
 #[derive(Debug, Deserialize)]

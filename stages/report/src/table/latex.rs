@@ -26,7 +26,7 @@ impl Table1 {
         text.push_str(&" & ours & paper".repeat(MEASURES.len()));
         text.push_str(" & (points) \\\\\n    \\midrule\n");
         for row in &self.rows {
-            text.push_str(&format!("    {}", escape(&row.label)));
+            text.push_str(&format!("    {}", escape(&row.legend)));
             for (column, cell) in row.cells().iter().enumerate() {
                 let cell = match (cell.as_str(), column) {
                     ("", _) => "--".to_owned(),
@@ -59,6 +59,7 @@ fn escape(text: &str) -> String {
             '<' => escaped.push_str("\\textless{}"),
             '>' => escaped.push_str("\\textgreater{}"),
             '|' => escaped.push_str("\\textbar{}"),
+            '±' => escaped.push_str("$\\pm$"),
             // The sign for it needs another encoding; two primes look the same.
             '"' => escaped.push_str("''"),
             control if control.is_control() => escaped.push(' '),
@@ -70,6 +71,11 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_deviation_is_set_in_math() {
+        assert_eq!(super::escape("84.1 ± 0.3%"), r"84.1 $\pm$ 0.3\%");
+    }
+
     #[test]
     fn no_sign_of_a_label_means_anything_to_latex() {
         assert_eq!(

@@ -18,7 +18,7 @@ impl Table1 {
                 "" => "–".to_owned(),
                 _ => cell,
             });
-            lines.push([escape(&row.label)].into_iter().chain(cells).collect());
+            lines.push([escape(&row.legend)].into_iter().chain(cells).collect());
         }
         let widths: Vec<usize> = (0..lines[0].len())
             .map(|column| {

@@ -12,7 +12,7 @@ impl Table1 {
         }
         lines[0].push("diff. (points)".to_owned());
         for row in &self.rows {
-            let mut line = vec![row.label.replace(char::is_control, " ")];
+            let mut line = vec![row.legend.replace(char::is_control, " ")];
             line.extend(row.cells().map(|cell| {
                 if cell.is_empty() {
                     "-".to_owned()

@@ -1,0 +1,84 @@
+//! A run's parameters for TensorBoard's HParams page.
+//! It must not know scalars.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use serde_json::Value;
+
+use super::Origin;
+use super::message::{
+    HParamsData, Kind, PluginData, ProtoValue, Session, SessionEnd, SessionStart, Summary,
+    SummaryMetadata, SummaryValue, TensorProto, TensorShape, Written,
+};
+
+/// The start and the end of the session that TensorBoard takes a run for.
+pub(super) fn summaries(origin: &Origin, start: f64) -> [Summary; 2] {
+    let mut hparams = BTreeMap::new();
+    for (path, value) in &origin.params {
+        flatten(path, value, &mut hparams);
+    }
+    let seconds = match origin.seconds.is_finite() {
+        true => origin.seconds,
+        false => 0.0,
+    };
+    [
+        summary(
+            "_hparams_/session_start_info",
+            Session::Start(SessionStart {
+                hparams,
+                start_time_secs: start,
+            }),
+        ),
+        summary(
+            "_hparams_/session_end_info",
+            Session::End(SessionEnd {
+                status: 1,
+                end_time_secs: start + seconds,
+            }),
+        ),
+    ]
+}
+
+/// The message is the tag's metadata; its value is a null that only has to be there.
+fn summary(tag: &str, session: Session) -> Summary {
+    let data = HParamsData {
+        data: Some(session),
+    };
+    let value = SummaryValue {
+        tag: tag.to_owned(),
+        metadata: Some(SummaryMetadata {
+            plugin_data: Some(PluginData {
+                plugin_name: "hparams".to_owned(),
+                content: data.encode_to_vec(),
+            }),
+        }),
+        value: Some(Written::Tensor(TensorProto {
+            dtype: 1,
+            tensor_shape: Some(TensorShape {}),
+            float_val: vec![0.0],
+        })),
+    };
+    Summary { value: vec![value] }
+}
+
+/// Leaves by dotted path. A list is one value, written as JSON: the page has no columns for its
+/// items.
+fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, ProtoValue>) {
+    let kind = match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (name, value) in map {
+                flatten(&format!("{path}.{name}"), value, found);
+            }
+            return;
+        }
+        Value::Number(number) => match number.as_f64() {
+            Some(number) => Kind::Number(number),
+            None => Kind::Text(number.to_string()),
+        },
+        Value::Bool(value) => Kind::Bool(*value),
+        Value::String(text) => Kind::Text(text.clone()),
+        other => Kind::Text(other.to_string()),
+    };
+    found.insert(path.to_owned(), ProtoValue { kind: Some(kind) });
+}

@@ -1,0 +1,260 @@
+//! `restage compare`: against what, which files, and what it says of them.
+
+use std::process::Command;
+
+use crate::space::{Said, Space};
+
+const PIPELINE: &str = r"schema: 1
+name: c
+stages:
+  s: {cmd: 'cp in results/t.csv', deps: [in], outs: [results/t.csv]}
+compare:
+  - files: 'results/**/*.csv'
+    key: [name]
+    columns: {value: {abs: 0.1}, seconds: ignore}
+";
+
+const TABLE: &str = "name,value,seconds\na,1,5\nb,2,6\n";
+
+fn space() -> Space {
+    let space = Space::empty();
+    space.write("pipeline.yaml", PIPELINE);
+    space.write("results/t.csv", TABLE);
+    space
+}
+
+fn git(space: &Space, args: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+    let status = Command::new("git")
+        .args(identity)
+        .args(args)
+        .current_dir(space.root())
+        .output();
+    assert!(status.expect("git starts").status.success(), "git {args:?}");
+}
+
+fn commit(space: &Space) {
+    space.write(".gitignore", ".restage\n");
+    git(space, &["init", "-q"]);
+    git(space, &["add", "-A"]);
+    git(space, &["commit", "-qm", "first"]);
+}
+
+#[track_caller]
+fn has(said: Said, text: &str) -> Said {
+    assert!(said.out.contains(text), "no {text:?} in:\n{}", said.out);
+    said
+}
+
+#[test]
+fn tables_are_held_against_a_revision() {
+    let space = space();
+    commit(&space);
+    let said = space.restage(&["compare"]).exits(0);
+    has(said, "profile default: 1 table as in revision HEAD (");
+    // Another order of columns and rows, another time, a value within its bound.
+    space.write("results/t.csv", "seconds,name,value\n60,b,2.1\n50,a,1\n");
+    space.restage(&["compare"]).exits(0);
+    space.write("results/t.csv", "name,value,seconds\na,1,5\nb,2.11,6\n");
+    let said = space.restage(&["compare"]).exits(3);
+    let lines: Vec<&str> = said.out.lines().take(3).collect();
+    assert_eq!(
+        lines,
+        [
+            "results/t.csv: 1 cell differs, in 1 of 2 rows",
+            "  row     column  expected -> actual  off by  allowed",
+            "  name=b  value   2        -> 2.11    0.11    0.1",
+        ]
+    );
+    git(&space, &["commit", "-qam", "second"]);
+    space.restage(&["compare"]).exits(0);
+    space.restage(&["compare", "--against", "HEAD~1"]).exits(3);
+    // The folder of the pipeline may lie within the repository.
+    space.write("below/pipeline.yaml", PIPELINE);
+    space.write("below/results/t.csv", TABLE);
+    git(&space, &["add", "-A"]);
+    git(&space, &["commit", "-qm", "third"]);
+    space.restage(&["-C", "below", "compare"]).exits(0);
+}
+
+#[test]
+fn a_file_that_is_gone_or_new_is_a_difference() {
+    let space = space();
+    space.write("old/results/t.csv", TABLE);
+    space.write("results/deep/new.csv", TABLE);
+    let said = space.restage(&["compare", "--against", "old"]).exits(3);
+    let said = has(said, "results/deep/new.csv: is not expected\n");
+    has(
+        said,
+        "profile default: 1 of 2 tables differs from folder old\n",
+    );
+    std::fs::remove_file(space.path("results/t.csv")).unwrap();
+    std::fs::remove_file(space.path("results/deep/new.csv")).unwrap();
+    let said = space.restage(&["compare", "--against", "old"]).exits(3);
+    has(said, "results/t.csv: is missing\n");
+}
+
+#[test]
+fn files_and_folders_choose_what_is_compared() {
+    let space = space();
+    space.write("old/results/t.csv", TABLE);
+    space.write("old/results/a/u.csv", TABLE);
+    let compare = |files: &[&str], code| {
+        let all: Vec<&str> = ["compare", "--against", "old"]
+            .iter()
+            .chain(files)
+            .copied()
+            .collect();
+        space.restage(&all).exits(code)
+    };
+    has(compare(&["results/t.csv"], 0), "1 table as in folder old");
+    has(compare(&["results/a"], 3), "results/a/u.csv: is missing");
+    has(compare(&["."], 3), "1 of 2 tables");
+    has(
+        compare(&["results/a/../t.csv", "results/a/u.csv"], 3),
+        "1 of 2 tables",
+    );
+    compare(&["results/v.csv"], 2).says("`results/v.csv` is no table that `compare:` names");
+    let said = space.restage(&[
+        "-C",
+        "results",
+        "compare",
+        "t.csv",
+        "--file",
+        "../pipeline.yaml",
+        "--against",
+        "../old",
+    ]);
+    has(said.exits(0), "1 table as in folder ../old");
+}
+
+#[test]
+fn a_file_is_held_against_the_table_of_its_name_or_the_one_that_is_given() {
+    let space = space();
+    space.write("old/t.csv", &TABLE.replace("2,6", "2.05,7"));
+    let against = |file: &str, code| space.restage(&["compare", "--against", file]).exits(code);
+    has(against("old/t.csv", 0), "1 table as in file old/t.csv");
+    space.write("old/t.csv", &TABLE.replace("2,6", "3,7"));
+    has(against("old/t.csv", 3), "name=b  value   3        -> 2");
+    against("results/t.csv", 2).says("`results/t.csv` is the result itself");
+    space.write("u.csv", TABLE);
+    against("u.csv", 2).says("is called like the file `u.csv`");
+    let said = space.restage(&["compare", "results/t.csv", "--against", "u.csv"]);
+    said.exits(0);
+    space.write("results/deep/t.csv", TABLE);
+    against("old/t.csv", 2).says("`results/deep/t.csv`, `results/t.csv`");
+    let said = space.restage(&["compare", "results/deep", "--against", "old/t.csv"]);
+    has(said.exits(3), "results/deep/t.csv: 1 cell differs");
+    let said = space
+        .restage(&["compare", "u.csv", "--against", "old/t.csv"])
+        .exits(3);
+    has(said, "2 cells differ").says("no rule for `u.csv`: it is compared exactly, row by row");
+    let said = space.restage(&["compare", "none.csv", "--against", "u.csv"]);
+    said.exits(2).says("there is no `none.csv` to compare");
+}
+
+#[test]
+fn a_word_that_is_nothing_or_two_things_is_refused() {
+    let space = space();
+    let against = |word: &str, code| space.restage(&["compare", "--against", word]).exits(code);
+    against("old", 2).says("`old` is neither a file or folder nor a git revision");
+    commit(&space);
+    against("old", 2).says("git knows no such commit");
+    against("", 2).says("git knows no such commit");
+    space.write("old/results/t.csv", TABLE);
+    has(against("old", 0), "1 table as in folder old");
+    git(&space, &["branch", "old"]);
+    against("old", 2)
+        .says("`old` is both a folder and a git revision")
+        .says("write `./old` for the folder, `old^0` for the revision");
+    has(against("./old", 0), "as in folder ./old");
+    has(against("old^0", 0), "as in revision old^0 (");
+}
+
+#[test]
+fn what_is_missing_in_the_pipeline_is_said() {
+    let space = space();
+    space.write("old/empty", "");
+    let compare = || space.restage(&["compare", "--against", "old"]);
+    space.write("pipeline.yaml", &PIPELINE.replace("results/**", "other/**"));
+    compare().exits(2).says("no file matches `compare:`");
+    space.write(
+        "pipeline.yaml",
+        &format!("{PIPELINE}  - files: 'result/*.csv'\n"),
+    );
+    compare()
+        .exits(3)
+        .says("no file matches `result/*.csv` of `compare:`");
+    let slip = PIPELINE.replace("value: {abs", "valeu: {abs");
+    space.write("pipeline.yaml", &slip);
+    let said = compare().exits(3);
+    said.says("no file of `results/**/*.csv` of `compare:` has a column `valeu`");
+    space.write("pipeline.yaml", PIPELINE.split("compare:").next().unwrap());
+    compare().exits(2).says("has no `compare:`");
+}
+
+#[test]
+fn differences_are_written_as_json_markdown_and_junit() {
+    let space = space();
+    space.write(
+        "old/results/t.csv",
+        &TABLE.replace("a,1", "a,NaN").replace("b,", "b & <c>|,"),
+    );
+    space.write("old/results/twice.csv", "name\na\n");
+    space.write("results/twice.csv", "name\na\na\n");
+    space.write("old/results/u.csv", TABLE);
+    space.write("results/u.csv", TABLE);
+    let said = |flags: &[&str]| {
+        let all: Vec<&str> = ["compare", "--against", "old"]
+            .iter()
+            .chain(flags)
+            .copied()
+            .collect();
+        space.restage(&all)
+    };
+    let json = said(&["--json"]).exits(3);
+    let files = json.events("different");
+    assert_eq!(files.len(), 2);
+    assert_eq!(
+        files[0]["cells"][0]["row"],
+        serde_json::json!({"name": "a"})
+    );
+    assert_eq!(files[0]["cells"][0]["expected"], "NaN");
+    assert_eq!(files[0]["problems"][0], "row `name=b & <c>|` is missing");
+    assert_eq!(files[1]["comparable"], false);
+    let compared = &json.events("compared")[0];
+    assert_eq!(
+        (&compared["same"], &compared["different"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(compared["against"]["kind"], "folder");
+    insta::assert_snapshot!(said(&["--md"]).exits(3).out);
+    insta::assert_snapshot!(said(&["--junit"]).exits(3).out);
+    said(&["--json", "--md"])
+        .exits(2)
+        .says("`--json` goes with neither");
+    said(&["--junit", "--md"]).exits(2);
+}
+
+#[test]
+fn the_help_says_what_is_a_difference_in_80_columns() {
+    let said = Space::empty().restage(&["compare", "--help"]).exits(0);
+    let long: Vec<&str> = said
+        .out
+        .lines()
+        .filter(|line| line.chars().count() > 80)
+        .collect();
+    assert_eq!(long, [""; 0]);
+    for word in [
+        "NaN",
+        "infinity",
+        "-0",
+        "empty cell",
+        "quotes",
+        "CRLF",
+        "one key",
+        "order does not matter",
+    ] {
+        assert!(said.out.contains(word), "{word}");
+    }
+}
