@@ -351,11 +351,15 @@ fn the_paper_loads_in_every_profile_with_an_override() {
             .map(|id| before.stage(*id).name.as_str())
             .collect();
         assert_eq!(order.first(), Some(&"download"), "{profile}");
-        assert_eq!(order.last(), Some(&"report"), "{profile}");
+        assert!(
+            matches!(order.last(), Some(&"ablation" | &"report")),
+            "{profile}"
+        );
+        // Each training and its gradients.
         let report = before.id("report").unwrap();
         assert_eq!(
-            before.dependencies(report).len(),
-            before.stages().len() - 2,
+            before.dependencies(report).len() as u64,
+            2 * 4 * seeds,
             "{profile}"
         );
     }

@@ -61,6 +61,13 @@ impl Archive {
         Ok(written)
     }
 
+    /// A folder's own entry: readers ask for it by name.
+    pub(super) fn create_folder(&mut self, path: &str) -> Result<(), FsError> {
+        let created = self.writer.new_dir(format!("{path}/").as_str()).create();
+        let created = created.map_err(io::Error::other);
+        created.at("write", &self.target).map(drop)
+    }
+
     pub(super) fn commit(self) -> Result<(), PackageError> {
         ours(&self.target)?;
         let done = self.writer.finish().map_err(io::Error::other);

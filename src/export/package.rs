@@ -104,6 +104,18 @@ impl Package {
         })
     }
 
+    /// Says that there is a folder at `path`, whose files are there.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn folder(&mut self, path: &str) -> Result<(), FsError> {
+        match &mut self.0 {
+            // It came with its files.
+            Kind::Folder(_) => Ok(()),
+            Kind::Archive(archive) => archive.create_folder(path),
+        }
+    }
+
     fn with<T>(
         &mut self,
         path: &str,
@@ -195,6 +207,7 @@ mod tests {
         let make = || {
             let mut package = Package::start(&target).unwrap();
             package.write("one/two.txt", b"12").unwrap();
+            package.folder("one").unwrap();
             package.commit().unwrap();
             std::fs::read(&target).unwrap()
         };

@@ -168,19 +168,18 @@ fn a_validator_and_a_reader_of_others_understand_it() {
     space
         .restage(&["export", "ro-crate", "--up-to", "100kB"])
         .exits(0);
-    let output = script(&python, "ro-crate-check")
-        .arg(space.path("ro-crate/default"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    eprint!("{said}");
-    let found: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
-    assert_eq!(found["workflow"], "pipeline.yaml");
-    let actions = serde_json::json!(["#run", "#run/make@x", "#run/make@y", "#run/sum"]);
-    assert_eq!(found["actions"], actions);
+    let args = ["export", "ro-crate", "--up-to", "100kB", "--out", "c.zip"];
+    space.restage(&args).exits(0);
+    for place in ["ro-crate/default", "c.zip"] {
+        let mut check = script(&python, "ro-crate-check");
+        let output = check.arg(space.path(place)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let warned = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {said}{warned}");
+        eprint!("{warned}");
+        let found: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        assert_eq!(found["workflow"], "pipeline.yaml");
+        let actions = serde_json::json!(["#run", "#run/make@x", "#run/make@y", "#run/sum"]);
+        assert_eq!(found["actions"], actions);
+    }
 }

@@ -143,7 +143,7 @@ impl Document<'_> {
                 "@type": "PropertyValue",
                 "name": "peak memory",
                 "description": "Most memory that the stage's processes had at once",
-                "propertyID": "https://qudt.org/vocab/quantitykind/InformationEntropy",
+                "propertyID": "urn:restage:peak-memory",
                 "unitCode": "https://qudt.org/vocab/unit/BYTE",
                 "value": bytes.to_string(),
             });

@@ -109,6 +109,15 @@ impl<'a> Gathered<'a> {
             copies.files += 1;
             copies.bytes += copied.size;
         }
+        for (path, item) in &self.items {
+            let Item::Folder { files, .. } = item else {
+                continue;
+            };
+            let is_left_out = |file: &String| copies.left_out.contains(file);
+            if !files.iter().all(is_left_out) {
+                package.folder(path)?;
+            }
+        }
         Ok(copies)
     }
 }
