@@ -323,9 +323,26 @@ pub struct Report {
     pub title: String,
     /// Below the title; an empty line begins a paragraph.
     pub text: Option<String>,
+    /// What its head says of the results, in order.
+    pub facts: Vec<Fact>,
     /// Its sections, in order.
     pub sections: Vec<Section>,
     /// Where `report` stands in the file.
+    pub location: Location,
+}
+
+/// A name for the text of a table's cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fact {
+    /// What the text says, such as `Data`.
+    pub name: String,
+    /// The table's file.
+    pub table: RelPath,
+    /// Its row, as `restage trace --row` takes it.
+    pub row: String,
+    /// Its column.
+    pub column: String,
+    /// Where it stands in the file.
     pub location: Location,
 }
 

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use super::diagnostic::Diagnostic;
 use super::fields::expected;
 use super::node::{Entry, Node, Value, printable};
-use super::pipeline::{Best, Report, Section, Show, Shown};
+use super::pipeline::{Best, Fact, Report, Section, Show, Shown};
 use super::template::Templates;
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 
-pub(crate) use fields::{REPORT, SECTION, SHOW};
+pub(crate) use fields::{FACT, REPORT, SECTION, SHOW};
 
 /// What pictures a page can hold, by the ends of their names.
 pub const PICTURES: [&str; 6] = ["svg", "png", "jpg", "jpeg", "webp", "gif"];
@@ -38,6 +38,7 @@ pub(crate) fn read(
         reader.missing(entry.key_location, "`report`", "title", hint);
     }
     let text = reader.text(node, "text", "`report`");
+    let facts = reader.facts(node);
     let sections = reader.list(node, "sections", "`report`", Reader::section);
     if reader.report.len() > before {
         return None;
@@ -46,6 +47,7 @@ pub(crate) fn read(
         path: path?,
         title: title?,
         text,
+        facts,
         sections,
         location: entry.key_location,
     })
@@ -73,6 +75,62 @@ impl Reader<'_, '_> {
                 .hint("write `path: \"results/${profile}/report.html\"`"),
         );
         None
+    }
+
+    fn facts(&mut self, node: &Node) -> Vec<Fact> {
+        let Some(node) = node.get("facts") else {
+            return Vec::new();
+        };
+        if !matches!(node.value, Value::Map(_)) {
+            self.report.push(
+                expected(
+                    node,
+                    "facts",
+                    "`report`",
+                    "a map from name to a table's cell",
+                )
+                .hint("write `facts: {Data: {table: \"a.csv\", row: 1, column: source}}`"),
+            );
+        }
+        let facts = node.entries().iter();
+        facts.filter_map(|entry| self.fact(entry)).collect()
+    }
+
+    fn fact(&mut self, entry: &Entry) -> Option<Fact> {
+        let owner = "a fact of `report`";
+        let node = &entry.value;
+        let unknown = FACT.check(node, owner, self.report)?;
+        for field in FACT.known {
+            if node.get(field).is_none() && unknown == 0 {
+                let hint = "write `Data: {table: \"a.csv\", row: 1, column: source}`";
+                self.missing(entry.key_location, owner, field, hint);
+            }
+        }
+        let table = self.text(node, "table", owner);
+        let row = match node.get("row").map(|row| &row.value) {
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => self.text(node, "row", owner),
+        };
+        let column = self.text(node, "column", owner);
+        let table = match RelPath::new(table.as_deref()?) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                let at = node
+                    .get("table")
+                    .map_or(node.location, |table| table.location);
+                let message = format!("`table` of {owner} is no path in the pipeline's folder");
+                let error = Diagnostic::new(at, message, error.to_string());
+                self.report.push(error);
+                None
+            }
+        };
+        Some(Fact {
+            name: entry.key.clone(),
+            table: table?,
+            row: row?,
+            column: column?,
+            location: entry.key_location,
+        })
     }
 
     fn section(&mut self, node: &Node) -> Option<Section> {

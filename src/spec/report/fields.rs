@@ -6,12 +6,13 @@ use crate::spec::fields::Fields;
 
 pub(crate) const REPORT: Fields = Fields {
     of: "a report",
-    known: &["path", "title", "text", "sections"],
+    known: &["path", "title", "text", "facts", "sections"],
     foreign: &[
         (&["file", "out", "output", "name"], Use("path")),
         (&["heading"], Use("title")),
         (&["desc", "description", "abstract", "intro"], Use("text")),
         (&["section", "pages", "parts"], Use("sections")),
+        (&["fact", "about", "cells"], Use("facts")),
         (
             &["show", "table", "tables", "figure", "figures"],
             Instead(
@@ -22,6 +23,16 @@ pub(crate) const REPORT: Fields = Fields {
             &["claims"],
             Instead("`claims` stands beside `report`; the page shows them first"),
         ),
+    ],
+};
+
+pub(crate) const FACT: Fields = Fields {
+    of: "a fact's",
+    known: &["table", "row", "column"],
+    foreign: &[
+        (&["csv", "file", "path"], Use("table")),
+        (&["key", "line"], Use("row")),
+        (&["col", "cell", "field"], Use("column")),
     ],
 };
 

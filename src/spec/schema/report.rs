@@ -20,9 +20,34 @@ pub(super) struct Report {
     /// Below the title; an empty line begins a paragraph.
     #[schemars(default)]
     text: Option<String>,
+    /// What the page's head says of the results, such as `Data`, each the text of a table's cell.
+    #[schemars(default)]
+    facts: Option<BTreeMap<String, Fact>>,
     /// What is shown, in order.
     #[schemars(default)]
     sections: Option<Vec<Section>>,
+}
+
+/// The text of a table's cell.
+#[derive(JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Fact {
+    /// A .csv or .tsv file.
+    table: String,
+    /// The row: its number from 1 (-1 is the last), the text in its first cell, or `column=text`.
+    row: Row,
+    /// The column's name.
+    column: String,
+}
+
+/// A row of a table.
+#[derive(JsonSchema, Serialize)]
+#[serde(untagged)]
+enum Row {
+    /// From 1; -1 is the last.
+    Number(i64),
+    /// By the text of its cells.
+    Key(String),
 }
 
 /// Tables and figures under a heading.

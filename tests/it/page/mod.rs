@@ -32,6 +32,9 @@ report:
     still the first.
 
     Second paragraph.
+  facts:
+    Best model: {table: out/scores.csv, row: 1, column: model}
+    Score of b: {table: out/scores.csv, row: model=b, column: x}
   sections:
     - title: Scores
       text: What each model has.
@@ -69,6 +72,10 @@ fn the_page_has_tables_figures_claims_and_their_stories() {
         "<h1>Scores of &lt;a&gt; &amp; &quot;b&quot;</h1>",
         "<p class=\"lead\">First paragraph, still the first.</p>",
         "<p class=\"lead\">Second paragraph.</p>",
+        "<dt>Best model</dt>",
+        ">a</dd>",
+        "<dt>Score of b</dt>",
+        ">0.5</dd>",
         "A &amp; &lt;b&gt; have 0.9",
         "alt=\"A curve that rises\"",
         "alt=\"A curve: one\"",

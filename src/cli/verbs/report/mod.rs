@@ -1,6 +1,7 @@
 //! `restage report`: writes the page that `report:` describes.
 //! It must not know what a page looks like, nor how a lineage is found.
 
+mod facts;
 mod files;
 mod story;
 
@@ -45,6 +46,7 @@ pub(crate) fn report(
     };
     let (path, name) = target(settings, &loaded, wanted, args.out.as_deref())?;
     let found = files::find(&loaded, wanted)?;
+    let facts = facts::read(&loaded, wanted)?;
     let claims: Vec<&spec::Claim> = loaded.claims.iter().collect();
     let claims = verdicts(&loaded, &claims)?;
     let workspace = open_workspace(settings, &loaded)?;
@@ -61,7 +63,7 @@ pub(crate) fn report(
     let page = Page {
         title: wanted.title.clone(),
         text: paragraphs(wanted.text.as_deref()),
-        facts: story.facts(&loaded.profile),
+        facts: [facts, story.facts(&loaded.profile)].concat(),
         notices: unmeasured(&claims)
             .into_iter()
             .chain(story.notices())
