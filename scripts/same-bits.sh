@@ -9,7 +9,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/restage-bits.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 restage=$CARGO_TARGET_DIR/release/restage
-small='-S dataset.synthetic.train=30 -S dataset.synthetic.test=10 -S preprocess.validation.count=10
+small='-S seeds=1 -S dataset.synthetic.train=30 -S dataset.synthetic.test=10 -S preprocess.validation.count=10
     -S train.epochs=1 -S train.batch_size=10 -S gradients.batches=1 -S gradients.batch_size=10'
 
 mkdir "$work/ws"
