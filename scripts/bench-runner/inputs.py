@@ -65,7 +65,7 @@ class Inputs:
         plan = [self.restage, "reproduce", "--dry-run", "--quiet"]
         turns = [("restage", plan)] + ([("b3sum", theirs)] if self.b3sum else [])
         costs = {who: [] for who, _ in turns}
-        for turn in range(4):
+        for turn in range(10):
             for who, command in turns if turn % 2 == 0 else turns[::-1]:
                 shutil.rmtree(folder / ".restage", ignore_errors=True)
                 cost = self.run(command, folder)
