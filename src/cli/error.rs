@@ -5,6 +5,7 @@ use std::error::Error;
 
 use super::exit::Exit;
 use super::style::Style;
+use crate::base::fs::FsError;
 use crate::runner::{FactsError, RunError};
 use crate::spec::{Diagnostic, Diagnostics};
 use crate::store::StoreError;
@@ -32,6 +33,11 @@ impl CliError {
             hint: None,
             exit,
         }
+    }
+
+    /// The machine failed us.
+    pub(crate) fn machine(error: FsError) -> Self {
+        Self::new(error, Exit::Machine)
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::base::files::files_below;
 use crate::base::fs::{self, FsError};
 use crate::base::rel_path::RelPath;
+use crate::cli::found::below;
 
 /// Where the expected files come from.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ impl Expected {
     /// Every file, relative to the pipeline's folder, sorted; a single file has no place there.
     pub(crate) fn files(&self) -> Result<Vec<RelPath>, ExpectedError> {
         match self {
-            Self::Folder(folder) => Ok(below(folder)?),
+            Self::Folder(folder) => Ok(below(folder, "")?),
             Self::File(_) => Ok(Vec::new()),
             Self::Revision { root, commit } => {
                 let output = self.git(
@@ -245,10 +245,4 @@ impl Expected {
             reason: words(&output),
         })
     }
-}
-
-/// Files below a folder, without restage's, git's and cargo's own, sorted.
-pub(crate) fn below(folder: &Path) -> Result<Vec<RelPath>, FsError> {
-    let skip = |path: &RelPath| [".restage", ".git", "target"].contains(&path.as_str());
-    Ok(files_below(folder, "", &skip)?.files)
 }

@@ -9,6 +9,7 @@ mod error;
 mod exit;
 mod expected;
 mod format;
+mod found;
 mod interrupts;
 mod output;
 mod render;

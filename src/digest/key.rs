@@ -139,6 +139,15 @@ impl StageKey {
         lines.0
     }
 
+    /// Of [`explain`](Self::explain) what a run was given beside its code, command and files:
+    /// parameters, environment, secrets' names, tools and the machine's facts.
+    pub fn given(&self) -> Vec<(String, String)> {
+        let kinds = ["param ", "env ", "machine ", "tool ", "secret "];
+        let mut given = self.explain();
+        given.retain(|(label, _)| kinds.iter().any(|kind| label.starts_with(kind)));
+        given
+    }
+
     /// The hash rule, once: what is walked here is the key, in this order.
     fn walk(&self, sink: &mut impl Sink) {
         sink.value(format_args!("key version"), &self.version.to_string());

@@ -30,7 +30,7 @@ pub(crate) fn claims(
     let chosen = choose(&loaded, &args.ids)?;
     let file = format!("results/{}/claims.csv", loaded.profile);
     let path = loaded.root.join(&file);
-    let committed = match fs::read_if_exists(&path).map_err(machine)? {
+    let committed = match fs::read_if_exists(&path).map_err(CliError::machine)? {
         // What is to be replaced may be damaged.
         Some(_) if args.write => None,
         Some(bytes) => Some(read(&bytes).map_err(|error| {
@@ -48,8 +48,8 @@ pub(crate) fn claims(
         let bytes = write(shown.iter().map(|one| (one.claim, &one.judged)));
         let bytes = bytes.map_err(|error| CliError::new(error, Exit::Bug))?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(machine)?;
-        fs::write_atomic(&path, &bytes).map_err(machine)?;
+        fs::create_dir_all(folder).map_err(CliError::machine)?;
+        fs::write_atomic(&path, &bytes).map_err(CliError::machine)?;
     }
     let text = match (settings.json, args.md, args.junit) {
         (true, ..) => json(&shown, &loaded.profile),
@@ -141,8 +141,4 @@ fn choose<'a>(loaded: &'a Loaded, ids: &[String]) -> Result<Vec<&'a Claim>, CliE
     }
     let wanted = |claim: &&Claim| ids.is_empty() || ids.iter().any(|id| fits(claim, id));
     Ok(loaded.claims.iter().filter(wanted).collect())
-}
-
-fn machine(error: fs::FsError) -> CliError {
-    CliError::new(error, Exit::Machine)
 }

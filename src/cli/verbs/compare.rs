@@ -9,7 +9,8 @@ use crate::base::rel_path::RelPath;
 use crate::cli::args::Compare;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::expected::{Expected, ExpectedError, below};
+use crate::cli::expected::{Expected, ExpectedError};
+use crate::cli::found::below;
 use crate::cli::output::Output;
 use crate::cli::render::diff::{Compared, json, markdown, text};
 use crate::cli::render::junit::junit;
@@ -82,7 +83,7 @@ fn chosen(
     loaded: &Loaded,
     files: &[PathBuf],
 ) -> Result<Vec<Chosen>, CliError> {
-    let current = fs::canonicalize(&settings.directory).map_err(machine)?;
+    let current = fs::canonicalize(&settings.directory).map_err(CliError::machine)?;
     let choose = |file: &PathBuf| {
         let place = plain(&current.join(file));
         let inside = place.strip_prefix(&loaded.root).ok().map(Path::to_str);
@@ -154,7 +155,7 @@ fn every_table(
     for path in every.iter().filter(wanted) {
         let name = path.as_str();
         let (there, here) = (there.contains(*path), here.contains(*path));
-        let read = || fs::read(&path.under(&loaded.root)).map_err(machine);
+        let read = || fs::read(&path.under(&loaded.root)).map_err(CliError::machine);
         let now = here.then(read).transpose()?;
         let before = there
             .then(|| expected.read(path).map_err(unreadable))
@@ -241,17 +242,17 @@ fn single(
             (path.to_string(), path.under(&loaded.root), rule)
         }
     };
-    let Some(now) = fs::read_if_exists(&place).map_err(machine)? else {
+    let Some(now) = fs::read_if_exists(&place).map_err(CliError::machine)? else {
         return Err(CliError::usage(format!("there is no `{name}` to compare")));
     };
-    let real = |path: &Path| fs::canonicalize(path).map_err(machine);
+    let real = |path: &Path| fs::canonicalize(path).map_err(CliError::machine);
     if real(&place)? == real(other)? {
         return Err(
             CliError::usage(format!("`{}` is the result itself", args.against))
                 .with_hint("name another file, or a revision: `--against HEAD`"),
         );
     }
-    let before = fs::read(other).map_err(machine)?;
+    let before = fs::read(other).map_err(CliError::machine)?;
     Ok(tables::compare_tables(
         &name,
         &before,
@@ -296,18 +297,14 @@ fn namesake(
 
 /// Tables here that `compare:` names.
 fn results(loaded: &Loaded) -> Result<Vec<RelPath>, CliError> {
-    let mut files = below(&loaded.root).map_err(machine)?;
+    let mut files = below(&loaded.root, "").map_err(CliError::machine)?;
     files.retain(|path| tables::effective_rule(&loaded.compare, path).is_some());
     Ok(files)
 }
 
 fn is_folder(path: &Path) -> Result<bool, CliError> {
-    let metadata = fs::metadata_if_exists(path).map_err(machine)?;
+    let metadata = fs::metadata_if_exists(path).map_err(CliError::machine)?;
     Ok(metadata.is_some_and(|metadata| metadata.is_dir()))
-}
-
-fn machine(error: fs::FsError) -> CliError {
-    CliError::new(error, Exit::Machine)
 }
 
 fn unreadable(error: ExpectedError) -> CliError {

@@ -20,7 +20,6 @@ use crate::spec::{self, Diagnostics, DvcFile, Imported, LoadOptions};
 const PIPELINE: &str = "pipeline.yaml";
 
 pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Result<Exit, CliError> {
-    let machine = |error| CliError::new(error, Exit::Machine);
     let file_name = from.display().to_string();
     let path = settings.directory.join(from);
     let Some(text) = text_of(&path, &file_name)? else {
@@ -32,7 +31,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
         _ => Path::new("."),
     };
     let target = folder.join(PIPELINE);
-    if fs::exists(&target).map_err(machine)? {
+    if fs::exists(&target).map_err(CliError::machine)? {
         return Err(CliError::usage(format!(
             "`{}` is already there; nothing was written",
             target.display()
@@ -46,7 +45,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
             texts.insert(name, text);
         }
     }
-    let root = fs::canonicalize(folder).map_err(machine)?;
+    let root = fs::canonicalize(folder).map_err(CliError::machine)?;
     let name = root.file_name().map(|name| name.to_string_lossy());
     let name = name.filter(|name| !name.trim().is_empty());
     let imported = file.import(name.as_deref().unwrap_or("imported"), &texts)?;
@@ -59,7 +58,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
             return Err(diagnostics.into());
         }
     };
-    fs::write_atomic(&target, imported.text.as_bytes()).map_err(machine)?;
+    fs::write_atomic(&target, imported.text.as_bytes()).map_err(CliError::machine)?;
     if settings.json {
         out.data(&lines_json(&file_name, &target, &imported, &missing))?;
     } else {

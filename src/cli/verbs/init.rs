@@ -13,11 +13,10 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
     if let Some(from) = &args.from {
         return import::import(settings, from, out);
     }
-    let machine = |error| CliError::new(error, Exit::Machine);
     let folder = settings.directory.join(&args.folder);
     let files = crate::spec::init_files();
     for (name, _) in &files {
-        if fs::exists(&folder.join(name)).map_err(machine)? {
+        if fs::exists(&folder.join(name)).map_err(CliError::machine)? {
             return Err(CliError::usage(format!(
                 "`{}` is already there; nothing was written",
                 folder.join(name).display()
@@ -25,13 +24,13 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
             .with_hint("name another folder: `restage init DIR`"));
         }
     }
-    fs::create_dir_all(&folder).map_err(machine)?;
+    fs::create_dir_all(&folder).map_err(CliError::machine)?;
     for (name, text) in &files {
         let path = folder.join(name);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(machine)?;
+            fs::create_dir_all(parent).map_err(CliError::machine)?;
         }
-        fs::write_atomic(&path, text.as_bytes()).map_err(machine)?;
+        fs::write_atomic(&path, text.as_bytes()).map_err(CliError::machine)?;
         out.note(&format!("wrote {}\n", path.display()));
     }
     let go_there = match args.folder.as_os_str() == "." {

@@ -11,7 +11,6 @@ use crate::cli::verbs::reproduce::{named, open_workspace};
 use crate::runner::Workspace;
 
 pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result<Exit, CliError> {
-    let machine = |error| CliError::new(error, Exit::Machine);
     let loaded = load(settings, &args.pipeline)?;
     let workspace = open_workspace(settings, &loaded)?;
     let named = named(&loaded.graph, std::slice::from_ref(&args.stage))?;
@@ -31,8 +30,8 @@ pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result
             });
         };
         for path in [&paths.stdout, &paths.stderr] {
-            if fs::exists(path).map_err(machine)? {
-                let bytes = fs::read(path).map_err(machine)?;
+            if fs::exists(path).map_err(CliError::machine)? {
+                let bytes = fs::read(path).map_err(CliError::machine)?;
                 out.data(&String::from_utf8_lossy(&bytes))?;
             }
         }

@@ -50,8 +50,7 @@ pub(crate) fn merge_lock(
 
 /// One side of a merge. Without it there is nothing to merge: git keeps ours, and says so.
 fn side(whose: &str, path: &Path) -> Result<LockFile, CliError> {
-    let machine = |error| CliError::new(error, Exit::Machine);
-    if !fs::exists(path).map_err(machine)? {
+    if !fs::exists(path).map_err(CliError::machine)? {
         return Err(CliError::usage(format!("there is no `{}`", path.display())));
     }
     LockFile::read(path).map_err(|error| match error {
@@ -66,8 +65,7 @@ fn side(whose: &str, path: &Path) -> Result<LockFile, CliError> {
 /// What both sides started from. Git gives an empty file where there was none; where it can't
 /// be read, only what both sides have alike, or one alone has, is sure.
 fn base(path: &Path, style: Style, out: &mut Output) -> Result<LockFile, CliError> {
-    let machine = |error| CliError::new(error, Exit::Machine);
-    if fs::read(path).map_err(machine)?.is_empty() {
+    if fs::read(path).map_err(CliError::machine)?.is_empty() {
         return Ok(LockFile::default());
     }
     match LockFile::read(path) {

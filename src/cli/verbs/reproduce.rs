@@ -18,8 +18,8 @@ use crate::cli::settings::{Loaded, Settings, parse, read};
 use crate::exec::LocalExecutor;
 use crate::graph::{Graph, StageId};
 use crate::runner::{
-    Audit, Decision, Event, Facts, Observer, Request, RunOptions, Summary, Workspace, estimate,
-    keep_standstill, plan, run, standstill,
+    Audit, Decision, Event, Facts, Observer, Plan, Request, RunOptions, Summary, Workspace,
+    estimate, keep_standstill, plan, run, standstill,
 };
 use crate::store::Store;
 
@@ -232,6 +232,29 @@ pub(crate) fn open_workspace(settings: &Settings, loaded: &Loaded) -> Result<Wor
         &loaded.graph,
         settings.env.clone(),
     ))
+}
+
+/// What would become of the targets and what they need; results can be shown where that can't be
+/// known, such as without the inputs: then `what` can't be, which is said.
+pub(crate) fn plan_if_known(
+    settings: &Settings,
+    loaded: &Loaded,
+    workspace: &Workspace,
+    targets: &[String],
+    what: &str,
+    out: &mut Output,
+) -> Result<Option<Plan>, CliError> {
+    let selected = select(&loaded.graph, targets, false)?;
+    let plan = plan(&loaded.graph, &selected, &BTreeSet::new(), workspace);
+    let plan = plan.map_err(|error| {
+        let error = from_facts(error, &loaded.file_name, &loaded.text);
+        out.note(&format!(
+            "{} {what} can't be known:\n{}",
+            settings.err_style.warning("warning:"),
+            error.render(settings.err_style)
+        ));
+    });
+    Ok(plan.ok())
 }
 
 /// The stages that targets stand for, with all that they need.

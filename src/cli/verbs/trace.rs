@@ -1,8 +1,6 @@
 //! `restage trace FILE`: where its bytes, or a number in it, come from.
 //! It must not know how a lineage is found, nor how it is drawn.
 
-use std::collections::BTreeSet;
-
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
 use crate::cli::args::{PipelineArgs, Trace};
@@ -12,10 +10,9 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::render::lineage::{Cell, Drawing};
 use crate::cli::settings::{Loaded, Settings, load};
-use crate::cli::verbs::reproduce::{open_workspace, select};
+use crate::cli::verbs::reproduce::{open_workspace, plan_if_known};
 use crate::graph::Input;
 use crate::runner::lineage::{Lineage, Origin, lineage};
-use crate::runner::{Plan, Workspace, plan};
 use crate::spec::{RowName, suggest};
 use crate::tables::{Lookup, is_table};
 
@@ -34,7 +31,14 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
         _ => None,
     };
     let workspace = open_workspace(settings, &loaded)?;
-    let plan = planned(settings, &loaded, &workspace, &path, out)?;
+    let plan = match loaded.graph.owner_of(&path) {
+        Some((id, _)) => {
+            let target = [loaded.graph.stage(id).name.clone()];
+            let what = "whether these runs are up to date";
+            plan_if_known(settings, &loaded, &workspace, &target, what, out)?
+        }
+        None => None,
+    };
     let found = lineage(&workspace, &loaded.graph, plan.as_ref(), &[path])
         .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
     workspace.save_cache();
@@ -81,8 +85,7 @@ fn exists(loaded: &Loaded, path: &RelPath) -> Result<(), CliError> {
     if loaded.graph.owner_of(path).is_some() {
         return Ok(());
     }
-    let machine = |error| CliError::new(error, Exit::Machine);
-    let stands = fs::metadata_if_exists(&path.under(&loaded.root)).map_err(machine)?;
+    let stands = fs::metadata_if_exists(&path.under(&loaded.root)).map_err(CliError::machine)?;
     let outs = loaded.graph.stages().iter().flat_map(|stage| &stage.outs);
     let mut outs = outs.map(|out| out.path.as_str());
     if stands.is_some() {
@@ -109,33 +112,6 @@ fn exists(loaded: &Loaded, path: &RelPath) -> Result<(), CliError> {
         }
         None => error.with_hint("`restage dag` lists what each stage writes"),
     })
-}
-
-/// What becomes of the stages behind a file; a lineage can be known where that can't, such as
-/// without the inputs.
-fn planned(
-    settings: &Settings,
-    loaded: &Loaded,
-    workspace: &Workspace,
-    path: &RelPath,
-    out: &mut Output,
-) -> Result<Option<Plan>, CliError> {
-    let Some((id, _)) = loaded.graph.owner_of(path) else {
-        return Ok(None);
-    };
-    let target = [loaded.graph.stage(id).name.clone()];
-    let selected = select(&loaded.graph, &target, false)?;
-    let plan = plan(&loaded.graph, &selected, &BTreeSet::new(), workspace);
-    Ok(plan
-        .map_err(|error| {
-            let error = from_facts(error, &loaded.file_name, &loaded.text);
-            out.note(&format!(
-                "{} whether these runs are up to date can't be known:\n{}",
-                settings.err_style.warning("warning:"),
-                error.render(settings.err_style)
-            ));
-        })
-        .ok())
 }
 
 /// The stages that read a source that was asked for.
@@ -169,8 +145,7 @@ fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell
                 .with_hint("`--row` and `--column` are for .csv and .tsv files"),
         );
     }
-    let machine = |error| CliError::new(error, Exit::Machine);
-    let bytes = fs::read_if_exists(&path.under(&loaded.root)).map_err(machine)?;
+    let bytes = fs::read_if_exists(&path.under(&loaded.root)).map_err(CliError::machine)?;
     let bytes = bytes.ok_or_else(|| {
         CliError::usage(format!("`{path}` is not there to read a number from"))
             .with_hint(format!("`restage reproduce {path}` makes it"))

@@ -213,10 +213,7 @@ impl Drawing<'_> {
             KeyAction::Command(line) => lines.push(("command".to_owned(), line.clone())),
         }
         text += &pairs(&lines, style);
-        let given = ["param ", "env ", "machine ", "tool ", "secret "];
-        let explained = record.inputs.explain().into_iter();
-        let explained = explained.filter(|(label, _)| given.iter().any(|g| label.starts_with(g)));
-        text += &pairs(&explained.collect::<Vec<_>>(), style);
+        text += &pairs(&record.inputs.given(), style);
         text + &self.reads(run, style)
     }
 

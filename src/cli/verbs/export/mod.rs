@@ -7,10 +7,6 @@ mod tensorboard;
 
 use std::path::{Path, PathBuf};
 
-use crate::base::files::files_below;
-use crate::base::fs;
-use crate::base::glob::Glob;
-use crate::base::rel_path::RelPath;
 use crate::cli::args::Export;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -43,27 +39,6 @@ fn place(
             (loaded.root.join(&place), place)
         }
     }
-}
-
-/// Files that a pattern of `export:` matches: outs, sources and all else that lies there.
-fn matches(root: &Path, pattern: &str) -> Result<Vec<RelPath>, CliError> {
-    // It was checked when it was read.
-    let glob = Glob::new(pattern).map_err(|error| CliError::new(error, Exit::Bug))?;
-    if !Glob::is_glob(pattern)
-        && let Ok(path) = RelPath::new(pattern)
-    {
-        let there = fs::metadata_if_exists(&path.under(root)).map_err(machine)?;
-        return Ok(there.into_iter().map(|_| path.clone()).collect());
-    }
-    let skip = |path: &RelPath| [".restage", ".git", "target"].contains(&path.as_str());
-    let below = files_below(root, glob.base_folder(), &skip).map_err(machine)?;
-    let mut files = below.files;
-    files.retain(|path| glob.matches(path));
-    Ok(files)
-}
-
-fn machine(error: fs::FsError) -> CliError {
-    CliError::new(error, Exit::Machine)
 }
 
 fn from_package(error: PackageError) -> CliError {

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::from_package;
 use super::gather::{Copies, Gathered};
-use super::{from_package, machine, matches};
 use crate::base::clock::WallTime;
+use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::cli::args::RoCrate;
 use crate::cli::error::{CliError, from_facts};
 use crate::cli::exit::Exit;
-use crate::cli::format::{count, grouped, size};
+use crate::cli::format::{count, grouped, shell_word, size};
+use crate::cli::found::matching;
 use crate::cli::output::Output;
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::verbs::reproduce::{open_workspace, select};
@@ -42,23 +44,25 @@ pub(crate) fn ro_crate(
 
     let mut gathered = Gathered::new(&workspace);
     for path in paths(&loaded, &records, &pipeline)? {
-        gathered.add(&path).map_err(machine)?;
+        gathered.add(&path).map_err(CliError::machine)?;
     }
     workspace.save_cache();
     let (target, shown) = super::place(settings, &loaded, args.out.as_deref(), "ro-crate");
     let mut package = Package::start(&target).map_err(from_package)?;
     if args.out.is_none() {
-        package.write(".gitignore", b"*\n").map_err(machine)?;
+        package
+            .write(".gitignore", b"*\n")
+            .map_err(CliError::machine)?;
     }
     let copies = gathered.copy(&mut package, args.up_to, &pipeline);
-    let copies = copies.map_err(machine)?;
+    let copies = copies.map_err(CliError::machine)?;
     if let Some(changed) = copies.changed.first() {
         let message = format!("`{changed}` changed while it was exported; nothing was written");
         return Err(CliError::usage(message).with_hint("run it again when nothing writes there"));
     }
     let described = describe(&loaded, &records, pipeline, gathered);
     let metadata = package.write("ro-crate-metadata.json", described.to_json().as_bytes());
-    metadata.map_err(machine)?;
+    metadata.map_err(CliError::machine)?;
     package.commit().map_err(from_package)?;
     out.data(&told(settings, &shown, &copies))?;
     Ok(Exit::Ok)
@@ -128,7 +132,9 @@ fn paths(
         paths.extend(record.inputs.deps.iter().filter_map(|dep| named(&dep.path)));
     }
     for pattern in &loaded.export.ro_crate.also {
-        paths.extend(matches(&loaded.root, pattern)?);
+        // It was checked when it was read.
+        let glob = Glob::new(pattern).map_err(|error| CliError::new(error, Exit::Bug))?;
+        paths.extend(matching(&loaded.root, &glob).map_err(CliError::machine)?);
     }
     Ok(paths)
 }
@@ -215,7 +221,7 @@ fn stage_run(graph: &Graph, id: StageId, record: &Record) -> StageRun {
             let code = code.to_string();
             let words = std::iter::once(package)
                 .chain(args)
-                .map(|word| quoted(word));
+                .map(|word| shell_word(word));
             let package = package.clone();
             (
                 Tool::Program { package, code },
@@ -253,14 +259,5 @@ fn stage_run(graph: &Graph, id: StageId, record: &Record) -> StageRun {
         peak_memory: record.peak_memory,
         host: record.host.clone(),
         nondeterministic: record.nondeterministic,
-    }
-}
-
-/// As it may be typed.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{from_package, machine, matches};
+use super::from_package;
 use crate::base::clock::WallTime;
 use crate::base::fs;
 use crate::base::glob::Glob;
@@ -15,6 +15,7 @@ use crate::cli::args::Tensorboard;
 use crate::cli::error::{CliError, from_facts};
 use crate::cli::exit::Exit;
 use crate::cli::format::count;
+use crate::cli::found::matching;
 use crate::cli::output::Output;
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::verbs::reproduce::{named, open_workspace};
@@ -39,14 +40,18 @@ pub(crate) fn tensorboard(
     let (target, shown) = super::place(settings, &loaded, args.out.as_deref(), "tensorboard");
     let mut package = Package::start(&target).map_err(from_package)?;
     if args.out.is_none() {
-        package.write(".gitignore", b"*\n").map_err(machine)?;
+        package
+            .write(".gitignore", b"*\n")
+            .map_err(CliError::machine)?;
     }
     for (name, run) in &runs {
         let path = match name.as_str() {
             "" => run.file_name(),
             name => format!("{name}/{}", run.file_name()),
         };
-        package.write(&path, &run.to_bytes()).map_err(machine)?;
+        package
+            .write(&path, &run.to_bytes())
+            .map_err(CliError::machine)?;
     }
     package.commit().map_err(from_package)?;
 
@@ -112,7 +117,7 @@ fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Foun
     let mut found = Vec::new();
     for rule in &loaded.export.tensorboard {
         let glob = Glob::new(&rule.tables).map_err(|error| CliError::new(error, Exit::Bug))?;
-        for path in matches(&loaded.root, &rule.tables)? {
+        for path in matching(&loaded.root, &glob).map_err(CliError::machine)? {
             let writer = loaded.graph.owner_of(&path);
             let is_wanted = wanted.is_empty() || writer.is_some_and(|(id, _)| wanted.contains(&id));
             if is_wanted {
@@ -169,7 +174,7 @@ fn runs(
     let (mut mistakes, mut unknown) = (Vec::new(), Vec::new());
     for one in found {
         let path = &one.path;
-        let bytes = fs::read(&path.under(&loaded.root)).map_err(machine)?;
+        let bytes = fs::read(&path.under(&loaded.root)).map_err(CliError::machine)?;
         let run = runs.entry(one.run.clone()).or_default();
         let added = Lookup::parse(path.as_str(), &bytes).and_then(|table| {
             let added = run.scalars.add(&table, &one.rule.step);

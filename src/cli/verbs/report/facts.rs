@@ -3,7 +3,6 @@
 
 use crate::base::fs;
 use crate::cli::error::CliError;
-use crate::cli::exit::Exit;
 use crate::cli::settings::Loaded;
 use crate::report::Fact;
 use crate::spec::{self, Diagnostic, Diagnostics};
@@ -18,7 +17,7 @@ pub(super) fn read(loaded: &Loaded, wanted: &spec::Report) -> Result<Vec<Fact>, 
     for fact in &wanted.facts {
         let path = fact.table.under(&loaded.root);
         let bytes = fs::read_if_exists(&path);
-        let bytes = bytes.map_err(|error| CliError::new(error, Exit::Machine))?;
+        let bytes = bytes.map_err(CliError::machine)?;
         match value(fact, bytes.as_deref()) {
             Ok(value) => facts.push(Fact {
                 name: fact.name.clone(),

@@ -1,12 +1,11 @@
 //! The files that a page shows: found, read, and made into tables and figures.
 //! It must not know where they come from.
 
-use crate::base::files::files_below;
 use crate::base::fs;
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::cli::error::CliError;
-use crate::cli::exit::Exit;
+use crate::cli::found::matching;
 use crate::cli::settings::Loaded;
 use crate::report::{Figure, Item, Table};
 use crate::spec::{Best, Diagnostic, Diagnostics, Report, Show, Shown, suggest};
@@ -65,16 +64,7 @@ pub(super) fn find(loaded: &Loaded, report: &Report) -> Result<Found, CliError> 
 }
 
 fn files(loaded: &Loaded, wanted: &Glob) -> Result<Vec<File>, CliError> {
-    let machine = |error| CliError::new(error, Exit::Machine);
-    let mut paths = match Glob::is_glob(wanted.as_str()) {
-        false => RelPath::new(wanted.as_str()).into_iter().collect(),
-        true => {
-            let skip = |path: &RelPath| [".restage", ".git", "target"].contains(&path.as_str());
-            let below = files_below(&loaded.root, wanted.base_folder(), &skip).map_err(machine)?;
-            below.files
-        }
-    };
-    paths.retain(|path| wanted.matches(path) || wanted.as_str() == path.as_str());
+    let mut paths = matching(&loaded.root, wanted).map_err(CliError::machine)?;
     // What a stage wrote that is no more would else be shown for ever.
     let written = |path: &RelPath| loaded.graph.owner_of(path).is_some();
     if paths.iter().any(written) {
@@ -82,7 +72,7 @@ fn files(loaded: &Loaded, wanted: &Glob) -> Result<Vec<File>, CliError> {
     }
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
-        let bytes = fs::read_if_exists(&path.under(&loaded.root)).map_err(machine)?;
+        let bytes = fs::read_if_exists(&path.under(&loaded.root)).map_err(CliError::machine)?;
         files.extend(bytes.map(|bytes| File { path, bytes }));
     }
     Ok(files)

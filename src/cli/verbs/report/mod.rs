@@ -5,7 +5,6 @@ mod facts;
 mod files;
 mod story;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -22,10 +21,9 @@ use crate::cli::output::Output;
 use crate::cli::render::claims::Shown;
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::verbs::claims::verdicts;
-use crate::cli::verbs::reproduce::{open_workspace, select};
+use crate::cli::verbs::reproduce::{open_workspace, plan_if_known};
 use crate::report::{Claim, Mark, Page, Section, html};
 use crate::runner::lineage::lineage;
-use crate::runner::{Plan, Workspace, plan};
 use crate::spec::{self, Diagnostic, Diagnostics};
 
 use story::Story;
@@ -35,7 +33,6 @@ pub(crate) fn report(
     args: &Report,
     out: &mut Output,
 ) -> Result<Exit, CliError> {
-    let machine = |error| CliError::new(error, Exit::Machine);
     let loaded = load(settings, &args.pipeline)?;
     let Some(wanted) = &loaded.graph.pipeline().report else {
         let message = format!("`{}` has no `report:`", loaded.file_name);
@@ -50,7 +47,8 @@ pub(crate) fn report(
     let claims: Vec<&spec::Claim> = loaded.claims.iter().collect();
     let claims = verdicts(&loaded, &claims)?;
     let workspace = open_workspace(settings, &loaded)?;
-    let plan = planned(settings, &loaded, &workspace, out)?;
+    let what = "whether the results are up to date";
+    let plan = plan_if_known(settings, &loaded, &workspace, &[], what, out)?;
     let traced = lineage(&workspace, &loaded.graph, plan.as_ref(), &found.paths())
         .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
     workspace.save_cache();
@@ -78,8 +76,8 @@ pub(crate) fn report(
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    fs::create_dir_all(folder.unwrap_or(Path::new("."))).map_err(machine)?;
-    fs::write_atomic(&path, text.as_bytes()).map_err(machine)?;
+    fs::create_dir_all(folder.unwrap_or(Path::new("."))).map_err(CliError::machine)?;
+    fs::write_atomic(&path, text.as_bytes()).map_err(CliError::machine)?;
     for notice in story.notices() {
         let warning = settings.err_style.warning("warning:");
         out.note(&format!("{warning} {notice}\n"));
@@ -129,26 +127,6 @@ fn target(
     let item = Diagnostic::new(wanted.location, message, "writes a page")
         .hint("give `path:` another name, or take it from the stage's `outs`");
     Err(Diagnostics::new(&loaded.file_name, &loaded.text, vec![item]).into())
-}
-
-/// What becomes of the stages; results can be shown where that can't be known.
-fn planned(
-    settings: &Settings,
-    loaded: &Loaded,
-    workspace: &Workspace,
-    out: &mut Output,
-) -> Result<Option<Plan>, CliError> {
-    let selected = select(&loaded.graph, &[], false)?;
-    let plan = plan(&loaded.graph, &selected, &BTreeSet::new(), workspace);
-    let plan = plan.map_err(|error| {
-        let error = from_facts(error, &loaded.file_name, &loaded.text);
-        out.note(&format!(
-            "{} whether the results are up to date can't be known:\n{}",
-            settings.err_style.warning("warning:"),
-            error.render(settings.err_style)
-        ));
-    });
-    Ok(plan.ok())
 }
 
 fn sections(

@@ -215,9 +215,6 @@ fn run(run: &Ran) -> Run {
         }
         KeyAction::Command(line) => vec![("Command".to_owned(), line.clone())],
     };
-    let given = ["param ", "env ", "machine ", "tool ", "secret "];
-    let explained = record.inputs.explain().into_iter();
-    let explained = explained.filter(|(label, _)| given.iter().any(|kind| label.starts_with(kind)));
     let reads = run.reads.iter().map(|read| {
         let content = match read.content {
             DepContent::Bytes(digest) => digest.to_string(),
@@ -257,7 +254,7 @@ fn run(run: &Ran) -> Run {
         host: record.host.clone(),
         key: record.key.to_string(),
         command,
-        given: explained.collect(),
+        given: record.inputs.given(),
         reads: reads.collect(),
         wrote: wrote.collect(),
         remarks,
