@@ -13,7 +13,7 @@ mod manifest;
 mod path;
 mod stat_cache;
 mod stat_file;
-mod witness;
+mod stat_snapshot;
 
 pub use code::{CodeDigest, CodeDigests, CodeError};
 pub use diff::{Change, diff};
@@ -27,4 +27,4 @@ pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
 pub use path::{Kind, PathDigest};
 pub use stat_cache::StatCache;
-pub use witness::Witness;
+pub use stat_snapshot::StatSnapshot;

@@ -16,7 +16,7 @@ use super::finish;
 use super::workspace::Workspace;
 use crate::base::clock::Instant;
 use crate::graph::StageId;
-use crate::store::{Claim, CommitOutcome, Record, Store, StoreError, Unflushed};
+use crate::store::{CommitOutcome, KeyLock, Record, Store, StoreError, Unflushed};
 
 /// How long the first result of a batch waits for others, as long as there is anything else to do.
 const LINGER: Duration = Duration::from_millis(20);
@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A result that is to last.
 pub(super) struct Commit {
     pub(super) id: StageId,
-    pub(super) claim: Claim,
+    pub(super) claim: KeyLock,
     pub(super) record: Arc<Record>,
     /// Of its outs.
     pub(super) unflushed: Unflushed,

@@ -23,7 +23,7 @@ use crate::base::fs;
 use crate::digest::StageKey;
 use crate::exec::{Executor, JobId};
 use crate::graph::{Graph, StageId};
-use crate::store::{Claim, Record, StoreError, lockfile};
+use crate::store::{KeyLock, Record, StoreError, lockfile};
 
 /// How long one wait lasts at most: progress is read and interrupts are seen this often.
 const TICK: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ type KnownResults = BTreeMap<(String, String), Arc<Record>>;
 pub(super) struct Active {
     pub(super) id: StageId,
     pub(super) key: Arc<StageKey>,
-    pub(super) claim: Claim,
+    pub(super) claim: KeyLock,
     pub(super) lease: Lease,
     pub(super) attempt: Attempt,
     pub(super) tail: Tail,

@@ -19,7 +19,7 @@ use crate::base::clock::Instant;
 use crate::digest::StageKey;
 use crate::exec::{Finished, JobId, Outcome};
 use crate::graph::StageId;
-use crate::store::{Claim, CommitOutcome};
+use crate::store::{CommitOutcome, KeyLock};
 
 /// How often a stage that another `restage` runs is looked at.
 const BUSY_TICK: Duration = Duration::from_millis(250);
@@ -76,7 +76,7 @@ impl Run<'_> {
         &mut self,
         id: StageId,
         key: Arc<StageKey>,
-        claim: Claim,
+        claim: KeyLock,
         lease: Lease,
     ) -> Result<(), RunError> {
         let stage = self.graph.stage(id);

@@ -16,11 +16,11 @@ use super::facts::{Facts, FactsError};
 use super::tools::{Question, all_say_the_same};
 use super::workspace::{HostEnv, Workspace, code_digests};
 use crate::base::clock::WallTime;
-use crate::digest::{Digest, Frame, StageKey, Witness};
+use crate::digest::{Digest, Frame, StageKey, StatSnapshot};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Action, Gpus};
 use crate::store::lockfile::LockFile;
-use crate::store::{Location, Store, StoreError, standstills};
+use crate::store::{Location, Store, StoreError, noop};
 
 /// What was asked for, apart from the facts.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ struct Standstill {
     stages: usize,
     env: BTreeMap<String, Option<String>>,
     code: BTreeMap<String, Digest>,
-    files: Witness,
+    files: StatSnapshot,
     /// What each tool said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<(Question, String)>,
@@ -82,7 +82,7 @@ pub fn standstill(
     env: &HostEnv,
     request: &Digest,
 ) -> Result<Option<usize>, StoreError> {
-    let Some(text) = standstills::read(location.own(), request)? else {
+    let Some(text) = noop::read(location.own(), request)? else {
         return Ok(None);
     };
     let Ok(found) = serde_json::from_str::<Standstill>(&text) else {
@@ -164,7 +164,7 @@ pub fn keep_standstill(
             code.insert(package.clone(), ws.code_digests()?.of(package)?.digest);
         }
     }
-    if let Some(files) = Witness::new(&ws.root, paths, folders, since)? {
+    if let Some(files) = StatSnapshot::take(&ws.root, paths, folders, since)? {
         let found = Standstill {
             stages: selected.len(),
             env,
@@ -174,7 +174,7 @@ pub fn keep_standstill(
             cards,
         };
         let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");
-        standstills::write(ws.store.own(), request, &text)?;
+        noop::write(ws.store.own(), request, &text)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! It must not know how the outs were made.
 
 use super::unflushed::Unflushed;
-use super::{Claim, Record, RecordedOut, Store, StoreError};
+use super::{KeyLock, Record, RecordedOut, Store, StoreError};
 use crate::base::fs::StagedFile;
 
 /// What committing a record found.
@@ -20,7 +20,7 @@ pub enum CommitOutcome {
     },
 }
 
-impl Claim {
+impl KeyLock {
     /// Makes `record` the record of the claimed key: before this call the key is a miss,
     /// after it a hit. Its outs must be in the store. The newest run's outs become the
     /// record's; others' are kept as variants.

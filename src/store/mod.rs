@@ -4,10 +4,9 @@
 //! Below `.restage/`: `objects/` (read-only blobs), `records/` (one for each finished key),
 //! `claims/` (locks), `scratch/` (kept across attempts of one key), `work/` (stages' work
 //! folders), `logs/`, `quarantine/` (damaged objects), `tmp/` (in the making, or going), `history.jsonl`,
-//! `standstills/`, `stat-cache`. All may be deleted at the price of running again. Workspaces may
+//! `noop/`, `stat-cache`. All may be deleted at the price of running again. Workspaces may
 //! share what they can use of each other (docs/adr/0008): it then lies in a folder of its own.
 
-mod claim;
 mod clone;
 mod commit;
 mod error;
@@ -15,18 +14,19 @@ mod folder;
 mod fsck;
 mod gc;
 mod history;
+mod key_lock;
 mod link;
 mod listing;
 mod location;
 mod lock;
 pub mod lockfile;
+pub mod noop;
 mod object;
 mod place;
 mod record;
 mod registry;
 mod retired;
 mod sealed;
-pub mod standstills;
 #[cfg(test)]
 mod tests;
 mod unflushed;
@@ -36,12 +36,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use claim::Claim;
 pub use commit::CommitOutcome;
 pub use error::StoreError;
 pub use fsck::{CheckStep, Checked, Finding, Need, OutState, Problem, Remedy, Report};
 pub use gc::{Category, Garbage, Needs, Tally};
 pub use history::LastRun;
+pub use key_lock::KeyLock;
 pub use location::Location;
 pub use place::Placement;
 pub use record::{Record, RecordedOut};

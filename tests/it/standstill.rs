@@ -41,7 +41,7 @@ fn call(space: &Space, args: &[&str]) -> Said {
 }
 
 fn kept(space: &Space) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(space.path(".restage/standstills")) else {
+    let Ok(entries) = fs::read_dir(space.path(".restage/noop")) else {
         return Vec::new();
     };
     entries

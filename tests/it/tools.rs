@@ -47,7 +47,7 @@ fn call(space: &Space, args: &[&str]) -> Said {
 }
 
 fn kept(space: &Space) -> usize {
-    fs::read_dir(space.path(".restage/standstills")).map_or(0, Iterator::count)
+    fs::read_dir(space.path(".restage/noop")).map_or(0, Iterator::count)
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::lockfile::LockFile;
-use super::{Member, Record, Store, StoreError, standstills};
+use super::{Member, Record, Store, StoreError, noop};
 use crate::digest::Digest;
 
 use placed::Placed;
@@ -84,7 +84,7 @@ impl Store {
         check.leftovers()?;
         if !check.report.findings.is_empty() {
             // They rest on what `stat` said, which the damage may not have changed.
-            standstills::forget(self.own())?;
+            noop::forget(self.own())?;
         }
         self.save()?;
         // What they say is in the report.

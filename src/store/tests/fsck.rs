@@ -96,9 +96,9 @@ fn an_out_that_shares_its_bytes_with_a_damaged_object_is_not_taken_for_fresh() {
     file.set_modified(modified).unwrap();
     fs::set_mode(&object, 0o444).unwrap();
     let request = Digest::of(b"request");
-    standstills::write(bench.store.dir(), &request, "all was fresh").unwrap();
+    noop::write(bench.store.dir(), &request, "all was fresh").unwrap();
     let report = check(&bench);
-    let kept = standstills::read(bench.store.dir(), &request).unwrap();
+    let kept = noop::read(bench.store.dir(), &request).unwrap();
     assert_eq!(kept, None, "it rests on what `stat` said of the out");
     assert_eq!(
         found(&report),

@@ -224,14 +224,14 @@ fn a_call_without_work_notices_that_its_records_are_gone_and_not_that_others_com
     shared.call(&a, &["reproduce"]).exits(0);
     std::thread::sleep(Duration::from_millis(60));
     shared.call(&a, &["reproduce"]).exits(0).says("2 fresh");
-    let kept = || names(&a.path(".restage/standstills"));
+    let kept = || names(&a.path(".restage/noop"));
     let first = kept();
     assert_eq!(first.len(), 1, "nothing was remembered");
 
     b.write("in.txt", "other\n");
     shared.call(&b, &["reproduce"]).exits(0).says("2 ran");
     // A plan would write a new one.
-    let seen = |name: &str| fs::metadata(a.path(".restage/standstills").join(name)).unwrap();
+    let seen = |name: &str| fs::metadata(a.path(".restage/noop").join(name)).unwrap();
     let before = seen(&first[0]).mtime_nsec();
     shared.call(&a, &["reproduce"]).exits(0).says("2 fresh");
     assert_eq!(seen(&first[0]).mtime_nsec(), before);

@@ -1,5 +1,4 @@
-//! Remembers what `stat` said of many files and folders, to tell later that none has changed.
-//! It must not know why they matter, nor where the memory is kept.
+//! Remembers what `stat` said of many files and folders, to find out later whether any changed.
 //!
 //! As in the stat cache, a file whose device, inode, size, modification and change time are what
 //! they were has the bytes that it had; a folder with the same ones has the same names in it.
@@ -14,19 +13,19 @@ use super::stat_file::Stamp;
 use crate::base::clock::WallTime;
 use crate::base::fs::{self, FsError};
 
-/// Paths of one task: a `stat` takes some microseconds.
-const SHARE: usize = 512;
+/// Paths per task: one `stat` takes some microseconds.
+const CHUNK: usize = 512;
 
-/// What stood at some paths.
+/// What `stat` said of some paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Witness(Vec<(String, Stamp)>);
+pub struct StatSnapshot(Vec<(String, Stamp)>);
 
-impl Witness {
-    /// Looks at `paths`, each below `root` or absolute, and at all that lies in those that are
-    /// folders; and at `folders`, of which only the names in them count. `None` if one is not
-    /// there, or was touched so shortly before `since`, or after, that who read it from `since`
-    /// on may have seen something else.
-    pub fn new(
+impl StatSnapshot {
+    /// Looks at `paths`, each below `root` or absolute, and at everything inside those that are
+    /// folders; and at `folders`, of which only the names in them count. `None` if one is
+    /// missing, or was touched after `since` or so shortly before it that whoever read it
+    /// from `since` on may have seen something else.
+    pub fn take(
         root: &Path,
         paths: impl IntoIterator<Item = String>,
         folders: impl IntoIterator<Item = String>,
@@ -40,7 +39,7 @@ impl Witness {
             };
             if metadata.is_dir() {
                 for entry in fs::walk(&full)? {
-                    // A name that is no text can't be written down.
+                    // A name that is not UTF-8 can't be written down.
                     let Some(inner) = entry.path.to_str() else {
                         return Ok(None);
                     };
@@ -59,18 +58,18 @@ impl Witness {
         Ok(settled.then_some(Self(seen)))
     }
 
-    /// Whether everything stands as it stood.
+    /// Whether nothing has changed since.
     pub fn holds(&self, root: &Path) -> bool {
-        let stands = |(path, stamp): &(String, Stamp)| {
-            // Links were followed at the paths, and looked at themselves in folders.
+        let unchanged = |(path, stamp): &(String, Stamp)| {
+            // A link given as a path was followed; one inside a folder was not.
             let full = root.join(path);
             fs::metadata(&full).is_ok_and(|found| Stamp::of(&found) == *stamp)
                 || fs::symlink_metadata(&full)
                     .is_ok_and(|found| found.is_symlink() && Stamp::of(&found) == *stamp)
         };
         self.0
-            .par_chunks(SHARE)
-            .all(|share| share.iter().all(stands))
+            .par_chunks(CHUNK)
+            .all(|chunk| chunk.iter().all(unchanged))
     }
 }
 
@@ -83,7 +82,7 @@ mod tests {
 
     struct Setup {
         dir: tempfile::TempDir,
-        witness: Witness,
+        snapshot: StatSnapshot,
     }
 
     impl Setup {
@@ -98,8 +97,8 @@ mod tests {
             }
             std::os::unix::fs::symlink("inner", dir.path().join("tree/link")).unwrap();
             settle();
-            let witness = witness(dir.path(), WallTime::file_clock()).unwrap();
-            let setup = Self { dir, witness };
+            let snapshot = snapshot(dir.path(), WallTime::file_clock()).unwrap();
+            let setup = Self { dir, snapshot };
             assert!(setup.holds());
             setup
         }
@@ -109,13 +108,13 @@ mod tests {
         }
 
         fn holds(&self) -> bool {
-            self.witness.holds(self.dir.path())
+            self.snapshot.holds(self.dir.path())
         }
     }
 
-    fn witness(root: &Path, since: WallTime) -> Option<Witness> {
+    fn snapshot(root: &Path, since: WallTime) -> Option<StatSnapshot> {
         let paths = ["file".to_owned(), "tree".to_owned()];
-        Witness::new(root, paths, ["listed".to_owned()], since).unwrap()
+        StatSnapshot::take(root, paths, ["listed".to_owned()], since).unwrap()
     }
 
     fn settle() {
@@ -125,15 +124,15 @@ mod tests {
     #[test]
     fn it_reads_back_as_it_was() {
         let setup = Setup::new();
-        let text = serde_json::to_string(&setup.witness).unwrap();
+        let text = serde_json::to_string(&setup.snapshot).unwrap();
         assert_eq!(
-            serde_json::from_str::<Witness>(&text).unwrap(),
-            setup.witness
+            serde_json::from_str::<StatSnapshot>(&text).unwrap(),
+            setup.snapshot
         );
     }
 
     #[test]
-    fn it_falls_with_every_kind_of_change() {
+    fn it_notices_every_kind_of_change() {
         type Change = fn(&Setup);
         let changes: [(&str, Change); 9] = [
             ("an edit", |s| {
@@ -181,20 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_touched_after_it_was_read_or_just_before_has_no_witness() {
+    fn what_was_touched_after_it_was_read_or_just_before_has_no_snapshot() {
         let setup = Setup::new();
         let read = WallTime::file_clock();
         std::fs::write(setup.path("file"), b"two").unwrap();
-        assert_eq!(witness(setup.dir.path(), read), None);
-        assert_eq!(witness(setup.dir.path(), WallTime::file_clock()), None);
+        assert_eq!(snapshot(setup.dir.path(), read), None);
+        assert_eq!(snapshot(setup.dir.path(), WallTime::file_clock()), None);
         settle();
-        assert!(witness(setup.dir.path(), WallTime::file_clock()).is_some());
+        assert!(snapshot(setup.dir.path(), WallTime::file_clock()).is_some());
     }
 
     #[test]
-    fn what_is_not_there_has_no_witness() {
+    fn what_is_not_there_has_no_snapshot() {
         let setup = Setup::new();
         fs::remove_file(&setup.path("file")).unwrap();
-        assert_eq!(witness(setup.dir.path(), WallTime::file_clock()), None);
+        assert_eq!(snapshot(setup.dir.path(), WallTime::file_clock()), None);
     }
 }

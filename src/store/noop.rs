@@ -1,7 +1,5 @@
-//! Keeps what a run that had nothing to do rested on: one file for each request.
-//! It must not know what is in it. Lost, it costs the time of a plan.
-//!
-//! It is sealed as a record is.
+//! Keeps what a run that had nothing to do depended on, one file per request: see
+//! docs/adr/0005. Losing one costs the time of a plan.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +8,14 @@ use super::sealed::{seal, unseal};
 use crate::base::fs::{self, StagedFile};
 use crate::digest::Digest;
 
-/// Files that are kept: requests differ by profile, overrides and targets.
+/// How many files are kept: requests differ by profile, overrides and targets.
 const MOST: usize = 16;
 
 fn path(dir: &Path, request: &Digest) -> PathBuf {
-    dir.join("standstills").join(request.to_string())
+    dir.join("noop").join(request.to_string())
 }
 
-/// What was written for a request; nothing if that is damaged. `dir` is the store's folder.
+/// What was written for a request; `None` if that is damaged. `dir` is the workspace's own folder.
 pub fn read(dir: &Path, request: &Digest) -> Result<Option<String>, StoreError> {
     let bytes = fs::read_if_exists(&path(dir, request))?;
     let text = bytes.as_deref().and_then(|bytes| unseal(bytes).ok());
@@ -27,7 +25,7 @@ pub fn read(dir: &Path, request: &Digest) -> Result<Option<String>, StoreError> 
 /// Keeps a text for a request.
 pub fn write(dir: &Path, request: &Digest, text: &str) -> Result<(), StoreError> {
     let path = path(dir, request);
-    let folder = dir.join("standstills");
+    let folder = dir.join("noop");
     fs::create_dir_all(&folder)?;
     if fs::read_dir(&folder)?.len() >= MOST {
         forget(dir)?;
@@ -39,7 +37,7 @@ pub fn write(dir: &Path, request: &Digest, text: &str) -> Result<(), StoreError>
 
 /// Forgets what was kept for all requests.
 pub fn forget(dir: &Path) -> Result<(), StoreError> {
-    let folder = dir.join("standstills");
+    let folder = dir.join("noop");
     for name in fs::read_dir_if_exists(&folder)? {
         fs::remove_all(&folder.join(name))?;
     }
@@ -72,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_does_not_grow_for_ever() {
+    fn the_folder_does_not_grow_forever() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(&dir.path().join("tmp")).unwrap();
         for i in 0..100_u32 {
@@ -80,7 +78,7 @@ mod tests {
             write(dir.path(), &request, "text").unwrap();
             assert!(read(dir.path(), &request).unwrap().is_some());
         }
-        let kept = fs::read_dir(&dir.path().join("standstills")).unwrap();
+        let kept = fs::read_dir(&dir.path().join("noop")).unwrap();
         assert!(kept.len() <= MOST);
     }
 }

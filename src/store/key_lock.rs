@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The right to work on a key and to commit its record; dropped, it is free again.
 #[derive(Debug)]
-pub struct Claim {
+pub struct KeyLock {
     pub(super) store: Store,
     key: Digest,
     path: PathBuf,
@@ -50,7 +50,7 @@ struct Note {
 
 impl Store {
     /// Claims a key, unless another restage, or another thread of this one, has it.
-    pub fn try_claim(&self, key: &Digest) -> Result<Option<Claim>, StoreError> {
+    pub fn try_claim(&self, key: &Digest) -> Result<Option<KeyLock>, StoreError> {
         let path = self.dir().join("claims").join(format!("{key}.lock"));
         loop {
             let mut file = fs::open_or_create(&path)?;
@@ -71,7 +71,7 @@ impl Store {
             // A cut note still says that its writer died.
             let left =
                 (!text.is_empty()).then(|| serde_json::from_slice(&text).unwrap_or_default());
-            let claim = Claim {
+            let claim = KeyLock {
                 store: self.clone(),
                 key: *key,
                 path,
@@ -104,7 +104,7 @@ impl Store {
         key: &Digest,
         cancelled: &dyn Fn() -> bool,
         tick: Duration,
-    ) -> Result<Option<Claim>, StoreError> {
+    ) -> Result<Option<KeyLock>, StoreError> {
         while !cancelled() {
             if let Some(claim) = self.try_claim(key)? {
                 return Ok(Some(claim));
@@ -115,7 +115,7 @@ impl Store {
     }
 }
 
-impl Claim {
+impl KeyLock {
     /// The key that is claimed.
     pub fn key(&self) -> &Digest {
         &self.key
@@ -192,7 +192,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for KeyLock {
     fn drop(&mut self) {
         let working = self
             .working
