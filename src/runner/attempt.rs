@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::audit::{self, Audit};
 use super::error::RunError;
 use super::facts::Facts;
+use super::host::declared_environment;
 use super::params_text;
 use super::programs::Programs;
 use super::secrets;
 use super::tokens::Lease;
-use super::workspace::{HostEnv, Workspace};
+use super::workspace::Workspace;
 use crate::base::fs;
 use crate::base::rel_path::RelPath;
 use crate::digest::{DepContent, StageKey};
@@ -25,29 +26,6 @@ use crate::store::{LogPaths, Placement, Record, StoreError};
 
 /// Between TERM and KILL: long enough to finish an epoch's checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// What of the caller's environment every stage gets: where programs and homes are, how text
-/// and time are written. Anything else must be declared under `env:`.
-const PASSED_ON: [&str; 18] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "LANG",
-    "LANGUAGE",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LC_NUMERIC",
-    "LC_COLLATE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "LD_LIBRARY_PATH",
-    "RESTAGE_ISA",
-];
 
 /// A stage ready to be started.
 #[derive(Debug)]
@@ -140,7 +118,7 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
         own.extend(program);
         Tracing {
             helper: audit.helper.clone(),
-            scope: audit::scope(parts, &own),
+            scope: audit::scope(&ws.root, &ws.env, &own),
         }
     });
     let secrets = secrets::of(stage, &ws.env);
@@ -212,28 +190,6 @@ fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
             .collect(),
         Action::Command(line) => vec!["/bin/sh".into(), "-c".into(), line.into()],
     }
-}
-
-/// What of the caller's environment a stage gets, and what it sets or passes on by `env:`.
-pub(super) fn declared_environment(
-    host: &HostEnv,
-    declared: &BTreeMap<String, Option<String>>,
-) -> BTreeMap<OsString, OsString> {
-    let mut env = BTreeMap::new();
-    for name in PASSED_ON {
-        if let Some(value) = host.get(name) {
-            env.insert(name.into(), value.to_owned());
-        }
-    }
-    for (name, value) in declared {
-        match value {
-            Some(value) => env.insert(name.into(), value.into()),
-            None => host
-                .get(name)
-                .and_then(|value| env.insert(name.into(), value.to_owned())),
-        };
-    }
-    env
 }
 
 fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString> {

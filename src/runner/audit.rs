@@ -10,14 +10,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::attempt::Parts;
+use super::event::{Access, Audited, Undeclared};
+use super::host::HostEnv;
 use super::workspace::Workspace;
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
-use crate::exec::{Access, Call, Scope, Trace};
+use crate::exec::{self, Call, Scope, Trace};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::Stage;
 
@@ -39,89 +39,29 @@ pub struct Audit {
     pub strict: bool,
 }
 
-/// What an attempt did beside what it declares.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Audited {
-    /// Files, in the order in which it asked for them.
-    pub files: Vec<Undeclared>,
-    /// Calls whose files could not be seen.
-    pub unseen: u64,
-    /// What to do about it, one a line.
-    pub advice: Vec<String>,
-}
-
-/// A file that a stage does not declare.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undeclared {
-    /// Relative to the pipeline's folder, or absolute if it lies elsewhere; folders end in `/`.
-    pub path: String,
-    /// What was done to it.
-    pub deed: Deed,
-    /// What would declare it: a field of the stage and an item to add to it.
-    pub add: Option<(&'static str, String)>,
-}
-
-/// What a stage did to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Deed {
-    /// Read its bytes.
-    Read,
-    /// Listed the names in it.
-    Listed,
-    /// Looked whether it is there; it is.
-    LookedAt,
-    /// Looked for it in vain.
-    Missed,
-    /// Made, changed or removed it.
-    Wrote,
-    /// Ran it.
-    Ran,
-}
-
-impl fmt::Display for Deed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Deed::Read => "read",
-            Deed::Listed => "listed",
-            Deed::LookedAt => "looked at",
-            Deed::Missed => "looked for",
-            Deed::Wrote => "wrote",
-            Deed::Ran => "ran",
-        })
-    }
-}
-
-impl Audited {
-    /// Whether there is nothing to say.
-    pub fn is_clean(&self) -> bool {
-        self.files.is_empty() && self.unseen == 0
-    }
-}
-
 /// Which accesses of an attempt are worth noting. `own` are its own files and folders.
-pub(crate) fn scope(parts: &Parts<'_>, own: &[&Path]) -> Scope {
-    let ws = parts.ws;
+pub(crate) fn scope(root: &Path, host: &HostEnv, own: &[&Path]) -> Scope {
     let mut scope = Scope::default();
     scope.set(Path::new("/"), true);
     for folder in SYSTEM {
         scope.set(Path::new(folder), false);
     }
-    let folder = |name: &str| ws.env.get(name).map(Path::new).filter(|p| p.is_absolute());
+    let folder = |name: &str| host.get(name).map(Path::new).filter(|p| p.is_absolute());
     if let Some(temporary) = folder("TMPDIR") {
         scope.set(temporary, false);
     }
-    let lists = ["PATH", "LD_LIBRARY_PATH"].map(|name| ws.env.get(name).unwrap_or(OsStr::new("")));
+    let lists = ["PATH", "LD_LIBRARY_PATH"].map(|name| host.get(name).unwrap_or(OsStr::new("")));
     let listed = lists.iter().flat_map(std::env::split_paths);
     for place in listed.filter(|place| place.is_absolute()) {
         scope.set(&place, false);
-        if let Some(installation) = installation(&place, ws) {
+        if let Some(installation) = installation(&place, root, host) {
             scope.set(installation, false);
         }
     }
     if let Some(home) = folder("HOME") {
         scope.set(home, true);
     }
-    scope.set(&ws.root, true);
+    scope.set(root, true);
     for path in own {
         scope.set(path, false);
     }
@@ -129,16 +69,15 @@ pub(crate) fn scope(parts: &Parts<'_>, own: &[&Path]) -> Scope {
 }
 
 /// The folder that an installation's `bin` lies in, unless it holds the workspace or the home.
-fn installation<'a>(bin: &'a Path, ws: &Workspace) -> Option<&'a Path> {
+fn installation<'a>(bin: &'a Path, root: &Path, host: &HostEnv) -> Option<&'a Path> {
     let is_bin = bin
         .file_name()
         .is_some_and(|name| name == "bin" || name == "sbin");
     let folder = bin.parent().filter(|_| is_bin)?;
-    let holds_home = ws
-        .env
+    let holds_home = host
         .get("HOME")
         .is_some_and(|home| Path::new(home).starts_with(folder));
-    let holds_all = folder.parent().is_none() || ws.root.starts_with(folder) || holds_home;
+    let holds_all = folder.parent().is_none() || root.starts_with(folder) || holds_home;
     (!holds_all).then_some(folder)
 }
 
@@ -152,7 +91,7 @@ pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -
         .filter(|access| access.call == Call::Run);
     let installations: BTreeSet<&Path> = ran
         .filter(|access| !access.absent && !access.path.starts_with(&ws.root))
-        .filter_map(|access| installation(access.path.parent()?, ws))
+        .filter_map(|access| installation(access.path.parent()?, &ws.root, &ws.env))
         .collect();
     let sought = sought_upwards(ws, trace);
     let mut written = BTreeSet::new();
@@ -177,7 +116,7 @@ pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -
             Err(_) if access.call == Call::Look => None,
             Err(_) => Some(Undeclared {
                 path: shown(path, access.call),
-                deed: deed(access),
+                access: kind(access),
                 add: None,
             }),
         };
@@ -186,12 +125,12 @@ pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -
     // Who read a file has looked at it too.
     let more: BTreeSet<String> = files
         .iter()
-        .filter(|file| matches!(file.deed, Deed::Read | Deed::Ran))
+        .filter(|file| matches!(file.access, Access::Read | Access::Ran))
         .map(|file| file.path.clone())
         .collect();
-    files.retain(|file| file.deed != Deed::LookedAt || !more.contains(&file.path));
+    files.retain(|file| file.access != Access::LookedAt || !more.contains(&file.path));
     let mut seen = BTreeSet::new();
-    files.retain(|file| seen.insert((file.path.clone(), file.deed)));
+    files.retain(|file| seen.insert((file.path.clone(), file.access)));
     Audited {
         advice: advice(stage, &files),
         files,
@@ -215,7 +154,7 @@ fn in_workspace(
     ws: &Workspace,
     stage: &Stage,
     inputs: &Declared<'_>,
-    access: &Access,
+    access: &exec::Access,
     inside: &Path,
 ) -> Option<Undeclared> {
     let internal = inside.starts_with(".restage");
@@ -229,16 +168,16 @@ fn in_workspace(
         let mut outs = stage.outs.iter();
         outs.any(|out| is_in(path.as_str(), out.path.as_str()))
     };
-    let deed = deed(access);
-    let add = match (&path, deed) {
+    let kind = kind(access);
+    let add = match (&path, kind) {
         _ if internal => None,
         (None, _) => None,
-        (Some(path), Deed::Wrote) => (!is_out(path)).then(|| ("outs", path.to_string())),
+        (Some(path), Access::Wrote) => (!is_out(path)).then(|| ("outs", path.to_string())),
         (Some(path), _) if inputs.hold(path) => return None,
         // A stage cannot read what it is about to write.
         (Some(path), _) if is_out(path) => None,
-        (Some(path), Deed::Listed) => Some(("deps", format!("{path}/"))),
-        (Some(_), Deed::Missed) => existing_folder(ws, inside).map(|folder| ("deps", folder)),
+        (Some(path), Access::Listed) => Some(("deps", format!("{path}/"))),
+        (Some(_), Access::Missed) => existing_folder(ws, inside).map(|folder| ("deps", folder)),
         (Some(path), _) => Some(("deps", path.to_string())),
     };
     Some(Undeclared {
@@ -246,7 +185,7 @@ fn in_workspace(
             true => "./".to_owned(),
             false => shown(inside, access.call),
         },
-        deed,
+        access: kind,
         add,
     })
 }
@@ -259,14 +198,14 @@ fn existing_folder(ws: &Workspace, inside: &Path) -> Option<String> {
     found.is_dir().then(|| format!("{path}/"))
 }
 
-fn deed(access: &Access) -> Deed {
+fn kind(access: &exec::Access) -> Access {
     match access.call {
-        Call::Write => Deed::Wrote,
-        _ if access.absent => Deed::Missed,
-        Call::Read => Deed::Read,
-        Call::List => Deed::Listed,
-        Call::Look => Deed::LookedAt,
-        Call::Run => Deed::Ran,
+        Call::Write => Access::Wrote,
+        _ if access.absent => Access::Missed,
+        Call::Read => Access::Read,
+        Call::List => Access::Listed,
+        Call::Look => Access::LookedAt,
+        Call::Run => Access::Ran,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::runner::workspace::HostEnv;
+use crate::runner::workspace::Workspace;
 use crate::spec::{LoadOptions, load};
 
 const STAGES: &str = r"
@@ -44,7 +44,7 @@ impl Bench {
     fn audit(&self, accesses: &[&str]) -> Audited {
         let accesses = accesses.iter().map(|text| {
             let (call, path) = text.split_once(' ').unwrap();
-            Access {
+            exec::Access {
                 path: self
                     .root
                     .join(path.replace("~", "/x").trim_start_matches("./")),
@@ -74,7 +74,7 @@ impl Bench {
                 .add
                 .as_ref()
                 .map(|(field, item)| format!(" {field} {item}"));
-            format!("{} {}{}", file.deed, file.path, add.unwrap_or_default())
+            format!("{} {}{}", file.access, file.path, add.unwrap_or_default())
         });
         shown.collect()
     }
@@ -201,30 +201,7 @@ fn the_scope_leaves_out_the_system_and_the_installations_in_path() {
     let bench = bench("/data/env/bin:~/bin:~/.local/bin:/usr/bin");
     let scratch = bench.root.join(".restage/scratch/k");
     let home = bench.root.parent().unwrap();
-    let tokens = crate::runner::tokens::Tokens::new(crate::runner::Capacity {
-        cpu: 1,
-        mem: 1,
-        gpus: Vec::new(),
-        jobs: 1,
-    });
-    let id = bench.graph.named("s").unwrap().into_iter().next().unwrap();
-    let lease = { tokens }.take(bench.graph.stage(id).resources).unwrap();
-    let make = bench.graph.id("make").unwrap();
-    let planned = crate::runner::plan::decide(&bench.graph, make, false, &|_| None, &bench.ws);
-    let key = planned.unwrap().key.unwrap();
-    let parts = Parts {
-        ws: &bench.ws,
-        graph: &bench.graph,
-        id,
-        key: &key,
-        records: &Default::default(),
-        programs: &Default::default(),
-        lease: &lease,
-        scratch: &scratch,
-        number: 1,
-        audit: None,
-    };
-    let scope = scope(&parts, &[&scratch]);
+    let scope = scope(&bench.root, &bench.ws.env, &[&scratch]);
     let noted = [
         bench.root.join("data/b.txt"),
         bench.root.join(".restage/objects/x"),

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use super::audit::Audited;
 use super::plan::Plan;
 use super::progress::StageEvent;
 use crate::graph::Graph;
@@ -142,4 +141,63 @@ pub struct Failure {
     pub tail: Vec<String>,
     /// Whether the machine failed rather than the stage.
     pub machine: bool,
+}
+
+/// What an attempt did that its stage does not declare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audited {
+    /// Files, in the order in which it asked for them.
+    pub files: Vec<Undeclared>,
+    /// Calls whose files could not be seen.
+    pub unseen: u64,
+    /// What to do about it, one a line.
+    pub advice: Vec<String>,
+}
+
+/// A file that a stage does not declare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undeclared {
+    /// Relative to the pipeline's folder, or absolute if it lies elsewhere; folders end in `/`.
+    pub path: String,
+    /// What was done to it.
+    pub access: Access,
+    /// What would declare it: a field of the stage and an item to add to it.
+    pub add: Option<(&'static str, String)>,
+}
+
+/// What a stage did to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Read its bytes.
+    Read,
+    /// Listed the names in it.
+    Listed,
+    /// Looked whether it is there; it is.
+    LookedAt,
+    /// Looked for it; it is not there.
+    Missed,
+    /// Made, changed or removed it.
+    Wrote,
+    /// Ran it.
+    Ran,
+}
+
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Access::Read => "read",
+            Access::Listed => "listed",
+            Access::LookedAt => "looked at",
+            Access::Missed => "looked for",
+            Access::Wrote => "wrote",
+            Access::Ran => "ran",
+        })
+    }
+}
+
+impl Audited {
+    /// Whether there is nothing to say.
+    pub fn is_clean(&self) -> bool {
+        self.files.is_empty() && self.unseen == 0
+    }
 }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::audit::Audited;
 use super::error::RunError;
-use super::event::Failure;
+use super::event::{Audited, Failure};
 use super::facts::Facts;
 use super::secrets;
 use super::workspace::Workspace;
@@ -59,7 +58,7 @@ pub(crate) fn finish(
     if let Some((reason, hint)) = missing_out(stage, attempt).map_err(machine)? {
         return Err(fail(reason, Some(hint)));
     }
-    if let Some(path) = secrets::leaked(stage, attempt).map_err(machine)? {
+    if let Some(path) = secrets::leaked(stage, &attempt.secrets, &attempt.dir).map_err(machine)? {
         return Err(Box::new(leak(stage, attempt, &path)));
     }
     if let Some(path) = moved_input(ws, graph, id, key).map_err(machine)? {

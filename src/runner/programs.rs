@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::error::RunError;
 use super::event::{Event, Observer};
+use super::facts::FactsError;
 use super::workspace::Workspace;
 use crate::base::clock::Instant;
 use crate::base::fs;
@@ -38,7 +39,7 @@ pub(crate) fn build(
     let mut programs = Programs::new();
     let mut missing = Vec::new();
     for package in packages {
-        let digest = code.of(package).map_err(super::FactsError::from)?.digest;
+        let digest = code.of(package).map_err(FactsError::from)?.digest;
         let path = place(ws, package, &digest);
         if !fs::exists(&path)? {
             missing.push((package.clone(), digest, path.clone()));
@@ -66,7 +67,7 @@ pub(crate) fn build(
     }
     let after = ws.fresh_code_digests()?;
     for (package, digest, path) in missing {
-        if after.of(&package).map_err(super::FactsError::from)?.digest != digest {
+        if after.of(&package).map_err(FactsError::from)?.digest != digest {
             return Err(RunError::SourcesMoved { package });
         }
         let binary = built

@@ -88,7 +88,7 @@ pub(super) fn run_to_records(
         None => plan(graph, &options.selected, &options.forced, ws)?,
     };
     check_gpus(graph, &plan, &options.capacity)?;
-    secrets::check(ws, graph, &plan)?;
+    secrets::check(&ws.env, graph, &plan)?;
     if let Some(audit) = &options.audit {
         check_tracing(&audit.helper).map_err(RunError::CannotTrace)?;
     }

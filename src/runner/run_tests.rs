@@ -1,9 +1,10 @@
 //! An interrupted run, on a pretended executor. All other ends of runs: `order_tests`.
 
 use super::event::{Event, Observer};
+use super::host::HostEnv;
 use super::run::{RunOptions, run};
 use super::tokens::Capacity;
-use super::workspace::{HostEnv, Workspace};
+use super::workspace::Workspace;
 use crate::exec::fake::{FakeExecutor, Play};
 use crate::graph::Graph;
 use crate::spec::{LoadOptions, load};

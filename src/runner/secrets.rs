@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use super::attempt::Attempt;
-use super::audit::Audited;
 use super::error::{RunError, SecretProblem};
+use super::event::Audited;
+use super::host::HostEnv;
 use super::plan::Plan;
-use super::workspace::{HostEnv, Workspace};
 use crate::base::fs::{self, Context};
 use crate::exec::{Redaction, Secrets};
 use crate::graph::Graph;
@@ -15,11 +14,11 @@ use crate::spec::Stage;
 use crate::store::LogPaths;
 
 /// Looks whether every stage that runs, or may, can be given its secrets.
-pub(super) fn check(ws: &Workspace, graph: &Graph, plan: &Plan) -> Result<(), RunError> {
+pub(super) fn check(host: &HostEnv, graph: &Graph, plan: &Plan) -> Result<(), RunError> {
     for id in plan.pending() {
         let stage = graph.stage(id);
         for secret in &stage.secrets {
-            let problem = match ws.env.get(&secret.name) {
+            let problem = match host.get(&secret.name) {
                 Some(value) if Secrets::is_long_enough(value.as_encoded_bytes()) => continue,
                 Some(value) if !value.is_empty() => SecretProblem::TooShort,
                 // Set to nothing is what a shell makes of a variable that is not set.
@@ -66,13 +65,16 @@ pub(super) fn hide(secrets: &Secrets, mut audited: Audited) -> Audited {
 }
 
 /// The first file among the outs that holds a secret, in its bytes or in its name.
-pub(super) fn leaked(stage: &Stage, attempt: &Attempt) -> Result<Option<String>, RunError> {
-    let secrets = &attempt.secrets;
+pub(super) fn leaked(
+    stage: &Stage,
+    secrets: &Secrets,
+    work_dir: &Path,
+) -> Result<Option<String>, RunError> {
     if stage.secrets.is_empty() {
         return Ok(None);
     }
     for out in &stage.outs {
-        let path = out.path.under(&attempt.dir);
+        let path = out.path.under(work_dir);
         let metadata = fs::metadata(&path)?;
         if !metadata.is_dir() {
             if metadata.is_file() && in_file(secrets, &path)? {

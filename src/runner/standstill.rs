@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cards::Card;
 use super::facts::{Facts, FactsError};
+use super::host::HostEnv;
 use super::tools::{Question, all_say_the_same};
-use super::workspace::{HostEnv, Workspace, code_digests};
+use super::workspace::{Workspace, code_digests};
 use crate::base::clock::WallTime;
 use crate::digest::{Digest, Frame, StageKey, StatSnapshot};
 use crate::graph::{Graph, Input, StageId};

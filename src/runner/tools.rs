@@ -13,8 +13,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::attempt::declared_environment;
-use super::workspace::HostEnv;
+use super::host::{HostEnv, declared_environment};
 use crate::exec::{self, AskError};
 use crate::spec::{Stage, Tool};
 

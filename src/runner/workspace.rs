@@ -3,12 +3,12 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use super::cards::{Card, cards};
+use super::cards::Card;
 use super::facts::{Facts, FactsError};
+use super::host::HostEnv;
 use super::tools::{Answers, Question};
 use crate::base::files::{Below, HIDDEN, files_below};
 use crate::base::glob::Glob;
@@ -17,44 +17,6 @@ use crate::digest::{CodeDigests, Digest, StageKey};
 use crate::graph::{Graph, StageId};
 use crate::spec::{OtherSeeds, Stage, Tool};
 use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError};
-
-/// The caller's environment, read once, and the cards that it lets us use, looked for once.
-#[derive(Debug, Clone, Default)]
-pub struct HostEnv {
-    variables: BTreeMap<OsString, OsString>,
-    cards: OnceLock<Vec<Card>>,
-}
-
-impl HostEnv {
-    /// From names and values.
-    pub fn new(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self {
-            variables: pairs.into_iter().collect(),
-            cards: OnceLock::new(),
-        }
-    }
-
-    /// A variable's value.
-    pub fn get(&self, name: &str) -> Option<&OsStr> {
-        let value = self.variables.get(OsStr::new(name));
-        value.map(OsString::as_os_str)
-    }
-
-    /// A variable's value as text; what is not UTF-8 is replaced.
-    pub fn text(&self, name: &str) -> Option<String> {
-        self.get(name)
-            .map(|value| value.to_string_lossy().into_owned())
-    }
-}
-
-impl HostEnv {
-    /// Graphics cards that stages may use.
-    pub fn cards(&self) -> &[Card] {
-        let visible = || self.text("CUDA_VISIBLE_DEVICES");
-        self.cards
-            .get_or_init(|| cards(visible().as_deref(), Path::new("/")))
-    }
-}
 
 /// What a run has of its own whose results must not count.
 #[derive(Debug)]

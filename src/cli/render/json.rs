@@ -37,7 +37,7 @@ fn undeclared(stage: &str, audited: &Audited) -> Vec<Value> {
         let (field, item) = file.add.clone().unzip();
         json!({
             "event": "undeclared", "stage": stage, "path": file.path,
-            "deed": file.deed.to_string(), "field": field, "add": item,
+            "deed": file.access.to_string(), "field": field, "add": item,
         })
     });
     let unseen = (audited.unseen > 0)

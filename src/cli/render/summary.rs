@@ -5,7 +5,7 @@ use super::json::state;
 use crate::cli::format::{count, duration, grouped, rough_duration};
 use crate::cli::style::Style;
 use crate::graph::Graph;
-use crate::runner::{Audited, Decision, Deed, Estimate, Failure, Plan, Reason, Summary};
+use crate::runner::{Access, Audited, Decision, Estimate, Failure, Plan, Reason, Summary};
 
 /// Undeclared files that are shown of one stage.
 const MOST_FILES: usize = 20;
@@ -116,12 +116,12 @@ pub(crate) fn audit(stage: &str, audited: &Audited, style: Style) -> Vec<String>
     let word = style.warning("audit:");
     let mut lines = Vec::new();
     for file in audited.files.iter().take(MOST_FILES) {
-        let (deed, path) = (file.deed, &file.path);
-        let what = match deed {
-            Deed::Missed => "which is not there, and not declared",
+        let (access, path) = (file.access, &file.path);
+        let what = match access {
+            Access::Missed => "which is not there, and not declared",
             _ => "which it does not declare",
         };
-        lines.push(format!("{word} `{stage}` {deed} `{path}`, {what}"));
+        lines.push(format!("{word} `{stage}` {access} `{path}`, {what}"));
     }
     let more = audited.files.len().saturating_sub(MOST_FILES);
     if more > 0 {

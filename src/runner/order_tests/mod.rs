@@ -14,9 +14,10 @@ use tempfile::TempDir;
 use self::checks::Log;
 use self::generator::{Case, Schedule, World, cases};
 use self::oracle::{Fate, Oracle};
+use super::host::HostEnv;
 use super::run::{RunOptions, Summary, run};
 use super::tokens::Capacity;
-use super::workspace::{HostEnv, Workspace};
+use super::workspace::Workspace;
 use crate::exec::fake::FakeExecutor;
 
 /// A folder in which a case is run in one way, and what ought to be known by then.
