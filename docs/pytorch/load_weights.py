@@ -2,10 +2,8 @@
 """Loads weights.safetensors, as stage `train` writes it, into the same network in PyTorch.
 
 As a module: `network(model, classes, epsilon)` builds a network from its entry in `params.models`,
-`load(network, path)` loads the weights. Needs torch and safetensors; to read pipeline.yaml rather
-than JSON, PyYAML too. docs/pytorch/README.md shows how to call it.
-
-It must not know how anything is trained, nor anything of restage but its files.
+`load(network, path)` loads the weights. Needs torch and safetensors, and PyYAML to read pipeline.yaml
+instead of JSON. docs/pytorch/README.md shows how to call it.
 """
 
 import argparse
@@ -21,9 +19,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-# Of the largest logit: how far PyTorch's may lie from ours. Sums are made in another order.
+# How far PyTorch's logits may be from ours, relative to the largest. PyTorch sums in another order.
 TOLERANCE = 1e-4
-# Stored names differ from PyTorch's in these alone; layouts are PyTorch's ([out, in, rows, columns]).
+# The only names that differ from PyTorch's. Layouts are the same: [out, in, rows, columns].
 RENAMED = {"moving_mean": "running_mean", "moving_var": "running_var"}
 
 
@@ -56,7 +54,7 @@ class Plain(ConvNorm):
 
 
 class Basic(nn.Module):
-    """Two convolutions and, if `skip`, the shortcut around them: a projection, or nothing at all."""
+    """Two convolutions and, if `skip`, the shortcut around them: a projection or the identity."""
 
     def __init__(self, inputs, outputs, epsilon, stride, skip, projects):
         super().__init__()
@@ -77,7 +75,7 @@ class Basic(nn.Module):
 
 
 class Network(nn.Module):
-    """Units from the image on, then global average pool, dropout, dense: logits [n, classes]."""
+    """Units in order from the image, then global average pool, dropout, dense: logits [n, classes]."""
 
     def __init__(self, units, channels, dropout, classes):
         super().__init__()
@@ -125,12 +123,12 @@ def network(model, classes, epsilon):
 
 
 def load(into, path):
-    """Loads a weights file; every tensor must be there and fit, and none be left."""
+    """Loads a weights file; every tensor must be present and fit, with none left over."""
     tensors = {}
     for name, tensor in load_file(path).items():
         layer, _, kind = name.rpartition(".")
         tensors[f"{layer}.{RENAMED.get(kind, kind)}"] = tensor
-    # PyTorch counts batches too, and uses the count only where a norm has no momentum.
+    # PyTorch also counts batches, but uses the count only in a norm without momentum.
     for name, tensor in into.state_dict().items():
         if name.endswith(".num_batches_tracked"):
             tensors[name] = tensor
@@ -139,7 +137,7 @@ def load(into, path):
 
 
 def merged(params, change):
-    """As a profile changes params: maps merge, everything else replaces."""
+    """Params as a profile changes them: maps merge, everything else replaces."""
     if not (isinstance(params, dict) and isinstance(change, dict)):
         return change
     both = dict(params)
@@ -149,14 +147,14 @@ def merged(params, change):
 
 
 def read_params(path, profile):
-    """Params from a pipeline.yaml under a profile, or from a JSON file that has nothing else."""
+    """Params from a pipeline.yaml under a profile, or from a JSON file that holds only params."""
     if path.endswith(".json"):
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """YAML 1.1, which PyYAML reads, takes `1e-3` for text; 1.2 takes it for a number."""
+        """PyYAML reads YAML 1.1, where `1e-3` is text; in YAML 1.2 it is a number."""
 
     exponent = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
@@ -165,18 +163,18 @@ def read_params(path, profile):
     profile = profile or pipeline.get("default_profile")
     profiles = pipeline.get("profiles") or {}
     if profile is not None and profile not in profiles:
-        sys.exit(f"`{path}` has no profile `{profile}`; there are {', '.join(profiles)}")
+        sys.exit(f"`{path}` has no profile `{profile}`; it has {', '.join(profiles)}")
     return merged(pipeline["params"], profiles.get(profile) or {})
 
 
 def read_test_images(path):
-    """The data set of stage `preprocess` (stages/dataset/src/file.rs says how it lies): the test
-    images as they enter a network, [n, 3, 32, 32] in [-1, 1], and the number of classes."""
+    """The test images as they enter a network, [n, 3, 32, 32] in [-1, 1], and the number of
+    classes, from the data set that `preprocess` wrote (format: stages/dataset/src/file.rs)."""
     with open(path, "rb") as file:
         data = bytearray(file.read())
     magic, version, length = struct.unpack_from("<8sII", data)
     if (magic, version) != (b"RSTGDATA", 1):
-        sys.exit(f"`{path}` is no data set of version 1")
+        sys.exit(f"`{path}` is not a data set of version 1")
     header = json.loads(data[16 : 16 + length])
     rows, columns, channels = header["shape"]
     size = rows * columns * channels
@@ -193,21 +191,21 @@ def logits(of, images, batch=100):
 
 
 def same_predictions(table, found):
-    """How many images of test_predictions.csv have PyTorch's class, and how many there are."""
+    """How many rows of test_predictions.csv agree with PyTorch, and how many rows there are."""
     with open(table, newline="", encoding="utf-8") as file:
         ours = torch.tensor([int(row["predicted"]) for row in csv.DictReader(file)])
     if len(ours) != len(found):
-        sys.exit(f"`{table}` has {len(ours)} images, and the data set {len(found)}")
+        sys.exit(f"`{table}` has {len(ours)} images, but the data set has {len(found)}")
     return int((ours == found.argmax(1)).sum()), len(ours)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--params", default="pipeline.yaml", help="pipeline.yaml, or JSON with `models` and `train`")
-    parser.add_argument("--profile", help="of pipeline.yaml [its `default_profile`]")
-    parser.add_argument("--print-params", action="store_true", help="print the params as JSON, and no more")
+    parser.add_argument("--profile", help="a profile of pipeline.yaml [default: its `default_profile`]")
+    parser.add_argument("--print-params", action="store_true", help="print the params as JSON and exit")
     parser.add_argument("--weights", help="weights.safetensors")
-    parser.add_argument("--variant", help="the network's name in `models` [as the weights say]")
+    parser.add_argument("--variant", help="the network's name in `models` [default: the one in the weights file]")
     parser.add_argument("--data", help="the data set that `preprocess` wrote")
     parser.add_argument("--logits", help="our logits (cargo run --release -p training --example logits)")
     parser.add_argument("--predictions", help="our test_predictions.csv")
@@ -222,7 +220,7 @@ def main():
     with safe_open(args.weights, framework="pt") as file:
         variant = args.variant or (file.metadata() or {}).get("variant")
     if variant not in params["models"]:
-        sys.exit(f"`models` has no `{variant}`; there are {', '.join(params['models'])}")
+        sys.exit(f"`models` has no `{variant}`; it has {', '.join(params['models'])}")
     images, classes = read_test_images(args.data)
     model = network(params["models"][variant], classes, params["train"]["batch_norm"]["epsilon"])
     found = logits(load(model, args.weights), images)
@@ -233,7 +231,7 @@ def main():
     if args.logits:
         ours = load_file(args.logits)["logits"]
         if ours.shape != found.shape:
-            sys.exit(f"`{args.logits}` has logits {list(ours.shape)}, PyTorch {list(found.shape)}")
+            sys.exit(f"`{args.logits}` has logits {list(ours.shape)}, but PyTorch's are {list(found.shape)}")
         apart = (ours - found).abs().max().item()
         same = int((ours.argmax(1) == found.argmax(1)).sum())
         print(f"  logits differ by at most {apart:.3g}, {apart / scale:.2g} of the largest")
@@ -241,10 +239,10 @@ def main():
         wrong |= not apart <= TOLERANCE * scale or same != len(found)
     if args.predictions:
         same, count = same_predictions(args.predictions, found)
-        print(f"  {same} of {count} predictions are those of `{args.predictions}`")
+        print(f"  {same} of {count} predictions match `{args.predictions}`")
         wrong |= same != count
     if wrong:
-        sys.exit("PyTorch's network computes something else")
+        sys.exit("PyTorch's network computes different results")
 
 
 if __name__ == "__main__":
