@@ -66,7 +66,7 @@ proptest! {
 
     #[test]
     fn any_override_is_applied_or_refused_with_a_place(text in "(train|seed|models.small)?[.=]?\\PC{0,20}") {
-        let options = LoadOptions { profile: None, overrides: vec![text] };
+        let options = LoadOptions { overrides: vec![text], ..LoadOptions::default() };
         if let Err(diagnostics) = build(&valid("every_field.yaml"), &options) {
             check_places(&diagnostics);
         }
@@ -77,7 +77,7 @@ proptest! {
     fn an_instance_does_not_know_how_many_seeds_there_are(few in 1u64..30, more in 0u64..30, first in 0u64..100) {
         let of = |options: &[(&str, u64)]| {
             let overrides = options.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let options = LoadOptions { profile: None, overrides };
+            let options = LoadOptions { overrides, ..LoadOptions::default() };
             spec::load("pipeline.yaml", SEEDS, &options).unwrap().stages
         };
         let small = of(&[("seed", first), ("seeds", few)]);

@@ -280,8 +280,8 @@ fn later_overrides_win_and_scalars_stay_text_where_text_stood() {
     ];
     let overrides = overrides.map(str::to_owned).to_vec();
     let options = LoadOptions {
-        profile: None,
         overrides,
+        ..LoadOptions::default()
     };
     let pipeline = spec::load("pipeline.yaml", text, &options).unwrap();
     let expected = serde_json::json!(
@@ -320,6 +320,7 @@ fn paper(profile: &str, overrides: &[&str]) -> Graph {
     let options = LoadOptions {
         profile: Some(profile.to_owned()),
         overrides: overrides.iter().map(|text| (*text).to_owned()).collect(),
+        ..LoadOptions::default()
     };
     build(&text.unwrap(), &options)
         .unwrap_or_else(|diagnostics| panic!("{}", render(&diagnostics, false)))

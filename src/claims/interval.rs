@@ -13,7 +13,7 @@ use std::fmt;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::spec::Samples;
+use super::samples::Samples;
 
 /// Of the intervals, in percent.
 pub const LEVEL: u32 = 95;

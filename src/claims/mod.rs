@@ -1,12 +1,16 @@
-//! Holds what a paper says against result tables, and verdicts against committed ones.
-//! It must not know how verdicts are shown, nor how results came about.
+//! Compares what a paper says with result tables: CEL expressions over cells give our values,
+//! tolerances and intervals give verdicts.
 
+mod cells;
+mod expression;
+mod functions;
 mod interval;
 mod record;
-mod source;
+mod samples;
 mod verdict;
 
+pub use cells::{Cells, Files};
+pub use expression::check_expression;
 pub use interval::{Estimate, LEVEL, Runs};
 pub use record::{RecordError, read, write};
-pub use source::Files;
 pub use verdict::{Judged, Verdict, judge, shown, shown_within};

@@ -4,9 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::cells::Cells;
+use super::expression::{Failure, Outcome, evaluate};
 use super::interval::Estimate;
 use crate::base::span::Location;
-use crate::spec::{Cells, Claim, ClaimRule, Direction, Expression, Failure, Outcome, PaperValue};
+use crate::spec::{Claim, ClaimRule, Direction, Expression, PaperValue};
 
 /// What became of a claim; the better is the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,7 +127,7 @@ fn within(paper: f64, ours: f64, allowed: f64) -> bool {
 }
 
 fn condition(expression: &Expression, cells: &Arc<dyn Cells>) -> Result<bool, (Location, Failure)> {
-    match expression.evaluate(cells) {
+    match evaluate(&expression.text, cells) {
         Ok(Outcome::Bool(holds)) => Ok(holds),
         Ok(Outcome::Number(_) | Outcome::Samples(_)) => {
             Err(wrong(expression, "gives a number, not true or false"))
@@ -138,7 +140,7 @@ fn estimate(
     expression: &Expression,
     cells: &Arc<dyn Cells>,
 ) -> Result<Estimate, (Location, Failure)> {
-    match expression.evaluate(cells) {
+    match evaluate(&expression.text, cells) {
         Ok(Outcome::Number(number)) => Ok(Estimate::untold(number)),
         Ok(Outcome::Samples(samples)) => Ok(Estimate::of(&samples)),
         Ok(Outcome::Bool(_)) => Err(wrong(expression, "gives true or false, not a number")),

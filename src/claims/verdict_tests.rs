@@ -7,7 +7,7 @@ use super::*;
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
 use crate::claims::Runs;
-use crate::spec::RowName;
+use crate::tables::RowName;
 
 /// One cell, the same wherever it is looked for.
 struct One(Result<String, String>);
@@ -63,7 +63,10 @@ const DIFFERENCE: &str =
     r#"scaled(difference(samples("a/*.csv", 1, "x"), samples("b/*.csv", 1, "x")), 100.0)"#;
 
 fn expression(text: &str) -> Expression {
-    Expression::new(text.to_owned(), Location::default()).expect("an expression")
+    Expression {
+        text: text.to_owned(),
+        location: Location::default(),
+    }
 }
 
 fn claim(paper: f64, rule: ClaimRule, direction: Option<Direction>) -> Claim {
@@ -211,13 +214,9 @@ fn what_is_computed_over_runs_may_be_asked_for_in_many_ways() {
         r#"samples("a/*.csv", 1, "x") == samples("a/*.csv", 1, "x")"#,
         r#"samples("a/*.csv", 1, "x") != samples("b/*.csv", 1, "x")"#,
     ] {
-        assert_eq!(
-            expression(holds).evaluate(&cells),
-            Ok(Outcome::Bool(true)),
-            "{holds}"
-        );
+        assert_eq!(evaluate(holds, &cells), Ok(Outcome::Bool(true)), "{holds}");
     }
-    let reason = |text: &str| expression(text).evaluate(&cells).unwrap_err();
+    let reason = |text: &str| evaluate(text, &cells).unwrap_err();
     assert_eq!(
         reason(r#"samples("c/*.csv", 1, "x")"#),
         Failure::NotMeasured("no file matches `c/*.csv`".to_owned())

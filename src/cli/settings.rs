@@ -9,6 +9,7 @@ use super::error::{CliError, from_store};
 use super::exit::Exit;
 use super::style::Style;
 use crate::base::fs;
+use crate::claims::check_expression;
 use crate::graph::Graph;
 use crate::runner::{Capacity, HostEnv};
 use crate::spec::{self, Diagnostics, LoadOptions};
@@ -161,6 +162,7 @@ pub(crate) fn parse(text: Text, args: &PipelineArgs) -> Result<Loaded, CliError>
     let options = LoadOptions {
         profile: args.profile.clone(),
         overrides: args.overrides.clone(),
+        check_expression,
     };
     let pipeline = spec::load(&file_name, &text, &options)?;
     let (profile, compare) = (pipeline.profile.clone(), pipeline.compare.clone());

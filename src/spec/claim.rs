@@ -3,9 +3,8 @@
 
 use super::diagnostic::Diagnostic;
 use super::expand;
-use super::expression::{Expression, Outcome};
+use super::expression::{CheckExpression, Expression, ExpressionType};
 use super::fields::{CLAIM, expected};
-use super::functions::FUNCTIONS;
 use super::load::bad_name;
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::pipeline::{Claim, ClaimRule, Direction, PaperValue};
@@ -15,7 +14,13 @@ use crate::base::span::Location;
 type Report = Vec<Diagnostic>;
 
 /// Reads the map of claims.
-pub(crate) fn read(entry: &Entry, file: &str, scope: Scope<'_>, report: &mut Report) -> Vec<Claim> {
+pub(crate) fn read(
+    entry: &Entry,
+    file: &str,
+    scope: Scope<'_>,
+    check: CheckExpression,
+    report: &mut Report,
+) -> Vec<Claim> {
     let Value::Map(entries) = &entry.value.value else {
         report.push(
             expected(&entry.value, "claims", "the pipeline", "a map of claims").hint(
@@ -26,11 +31,17 @@ pub(crate) fn read(entry: &Entry, file: &str, scope: Scope<'_>, report: &mut Rep
     };
     let claims = entries.iter();
     claims
-        .flat_map(|entry| instances(entry, file, scope, report))
+        .flat_map(|entry| instances(entry, file, scope, check, report))
         .collect()
 }
 
-fn instances(entry: &Entry, file: &str, scope: Scope<'_>, report: &mut Report) -> Vec<Claim> {
+fn instances(
+    entry: &Entry,
+    file: &str,
+    scope: Scope<'_>,
+    check: CheckExpression,
+    report: &mut Report,
+) -> Vec<Claim> {
     let owner = format!("claim `{}`", printable(&entry.key));
     if !is_name(&entry.key) || entry.key.starts_with(['.', '-']) {
         report.push(bad_name("claim", &entry.key, entry.key_location));
@@ -54,6 +65,7 @@ fn instances(entry: &Entry, file: &str, scope: Scope<'_>, report: &mut Report) -
             templates,
             node: &entry.value,
             at: entry.key_location,
+            check,
             report,
         };
         reader.claim(id, unknown == 0)
@@ -81,6 +93,7 @@ struct Reader<'a> {
     templates: Templates<'a>,
     node: &'a Node,
     at: Location,
+    check: CheckExpression,
     report: &'a mut Report,
 }
 
@@ -92,9 +105,9 @@ impl Reader<'_> {
         let unit = self.text("unit");
         let otherwise = self.text("otherwise");
         let paper = self.paper();
-        let ours = self.expression("ours", false);
-        let holds = self.expression("holds", true);
-        let needs = self.expression("needs", true);
+        let ours = self.expression("ours", ExpressionType::Number);
+        let holds = self.expression("holds", ExpressionType::Condition);
+        let needs = self.expression("needs", ExpressionType::Condition);
         let tolerance = self.bound("tolerance", ["abs", "rel"], "{abs: 0.01}` or `{rel: 0.01}");
         let direction = self.bound(
             "direction",
@@ -221,44 +234,25 @@ impl Reader<'_> {
         }
     }
 
-    fn expression(&mut self, field: &str, condition: bool) -> Option<Expression> {
+    fn expression(&mut self, field: &str, wanted: ExpressionType) -> Option<Expression> {
         let node = self.node.get(field)?;
         let text = self.filled(field, |templates, node, report| {
             templates.expression(node, report)
         })?;
-        let what = if condition {
-            "true or false"
-        } else {
-            "a number"
+        let location = node.location;
+        let error = match (self.check)(&text, wanted) {
+            Ok(()) => return Some(Expression { text, location }),
+            Err(error) => error,
         };
-        let tried = Expression::new(text.clone(), node.location).and_then(|expression| {
-            match expression.try_out() {
-                Ok(None) => Ok(expression),
-                Ok(Some(outcome)) if matches!(outcome, Outcome::Bool(_)) == condition => {
-                    Ok(expression)
-                }
-                Ok(Some(_)) => Err((format!("gives something else than {what}"), None)),
-                Err(message) => Err((message, None)),
-            }
-        });
-        let (message, place) = match tried {
-            Ok(expression) => return Some(expression),
-            Err(mistake) => mistake,
-        };
-        let at = self.place(node, &text, place);
         let owner = self.templates.owner;
-        let message = format!("`{field}` of {owner}: {}", printable(&message));
-        let label = format!("an expression (CEL) that gives {what}");
-        let mixed = message.contains("does not take") && message.contains("int");
-        let hint = if mixed {
-            "cells are decimals, and CEL keeps whole numbers apart: write `1.0` for `1`".to_owned()
-        } else if message.contains("does not take") && message.contains("samples") {
-            "write `difference(a, b)`, `scaled(a, 100.0)`, or `mean(a)` for one number".to_owned()
-        } else {
-            format!("beside operators there are {FUNCTIONS}")
+        let message = format!("`{field}` of {owner}: {}", printable(&error.message));
+        let label = match wanted {
+            ExpressionType::Number => "an expression (CEL) that gives a number",
+            ExpressionType::Condition => "an expression (CEL) that gives true or false",
         };
+        let at = self.place(node, &text, error.place);
         self.report
-            .push(Diagnostic::new(at, message, label).hint(hint));
+            .push(Diagnostic::new(at, message, label).hint(error.hint));
         None
     }
 

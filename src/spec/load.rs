@@ -8,9 +8,10 @@ use super::compare;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expand::{self, Variant};
 use super::export;
+use super::expression::CheckExpression;
 use super::fields::{FILE, STAGE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
-use super::pipeline::{Claim, Pipeline, Stage};
+use super::pipeline::{Pipeline, Stage};
 use super::profiles;
 use super::report;
 use super::seeds;
@@ -18,18 +19,30 @@ use super::stage::StageReader;
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
 use crate::base::span::Location;
-use crate::base::stack::on_a_deep_stack;
 
 /// The version of the file's format that is read.
 pub const SCHEMA: u64 = 1;
 
-/// What the command line says about the pipeline.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How to read a pipeline.
+#[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// `--profile`; otherwise the file's `default_profile`.
     pub profile: Option<String>,
     /// `-S`: `key=value` each, in order.
     pub overrides: Vec<String>,
+    /// Finds mistakes in the expressions of claims.
+    pub check_expression: CheckExpression,
+}
+
+impl Default for LoadOptions {
+    /// The default profile, no overrides; expressions are not looked at.
+    fn default() -> Self {
+        Self {
+            profile: None,
+            overrides: Vec::new(),
+            check_expression: |_, _| Ok(()),
+        }
+    }
 }
 
 /// Reads and checks a pipeline. The file is not opened: its text is given, and its name for
@@ -106,9 +119,10 @@ impl Loader<'_> {
         let compare = root.entry("compare").map_or_else(Vec::new, |entry| {
             compare::read(entry, &templates, self.report)
         });
-        let claims = root
-            .entry("claims")
-            .map_or_else(Vec::new, |entry| self.claims(entry, scope));
+        let claims = root.entry("claims").map_or_else(Vec::new, |entry| {
+            let check = self.options.check_expression;
+            claim::read(entry, self.text, scope, check, self.report)
+        });
         let owner = "`export`";
         let templates = Templates { owner, ..templates };
         let export = root.entry("export");
@@ -127,20 +141,6 @@ impl Loader<'_> {
             claims,
             export: export.unwrap_or_default(),
             report: page,
-        })
-    }
-
-    fn claims(&mut self, entry: &Entry, scope: Scope<'_>) -> Vec<Claim> {
-        let report = &mut *self.report;
-        let read = on_a_deep_stack(|| claim::read(entry, self.text, scope, report));
-        read.unwrap_or_else(|error| {
-            let message = format!("`claims` could not be read: no thread: {error}");
-            self.report.push(Diagnostic::new(
-                entry.key_location,
-                message,
-                "expressions take a deep stack",
-            ));
-            Vec::new()
         })
     }
 

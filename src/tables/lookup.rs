@@ -1,8 +1,7 @@
 //! Finds cells of one table, by row and column.
-//! It must not know what a cell is wanted for.
 
 use super::parse::{Line, Table, delimiter};
-use crate::spec::RowName;
+use super::row_name::RowName;
 
 /// A table to look cells up in.
 #[derive(Debug)]
@@ -30,26 +29,9 @@ impl Lookup {
         &self.0.columns
     }
 
-    /// The row that a person means: by `column=value` pairs, by the value of the first column, or
-    /// by number.
-    pub fn name(&self, text: &str) -> RowName {
-        let pairs = text.split(',').map(|pair| {
-            let (column, value) = pair.split_once('=')?;
-            let column = column.trim();
-            self.0.index_of(column)?;
-            Some((column.to_owned(), value.trim().to_owned()))
-        });
-        if let Some(pairs) = pairs.collect() {
-            return RowName::Key(pairs);
-        }
-        let is_first = |line: &Line| line.cells[0].trim() == text.trim();
-        match text.trim().parse() {
-            Ok(number) if !self.0.rows.iter().any(is_first) => RowName::Number(number),
-            _ => {
-                let first = self.0.columns[0].clone();
-                RowName::Key(vec![(first, text.trim().to_owned())])
-            }
-        }
+    /// The row that a person means.
+    pub fn row_name(&self, text: &str) -> RowName {
+        RowName::of(text, &self.0)
     }
 
     /// One cell, which isn't empty.
@@ -95,8 +77,8 @@ impl Lookup {
                     _ => rows.len().checked_sub(from_start),
                 };
                 let line = at.and_then(|at| rows.get(at));
-                line.map(|line| (line, format!("row {number}")))
-                    .ok_or_else(|| format!("has no row {number}"))
+                line.map(|line| (line, name.to_string()))
+                    .ok_or_else(|| format!("has no {name}"))
             }
             RowName::Key(pairs) => {
                 let mut wanted = Vec::new();
@@ -108,8 +90,7 @@ impl Lookup {
                         .iter()
                         .all(|(at, value)| line.cells[*at].trim() == *value)
                 };
-                let shown: Vec<String> = pairs.iter().map(|(c, v)| format!("{c}={v}")).collect();
-                let shown = format!("row `{}`", shown.join(", "));
+                let shown = format!("row `{name}`");
                 let mut found = rows.iter().filter(fits);
                 match (found.next(), found.next()) {
                     (Some(line), None) => Ok((line, shown)),
@@ -154,16 +135,16 @@ mod tests {
     #[test]
     fn a_person_names_a_row_by_pairs_its_first_cell_or_its_number() {
         let table = Lookup::parse("t.csv", b"epoch,x\n5,a\n6,b=c\n").unwrap();
-        assert_eq!(table.name("x=a"), key(&[("x", "a")]));
+        assert_eq!(table.row_name("x=a"), key(&[("x", "a")]));
         assert_eq!(
-            table.name("epoch=5, x=a"),
+            table.row_name("epoch=5, x=a"),
             key(&[("epoch", "5"), ("x", "a")])
         );
-        assert_eq!(table.name("5"), key(&[("epoch", "5")]));
-        assert_eq!(table.name("1"), RowName::Number(1));
-        assert_eq!(table.name("-1"), RowName::Number(-1));
+        assert_eq!(table.row_name("5"), key(&[("epoch", "5")]));
+        assert_eq!(table.row_name("1"), RowName::Number(1));
+        assert_eq!(table.row_name("-1"), RowName::Number(-1));
         // No column: it can only be a value.
-        assert_eq!(table.name("b=c"), key(&[("epoch", "b=c")]));
+        assert_eq!(table.row_name("b=c"), key(&[("epoch", "b=c")]));
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod lookup;
 mod parse;
 #[cfg(test)]
 mod properties;
+mod row_name;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -38,4 +39,5 @@ pub use compare::{compare_tables, is_table};
 pub use diff::{CellDiff, Problem, Row, Side, TableDiff};
 pub use lookup::Lookup;
 pub use parse::{Fault, columns};
+pub use row_name::RowName;
 pub use rule::{EffectiveRule, applies, effective_rule};

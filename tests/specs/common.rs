@@ -27,7 +27,11 @@ pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 pub(crate) fn build(text: &str, options: &LoadOptions) -> Result<Graph, Diagnostics> {
-    let pipeline = spec::load("pipeline.yaml", text, options)?;
+    let options = LoadOptions {
+        check_expression: restage::claims::check_expression,
+        ..options.clone()
+    };
+    let pipeline = spec::load("pipeline.yaml", text, &options)?;
     Graph::build(pipeline).map_err(|items| Diagnostics::new("pipeline.yaml", text, items))
 }
 

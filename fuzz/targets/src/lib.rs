@@ -8,6 +8,7 @@ mod archive;
 #[path = "../../../stages/download/src/meter.rs"]
 mod meter;
 
+use restage::claims::check_expression;
 use restage::cli::diagnostics;
 use restage::digest::Digest;
 use restage::graph::Graph;
@@ -57,7 +58,11 @@ pub fn template(data: &[u8]) {
 }
 
 fn built(text: &str) -> Option<Pipeline> {
-    match load("pipeline.yaml", text, &LoadOptions::default()) {
+    let options = LoadOptions {
+        check_expression,
+        ..LoadOptions::default()
+    };
+    match load("pipeline.yaml", text, &options) {
         Ok(pipeline) => {
             let graph = Graph::build(pipeline.clone()).ok()?;
             assert_eq!(graph.stages().len(), graph.topological().len());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::fs;
-use crate::claims::{Files, judge, read, write};
+use crate::claims::{Cells, Files, judge, read, write};
 use crate::cli::args::Claims;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -13,8 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::render::claims::{Shown, cases, json, markdown, table};
 use crate::cli::render::junit::junit;
 use crate::cli::settings::{Loaded, Settings, load};
-use crate::spec::suggest;
-use crate::spec::{Cells, Claim, Diagnostic, Diagnostics};
+use crate::spec::{Claim, Diagnostic, Diagnostics, suggest};
 
 pub(crate) fn claims(
     settings: &Settings,

@@ -13,8 +13,8 @@ use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::verbs::reproduce::{open_workspace, plan_if_known};
 use crate::graph::Input;
 use crate::runner::lineage::{Lineage, Origin, lineage};
-use crate::spec::{RowName, suggest};
-use crate::tables::{Lookup, is_table};
+use crate::spec::suggest;
+use crate::tables::{Lookup, RowName, is_table};
 
 pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Result<Exit, CliError> {
     let path = RelPath::new(&args.path).map_err(|error| {
@@ -152,7 +152,7 @@ fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell
     })?;
     let usage = |fault: String| CliError::usage(format!("`{path}` {fault}"));
     let table = Lookup::parse(path.as_str(), &bytes).map_err(usage)?;
-    let name = table.name(row);
+    let name = table.row_name(row);
     let value = table.cell(&name, column).map_err(|fault| {
         let error = usage(fault);
         match near(&table, &name, column) {
@@ -162,15 +162,7 @@ fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell
     })?;
     Ok(Cell {
         value: value.to_owned(),
-        row: match &name {
-            RowName::Number(number) => format!("row {number}"),
-            RowName::Key(pairs) => {
-                let pairs = pairs
-                    .iter()
-                    .map(|(column, value)| format!("{column}={value}"));
-                pairs.collect::<Vec<_>>().join(", ")
-            }
-        },
+        row: name.to_string(),
         column: column.to_owned(),
     })
 }

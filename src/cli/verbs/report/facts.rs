@@ -44,5 +44,6 @@ fn value(fact: &spec::Fact, bytes: Option<&[u8]>) -> Result<String, String> {
     let name = fact.table.as_str();
     let bytes = bytes.ok_or_else(|| format!("`{name}` is not there"))?;
     let table = Lookup::parse(name, bytes)?;
-    Ok(table.cell(&table.name(&fact.row), &fact.column)?.to_owned())
+    let row = table.row_name(&fact.row);
+    Ok(table.cell(&row, &fact.column)?.to_owned())
 }

@@ -1,5 +1,4 @@
 //! One quantity measured in several runs, and the difference of two.
-//! It must not know where values come from, nor what is inferred from them.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +22,7 @@ pub enum Samples {
 impl Samples {
     /// The first less the second: run by run where both have the same runs. `None` if one of them
     /// is a difference of independent runs already.
-    pub(crate) fn difference(&self, other: &Self) -> Option<Self> {
+    pub(super) fn difference(&self, other: &Self) -> Option<Self> {
         let (one, two) = (self.values()?, other.values()?);
         if !one.keys().eq(two.keys()) {
             return Some(Self::Independent(one.clone(), two.clone()));
@@ -34,7 +33,7 @@ impl Samples {
     }
 
     /// Every value times a factor.
-    pub(crate) fn scaled(&self, factor: f64) -> Self {
+    pub(super) fn scaled(&self, factor: f64) -> Self {
         let scale = |values: &Values| {
             let values = values.iter();
             values
@@ -49,7 +48,7 @@ impl Samples {
     }
 
     /// Its values, or its differences; `None` where runs are independent.
-    pub(crate) fn values(&self) -> Option<&Values> {
+    pub(super) fn values(&self) -> Option<&Values> {
         match self {
             Self::Single(values) | Self::Paired(values) => Some(values),
             Self::Independent(..) => None,
@@ -66,7 +65,7 @@ impl Samples {
 }
 
 /// The mean of at least one number, added in the order given; of equal numbers exactly that one.
-pub(crate) fn mean<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
+pub(super) fn mean<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
     let mut numbers = numbers.into_iter().peekable();
     // Differences from the first are small, so that little is lost in adding them up.
     let from = numbers.peek().copied().copied();

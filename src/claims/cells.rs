@@ -1,5 +1,4 @@
-//! Reads the tables that expressions ask for, each once.
-//! It must not know what is computed with them.
+//! The tables that expressions read: each file is opened once, when an expression asks for it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,8 +8,29 @@ use crate::base::files::{HIDDEN, files_below};
 use crate::base::fs;
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
-use crate::spec::{Cells, OtherSeeds, RowName, Stage};
-use crate::tables::Lookup;
+use crate::spec::{OtherSeeds, Stage};
+use crate::tables::{Lookup, RowName};
+
+/// Tables that an expression can read. An error says what is missing.
+pub trait Cells: Send + Sync {
+    /// One cell's text, which isn't empty.
+    ///
+    /// # Errors
+    /// The file, row or column isn't there, or the cell is empty.
+    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, String>;
+
+    /// A column's cells.
+    ///
+    /// # Errors
+    /// The file or column isn't there.
+    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, String>;
+
+    /// The files that a pattern matches: at least one, each once.
+    ///
+    /// # Errors
+    /// There is none.
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String>;
+}
 
 type Read = Result<Arc<Lookup>, String>;
 
@@ -23,8 +43,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Nothing is read yet. Patterns pass over what these stages wrote by seeds that they don't
-    /// have.
+    /// Patterns skip what these stages wrote with seeds that they no longer have.
     pub fn below(root: impl Into<PathBuf>, stages: &[Stage]) -> Self {
         Self {
             root: root.into(),

@@ -1,5 +1,4 @@
-//! What the expressions of claims can call, beside what CEL has.
-//! It must not know where tables come from, nor what a value is held against.
+//! The functions that expressions of claims can call besides CEL's own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +6,14 @@ use std::sync::Arc;
 use cel::extractors::Arguments;
 use cel::{Context, DeclarationError, ExecutionError, Value};
 
-use super::expression::{Cells, RowName};
+use super::cells::Cells;
 use super::samples::{Samples, mean};
 use crate::base::glob::Glob;
 use crate::base::rel_path::RelPath;
+use crate::tables::RowName;
 
 /// For hints.
-pub(crate) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, column)`, \
+pub(super) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, column)`, \
     `column(file, column)`, `first(file, column, at_least, column)`, `abs(number)`, `min(list)`, \
     `max(list)`, `mean(list)`, and over the runs of a pattern such as `seed-*/summary.csv` \
     `samples(pattern, row, column)`, `difference(samples, samples)`, `scaled(samples, factor)`";
@@ -175,21 +175,16 @@ fn path(value: &Value) -> Result<RelPath, ExecutionError> {
     RelPath::new(text(value)?).map_err(|_| unlike(value, "a path below the pipeline's folder"))
 }
 
-/// `3`, `-1`, or `"model=a, split=test"`.
+/// `3`, `-1`, or `"model=a, split=test"`. A value of the first column alone is refused: it is more
+/// often a slip than a name, and so the slip shows when the pipeline is loaded.
 fn row_name(value: &Value) -> Result<RowName, ExecutionError> {
+    let name = match value {
+        Value::Int(number) if *number != 0 => Some(RowName::Number(*number)),
+        Value::String(text) => RowName::key(text),
+        _ => None,
+    };
     let what = "a row: its number from 1 (-1 is the last), or `column=value`";
-    match value {
-        Value::Int(number) if *number != 0 => Ok(RowName::Number(*number)),
-        Value::String(text) => {
-            let pairs = text.split(',').map(|pair| {
-                let (column, value) = pair.split_once('=')?;
-                Some((column.trim().to_owned(), value.trim().to_owned()))
-            });
-            let pairs: Option<Vec<_>> = pairs.collect();
-            pairs.map(RowName::Key).ok_or_else(|| unlike(value, what))
-        }
-        _ => Err(unlike(value, what)),
-    }
+    name.ok_or_else(|| unlike(value, what))
 }
 
 pub(super) fn samples(value: &Value) -> Option<&Samples> {
