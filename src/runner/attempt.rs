@@ -22,59 +22,68 @@ use crate::digest::{DepContent, StageKey};
 use crate::exec::{Job, Secrets, Tracing};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Action, Stage};
-use crate::store::{LogPaths, Placement, Record, StoreError};
+use crate::store::{KeyLock, LogPaths, Placement, Record, StoreError};
 
 /// Between TERM and KILL: long enough to finish an epoch's checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A stage ready to be started.
 #[derive(Debug)]
-pub(crate) struct Attempt {
+pub(super) struct Attempt {
     /// Where it runs.
-    pub(crate) dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// What it prints.
-    pub(crate) logs: LogPaths,
+    pub(super) logs: LogPaths,
     /// Where it says how far it is.
-    pub(crate) events: PathBuf,
+    pub(super) events: PathBuf,
     /// What was put into `dir`, so that the rest is known to be undeclared.
-    pub(crate) placed: Vec<RelPath>,
+    pub(super) placed: Vec<RelPath>,
     /// For the executor.
-    pub(crate) job: Job,
+    pub(super) job: Job,
     /// From 1.
-    pub(crate) number: u32,
+    pub(super) number: u32,
     /// What nothing that is kept or shown of it may hold.
-    pub(crate) secrets: Secrets,
+    pub(super) secrets: Secrets,
 }
 
-/// What an attempt is made of.
-pub(crate) struct Parts<'a> {
-    pub(crate) ws: &'a Workspace,
-    pub(crate) graph: &'a Graph,
-    pub(crate) id: StageId,
+/// What a stage holds from before its first attempt until its last one has ended.
+pub(super) struct Held {
     /// What its result will be recorded under.
-    pub(crate) key: &'a StageKey,
-    pub(crate) records: &'a BTreeMap<StageId, Arc<Record>>,
-    pub(crate) programs: &'a Programs,
-    pub(crate) lease: &'a Lease,
-    pub(crate) scratch: &'a Path,
-    pub(crate) number: u32,
-    pub(crate) audit: Option<&'a Audit>,
+    pub(super) key: Arc<StageKey>,
+    /// The right to work on that key.
+    pub(super) lock: KeyLock,
+    /// Its share of the machine.
+    pub(super) lease: Lease,
+}
+
+/// What an attempt is made from.
+pub(super) struct Parts<'a> {
+    pub(super) ws: &'a Workspace,
+    pub(super) graph: &'a Graph,
+    pub(super) id: StageId,
+    /// The records whose outs it reads.
+    pub(super) inputs: &'a dyn Fn(StageId) -> Option<Arc<Record>>,
+    pub(super) programs: &'a Programs,
+    /// From 1.
+    pub(super) number: u32,
+    pub(super) audit: Option<&'a Audit>,
 }
 
 /// Makes the work directory, which holds what the stage declared and nothing else.
-pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
+pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunError> {
     let Parts { ws, graph, id, .. } = *parts;
     let stage = graph.stage(id);
+    let scratch = held.lock.scratch()?;
     let dir = ws.attempts().new_work_dir(&stage.name)?;
     let logs = ws.attempts().new_logs(&ws.qualified(&stage.name))?;
     let events = logs.events.clone();
     let mut placed = Vec::new();
     for input in graph.inputs(id) {
         match input {
-            Input::Source { path } => place_source(parts, path, &dir, &mut placed)?,
+            Input::Source { path } => place_source(ws, &held.key, path, &dir, &mut placed)?,
             Input::SourceGlob { pattern } => {
                 for (path, _) in ws.glob(pattern)? {
-                    place_source(parts, &path, &dir, &mut placed)?;
+                    place_source(ws, &held.key, &path, &dir, &mut placed)?;
                 }
             }
             Input::Produced {
@@ -83,10 +92,9 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
                 path,
             } => {
                 let declared = &graph.stage(*producer).outs[*out].path;
-                let recorded = parts
-                    .records
-                    .get(producer)
-                    .and_then(|record| record.outs.iter().find(|o| o.path == declared.as_str()));
+                let record = (parts.inputs)(*producer);
+                let outs = record.iter().flat_map(|record| &record.outs);
+                let recorded = outs.into_iter().find(|out| out.path == declared.as_str());
                 let Some(recorded) = recorded else { continue };
                 let dest = path.under(&dir);
                 if fs::symlink_metadata_if_exists(&dest)?.is_some() {
@@ -114,7 +122,7 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
     let argv = argv(stage, parts.programs);
     let tracing = parts.audit.map(|audit| {
         let program = argv.first().map(Path::new).filter(|p| p.is_absolute());
-        let mut own = vec![dir.as_path(), logs.dir.as_path(), parts.scratch];
+        let mut own = vec![dir.as_path(), logs.dir.as_path(), scratch.as_path()];
         own.extend(program);
         Tracing {
             helper: audit.helper.clone(),
@@ -127,7 +135,7 @@ pub(crate) fn prepare(parts: &Parts<'_>) -> Result<Attempt, RunError> {
     let job = Job {
         name: stage.name.clone(),
         argv,
-        env: environment(parts, written),
+        env: environment(ws, stage, &held.lease, &scratch, written),
         dir: dir.clone(),
         stdout: logs.stdout.clone(),
         stderr: logs.stderr.clone(),
@@ -158,12 +166,13 @@ fn make_parent(path: &Path) -> Result<(), RunError> {
 /// Puts a source at its declared place. What the key does not say is never given to a stage: an
 /// edit that is taken back before the stage ends would show nowhere else.
 fn place_source(
-    parts: &Parts<'_>,
+    ws: &Workspace,
+    key: &StageKey,
     path: &RelPath,
     dir: &Path,
     placed: &mut Vec<RelPath>,
 ) -> Result<(), RunError> {
-    let (ws, deps) = (parts.ws, &parts.key.deps);
+    let deps = &key.deps;
     let dest = path.under(dir);
     // A folder that was placed before may hold it already.
     let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
@@ -192,9 +201,13 @@ fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
     }
 }
 
-fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString> {
-    let Parts { ws, graph, id, .. } = *parts;
-    let stage = graph.stage(id);
+fn environment(
+    ws: &Workspace,
+    stage: &Stage,
+    lease: &Lease,
+    scratch: &Path,
+    events: &Path,
+) -> BTreeMap<OsString, OsString> {
     let mut env = declared_environment(&ws.env, &stage.env);
     for secret in &stage.secrets {
         if let Some(value) = ws.env.get(&secret.name) {
@@ -205,11 +218,8 @@ fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString>
     let threads = ws
         .env
         .text("RESTAGE_THREADS")
-        .unwrap_or_else(|| parts.lease.cpu.to_string());
-    env.insert(
-        "CUDA_VISIBLE_DEVICES".into(),
-        parts.lease.gpus.join(",").into(),
-    );
+        .unwrap_or_else(|| lease.cpu.to_string());
+    env.insert("CUDA_VISIBLE_DEVICES".into(), lease.gpus.join(",").into());
     // So that a number means the same card to us, to `nvidia-smi` and to CUDA.
     env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
     env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
@@ -219,6 +229,6 @@ fn environment(parts: &Parts<'_>, events: &Path) -> BTreeMap<OsString, OsString>
     );
     env.insert("RESTAGE_THREADS".into(), threads.into());
     env.insert("RESTAGE_EVENTS".into(), events.into());
-    env.insert("RESTAGE_SCRATCH".into(), parts.scratch.into());
+    env.insert("RESTAGE_SCRATCH".into(), scratch.into());
     env
 }

@@ -122,6 +122,46 @@ pub enum StageOutcome {
     Cancelled,
 }
 
+/// How a run went.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    /// Stages that ran and succeeded.
+    pub ran: usize,
+    /// Stages whose outs were put back.
+    pub restored: usize,
+    /// Stages that were up to date.
+    pub fresh: usize,
+    /// Stages that failed.
+    pub failed: usize,
+    /// Stages whose inputs could not be made.
+    pub blocked: usize,
+    /// Stages that did not start, or were stopped.
+    pub cancelled: usize,
+    /// The user stopped it.
+    pub interrupted: bool,
+    /// A failure was the machine's, not the stage's.
+    pub machine_failed: bool,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// Counts a stage's end.
+    pub(super) fn count(&mut self, outcome: &StageOutcome) {
+        *match outcome {
+            StageOutcome::Fresh => &mut self.fresh,
+            StageOutcome::Restored { .. } => &mut self.restored,
+            StageOutcome::Ran { .. } => &mut self.ran,
+            StageOutcome::Failed(_) => &mut self.failed,
+            StageOutcome::Blocked { .. } => &mut self.blocked,
+            StageOutcome::Cancelled => &mut self.cancelled,
+        } += 1;
+        if let StageOutcome::Failed(failure) = outcome {
+            self.machine_failed |= failure.machine;
+        }
+    }
+}
+
 /// Why a stage has no result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {

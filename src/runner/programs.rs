@@ -7,15 +7,18 @@ use std::path::PathBuf;
 use super::error::RunError;
 use super::event::{Event, Observer};
 use super::facts::FactsError;
+use super::plan::Plan;
 use super::workspace::Workspace;
 use crate::base::clock::Instant;
 use crate::base::fs;
 use crate::digest::Digest;
 use crate::exec;
+use crate::graph::Graph;
+use crate::spec::Action;
 
 /// Where each package's binary lies. The path holds the digest of the sources, so that an edit
 /// during a run can't change what runs.
-pub(crate) type Programs = BTreeMap<String, PathBuf>;
+pub(super) type Programs = BTreeMap<String, PathBuf>;
 
 fn place(ws: &Workspace, package: &str, code: &Digest) -> PathBuf {
     ws.store
@@ -25,26 +28,31 @@ fn place(ws: &Workspace, package: &str, code: &Digest) -> PathBuf {
         .join(package)
 }
 
-/// Builds what is not built yet.
-pub(crate) fn build(
+/// Builds the programs of the stages that run, or may, where that is not done yet.
+pub(super) fn build(
     ws: &Workspace,
-    packages: &BTreeSet<String>,
+    graph: &Graph,
+    plan: &Plan,
     observer: &mut dyn Observer,
 ) -> Result<Programs, RunError> {
-    let code = if packages.is_empty() {
-        return Ok(Programs::new());
-    } else {
-        ws.code_digests()?
+    let package = |id| match &graph.stage(id).action {
+        Action::Program { package, .. } => Some(package.clone()),
+        Action::Command(_) => None,
     };
+    let packages: BTreeSet<String> = plan.pending().filter_map(package).collect();
+    if packages.is_empty() {
+        return Ok(Programs::new());
+    }
+    let code = ws.code_digests()?;
     let mut programs = Programs::new();
     let mut missing = Vec::new();
     for package in packages {
-        let digest = code.of(package).map_err(FactsError::from)?.digest;
-        let path = place(ws, package, &digest);
+        let digest = code.of(&package).map_err(FactsError::from)?.digest;
+        let path = place(ws, &package, &digest);
         if !fs::exists(&path)? {
             missing.push((package.clone(), digest, path.clone()));
         }
-        programs.insert(package.clone(), path);
+        programs.insert(package, path);
     }
     if missing.is_empty() {
         return Ok(programs);

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::against::{Against, Verdict};
 use super::error::RunError;
-use super::event::Observer;
+use super::event::{Observer, Summary};
 use super::facts::FactsError;
 use super::plan::{Decision, plan};
-use super::run::{RunOptions, Summary, run_to_records};
+use super::scheduler::{RunOptions, run_to_records};
 use super::tokens::Capacity;
 use super::workspace::{Rerun, Workspace};
 use crate::base::fs;

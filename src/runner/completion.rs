@@ -1,11 +1,11 @@
-//! What becomes of an attempt that ended: a record and published outs, or a failure.
-//! It must not decide whether to try again.
+//! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::audit::{self, Audit};
 use super::error::RunError;
 use super::event::{Audited, Failure};
 use super::facts::Facts;
@@ -29,18 +29,57 @@ const MOST_UNDECLARED: usize = 20;
 
 /// A stage that has a result, which is yet to be committed.
 #[derive(Debug)]
-pub(crate) struct Success {
-    pub(crate) record: Arc<Record>,
+pub(super) struct Success {
+    pub(super) record: Arc<Record>,
     /// What must be on the disk before the record is written.
-    pub(crate) unflushed: Unflushed,
+    pub(super) unflushed: Unflushed,
     /// Whether its outs equal those of its last run.
-    pub(crate) unchanged: bool,
+    pub(super) unchanged: bool,
     /// Things worth a warning.
-    pub(crate) warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What an attempt that has ended came to.
+pub(super) struct Completion {
+    /// What it did that the stage does not declare, where it was traced and did anything.
+    pub(super) audited: Option<Audited>,
+    pub(super) result: Result<Success, Box<Failure>>,
+    /// Whether another attempt could end differently.
+    pub(super) may_retry: bool,
+}
+
+/// Looks at what an attempt left. Its outs are in the store afterwards, if it succeeded.
+pub(super) fn complete(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &Arc<StageKey>,
+    attempt: &Attempt,
+    finished: &Finished,
+    audit: Option<&Audit>,
+) -> Completion {
+    let audited = finished
+        .trace
+        .as_ref()
+        .map(|trace| audit::audit(ws, graph, id, trace))
+        .map(|audited| secrets::hide(&attempt.secrets, audited))
+        .filter(|audited| !audited.is_clean());
+    let strict = audit.is_some_and(|audit| audit.strict);
+    let refused = audited.as_ref();
+    let refused = refused.filter(|_| strict && finished.outcome.is_success());
+    let started = !matches!(finished.outcome, Outcome::NotStarted(_));
+    Completion {
+        may_retry: refused.is_none() && started,
+        result: match refused {
+            Some(audited) => Err(refuse(graph.stage(id), attempt, audited)),
+            None => result(ws, graph, id, key, attempt, finished),
+        },
+        audited,
+    }
 }
 
 /// Says why an attempt has no result, or takes its outs into the store.
-pub(crate) fn finish(
+fn result(
     ws: &Workspace,
     graph: &Graph,
     id: StageId,
@@ -69,7 +108,7 @@ pub(crate) fn finish(
 
 /// The failure of a stage whose inputs are no longer those of its key: another attempt would
 /// read others. An input that can't be read is left to that attempt.
-pub(crate) fn moved(
+pub(super) fn moved(
     ws: &Workspace,
     graph: &Graph,
     id: StageId,
@@ -87,7 +126,7 @@ fn moved_failure(stage: &Stage, attempt: &Attempt, path: &str) -> Box<Failure> {
 }
 
 /// The failure of a stage that did what it does not declare, where that is not accepted.
-pub(crate) fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
+fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
     let reason = match audited.files.len() {
         0 => format!("made {} calls that the audit could not see", audited.unseen),
         1 => format!(
@@ -213,7 +252,7 @@ fn tail(path: &Path, secrets: &Secrets) -> Vec<String> {
 }
 
 /// An error with its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -315,7 +354,7 @@ fn moved_input(
 }
 
 /// Failure to keep a result, which is the machine's.
-pub(crate) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
+pub(super) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
     let reason = format!("could not be recorded: {}", chain(error));
     let mut failure = failure(stage, attempt, reason, error.hint());
     failure.machine = true;
@@ -380,7 +419,7 @@ fn stable(record: &Record) -> Vec<(&str, crate::digest::Digest)> {
 }
 
 /// Puts a recorded out into the workspace. Results are plain files, for git and editors.
-pub(crate) fn publish(store: &Store, root: &Path, out: &RecordedOut) -> Result<(), RunError> {
+pub(super) fn publish(store: &Store, root: &Path, out: &RecordedOut) -> Result<(), RunError> {
     let placement = if out.path.starts_with("results/") {
         Placement::Plain
     } else {

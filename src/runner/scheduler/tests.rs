@@ -1,12 +1,12 @@
-//! An interrupted run, on a pretended executor. All other ends of runs: `order_tests`.
+//! An interrupted run, on a fake executor. All other ends of runs: `order_tests`.
 
-use super::event::{Event, Observer};
-use super::host::HostEnv;
-use super::run::{RunOptions, run};
-use super::tokens::Capacity;
-use super::workspace::Workspace;
+use super::{RunOptions, run};
 use crate::exec::fake::{FakeExecutor, Play};
 use crate::graph::Graph;
+use crate::runner::event::{Event, Observer};
+use crate::runner::host::HostEnv;
+use crate::runner::tokens::Capacity;
+use crate::runner::workspace::Workspace;
 use crate::spec::{LoadOptions, load};
 
 const PIPELINE: &str = "

@@ -1,9 +1,8 @@
-//! Makes results last beside the run, several with one wait for the disk.
-//! It must not know what runs meanwhile, nor what becomes of a stage whose result can't be kept.
+//! Makes results durable in the background, many per flush; see docs/adr/0009.
 //!
 //! A stage's outs are in the store, though perhaps only in memory, when it is handed over; then
-//! stages that read them may start. Here they reach the disk, and after that the record is
-//! written, so that no record ever outlives its outs. The claim on the key is held until then.
+//! stages that read them may start. Here they reach the disk, and only after that the record is
+//! written, so that no record outlives its outs. The key stays locked until then.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,8 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::attempt::Attempt;
+use super::completion;
 use super::error::RunError;
-use super::finish;
 use super::workspace::Workspace;
 use crate::base::clock::Instant;
 use crate::graph::StageId;
@@ -23,30 +23,33 @@ const LINGER: Duration = Duration::from_millis(20);
 /// How long records wait to be flushed with the outs of the next results.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A result that is to last.
+/// A result to be made durable.
 pub(super) struct Commit {
     pub(super) id: StageId,
-    pub(super) claim: KeyLock,
+    pub(super) lock: KeyLock,
     pub(super) record: Arc<Record>,
     /// Of its outs.
     pub(super) unflushed: Unflushed,
-    /// The attempt's work folder, which nobody needs any more.
-    pub(super) work: PathBuf,
+    /// The attempt that made it; its work folder is no longer needed.
+    pub(super) attempt: Attempt,
 }
 
 /// What became of it.
 pub(super) struct Committed {
     pub(super) id: StageId,
+    pub(super) record: Arc<Record>,
+    pub(super) attempt: Attempt,
     pub(super) result: Result<CommitOutcome, RunError>,
 }
 
-/// Commits in a thread of its own, which is started when there is something to commit.
-pub(super) struct Committer {
+/// Flushes and commits in a thread, which is started when there is something to commit.
+pub(super) struct Flusher {
     place: Place,
     queue: Arc<Queue>,
     sender: Sender<Committed>,
     committed: Receiver<Committed>,
     thread: Option<JoinHandle<Result<(), StoreError>>>,
+    /// Results that were handed over and not taken back.
     waiting: usize,
 }
 
@@ -78,7 +81,7 @@ impl State {
     }
 }
 
-impl Committer {
+impl Flusher {
     pub(super) fn new(ws: &Workspace) -> Self {
         let (sender, committed) = mpsc::channel();
         Self {
@@ -94,13 +97,13 @@ impl Committer {
         }
     }
 
-    /// Hands a result over.
+    /// Takes a result over.
     pub(super) fn submit(&mut self, commit: Commit) -> Result<(), RunError> {
         if self.thread.is_none() {
             let (place, queue) = (self.place.clone(), Arc::clone(&self.queue));
             let sender = self.sender.clone();
             let thread = std::thread::Builder::new().name("commit".into());
-            let thread = thread.spawn(move || keep_committing(&place, &queue, &sender));
+            let thread = thread.spawn(move || commit_batches(&place, &queue, &sender));
             self.thread = Some(thread.map_err(RunError::NoThread)?);
         }
         self.waiting += 1;
@@ -109,7 +112,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Whether results were handed over and not given back.
+    /// Whether results were handed over and not taken back.
     pub(super) fn is_busy(&self) -> bool {
         self.waiting > 0
     }
@@ -177,7 +180,7 @@ impl Queue {
     }
 }
 
-fn keep_committing(
+fn commit_batches(
     place: &Place,
     queue: &Queue,
     sender: &Sender<Committed>,
@@ -200,8 +203,8 @@ fn keep_committing(
 }
 
 impl Place {
-    /// One wait for the disk for all; should it fail, each is flushed alone, so that each has
-    /// an error of its own or none.
+    /// One flush for all. If it fails, each is flushed alone, so that each has its own error, or
+    /// none.
     fn commit(&self, mut batch: Vec<Commit>, records: &mut Unflushed) -> Vec<Committed> {
         let mut together = records.clone();
         for commit in &batch {
@@ -213,26 +216,41 @@ impl Place {
                 commit.unflushed = Unflushed::default();
             }
         }
-        let commit = |commit: Commit| Committed {
-            id: commit.id,
-            result: self.commit_one(commit, records),
+        let commit = |commit: Commit| {
+            let Commit {
+                id,
+                lock,
+                record,
+                unflushed,
+                attempt,
+            } = commit;
+            let result = self.commit_one(lock, &record, unflushed, &attempt, records);
+            Committed {
+                id,
+                record,
+                attempt,
+                result,
+            }
         };
         batch.into_iter().map(commit).collect()
     }
 
     fn commit_one(
         &self,
-        commit: Commit,
+        lock: KeyLock,
+        record: &Record,
+        outs: Unflushed,
+        attempt: &Attempt,
         records: &mut Unflushed,
     ) -> Result<CommitOutcome, RunError> {
-        commit.unflushed.flush()?;
-        let outcome = commit.claim.commit(&commit.record, records)?;
+        outs.flush()?;
+        let outcome = lock.commit(record, records)?;
         if let Some(root) = &self.root {
-            for out in &commit.record.outs {
-                finish::publish(&self.store, root, out)?;
+            for out in &record.outs {
+                completion::publish(&self.store, root, out)?;
             }
         }
-        self.store.retire(&commit.work)?;
+        self.store.retire(&attempt.dir)?;
         Ok(outcome)
     }
 }
