@@ -2,9 +2,9 @@
 //!
 //! [`plan()`] says what is stale without touching anything, [`run()`] does it.
 
-mod against;
 mod attempt;
 mod audit;
+mod baseline;
 mod cards;
 mod completion;
 mod dispatch;
@@ -15,6 +15,8 @@ mod facts;
 mod flusher;
 mod host;
 pub mod lineage;
+mod maintenance;
+mod noop;
 #[cfg(test)]
 mod order_tests;
 mod params_text;
@@ -27,26 +29,24 @@ mod programs;
 mod progress;
 mod scheduler;
 mod secrets;
-mod standstill;
 mod tokens;
 mod tools;
-mod upkeep;
 mod verify;
 mod workspace;
 
-pub use against::{Difference, Verdict};
 pub use audit::Audit;
+pub use baseline::{Difference, Verdict};
 pub use cards::Card;
 pub use error::RunError;
 pub use estimate::{Estimate, estimate};
 pub use event::{Access, Audited, Event, Failure, Observer, StageOutcome, Summary, Undeclared};
 pub use facts::{Facts, FactsError};
 pub use host::HostEnv;
+pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
+pub use noop::{NoopRequest, nothing_to_do, remember_noop};
 pub use plan::{Decision, Plan, Planned, Reason, plan};
 pub use progress::{Metric, Progress, StageEvent};
 pub use scheduler::{RunOptions, run};
-pub use standstill::{Request, keep_standstill, standstill};
 pub use tokens::Capacity;
-pub use upkeep::{Outlook, Wanted, outlook, wanted};
 pub use verify::{Verification, Verified, VerifiedOut};
 pub use workspace::Workspace;

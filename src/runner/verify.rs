@@ -1,14 +1,14 @@
-//! Runs fresh stages again from their recorded inputs and holds what they write against the
-//! record. It must not know how anything is shown, nor touch outs, history or `pipeline.lock`.
+//! Reruns up-to-date stages from their recorded inputs and compares their outputs with the record.
 //!
-//! A round runs in a throw-away store below `.restage/tmp`. A record changes in one case only:
-//! a stage that wrote something else is marked nondeterministic, and both results are kept.
+//! A round runs in a temporary store below `.restage/tmp`, so that outs, history and `pipeline.lock`
+//! stay as they are. A record changes in one case only: a stage that wrote something else is marked
+//! nondeterministic, and both results are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::against::{Against, Verdict};
+use super::baseline::{Baseline, Verdict};
 use super::error::RunError;
 use super::event::{Observer, Summary};
 use super::facts::FactsError;
@@ -23,7 +23,7 @@ use crate::graph::{Graph, StageId};
 use crate::spec::CompareRule;
 use crate::store::{Placement, Record, Store};
 
-/// How often a claim that another `restage` holds is asked for.
+/// How often we try to lock a key that another restage holds.
 const BUSY_TICK: Duration = Duration::from_millis(250);
 
 /// A stage that was run again.
@@ -33,9 +33,9 @@ pub struct Verified {
     pub stage: String,
     /// Its key.
     pub key: Digest,
-    /// Reruns that were held against the record.
+    /// Reruns that were compared with the record.
     pub reruns: u32,
-    /// Its outs in declared order, each with the worst that was found.
+    /// Its outs in declared order, each with the worst verdict of all reruns.
     pub outs: Vec<VerifiedOut>,
     /// Whether another result of it is kept beside the recorded one.
     pub kept: bool,
@@ -68,7 +68,7 @@ pub struct Verification<'a> {
     ws: &'a Workspace,
     graph: &'a Graph,
     rules: &'a [CompareRule],
-    /// Of the stages and of all that they read from.
+    /// Of the stages and all that they depend on.
     records: BTreeMap<StageId, Arc<Record>>,
     /// Stages that go on being rerun: neither failed nor found to differ.
     left: BTreeSet<StageId>,
@@ -76,8 +76,8 @@ pub struct Verification<'a> {
 }
 
 impl<'a> Verification<'a> {
-    /// Looks whether `stages` are fresh; `needed` are these and all that they read from. `Err`
-    /// holds the names of those that are not.
+    /// Checks that `stages` are fresh; `needed` are these and all that they depend on. The inner
+    /// `Err` holds the names of those that are not.
     pub fn begin(
         ws: &'a Workspace,
         graph: &'a Graph,
@@ -132,25 +132,25 @@ impl<'a> Verification<'a> {
             audit: None,
         };
         let ran = run_to_records(&ws, self.graph, &options, executor, observer, interrupted);
-        let held = ran.and_then(|(summary, records)| {
+        let compared = ran.and_then(|(summary, records)| {
             for &id in &options.selected {
                 match records.get(&id) {
-                    Some(record) => self.hold(id, record, ws.attempts(), interrupted)?,
+                    Some(record) => self.compare(id, record, ws.attempts(), interrupted)?,
                     None => drop(self.left.remove(&id)),
                 }
             }
             Ok(summary)
         });
         // What a failed stage left is for reading, until the store is opened next.
-        if !held.as_ref().is_ok_and(|summary| summary.failed > 0) {
+        if !compared.as_ref().is_ok_and(|summary| summary.failed > 0) {
             let dir = ws.attempts().dir().to_owned();
             drop(ws);
             let removed = self.ws.store.discard(&dir);
-            let summary = held?;
+            let summary = compared?;
             removed?;
             return Ok(summary);
         }
-        held
+        compared
     }
 
     /// What was found, in declared order.
@@ -158,8 +158,8 @@ impl<'a> Verification<'a> {
         self.found.values()
     }
 
-    /// Holds a rerun against its record.
-    fn hold(
+    /// Compares a rerun with its record.
+    fn compare(
         &mut self,
         id: StageId,
         rerun: &Record,
@@ -169,9 +169,9 @@ impl<'a> Verification<'a> {
         let Some(record) = self.records.get(&id).cloned() else {
             return Ok(());
         };
-        let folder = scratch.dir().join("against");
+        let folder = scratch.dir().join("baseline");
         fs::create_dir_all(&folder)?;
-        let against = Against {
+        let baseline = Baseline {
             recorded: &self.ws.store,
             now: scratch,
             rules: self.rules,
@@ -183,7 +183,7 @@ impl<'a> Verification<'a> {
                 path: old.path.clone(),
                 recorded: old.content.digest,
                 now: new.content.digest,
-                verdict: against.verdict(old, new)?,
+                verdict: baseline.verdict(old, new)?,
             });
         }
         let found = self.found.entry(id).or_insert_with(|| Verified {
@@ -201,18 +201,18 @@ impl<'a> Verification<'a> {
         }
         if found.differing().is_some() {
             self.left.remove(&id);
-            found.kept = keep(&self.ws.store, rerun, &against, interrupted)?;
+            found.kept = keep(&self.ws.store, rerun, &baseline, interrupted)?;
         }
         Ok(())
     }
 }
 
-/// Keeps what a rerun wrote beside the record of its key. `false` if the user has no time to
-/// wait for another `restage` that works on it.
+/// Adds what a rerun wrote to the record of its key. `false` if the user interrupts the wait for
+/// another restage that works on the key.
 fn keep(
     store: &Store,
     rerun: &Record,
-    against: &Against<'_>,
+    baseline: &Baseline<'_>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<bool, RunError> {
     let Some(claim) = store.claim_wait(&rerun.key, interrupted, BUSY_TICK)? else {
@@ -220,9 +220,9 @@ fn keep(
     };
     for out in &rerun.outs {
         if !store.has_object(&out.content)? {
-            let place = against.folder.join("kept");
+            let place = baseline.folder.join("kept");
             fs::remove_all(&place)?;
-            let from = against.now;
+            let from = baseline.now;
             from.materialize(&out.content, &place, Placement::Linked)?;
             store.ingest(&place)?;
         }

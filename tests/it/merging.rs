@@ -141,7 +141,7 @@ fn a_damaged_lock_is_told_of_and_made_anew_with_all_that_it_had() {
         );
         // One target alone: the rest comes from the records.
         let said = space.restage(&["reproduce", "one"]).exits(0);
-        said.says(what).says("made anew");
+        said.says(what).says("rebuilt");
         assert_eq!(space.read("pipeline.lock"), whole, "{what}");
         assert_eq!(space.read(".restage/pipeline.lock.damaged"), damaged);
     }

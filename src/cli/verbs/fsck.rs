@@ -13,7 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::settings::Settings;
 use crate::cli::style::Style;
 use crate::cli::upkeep::Upkeep;
-use crate::runner::{Outlook, outlook};
+use crate::runner::{NextRun, next_run};
 use crate::store::{CheckStep, Finding, OutState, Remedy, Report};
 
 /// Outs that a finding names before it counts the rest.
@@ -35,10 +35,10 @@ pub(crate) fn fsck(settings: &Settings, args: &Fsck, out: &mut Output) -> Result
     };
     for loaded in profiles.into_iter().flatten() {
         // What can't be planned can't run: `reproduce` will say why.
-        if let Ok(outlook) = outlook(&upkeep.workspace(settings, &loaded), &loaded.graph)
-            && outlook != Outlook::default()
+        if let Ok(stages) = next_run(&upkeep.workspace(settings, &loaded), &loaded.graph)
+            && stages != NextRun::default()
         {
-            next.push((loaded.profile, outlook));
+            next.push((loaded.profile, stages));
         }
     }
     let text = if settings.json {
@@ -72,7 +72,7 @@ fn check(settings: &Settings, upkeep: &Upkeep) -> Result<Report, CliError> {
     report.map_err(from_store)
 }
 
-fn lines_json(report: &Report, next: &[(String, Outlook)]) -> String {
+fn lines_json(report: &Report, next: &[(String, NextRun)]) -> String {
     let mut lines = Vec::new();
     for finding in &report.findings {
         let needs = finding.needed_by.iter();
@@ -99,7 +99,7 @@ fn lines_json(report: &Report, next: &[(String, Outlook)]) -> String {
     }
     for (
         profile,
-        Outlook {
+        NextRun {
             runs,
             restores,
             waits,
@@ -130,7 +130,7 @@ fn word(state: OutState) -> &'static str {
 }
 
 /// What was found, what a run will do about it, and a line that sums it up.
-fn page(report: &Report, next: &[(String, Outlook)], seconds: f64, style: Style) -> String {
+fn page(report: &Report, next: &[(String, NextRun)], seconds: f64, style: Style) -> String {
     let mut text: String = report.findings.iter().map(|f| block(f, style)).collect();
     for state in [OutState::Edited, OutState::Missing] {
         let outs = report.outs.iter().filter(|(_, s)| **s == state);
@@ -142,7 +142,7 @@ fn page(report: &Report, next: &[(String, Outlook)], seconds: f64, style: Style)
     }
     for (
         profile,
-        Outlook {
+        NextRun {
             runs,
             restores,
             waits,

@@ -13,7 +13,7 @@ use crate::cli::format::{count, size};
 use crate::cli::output::Output;
 use crate::cli::settings::Settings;
 use crate::cli::upkeep::Upkeep;
-use crate::runner::wanted;
+use crate::runner::live_keys;
 use crate::store::{Category, Garbage, Member, Needs, Presence};
 
 pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exit, CliError> {
@@ -60,13 +60,13 @@ fn needs(
         forget_unseen: args.forget_unseen,
         ..Needs::default()
     };
-    let mut unknown = add_wanted(settings, upkeep, &args.file, &mut needs);
+    let mut unknown = add_live_keys(settings, upkeep, &args.file, &mut needs);
     for member in upkeep.store.members().map_err(from_store)? {
         let unseen = member.presence == Presence::Unseen && !args.forget_unseen;
         let why = match upkeep.of(&member) {
             Some(other) => {
                 let name = args.file.file_name().unwrap_or_default();
-                add_wanted(settings, &other, &member.root.join(name), &mut needs)
+                add_live_keys(settings, &other, &member.root.join(name), &mut needs)
             }
             None => unseen.then(|| unseen_text(&member)),
         };
@@ -84,7 +84,7 @@ fn needs(
 }
 
 /// Adds what a workspace's pipeline would use; says what of it is not known.
-fn add_wanted(
+fn add_live_keys(
     settings: &Settings,
     upkeep: &Upkeep,
     file: &Path,
@@ -96,15 +96,15 @@ fn add_wanted(
             unknown = Some(format!("`{}` can't be read", file.display()));
             continue;
         };
-        match wanted(&upkeep.workspace(settings, &loaded), &loaded.graph) {
-            Ok(wanted) => {
-                needs.keys.extend(wanted.records);
+        match live_keys(&upkeep.workspace(settings, &loaded), &loaded.graph) {
+            Ok(live) => {
+                needs.keys.extend(live.records);
                 needs
                     .scratch
                     .iter_mut()
-                    .for_each(|keys| keys.extend(&wanted.runs));
+                    .for_each(|keys| keys.extend(&live.runs));
                 let programs = needs.programs.iter_mut();
-                programs.for_each(|code| code.extend(&wanted.programs));
+                programs.for_each(|code| code.extend(&live.programs));
             }
             Err(error) => unknown = Some(format!("profile `{}`: {error}", loaded.profile)),
         }

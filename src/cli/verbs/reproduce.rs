@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::base::clock::{Instant, WallTime};
@@ -18,8 +19,8 @@ use crate::cli::settings::{Loaded, Settings, parse, read};
 use crate::exec::LocalExecutor;
 use crate::graph::{Graph, StageId};
 use crate::runner::{
-    Audit, Decision, Event, Facts, Observer, Plan, Request, RunOptions, Summary, Workspace,
-    estimate, keep_standstill, plan, run, standstill,
+    Audit, Decision, Event, Facts, NoopRequest, Observer, Plan, RunOptions, Summary, Workspace,
+    estimate, nothing_to_do, plan, remember_noop, run,
 };
 use crate::store::Store;
 
@@ -32,25 +33,23 @@ pub(crate) fn reproduce(
     let since = WallTime::file_clock();
     let text = read(settings, &args.pipeline)?;
     let location = settings.location(&text.root)?;
-    let request = Request {
-        store: location.shared(),
+    let request = NoopRequest {
+        root: &text.root,
+        location: &location,
+        env: &settings.env,
         pipeline: &text.text,
         profile: args.pipeline.profile.as_deref(),
         overrides: &args.pipeline.overrides,
         targets: &args.targets,
         downstream: args.downstream,
-    }
-    .digest();
+    };
+    let request_digest = request.digest();
     // Those who watch every stage want the whole story; who forces wants work.
     let audit = audit(args)?;
     if !(args.dry_run || args.force || settings.json || audit.is_some())
-        && let Ok(Some(fresh)) = standstill(&text.root, &location, &settings.env, &request)
+        && let Some(mut summary) = nothing_to_do(&request)
     {
-        let summary = Summary {
-            fresh,
-            seconds: started.elapsed().as_secs_f64(),
-            ..Summary::default()
-        };
+        summary.seconds = started.elapsed().as_secs_f64();
         return tell(&summary, settings, args, out);
     }
     let loaded = parse(text, &args.pipeline)?;
@@ -129,19 +128,13 @@ pub(crate) fn reproduce(
         out.note("audit: no stage ran, so none was looked at; `--force` runs fresh ones too\n");
     }
     summary.seconds = started.elapsed().as_secs_f64();
-    if summary.fresh == options.selected.len()
-        && let Some(program) = std::env::current_exe()
-            .ok()
-            .and_then(|program| program.to_str().map(str::to_owned))
-    {
+    let program = std::env::current_exe().ok();
+    if let Some(program) = program.as_deref().and_then(Path::to_str) {
         // Not to have it costs the next call a plan, no more.
-        let _ = keep_standstill(
-            &workspace,
-            graph,
-            &options.selected,
-            &request,
-            since,
-            &program,
+        let selected = &options.selected;
+        let request = &request_digest;
+        let _ = remember_noop(
+            &workspace, graph, selected, &summary, request, since, program,
         );
     }
     tell(&summary, settings, args, out)

@@ -1,5 +1,4 @@
-//! What the pipeline, as it stands, needs of the store and would do next: for upkeep.
-//! It must not change the store.
+//! What `gc` must keep and what `fsck` says of the next run: both follow from the pipeline's plan.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,42 +12,42 @@ use crate::spec::Action;
 use crate::store::Record;
 use crate::store::lockfile::LockFile;
 
-/// What the next run of a pipeline would use.
+/// What the next run of a pipeline would use: the roots of garbage collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Keys whose records stand for stages.
+pub struct LiveKeys {
+    /// Keys whose records are the results of stages.
     pub records: BTreeSet<Digest>,
-    /// Keys that would run: they go on from their scratch folders.
+    /// Keys that would run: their stages resume from their scratch folders.
     pub runs: BTreeSet<Digest>,
     /// Code of the programs.
     pub programs: BTreeSet<Digest>,
 }
 
 /// What the next run would use, whatever its targets.
-pub fn wanted(ws: &Workspace, graph: &Graph) -> Result<Wanted, FactsError> {
+pub fn live_keys(ws: &Workspace, graph: &Graph) -> Result<LiveKeys, FactsError> {
     let plan = whole_plan(ws, graph)?;
-    let mut wanted = Wanted::default();
+    let mut live = LiveKeys::default();
     for (id, planned) in &plan.stages {
         let stage = graph.stage(*id);
         if let Action::Program { package, .. } = &stage.action {
-            wanted.programs.insert(ws.code(package)?);
+            live.programs.insert(ws.code(package)?);
         }
         match (&planned.decision, &planned.key) {
             (Decision::Fresh(record) | Decision::Restore(record, _), _) => {
-                wanted.records.insert(record.key);
+                live.records.insert(record.key);
             }
             (Decision::Run(_), Some(key)) => {
-                wanted.runs.insert(key.digest());
+                live.runs.insert(key.digest());
             }
             (Decision::Waits(_) | Decision::Run(_), _) => {
-                wanted.runs.extend(likely_key(ws, graph, *id, &plan)?);
+                live.runs.extend(likely_key(ws, graph, *id, &plan)?);
             }
         }
     }
-    Ok(wanted)
+    Ok(live)
 }
 
-/// The key of a stage that waits, should those before it write what they wrote last.
+/// The key of a waiting stage, assuming that those before it write what they wrote last.
 fn likely_key(
     ws: &Workspace,
     graph: &Graph,
@@ -70,20 +69,20 @@ fn likely_key(
 
 /// What the next run would do to stages that were reproduced before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outlook {
+pub struct NextRun {
     /// Stages that run.
     pub runs: Vec<String>,
     /// Stages whose outs are put back.
     pub restores: Vec<String>,
-    /// Stages that run if those before them write other bytes than before.
+    /// Stages that run if the outs they read change.
     pub waits: Vec<String>,
 }
 
 /// What the next run would do to stages that were reproduced before.
-pub fn outlook(ws: &Workspace, graph: &Graph) -> Result<Outlook, FactsError> {
+pub fn next_run(ws: &Workspace, graph: &Graph) -> Result<NextRun, FactsError> {
     // One that can't be read names no stage.
     let lock = LockFile::read(&ws.root.join("pipeline.lock")).unwrap_or_default();
-    let mut outlook = Outlook::default();
+    let mut next = NextRun::default();
     for (id, planned) in whole_plan(ws, graph)?.stages {
         let name = &graph.stage(id).name;
         if lock.get(&ws.profile, name).is_none() && ws.last_seconds(name).is_none() {
@@ -91,13 +90,13 @@ pub fn outlook(ws: &Workspace, graph: &Graph) -> Result<Outlook, FactsError> {
         }
         let stages = match planned.decision {
             Decision::Fresh(_) => continue,
-            Decision::Restore(..) => &mut outlook.restores,
-            Decision::Run(_) => &mut outlook.runs,
-            Decision::Waits(_) => &mut outlook.waits,
+            Decision::Restore(..) => &mut next.restores,
+            Decision::Run(_) => &mut next.runs,
+            Decision::Waits(_) => &mut next.waits,
         };
         stages.push(name.clone());
     }
-    Ok(outlook)
+    Ok(next)
 }
 
 fn whole_plan(ws: &Workspace, graph: &Graph) -> Result<Plan, FactsError> {

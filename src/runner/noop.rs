@@ -1,10 +1,9 @@
-//! Remembers that a request found every stage fresh, so that the same request need not even read
-//! the pipeline while nothing that it rested on has changed.
-//! It must not decide what is fresh: a plan did, and only the plan's answer is kept.
+//! Answers a request that has nothing to do without reading the pipeline: see docs/adr/0005.
 //!
 //! A plan is a function of the request (the pipeline's text, profile, overrides, targets) and of
-//! facts: files, folders that patterns look into, code, environment, cards, tools, records. All these are
-//! witnessed, and with them what a run without work would write: history and `pipeline.lock`.
+//! facts: files, folders that patterns look into, code, environment, cards, tools, records. When a
+//! plan found every stage fresh, a snapshot of all these is kept, with what a run without work would
+//! write: history and `pipeline.lock`. While nothing in it has changed, the plan would be the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,22 +11,27 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::cards::Card;
+use super::event::Summary;
 use super::facts::{Facts, FactsError};
 use super::host::HostEnv;
 use super::tools::{Question, all_say_the_same};
 use super::workspace::{Workspace, code_digests};
-use crate::base::clock::WallTime;
+use crate::base::clock::{Instant, WallTime};
 use crate::digest::{Digest, Frame, StageKey, StatSnapshot};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Action, Gpus};
 use crate::store::lockfile::LockFile;
 use crate::store::{Location, Store, StoreError, noop};
 
-/// What was asked for, apart from the facts.
+/// What was asked for, and where.
 #[derive(Debug, Clone)]
-pub struct Request<'a> {
-    /// The store that is shared with other workspaces, if there is one.
-    pub store: Option<&'a Path>,
+pub struct NoopRequest<'a> {
+    /// The pipeline's folder.
+    pub root: &'a Path,
+    /// Its store.
+    pub location: &'a Location,
+    /// The caller's environment.
+    pub env: &'a HostEnv,
     /// The text of the pipeline file.
     pub pipeline: &'a str,
     /// `--profile`.
@@ -40,13 +44,13 @@ pub struct Request<'a> {
     pub downstream: bool,
 }
 
-impl Request<'_> {
+impl NoopRequest<'_> {
     /// Equal for equal requests to the same restage.
     pub fn digest(&self) -> Digest {
         let mut frame = Frame::new("request");
         frame.text(env!("CARGO_PKG_VERSION"));
         frame.number(u64::from(StageKey::VERSION));
-        let store = self.store.unwrap_or(Path::new("")).as_os_str();
+        let store = self.location.shared().unwrap_or(Path::new("")).as_os_str();
         frame.digest(&Digest::of(store.as_encoded_bytes()));
         frame.text(self.pipeline);
         frame.number(u64::from(self.profile.is_some()));
@@ -60,14 +64,14 @@ impl Request<'_> {
     }
 }
 
-/// That all stages were fresh, and on what that rested.
+/// That all stages were fresh, and everything that depended on.
 #[derive(Debug, Serialize, Deserialize)]
-struct Standstill {
+struct NoopSnapshot {
     stages: usize,
     env: BTreeMap<String, Option<String>>,
     code: BTreeMap<String, Digest>,
     files: StatSnapshot,
-    /// What each tool said.
+    /// Each tool's answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<(Question, String)>,
     /// The graphics cards, if a stage asks for any.
@@ -75,18 +79,25 @@ struct Standstill {
     cards: Option<Vec<Card>>,
 }
 
-/// How many stages a request is about, if it found all of them fresh before and nothing has
-/// changed since.
-pub fn standstill(
-    root: &Path,
-    location: &Location,
-    env: &HostEnv,
-    request: &Digest,
-) -> Result<Option<usize>, StoreError> {
-    let Some(text) = noop::read(location.own(), request)? else {
+/// The summary of a request that would find every stage fresh, because it did and nothing has
+/// changed since. An error is for the plan to find and explain.
+pub fn nothing_to_do(request: &NoopRequest<'_>) -> Option<Summary> {
+    let started = Instant::now();
+    let stages = unchanged(request).ok().flatten()?;
+    Some(Summary {
+        fresh: stages,
+        seconds: started.elapsed().as_secs_f64(),
+        ..Summary::default()
+    })
+}
+
+/// How many stages the request is about, if its snapshot still holds.
+fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
+    let (root, location, env) = (request.root, request.location, request.env);
+    let Some(text) = noop::read(location.own(), &request.digest())? else {
         return Ok(None);
     };
-    let Ok(found) = serde_json::from_str::<Standstill>(&text) else {
+    let Ok(found) = serde_json::from_str::<NoopSnapshot>(&text) else {
         return Ok(None);
     };
     let same_env = |(name, value): (&String, &Option<String>)| env.text(name) == *value;
@@ -98,7 +109,6 @@ pub fn standstill(
     }
     if !found.code.is_empty() {
         let store = Store::open_patiently(location, &|| {})?;
-        // An error here is for the plan to find, and to explain.
         let Ok(code) = code_digests(root, &store, env) else {
             return Ok(None);
         };
@@ -109,25 +119,29 @@ pub fn standstill(
             return Ok(None);
         }
     }
-    // What `stat` says of a program tells nothing of the libraries that make its version, nor
-    // of the links and wrappers on the way to it: it is asked again.
+    // The `stat` of a program says nothing about the libraries that make up its version, or about
+    // links and wrappers on the way to it: tools are asked again.
     if !all_say_the_same(&found.tools, root, env) {
         return Ok(None);
     }
     Ok(Some(found.stages))
 }
 
-/// Keeps it for the next time that a run, which planned after `since`, found all of `selected`
-/// fresh. Does nothing where a change since then could have gone unseen. `program` is restage
-/// itself: another build may see things otherwise.
-pub fn keep_standstill(
+/// Keeps a snapshot for [`nothing_to_do`], if a run that planned after `since` found all of
+/// `selected` fresh. Does nothing where a change since then could have gone unseen. `program` is
+/// restage itself: another build may see things differently.
+pub fn remember_noop(
     ws: &Workspace,
     graph: &Graph,
     selected: &BTreeSet<StageId>,
+    summary: &Summary,
     request: &Digest,
     since: WallTime,
     program: &str,
 ) -> Result<(), FactsError> {
+    if summary.fresh < selected.len() {
+        return Ok(());
+    }
     let Some([mut paths, mut folders]) = results(ws, graph, selected)? else {
         return Ok(());
     };
@@ -166,7 +180,7 @@ pub fn keep_standstill(
         }
     }
     if let Some(files) = StatSnapshot::take(&ws.root, paths, folders, since)? {
-        let found = Standstill {
+        let found = NoopSnapshot {
             stages: selected.len(),
             env,
             code,
@@ -180,7 +194,7 @@ pub fn keep_standstill(
     Ok(())
 }
 
-/// Paths and folders that tell a change of the history or of the stages' records; `None` where
+/// Paths and folders that show a change of the history or of the stages' records; `None` where
 /// they can't be named.
 fn results(
     ws: &Workspace,

@@ -1,5 +1,4 @@
-//! Holds what a rerun wrote at an out against what its record says, byte by byte or by rules.
-//! It must not know why the stage was run again, nor how a difference is shown.
+//! Compares what a rerun wrote at an out with the recorded out, byte by byte or by rules.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -16,13 +15,13 @@ use crate::tables::{self, TableDiff};
 /// How an out that was written again compares with the recorded one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Its bytes count for nothing.
+    /// Its bytes do not count.
     Volatile,
     /// The same bits.
     Identical,
-    /// Other bits, but no further apart than `compare:` allows.
+    /// Other bits, but within what `compare:` allows.
     Within,
-    /// This differs first.
+    /// It differs; this is the first difference.
     Differs(Difference),
 }
 
@@ -42,7 +41,7 @@ pub enum Difference {
         /// Size of the new one.
         now: u64,
     },
-    /// Not the same kind of thing stands there.
+    /// It is another kind of thing.
     Kind {
         /// Where.
         path: String,
@@ -53,16 +52,16 @@ pub enum Difference {
     },
 }
 
-/// Where outs come from and how they are compared.
-pub(super) struct Against<'a> {
+/// The recorded outs that new ones are compared with, and how.
+pub(super) struct Baseline<'a> {
     pub(super) recorded: &'a Store,
     pub(super) now: &'a Store,
     pub(super) rules: &'a [CompareRule],
-    /// A folder to lay both out in.
+    /// A folder to put both in.
     pub(super) folder: PathBuf,
 }
 
-impl Against<'_> {
+impl Baseline<'_> {
     /// Compares one out.
     pub(super) fn verdict(
         &self,
@@ -163,7 +162,7 @@ impl Against<'_> {
     }
 }
 
-/// The first byte that differs, from 0; the shorter one's length if it begins the other.
+/// The first byte that differs, from 0; the shorter one's length if the other starts with it.
 fn first_difference(old: &Path, new: &Path) -> Result<u64, RunError> {
     let mut one = BufReader::new(fs::open(old)?);
     let mut other = BufReader::new(fs::open(new)?);
