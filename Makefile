@@ -1,7 +1,7 @@
-# The whole experiment: `make reproduce`. Everything else is for those who work on it.
+# `make reproduce` runs the whole experiment. The other targets are for development.
 PROFILE ?= quick
 ARGS    ?=
-# Of the arguments for `restage reproduce` those that every verb takes.
+# The arguments in ARGS that every command takes, not only `restage reproduce`.
 SET      = $(shell echo '$(ARGS)' | grep -oE -- '(-S|--set)[ =]?[^ ]+')
 CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
@@ -10,17 +10,17 @@ RESTAGE := $(TARGET)/release/restage
 .PHONY: help reproduce test check fmt compare claims audit bench-train bench-train-gpu bench-runner torture cuda fuzz clean
 
 help:
-	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I, write the page'
-	@echo 'make compare   [PROFILE=..]   hold the result CSVs against the committed ones'
-	@echo 'make claims    [PROFILE=..]   hold what the paper claims against the results, and the verdicts committed'
+	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I, write the report page'
+	@echo 'make compare   [PROFILE=..]   compare the result tables with the committed ones'
+	@echo 'make claims    [PROFILE=..]   judge what the paper claims, and compare the verdicts with the committed ones'
 	@echo 'make test                     all tests; no network, no GPU'
 	@echo 'make check                    formatting, lints, documentation'
-	@echo 'make torture                  death and errors at every point, hundreds of kills: some 10 minutes'
-	@echo 'make cuda                     the CUDA kernels without a GPU: sanitizers, and NVRTC for three kinds'
-	@echo 'make fuzz                     fuzz targets for a moment each (scripts/fuzz run MINUTES: longer)'
-	@echo 'make bench-train [ARGS=--quick]  training speed against PyTorch and Keras (docs/benchmarks.md)'
-	@echo 'make bench-train-gpu [ARGS=..]   training speed on an NVIDIA GPU against PyTorch (docs/benchmarks.md)'
-	@echo 'make bench-runner [ARGS=--quick]  the runner against ninja, make, DVC and others (docs/benchmarks.md)'
+	@echo 'make torture                  crashes and errors at every fault point, hundreds of kills: about 10 minutes'
+	@echo 'make cuda                     the CUDA kernels without a GPU: sanitizers, and NVRTC for three generations'
+	@echo 'make fuzz                     each fuzz target briefly (longer: scripts/fuzz run MINUTES)'
+	@echo 'make bench-train [ARGS=--quick]  training speed compared with PyTorch and Keras (docs/benchmarks.md)'
+	@echo 'make bench-train-gpu [ARGS=..]   training speed on an NVIDIA GPU compared with PyTorch (docs/benchmarks.md)'
+	@echo 'make bench-runner [ARGS=--quick]  the runner compared with ninja, make, DVC and others (docs/benchmarks.md)'
 	@echo 'make audit                    licences, banned crates, sources (needs cargo-deny)'
 
 $(RESTAGE): FORCE

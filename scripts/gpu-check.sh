@@ -1,11 +1,11 @@
 #!/bin/sh
-# Everything that only a GPU can check, in one command, on a machine with neither Rust nor network.
-#   scripts/gpu-check.sh pack                   where there is Rust: makes dist/gpu-check.tar.xz
-#   scripts/gpu-check.sh run [OUT [PART ..]]    where there is a GPU: checks, results into OUT
-# Parts: tests, bits, kill, bench, paper; all of them unless some are named. `run` takes 10 minutes at
-# most (GPU_CHECK_SECONDS); training that it had to stop goes on from its checkpoint in the next.
-# GPU_CHECK_DATA is the folder of the real images as a JPEG copy (cifar10-q75.tar.xz, with the
-# build_cifar10.py that makes CIFAR-10's archive of it); `pack` takes them along.
+# Runs every check that needs a GPU, in one command, on a machine with neither Rust nor network.
+#   scripts/gpu-check.sh pack                   on a machine with Rust: creates dist/gpu-check.tar.xz
+#   scripts/gpu-check.sh run [OUT [PART ..]]    on a machine with a GPU: checks, results go to OUT
+# Parts: tests, bits, kill, bench, paper; all by default. `run` takes at most 10 minutes
+# (GPU_CHECK_SECONDS); training that it had to stop continues from its checkpoint in the next run.
+# GPU_CHECK_DATA is the folder with the real images as a JPEG copy (cifar10-q75.tar.xz, and the
+# build_cifar10.py that turns it into CIFAR-10's archive); `pack` includes them.
 # GPU_CHECK_DEVICE=cpu tries `bits`, `kill` and `paper` without a GPU.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,7 +26,7 @@ small='--profile quick -S seeds=1 -S dataset.synthetic.train=1060 -S dataset.syn
 
 # Packing.
 
-copy_sources() { # to folder $1: what git tracks, as it is now, without results
+copy_sources() { # to folder $1: the working tree's files that git does not ignore, without results
     mkdir -p "$1"
     if git -C "$root" rev-parse --git-dir >/dev/null 2>&1; then
         (cd "$root" && git ls-files -z --cached --others --exclude-standard) > "$1/.list"
@@ -59,13 +59,13 @@ PYTHON
     while read -r program; do cp "$program" "$pack/tests/"; done < "$pack/list"
     rm "$pack/list" "$pack/messages"
     cp "$target/release/restage" "$target/release/examples/gpu_steps" "$pack/"
-    # restage builds each program itself and keeps it by the digest of its sources: where these are
-    # the same it needs no cargo. The smallest run there is builds them all, and tries them.
+    # restage builds each program itself and keeps it by the digest of its sources, so with the same
+    # sources it needs no cargo. The smallest possible run builds them all, and tests them.
     echo "building the stages' programs by a run on a few images"
     work=$(mktemp -d "${TMPDIR:-/tmp}/gpu-check.XXXXXX")
     trap 'rm -rf "$work"' EXIT
     copy_sources "$work/ws"
-    # Words that are one argument each.
+    # A list of words.
     # shellcheck disable=SC2086
     (cd "$work/ws" && "$pack/restage" reproduce -q $small -S train.epochs=1 -S dataset.synthetic.train=30 \
         -S dataset.synthetic.test=10 -S preprocess.validation.count=10 -S train.batch_size=10 \
@@ -79,7 +79,7 @@ PYTHON
         cp "$GPU_CHECK_DATA/cifar10-q75.tar.xz" "$GPU_CHECK_DATA/build_cifar10.py" "$pack/data/"
         chmod -R u+w "$pack/data"
         echo "with the real images, a JPEG q75 copy"
-        # A Python with PyTorch need not have it. Of the Python there, not of the one here.
+        # A Python with PyTorch may lack Pillow. This is for the Python there, not for ours.
         if python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
             --python-version 3.12 --platform manylinux_2_28_x86_64 -d "$pack/wheel" pillow; then
             python3 -m zipfile -e "$pack"/wheel/*.whl "$pack/pillow"
@@ -90,7 +90,7 @@ PYTHON
     else
         echo "without real images: no cifar10-q75.tar.xz in GPU_CHECK_DATA, which the part paper then needs there"
     fi
-    # As one file: with the repository it must be small enough to be brought along.
+    # One file, small enough to travel with the repository.
     XZ_OPT=-6 tar -C "$root/dist" -cJf "$pack.tar.xz" gpu-check
     sha256sum < "$pack.tar.xz" > "$pack/PACKED"
     echo "packed for commit $(cat "$pack/COMMIT"), in MiB:"
@@ -105,7 +105,7 @@ least() { [ "$1" -lt "$2" ] && echo "$1" || echo "$2"; }
 note() { summary="$summary$1|$2|$3
 "; }
 
-part() { # part NAME SECONDS COMMAND..: runs it within its time, and notes how it ended
+part() { # part NAME SECONDS: runs a part within its time, and notes how it ended
     name=$1 limit=$(least "$2" "$(left)")
     shift 2
     if [ "$limit" -lt 5 ]; then
@@ -117,7 +117,7 @@ part() { # part NAME SECONDS COMMAND..: runs it within its time, and notes how i
     echo "== $name, $limit s at most"
     started=$(date +%s)
     status=0
-    # A process group of its own, so that nothing of it lives on behind its time.
+    # A separate process group, so that nothing of it outlives its time.
     GPU_CHECK_LIMIT=$limit timeout -k 5 "$limit" "$root/scripts/gpu-check.sh" part "$name" "$out" > "$out/$name.log" 2>&1 || status=$?
     tail -n 25 "$out/$name.log"
     took="$(($(date +%s) - started)) s"
@@ -147,7 +147,7 @@ print(next((p for p in places if list(p.glob("libnvrtc.so*"))), ""))')
     LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export LD_LIBRARY_PATH
     echo "NVRTC: $folder"
-    # The loader looks for this name; a wheel may hold the numbered one only.
+    # The loader looks for this name; a wheel may have only the numbered one.
     if [ ! -e "$folder/libnvrtc.so" ]; then
         mkdir -p "$out/lib"
         ln -sf "$(find "$folder" -name 'libnvrtc.so.*' | sort | head -n 1)" "$out/lib/libnvrtc.so"
@@ -159,7 +159,7 @@ print(next((p for p in places if list(p.glob("libnvrtc.so*"))), ""))')
 run() {
     if [ -f "$pack.tar.xz" ] && ! sha256sum < "$pack.tar.xz" | cmp -s - "$pack/PACKED"; then
         rm -rf "$pack"
-        # Not by tar: it would call xz, which need not be there.
+        # Not with tar: it would call xz, which may be missing.
         python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$pack.tar.xz" "$root/dist"
         sha256sum < "$pack.tar.xz" > "$pack/PACKED"
     fi
@@ -174,12 +174,12 @@ run() {
             || die "there is no GPU here: nvidia-smi says \`$gpu\`; nothing was checked"
         [ -n "$gpu" ] || die "there is no GPU here: nvidia-smi lists none; nothing was checked"
         echo "GPU and driver: $gpu"
-        # A container may hide the files by which restage would find the card.
+        # A container may hide the files that restage needs to find the card.
         CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0}
         export CUDA_VISIBLE_DEVICES
         find_nvrtc
     fi
-    # Compiled kernels are kept there, so that not every process compiles them.
+    # Compiled kernels are kept there, so that processes share them.
     if [ ! -w "${HOME:-/nonexistent}" ]; then
         HOME=$root/dist/home
         mkdir -p "$HOME"
@@ -191,7 +191,7 @@ run() {
         tests) part tests 120 ;;
         bits) part bits 60 ;;
         kill) part kill 60 ;;
-        # Alone it gets its five minutes; with the others it leaves time to the paper's networks.
+        # Alone it gets its five minutes; with the others it leaves time for the paper's networks.
         bench) part bench "$([ "$chosen" = bench ] && echo 400 || echo 220)" ;;
         paper) part paper "$(($(left) - 10))" ;;
         *) die "no part \`$name\`, expected tests, bits, kill, bench or paper" ;;
@@ -208,12 +208,12 @@ workspace() { # in folder $1, with the programs that were packed
     cp -r "$pack/programs" "$1/.restage/"
 }
 
-# Every published file that shows no times.
+# Every published file without times in it.
 digests() {
     (cd "$1" && find results runs -type f ! -name timings.csv ! -name latency.csv -print0 | sort -z | xargs -0 sha256sum)
 }
 
-# Trains in workspace $1 what is asked for.
+# train WORKSPACE ARGUMENTS..
 train() {
     folder=$1
     shift
@@ -230,7 +230,7 @@ part_tests() {
         passed=$((passed + $(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$out/tests.now")))
     done
     rm -f "$out/tests.now"
-    [ "$passed" -gt 0 ] || die "no test bears \`on_a_gpu\` in its name: nothing was tested"
+    [ "$passed" -gt 0 ] || die "no test has \`on_a_gpu\` in its name: nothing was tested"
     echo "$passed tests passed on the GPU"
 }
 
@@ -260,11 +260,11 @@ part_kill() {
     digests "$scratch/calm" > "$scratch/calm.sums"
     kills=0
     while [ "$kills" -lt 3 ]; do
-        # Not by `train`: this must be restage's own process.
+        # Not through `train`: this must be restage's own process.
         # shellcheck disable=SC2086
         (cd "$scratch/rough" && exec "$pack/restage" reproduce -q $small -S train.device="$device" $long) &
         run=$!
-        # Not before the stage has begun, nor behind its end.
+        # After the stage has started, and before it ends.
         wait_s=$(awk -v whole="$whole" -v k="$kills" 'BEGIN { print (whole > 2 ? whole : 2) * (0.35 + 0.1 * k) }')
         sleep "$wait_s"
         stages=$(ps -o pid= --ppid "$run" || true)
@@ -286,7 +286,7 @@ part_kill() {
 }
 
 part_bench() {
-    # Most of the part's time; the rest is for starting and writing.
+    # Most of the part's time; the rest is for startup and writing.
     minutes=$([ "${GPU_CHECK_LIMIT:-220}" -gt 300 ] && echo 6 || echo 3.3)
     python3 scripts/bench-train-gpu --worker "$pack/gpu_steps" --commit "$(cat "$pack/COMMIT")" \
         --docs "$out/docs" --limit-minutes "$minutes"
@@ -305,7 +305,7 @@ part_paper() {
             export PYTHONPATH
             python3 -c 'from PIL import Image' 2>/dev/null || die "the real images cannot be unpacked: python3 has no Pillow"
         }
-        # By Pillow alone, as numpy need not be there; the builder checks the digest of all pixels.
+        # With Pillow only, since numpy may be missing; the builder checks the digest of all pixels.
         PYTHONDONTWRITEBYTECODE=1 python3 - "$source" "$(dirname "$archive")" <<'PYTHON'
 import io, sys, tarfile
 source = sys.argv.pop(1)
@@ -328,12 +328,12 @@ PYTHON
     sum=$(sha256sum "$archive" | cut -d ' ' -f 1)
     from=$(date +%s)
     mkdir -p .restage
-    # Programs of other sources that an earlier pack brought do no harm: they bear their digests.
+    # Programs from an earlier pack do no harm: they are stored by the digest of their sources.
     cp -r "$pack/programs" .restage/
     set -- --profile paper -S train.device="$device" -S "dataset.url=file://$archive" \
         -S "dataset.sha256=$sum" -S 'dataset.label=CIFAR-10 (JPEG q75 copy)'
     "$pack/restage" reproduce "$@"
-    echo "took $(($(date +%s) - from)) s (what an earlier run had done is not counted)"
+    echo "took $(($(date +%s) - from)) s (not counting what an earlier run had done)"
     RESTAGE_COMMIT=$(cat "$pack/COMMIT") RESTAGE_COMPILER=$(cat "$pack/COMPILER") scripts/provenance.sh paper \
         "CIFAR-10, JPEG q75 copy: all 60,000 real images with their official labels, each sent through JPEG (quality 75, 4:2:0; about 30.5 dB PSNR); not the official archive. SHA-256 of the archive: $sum" \
         > "$out/PROVENANCE.md"
@@ -349,7 +349,7 @@ PYTHON
 case ${1:-} in
 pack) [ $# -eq 1 ] || usage; pack ;;
 run) shift; run "$@" ;;
-part) # for `run`: one part in a process group that can be ended
+part) # for `run`: one part, in a process group that can be killed
     out=$3
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/gpu-check.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Kills restage and its stages with SIGKILL at random moments until a run gets through, and
-# compares what it leaves with an undisturbed run, byte for byte.
+# Kills restage and its stages with SIGKILL at random moments until a run completes, and compares
+# its results with those of an undisturbed run, byte for byte.
 #   scripts/kill-test.sh [ROUNDS] [reproduce's arguments..]
-# Needs a built target/release/restage. Works in folders of its own below $TMPDIR.
+# Needs a built target/release/restage. Works in temporary folders in $TMPDIR.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 rounds=${1:-5}
@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 restage=$CARGO_TARGET_DIR/release/restage
 
-fresh() { # a copy of the sources in $work/$1, with the programs that are built already
+fresh() { # a copy of the sources in $work/$1, with the programs that are already built
     mkdir "$work/$1"
     (cd "$root" && git ls-files -z | xargs -0 cp --parents -t "$work/$1")
     rm -rf "$work/$1/results" "$work/$1/pipeline.lock"
@@ -47,7 +47,7 @@ while [ "$round" -le "$rounds" ]; do
             wait "$run"
             break
         fi
-        # Every other time restage alone: its stage lives on as an orphan.
+        # Every other time only restage: its stage lives on as an orphan.
         stages=$(ps -o pid= --ppid "$run" || true)
         kill -9 "$run" 2>/dev/null || true
         if [ $((kills % 2)) -eq 0 ]; then

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Prints on what the results of a profile rest: data, commit, machine, times of each stage's run.
+# Prints where a profile's results come from: data, commit, machine, times of each stage's run.
 #   scripts/provenance.sh PROFILE 'WHAT THE DATA IS' > results/PROFILE/PROVENANCE.md
 # Run it right after `restage reproduce`, on the same machine and commit.
 set -eu
 cd "$(dirname "$0")/.."
 profile=$1 data=$2
-# A machine that was only sent the programs has neither git nor rustc: whoever sent them says.
+# A machine that only received the programs has neither git nor rustc; the sender sets these.
 if [ -n "${RESTAGE_COMMIT:-}" ]; then
     commit=$RESTAGE_COMMIT
 else
@@ -30,7 +30,7 @@ Each stage's run, as restage recorded it:
 | stage | started (UTC) | seconds | peak memory, MiB |
 |---|---|---:|---:|
 EOF
-# The last line of a stage counts: an earlier one is of an earlier key.
+# A stage's last line counts: earlier ones belong to earlier keys.
 sed -n "s|^{\"stage\":\"$profile/\([^\"]*\)\".*\"seconds\":\([0-9.]*\).*\"peak_memory\":\([0-9]*\),\"started\":\"\([^\"]*\)\".*|\1 \4 \2 \3|p" \
     .restage/history.jsonl |
     awk '{ line[$1] = sprintf("| %s | %s | %.1f | %.0f |", $1, $2, $3, $4 / 1048576); if (!($1 in place)) { place[$1] = ++n; name[n] = $1 } }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs the whole experiment on a few images with several thread counts and instruction sets, and
-# compares every published file that shows no times, byte for byte.
+# compares every published file without times in it, byte for byte.
 #   scripts/same-bits.sh [THREADS,ISA ..]
-# Needs a built target/release/restage. A path that this CPU lacks is skipped with a reason.
+# Needs a built target/release/restage. Instruction sets that this CPU lacks are skipped with a message.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/restage-bits.XXXXXX")
@@ -25,7 +25,7 @@ for setting in ${*:-2,avx512 1,avx512 3,avx512 2,avx2 3,avx2 2,plain}; do
         echo "skipped: this CPU has no $isa"
         continue
     fi
-    # A store of its own for each: nothing may come from another's cache.
+    # Each starts with an empty store: nothing may come from another's cache.
     rm -rf .restage/objects .restage/records .restage/history.jsonl .restage/stat-cache results data runs
     # Plain Rust would measure the larger networks' latency for minutes.
     targets=

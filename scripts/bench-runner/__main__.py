@@ -1,6 +1,6 @@
 """Compares the runner with its peers: `make bench-runner`, or `python3 scripts/bench-runner --help`.
 
-It must not know tools or tables: `tools` and `report` do. Needs Linux, cargo, Python 3.9 and, once, the network.
+Needs Linux, cargo, Python 3.9 and, the first time, the network.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def run(options):
     counts, program = sizes(options), build()
     others, left_out = peers(options.only)
     ours = tools.restage(program)
-    # Alone it has nothing to be held against, but is measured all the same.
+    # Alone there is nothing to compare with, but restage is still measured.
     taking_part = ([ours] if not options.only or "restage" in options.only else []) + others
     dvc = next((tool for tool in others if tool.name == "dvc"), None)
     lines = facts(taking_part)

@@ -1,7 +1,4 @@
-"""Takes all tools through one size: cold, no-op, touched, edited, taken back; collects rows.
-
-It must not know how a tool is set up, nor how results are shown.
-"""
+"""Takes all tools through one size: cold, no-op, touched, edited, taken back; collects rows."""
 
 import os
 import statistics
@@ -12,11 +9,11 @@ import measure
 import workload
 from environments import Missing
 
-# A cold run up to so many seconds is repeated so often; longer ones count once.
+# (seconds, runs): a cold run of at most so many seconds is repeated; longer ones run once.
 REPETITIONS = [(20, 3), (60, 2)]
 # No-ops slower than this take part in the first rounds only.
 SLOW, SLOW_ROUNDS = 10.0, 3
-# Times within a clock tick of now prove nothing to tools that look at times: nobody measures there.
+# Tools that look at times distrust files changed within a clock tick, so wait that long.
 SETTLE = 0.1
 
 
@@ -135,7 +132,7 @@ class Contest:
     def cold_once(self, tool, cold, first):
         self.set_aside(tool)
         tool.make(self.folder(tool), self.stages, self.env)
-        # What writing the folder left to be written is not the tool's.
+        # Flush what creating the folder left behind, so that the tool is not charged for it.
         os.sync()
         time.sleep(SETTLE)
         cost = self.run(tool, "cold run", exact=True)
@@ -151,7 +148,7 @@ class Contest:
         """In turns, back and forth; then once more for the memory alone."""
         costs = {tool.name: [] for tool in self.tools}
         for tool in self.tools:
-            # Not counted: the second call is the first that can rest on the first's findings.
+            # Not counted: the second call is the first that can use what the first one found.
             self.guarded(tool, lambda tool: self.run(tool, "no-op"))
         for turn in range(self.rounds):
             for tool in self.tools if turn % 2 == 0 else self.tools[::-1]:

@@ -1,8 +1,8 @@
-"""The file operations that a cold run cannot do without, alone: what no runner of this kind goes below.
+"""Only the file operations that a cold run needs: no runner that keeps these promises can be faster.
 
-It must not know restage: it is no model of it, but of what is promised. Each stage runs in a folder
-of its own with its inputs linked in; its out goes to a store and is linked from there; its output
-and a record are kept; the folder is removed; fifty stages share one flush.
+This models the promises, not restage. Each stage runs in its own folder with its inputs linked in;
+its output goes to a store and is linked from there; its log and a record are kept; the folder is
+removed; fifty stages share one flush.
 """
 
 import ctypes

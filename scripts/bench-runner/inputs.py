@@ -1,7 +1,4 @@
-"""Large inputs: a 4 GiB file and 60,000 small ones, beside b3sum and DVC; and a plan of 100,000 stages.
-
-It must not know how results are shown: it gives rows.
-"""
+"""Large inputs: a 4 GiB file and 60,000 small ones, compared with b3sum and DVC; and a plan of 100,000 stages."""
 
 import os
 import shutil
@@ -13,7 +10,7 @@ from machine import memory_gib
 
 GIB = 2**30
 FILE_GIB, FILES, FOLDERS, PLANNED = 4, 60_000, 60, 100_000
-# A plan of it digests `data` and does nothing else.
+# Planning this digests `data` and does nothing else.
 READ = workload.Stage("read", ["data"], "out.txt", "ls -d data > out.txt")
 
 
@@ -84,7 +81,7 @@ class Inputs:
         """The stage that reads it all: cold, then with nothing to do."""
         self.row(name, tool.name, "cold", [self.run(tool.command, folder, exact=True)])
         self.row(name, tool.name, "first no-op", [self.run(tool.command, folder)])
-        # The second call is the first that can rest on the first's findings.
+        # The second call is the first that can use what the first one found.
         self.run(tool.command, folder)
         self.row(name, tool.name, "no-op", [self.run(tool.command, folder) for _ in range(times)])
 

@@ -1,7 +1,4 @@
-"""Runs one command and says what it and all below it cost.
-
-It must not know which tool it runs. Needs Linux.
-"""
+"""Runs one command and measures what it and its descendants cost. Needs Linux."""
 
 import contextlib
 import ctypes
@@ -14,7 +11,7 @@ from typing import Optional
 import machine
 
 PR_SET_CHILD_SUBREAPER = 36
-# Shorter runs are too short for the kernel's clock ticks to tell who was busy.
+# Shorter runs are too short for the kernel's clock ticks to show who was busy.
 TICKS_SUFFICE = 0.5
 
 
@@ -31,8 +28,8 @@ class Cost:
     peak_mib: float
     status: int
     over: bool
-    foreign: Optional[float]  # CPUs that others used meanwhile, or None if too short to tell
-    ran: int = 0  # stages, if anybody counted
+    foreign: Optional[float]  # CPUs that other processes used meanwhile, or None if the run was too short to tell
+    ran: int = 0  # stages, if they were counted
 
 
 def environment(home, extra=None):

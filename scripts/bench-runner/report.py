@@ -1,21 +1,18 @@
-"""Shows what was measured: a CSV table, the bars, and tables with a row for each tool.
-
-It must not know how anything was measured.
-"""
+"""Shows the measurements: a CSV table, the targets, and tables with a row for each tool."""
 
 import page
 from page import table
 
 COLUMNS = ["workload", "stages", "tool", "measure", "runs", "wall_s", "lowest_s", "highest_s", "cpu_s", "peak_mib",
            "ran", "foreign_cpus"]
-# More CPUs than this used by others, and the cell says so.
+# If other processes used more CPUs than this, the cell says so.
 BUSY = 0.1
-# What is no tool.
+# Rows that are not tools.
 SPOKEN = {"sh": "bare loop", "files": "file operations alone"}
 
 
 class Results:
-    """Rows by what they are about."""
+    """Looks up rows by what they measure."""
 
     def __init__(self, rows, left_out):
         self.rows, self.left_out = rows, left_out
@@ -33,13 +30,12 @@ class Results:
         return row and row.get(key)
 
     def own_cpu(self, tool, stages):
-        """Milliseconds a stage over the bare loop."""
+        """CPU milliseconds per stage beyond the bare loop."""
         theirs, bare = (self.value("cpu_s", who, "cold", stages) for who in (tool, "sh"))
         return None if theirs is None or bare is None else 1000 * (theirs - bare) / stages
 
-
     def floor(self, stages):
-        """Milliseconds of CPU a stage that its file operations need, whoever does them."""
+        """CPU milliseconds per stage for the file operations that any such runner must do."""
         cpu = self.value("cpu_s", "files", "cold", stages, workload="floor")
         return None if cpu is None else 1000 * cpu / stages
 
@@ -65,14 +61,14 @@ def tables(found):
     parts = [
         bars(found),
         each(found, "Cold run, wall time", "cold", wall, ["sh"]),
-        each_value(found, "Cold run, own CPU time a stage over the bare loop, ms", own_cpu, ["files"]),
+        each_value(found, "Cold run, own CPU time per stage beyond the bare loop, ms", own_cpu, ["files"]),
         each(found, "First no-op after a run", "first no-op", wall),
         each(found, "No-op", "no-op", wall),
         each(found, "Peak memory of a no-op, MiB", "no-op", peak),
         each(found, "Peak memory of a cold run, MiB (the largest process)", "cold", peak),
-        each(found, "A source written again as it was", "touched", ran),
-        each(found, "A letter of a source changed", "edited", ran),
-        each(found, "The change taken back", "taken back", ran),
+        each(found, "A source rewritten unchanged", "touched", ran),
+        each(found, "One letter of a source changed", "edited", ran),
+        each(found, "The change reverted", "taken back", ran),
     ]
     large = [row for row in found.rows if row["workload"] not in ("stages", "floor")]
     if large:
@@ -112,7 +108,7 @@ def ratio(ours, theirs):
 
 
 def bars(found):
-    """What we want of ourselves; each with its figure."""
+    """Our own targets, each with its figure."""
     def wall(*what, **where):
         return found.value("wall_s", *what, **where)
 
@@ -125,7 +121,7 @@ def bars(found):
             scaled(wall("restage", "no-op", 1_000), 1000), lambda x: x <= 15),
         bar("less than 100 MiB for 10,000 stages", "{:.0f} MiB",
             None if None in peaks else max(peaks), lambda x: x < 100),
-        bar("own CPU time a stage at most 2x ninja's" + (f" ({largest:,} stages)" if largest else ""), "{:.2f}x",
+        bar("own CPU time per stage at most 2x ninja's" + (f" ({largest:,} stages)" if largest else ""), "{:.2f}x",
             ratio(found.own_cpu("restage", largest), found.own_cpu("ninja", largest)) if largest else None,
             lambda x: x <= 2),
         *(bar(f"digest of {what} at 0.95 of b3sum's speed or more", "{:.2f}",
@@ -134,7 +130,7 @@ def bars(found):
         bar("plan of 100,000 stages in less than 2 s", "{:.2f} s",
             wall("restage", "plan", workload="100,000 stages"), lambda x: x < 2),
     ]
-    return table("Bars", ["bar", "figure", "met"], lines)
+    return table("Targets", ["target", "figure", "met"], lines)
 
 
 def scaled(value, factor):

@@ -1,7 +1,4 @@
-"""The tools: what each needs in its folder, how it is started, and how it is had.
-
-It must not know what is measured about them.
-"""
+"""The tools: the files each needs, how to start it and how to install it."""
 
 import json
 import os
@@ -55,7 +52,7 @@ class Loop:
         share = -(-len(stages) // JOBS)
         for job in range(JOBS):
             workload.write_sources(folder / str(job))
-            # The first stages read no others than the first stages.
+            # A prefix of the stages reads only outputs of that prefix.
             mine = stages[: min(share, len(stages) - job * share)]
             lines = "".join(f"/bin/sh -c '{stage.command}'\n" for stage in mine)
             (folder / str(job) / "loop.sh").write_text(lines, encoding="utf-8")

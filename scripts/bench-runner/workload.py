@@ -1,7 +1,5 @@
 """The workload: stages in layers of ten over ten sources, and what they must write.
 
-It must not know the tools: each is given the same stages.
-
 A stage copies the first half of one input, then of another. So a change in the first half of a
 source reaches all columns within ten layers by its readers' names, but few by their bytes.
 """

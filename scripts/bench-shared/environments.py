@@ -1,7 +1,4 @@
-"""Throw-away Python environments with the programs that we are compared with.
-
-It must not know what they are used for. They are built once and kept below `target`.
-"""
+"""Python environments with the programs that restage is compared with: built once, kept in `target`."""
 
 import os
 import subprocess
@@ -10,7 +7,7 @@ from pathlib import Path
 
 
 class Missing(Exception):
-    """What is not there and what would help."""
+    """What is missing, and what would help."""
 
 
 def python(root, name, variable, packages, module):

@@ -1,7 +1,4 @@
-"""What this machine is, and how busy others keep it.
-
-It must not know what is measured.
-"""
+"""Describes this machine, and measures how busy other processes keep it."""
 
 import os
 import platform
@@ -20,7 +17,7 @@ def busy_seconds():
 
 def process_seconds(pid):
     """CPU seconds of a process with all its threads."""
-    # The command's name, in parentheses, may hold spaces.
+    # The command's name, in parentheses, may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

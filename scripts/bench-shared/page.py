@@ -1,7 +1,4 @@
-"""Writes tables: as CSV, and as Markdown between two markers of a page.
-
-It must not know what is measured.
-"""
+"""Writes tables: as CSV, and as Markdown between two markers of a page."""
 
 import csv
 

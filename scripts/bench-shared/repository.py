@@ -1,13 +1,10 @@
-"""Which commit is measured.
-
-It must not know what is measured.
-"""
+"""Finds the commit that is measured."""
 
 import subprocess
 
 
 def commit(root, paths):
-    """With a word where `paths` hold what is not committed; `unknown` outside a repository."""
+    """The commit, marked if `paths` have uncommitted changes; `unknown` outside a repository."""
 
     def git(*words):
         result = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)

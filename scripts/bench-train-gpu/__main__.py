@@ -1,6 +1,6 @@
 """Compares our training step with PyTorch's on the same GPU: `make bench-train-gpu`, or `--help`.
 
-It must not know kernels or frameworks: workers do. Needs Linux, an NVIDIA GPU, a Python with PyTorch, and
+Needs Linux, an NVIDIA GPU, a Python with PyTorch, and
 cargo or a worker that was built elsewhere.
 """
 
@@ -30,7 +30,7 @@ from worker import Failed
 
 ROOT = SCRIPTS.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
-# Those of the paper, in its setting of strides.
+# The paper's networks, with its strides.
 NETWORKS = ["baseline_cnn", "mini_resnet", "resnet18 [1,2,2,2]", "resnet18_noskip [1,2,2,2]"]
 
 
@@ -157,7 +157,7 @@ def run(options):
     batches = [int(batch) for batch in options.batches.split(",")]
     precisions, modes = options.precisions.split(","), options.modes.split(",")
     bench.run(contest.groups(networks, batches, precisions, modes))
-    # Settings of one's own make no whole run.
+    # With custom settings it is not a full run.
     asked = (options.only, options.batches, options.precisions, options.modes)
     whole = asked == ("", "64,512", ",".join(contest.PRECISIONS), "eager,compile") and not options.dry_run
     write(bench, peaks, options, whole)

@@ -1,7 +1,4 @@
-"""What is measured in which order while there is time, and the alternation between those who take part.
-
-It must not know how results are shown: it gives rows.
-"""
+"""Chooses what to measure, and in which order, within the time limit; lets the participants take turns."""
 
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +10,7 @@ PRECISIONS = ["f32", "tf32", "bf16"]
 # The official archive's training images, less those for validation.
 EPOCH = 45_000
 SETTINGS = {"eager": [("eager", "nchw"), ("eager", "nhwc")], "compile": [("compile", "nhwc")]}
-# With less time left a cell is not begun.
+# With less time left, a cell is not started.
 LEAST = {"eager": 15, "compile": 60}
 # A round that takes longer than this, in seconds, is repeated less often.
 LONG, FEW = 2.5, 3
@@ -133,7 +130,7 @@ class Contest:
         rates = []
         began = self.clock.spent()
         while len(rates) < self.rounds:
-            # Back and forth, so that nobody always follows the same one.
+            # Back and forth, so that no participant always follows the same other.
             order = entrants if len(rates) % 2 == 0 else entrants[::-1]
             try:
                 round_ = {id(entrant): entrant.rate(cell.batch) for entrant in order}

@@ -1,7 +1,4 @@
-"""Who takes part: processes that train one network on the GPU when told to, and how long each took.
-
-It must not know the order of measurements, nor how results are shown.
-"""
+"""The participants: processes that train one network on the GPU when told to, and report the time."""
 
 import json
 import select
@@ -56,7 +53,7 @@ class Entrant(Worker):
         """Images a second in one chunk."""
         steps = self.epochs * self.each
         answer = self.ask("run", steps)
-        # Noise can be learnt by heart, but not so fast, nor may it explode.
+        # Noise can be memorised, but not this fast, and the loss must not explode.
         if not 0 <= answer["loss"] < 100:
             raise Failed(f"its loss is {answer['loss']}")
         return steps * batch / answer["seconds"]
@@ -72,10 +69,10 @@ class Entrants:
     def __init__(self, steps, images, dry, logs, inductor, clock, patience):
         self.steps, self.images, self.dry = steps, images, dry
         self.logs, self.clock, self.patience = logs, clock, patience
-        # Compiled kernels are kept, so that a second run need not wait for the compiler.
+        # Keeps compiled kernels, so that a second run need not wait for the compiler.
         self.environment = {"TORCHINDUCTOR_CACHE_DIR": str(inductor), "TQDM_DISABLE": "1"}
         if dry:
-            # Everybody waits on the same CPUs.
+            # All of them wait on the same CPUs.
             self.environment["OMP_NUM_THREADS"] = "1"
 
     def ours(self, cell):

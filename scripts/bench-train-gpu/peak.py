@@ -1,6 +1,6 @@
 """Prints the TFLOP/s of PyTorch's matrix products of N x N numbers as JSON: `peak.py N DEVICE`.
 
-It must not know networks. The best of some products at each precision counts.
+The best of several products at each precision counts.
 """
 
 import json

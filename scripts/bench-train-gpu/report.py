@@ -1,7 +1,4 @@
-"""Writes what was measured: a CSV table and the generated part of the page about speed.
-
-It must not know how anything was measured.
-"""
+"""Writes what was measured: a CSV table and the generated part of the page about speed."""
 
 import page
 from page import table
@@ -11,7 +8,7 @@ COLUMNS = [
     "highest", "rounds", "ratio", "ratio_lowest", "ratio_highest", "tflops", "share_of_peak", "epoch_seconds",
     "prepare_seconds",
 ]
-# At batches of 64, for each network and precision.
+# Targets at batches of 64, for each network and precision.
 BARS = [("eager", 1.5), ("compile", 1.0)]
 NAMES = {"eager": "eager PyTorch", "compile": "compiled PyTorch"}
 
@@ -49,7 +46,7 @@ def bars(rows, networks, precisions):
                 verdict = f"not measured: {', '.join(missing)}" if missing else "met"
             figure = f"{ratios[lowest]:.3f} ({lowest})" if lowest else "–"
             lines.append([f"{precision}: at least {bar:.1f}x {NAMES[mode]}", figure, verdict])
-    return table("Bars, batches of 64", ["bar", "lowest", "met"], lines)
+    return table("Targets, batches of 64", ["target", "lowest", "met"], lines)
 
 
 def speeds(rows, batch):

@@ -1,12 +1,12 @@
 """Trains one network with PyTorch on a GPU: `torch_worker.py SETTING_JSON`.
 
-It must not know who else is measured. The setting: `network`, `batch`, `precision` (`f32`, `tf32`, `bf16`),
-`mode` (`eager`, `compile`), `layout` (`nchw`, `nhwc`), `images` (of an epoch, at least), `device`.
+The setting: `network`, `batch`, `precision` (`f32`, `tf32`, `bf16`),
+`mode` (`eager`, `compile`), `layout` (`nchw`, `nhwc`), `images` (at least, per epoch), `device`.
 
 | command | does | answer |
 |---|---|---|
 | (none) | builds the network on the CPU, touches no GPU | `trainable`, `moving`, `forward_flops`, `version` |
-| `prepare N` | moves it to the GPU, compiles, chooses Adam's kind, trains N epochs | `seconds`, `adam`, `gpu`, `epoch_steps` |
+| `prepare N` | moves it to the GPU, compiles, chooses Adam's variant, trains N epochs | `seconds`, `adam`, `gpu`, `epoch_steps` |
 | `run N` | N training steps: whole epochs | `seconds`, `loss` |
 """
 
@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from torch_model import CLASSES, build, forward_flops
 
-# Steps by which Adam's kinds are compared.
+# Steps for comparing Adam's variants.
 TRIED = 20 if torch.cuda.is_available() else 2
 
 
@@ -35,7 +35,7 @@ class Subject:
         self.model = build(setting["network"])
         self.images = -(-setting["images"] // self.batch) * self.batch
         self.steps = self.images // self.batch
-        # Of the last step, so that nobody can leave its work out.
+        # Of the last step, so that its work can't be skipped.
         self.loss = None
 
     def facts(self):
@@ -105,7 +105,7 @@ class Subject:
                 self.optimizer.step()
                 steps -= 1
                 if steps == 0:
-                    # A compiled step's loss lies in memory that the next one uses again.
+                    # A compiled step's loss is in memory that the next step reuses.
                     self.loss = loss.detach().clone()
                     break
 
@@ -127,7 +127,7 @@ def gpu(device):
 
 def main():
     subject = Subject(json.loads(sys.argv[1]))
-    # Frameworks print what they like: only our own lines may reach the driver.
+    # Frameworks may print anything; only our own lines may reach the driver.
     out, sys.stdout = sys.stdout, sys.stderr
 
     def say(answer):

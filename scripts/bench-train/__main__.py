@@ -1,6 +1,6 @@
 """Compares our training step with PyTorch's and Keras': `make bench-train`, or `python3 scripts/bench-train --help`.
 
-It must not know kernels or frameworks: workers do. Needs Linux, cargo, Python 3.9 and, once, the network.
+Needs Linux, cargo, Python 3.9 and, the first time, the network.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from worker import Failed
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
-# Epochs of these are timed; the larger ones would take minutes and say the same.
+# Only epochs of these are timed; larger ones would take minutes and show the same.
 EPOCHS = {"baseline_cnn": [1000, 2000, 4000], "mini_resnet": [1000, 2000, 4000]}
 
 
@@ -59,7 +59,7 @@ def build():
 
 def opponents(without_keras):
     """Interpreters with PyTorch and, if it can be had, Keras; and PyTorch's modes."""
-    # Not in the folder that cargo cleans by name, so that 3 GB need not be fetched twice.
+    # Not in a folder that `cargo clean` removes by name, so that 3 GB need not be fetched twice.
     root = TARGET / "bench-venv"
     torch = environments.python(root, "torch", "RESTAGE_BENCH_VENV", ["torch", "numpy"], "torch")
     modes = ["eager", "compile"]
@@ -110,7 +110,7 @@ def write(bench, found, trial):
         page = Path(shutil.copy(page, docs / "benchmarks.md"))
     for row in [*bench.rows, *bench.layers]:
         if found["peak"] and row.get("gflops") is not None:
-            # One thread has one core's peak.
+            # With one thread, the peak is one core's.
             row["share_of_peak"] = row["gflops"] / (found["one"] if row.get("threads") == 1 else found["peak"])
     report.write_csv(docs / "benchmarks" / "train-cpu.csv", report.COLUMNS, bench.rows)
     report.write_csv(docs / "benchmarks" / "train-cpu-layers.csv", report.LAYER_COLUMNS, bench.layers)

@@ -1,7 +1,4 @@
-"""Who takes part, which of PyTorch's settings is its best, and the alternation between them.
-
-It must not know how results are shown: it gives rows.
-"""
+"""Chooses the participants and PyTorch's best settings, and lets them take turns."""
 
 import json
 import statistics
@@ -14,7 +11,7 @@ from worker import BATCH, Failed, Participant, Worker
 HERE = Path(__file__).resolve().parent
 
 # glibc gives freed memory back and faults it in again every step unless told to keep it.
-# 32 MiB is the most that older versions take as the first.
+# 32 MiB is the most that older versions accept for the first.
 KEEP = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
@@ -23,7 +20,7 @@ KEEP = {
 HUGE = {"THP_MEM_ALLOC_ENABLE": "1"}
 # A setting this near the best in qualifying may be the best: both go on.
 NEAR = 0.95
-# CPUs that others may use in a quiet chunk.
+# CPUs that other processes may use in a quiet chunk.
 QUIET = 0.1
 
 
@@ -40,7 +37,7 @@ class Contest:
         self.alternations, self.seconds, self.logs, self.say = alternations, seconds, logs, say
         self.rows, self.layers, self.left_out, self.versions, self.flops = [], [], [], {}, 0.0
         self.keras_modes = ["graph", "xla"]
-        # Compiled kernels are kept, so that later runs need not wait for the compiler.
+        # Keeps compiled kernels, so that later runs need not wait for the compiler.
         self.inductor = {"TORCHINDUCTOR_CACHE_DIR": str(logs.parent / "inductor")}
 
     # Participants.
@@ -78,7 +75,7 @@ class Contest:
         """Everything about one variant; `sizes` are the epochs' images."""
         workers = [self.start(self.ours(name, self.threads))]
         ours = workers[0]
-        # All networks are the same: so is a step's nominal arithmetic.
+        # The networks are the same, so a step's nominal arithmetic is too.
         self.flops = ours.facts["train_flops"]
         try:
             ours.warm_up(self.seconds)
@@ -108,7 +105,7 @@ class Contest:
         """The faster mode; nobody if none works."""
         modes = [self.tensorflow(network, mode) for mode in self.keras_modes]
         best = self.qualify(name, modes, ours, [])
-        # XLA may need seconds a step: once beaten by so much it is not tried again.
+        # XLA may need seconds per step; once beaten by this much, it is not tried again.
         self.keras_modes = [w.participant.setting for rate, w in best if rate > best[0][0] / 2]
         self.stop_others(best, [worker for _, worker in best[:1]])
         return [worker for _, worker in best[:1]]
@@ -134,7 +131,7 @@ class Contest:
             rate = max(chunk.rate for chunk in chunks)
             self.say(f"  {label}: {rate:.0f} images/s")
             best = sorted([*best, (rate, worker)], key=lambda rated: -rated[0])
-            # All would not fit into a small machine's memory at once.
+            # All at once would not fit into a small machine's memory.
             self.stop_others(best, [worker for _, worker in best[:2]])
             best = best[:2]
         return best
@@ -157,7 +154,7 @@ class Contest:
         """A list of chunks for each worker: of quiet rounds, if there are enough."""
         rounds = []
         while len(rounds) < 2 * self.alternations:
-            # Back and forth, so that nobody always follows the same one.
+            # Back and forth, so that no participant always follows the same other.
             order = workers if len(rounds) % 2 == 0 else workers[::-1]
             chunks = {id(worker): worker.chunk() for worker in order}
             rounds.append([chunks[id(worker)] for worker in workers])

@@ -1,6 +1,6 @@
 """Trains one network with Keras on TensorFlow: `keras_worker.py NETWORK_JSON THREADS MODE`.
 
-It must not know who else is measured. MODE is `xla` or `graph`.
+MODE is `xla` or `graph`.
 """
 
 import json
@@ -21,7 +21,7 @@ BATCH, CLASSES = 64, 10
 
 
 def conv_norm(x, filters, kernel=3, stride=1, bias=False):
-    # With stride 2 Keras' `same` pads one row less than PyTorch; the arithmetic is as much.
+    # With stride 2, Keras's `same` pads one row less than PyTorch; the amount of arithmetic is the same.
     x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=bias)(x)
     return layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x)
 
@@ -89,7 +89,7 @@ def main():
     labels = np.arange(BATCH) % CLASSES
 
     def run(steps):
-        # `fit` is Keras' fastest loop; as many batches as asked make one epoch.
+        # `fit` is Keras's fastest loop; the requested number of batches makes one epoch.
         x, y = np.tile(images, (steps, 1, 1, 1)), np.tile(labels, steps)
         model.fit(x, y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
 

@@ -1,7 +1,4 @@
-"""Writes what was measured: two CSV tables and the generated part of the page about speed.
-
-It must not know how anything was measured.
-"""
+"""Writes what was measured: two CSV tables and the generated part of the page about speed."""
 
 from collections import defaultdict
 
@@ -16,7 +13,7 @@ COLUMNS = [
 LAYER_COLUMNS = ["variant", "layer", "pass", "ms_per_step", "share", "gflops", "share_of_peak"]
 PASSES = ["forward", "input gradient", "weight gradient"]
 ORDER = [*PASSES, "batch norm forward", "batch norm backward", "pool", "dense", "adam", "other", "unmeasured"]
-# More CPUs than this used by others, and the line says so.
+# If other processes used more CPUs than this, the line says so.
 BUSY = 0.1
 
 

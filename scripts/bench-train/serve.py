@@ -1,6 +1,6 @@
-"""Answers the driver: a command a line on standard input, JSON a line on standard output.
+"""Answers the driver: one command per line on standard input, one JSON line each on standard output.
 
-It must not know which framework works behind it; it runs inside that framework's environment.
+It runs inside the environment of the framework that it serves.
 """
 
 import json
@@ -9,8 +9,8 @@ import time
 
 
 def serve(facts, run):
-    """Says `facts` once, then answers `run N` with the seconds that `run(N)` took."""
-    # Frameworks print what they like: only our own lines may reach the driver.
+    """Sends `facts` once, then answers `run N` with the seconds that `run(N)` took."""
+    # Frameworks may print anything; only our own lines may reach the driver.
     out, sys.stdout = sys.stdout, sys.stderr
 
     def say(answer):

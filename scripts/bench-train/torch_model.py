@@ -1,7 +1,4 @@
-"""The measured networks in PyTorch, and their arithmetic.
-
-It must not know devices, nor how anything is trained.
-"""
+"""The measured networks in PyTorch, and their arithmetic."""
 
 import torch
 from torch import nn
@@ -10,7 +7,7 @@ CLASSES = 10
 
 
 def norm(channels):
-    # Keras' 0.99 is the share kept, PyTorch's momentum the share replaced.
+    # Keras's 0.99 is the share kept; PyTorch's momentum is the share replaced.
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 

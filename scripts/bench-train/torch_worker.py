@@ -1,6 +1,6 @@
 """Trains one network with PyTorch on the CPU: `torch_worker.py NETWORK_JSON THREADS MODE LAYOUT`.
 
-It must not know who else is measured. MODE is `eager` or `compile`, LAYOUT `nchw` or `nhwc`.
+MODE is `eager` or `compile`, LAYOUT `nchw` or `nhwc`.
 """
 
 import json

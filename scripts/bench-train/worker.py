@@ -1,6 +1,6 @@
-"""A long-lived process that trains one network on command, and what one chunk of work cost.
+"""A long-lived process that trains one network on command, and the cost of one chunk of work.
 
-It must not know which engine it holds: all speak the lines of `serve.py`.
+All engines speak the protocol of `serve.py`.
 """
 
 import json
@@ -22,8 +22,8 @@ class Failed(Exception):
 class Chunk:
     """Some training steps in a row."""
 
-    rate: float  # images a second
-    foreign: float  # CPUs that anyone else used meanwhile
+    rate: float  # images per second
+    foreign: float  # CPUs that other processes used meanwhile
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Worker:
         try:
             print(command, n, file=self.process.stdin, flush=True)
         except BrokenPipeError:
-            pass  # the missing answer says why
+            pass  # the missing answer shows why
         return self._answer()
 
     def _answer(self):
