@@ -18,6 +18,12 @@ pub(crate) const VANISH: Duration = Duration::from_secs(5);
 /// How often a group that nobody can be woken by is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// The name of this machine.
+pub fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
 /// A job's first process, which leads its process group. Safe to keep on disk: with its start
 /// time and the machine's boot it is never mistaken for a later process of the same number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -74,8 +74,11 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
     let Parts { ws, graph, id, .. } = *parts;
     let stage = graph.stage(id);
     let scratch = held.lock.scratch()?;
-    let dir = ws.attempts().new_work_dir(&stage.name)?;
-    let logs = ws.attempts().new_logs(&ws.qualified(&stage.name))?;
+    let dir = ws.attempts().workdirs().new_work(&stage.name)?;
+    let logs = ws
+        .attempts()
+        .workdirs()
+        .new_logs(&ws.qualified(&stage.name))?;
     let events = logs.events.clone();
     let mut placed = Vec::new();
     for input in graph.inputs(id) {
@@ -102,10 +105,11 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
                 }
                 if path == declared {
                     ws.store
+                        .objects()
                         .materialize(&recorded.content, &dest, Placement::Linked)?;
                 } else {
                     let inside = path.as_str()[declared.as_str().len()..].trim_start_matches('/');
-                    ws.store.materialize_part(
+                    ws.store.objects().materialize_part(
                         &recorded.content,
                         inside,
                         &dest,
@@ -183,6 +187,7 @@ fn place_source(
             return Err(StoreError::SourceChanged { path }.into());
         }
         ws.store
+            .objects()
             .place_source(&path.under(&ws.root), &found, &dest)?;
         placed.push(path.clone());
     }

@@ -77,7 +77,9 @@ impl Baseline<'_> {
         let (old, new) = (self.folder.join("recorded"), self.folder.join("now"));
         for (store, out, place) in [(self.recorded, recorded, &old), (self.now, now, &new)] {
             fs::remove_all(place)?;
-            store.materialize(&out.content, place, Placement::Linked)?;
+            store
+                .objects()
+                .materialize(&out.content, place, Placement::Linked)?;
         }
         let path = recorded.path.as_str();
         let (kind, kind_now) = (recorded.content.kind, now.content.kind);

@@ -379,7 +379,7 @@ fn take_in(
         outs.push(RecordedOut {
             path: out.path.to_string(),
             volatile: out.volatile,
-            content: ws.attempts().ingest_into(&path, &mut unflushed)?,
+            content: ws.attempts().objects().ingest_into(&path, &mut unflushed)?,
         });
     }
     let before = ws.last_record(&stage.name);
@@ -429,5 +429,7 @@ pub(super) fn publish(store: &Store, root: &Path, out: &RecordedOut) -> Result<(
     if let Some(parent) = dest.parent() {
         fs::create_dir_all(parent)?;
     }
-    Ok(store.materialize(&out.content, &dest, placement)?)
+    Ok(store
+        .objects()
+        .materialize(&out.content, &dest, placement)?)
 }

@@ -244,13 +244,13 @@ impl Place {
         records: &mut Unflushed,
     ) -> Result<CommitOutcome, RunError> {
         outs.flush()?;
-        let outcome = lock.commit(record, records)?;
+        let outcome = self.store.commit(&lock, record, records)?;
         if let Some(root) = &self.root {
             for out in &record.outs {
                 completion::publish(&self.store, root, out)?;
             }
         }
-        self.store.retire(&attempt.dir)?;
+        self.store.workdirs().discard(&attempt.dir)?;
         Ok(outcome)
     }
 }

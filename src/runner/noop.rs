@@ -189,7 +189,7 @@ pub fn remember_noop(
             cards,
         };
         let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");
-        noop::write(ws.store.own(), request, &text)?;
+        noop::write(ws.store.location().own(), request, &text)?;
     }
     Ok(())
 }
@@ -212,12 +212,13 @@ fn results(
     let mut paths = BTreeSet::new();
     for &id in selected {
         let entry = lock.get(&ws.profile, &graph.stage(id).name);
-        let Some(record) = entry.and_then(|entry| text(&ws.store.record_path(&entry.key))) else {
+        let Some(record) = entry.and_then(|entry| text(&ws.store.records().path(&entry.key)))
+        else {
             return Ok(None);
         };
         paths.insert(record);
     }
-    let Some(history) = text(ws.store.history_path()) else {
+    let Some(history) = text(ws.store.records().history_path()) else {
         return Ok(None);
     };
     paths.insert(history);

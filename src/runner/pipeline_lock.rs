@@ -24,7 +24,7 @@ pub(super) fn write(
     observer: &mut dyn Observer,
 ) -> Result<(), RunError> {
     let path = ws.root.join("pipeline.lock");
-    let _turn = lockfile::Turn::wait(ws.store.dir())?;
+    let _turn = lockfile::Turn::wait(ws.store.location().dir())?;
     match update(ws, graph, results, &path) {
         Err(StoreError::LockFile { reason, .. }) => {
             let aside = ws.root.join(".restage/pipeline.lock.damaged");
@@ -38,7 +38,11 @@ pub(super) fn write(
                 stage: "pipeline.lock",
                 text: &text,
             });
-            lockfile::rebuild(&ws.store.own_tmp(), &path, known_results(ws, graph)?)?;
+            lockfile::rebuild(
+                &ws.store.location().own_tmp(),
+                &path,
+                known_results(ws, graph)?,
+            )?;
             Ok(update(ws, graph, results, &path)?)
         }
         result => Ok(result?),
@@ -56,14 +60,20 @@ fn update(
         .map(|(id, record)| (graph.stage(*id).name.clone(), Arc::clone(record)));
     let stages = graph.stages().iter();
     let known: BTreeSet<String> = stages.map(|stage| stage.name.clone()).collect();
-    lockfile::update(&ws.store.own_tmp(), path, &ws.profile, entries, &known)
+    lockfile::update(
+        &ws.store.location().own_tmp(),
+        path,
+        &ws.profile,
+        entries,
+        &known,
+    )
 }
 
 /// What the store knows of every profile, and what is up to date here, by profile and stage. A
 /// record that two profiles share names one of them, so the plan is asked too.
 fn known_results(ws: &Workspace, graph: &Graph) -> Result<KnownResults, StoreError> {
     let mut known = KnownResults::new();
-    for (name, record) in ws.store.current()? {
+    for (name, record) in ws.store.records().current()? {
         if let Some((profile, stage)) = name.split_once('/') {
             known.insert((profile.to_owned(), stage.to_owned()), record);
         }

@@ -22,6 +22,7 @@ pub(super) type Programs = BTreeMap<String, PathBuf>;
 
 fn place(ws: &Workspace, package: &str, code: &Digest) -> PathBuf {
     ws.store
+        .location()
         .dir()
         .join("programs")
         .join(code.to_string())

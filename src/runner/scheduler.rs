@@ -88,7 +88,7 @@ pub(super) fn run_to_records(
     }
     let flushed = scheduler.flush_all();
     let (mut summary, records) = (scheduler.summary, scheduler.states.records());
-    let swept = ws.attempts().sweep();
+    let swept = ws.attempts().workdirs().empty_trash();
     let locked = match ws.rerun {
         Some(_) => Ok(()),
         None => pipeline_lock::write(ws, graph, &records, observer),
@@ -229,7 +229,7 @@ impl<'a> Scheduler<'a> {
                 return Ok(());
             }
         };
-        self.ws.store.mark_current(&record)?;
+        self.ws.store.records().mark_current(&record)?;
         self.conclude(id, &outcome);
         let settled = State::Settled(Settled::Result(record));
         self.states.set(id, settled);

@@ -121,7 +121,7 @@ impl<'a> Verification<'a> {
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Summary, RunError> {
         let ws = self.ws.for_rerun(Rerun {
-            store: self.ws.store.scratch("verify")?,
+            store: self.ws.store.throwaway("verify")?,
             inputs: self.records.clone(),
         });
         let options = RunOptions {
@@ -143,9 +143,9 @@ impl<'a> Verification<'a> {
         });
         // What a failed stage left is for reading, until the store is opened next.
         if !compared.as_ref().is_ok_and(|summary| summary.failed > 0) {
-            let dir = ws.attempts().dir().to_owned();
+            let dir = ws.attempts().location().dir().to_owned();
             drop(ws);
-            let removed = self.ws.store.discard(&dir);
+            let removed = self.ws.store.workdirs().remove(&dir);
             let summary = compared?;
             removed?;
             return Ok(summary);
@@ -169,7 +169,7 @@ impl<'a> Verification<'a> {
         let Some(record) = self.records.get(&id).cloned() else {
             return Ok(());
         };
-        let folder = scratch.dir().join("baseline");
+        let folder = scratch.location().dir().join("baseline");
         fs::create_dir_all(&folder)?;
         let baseline = Baseline {
             recorded: &self.ws.store,
@@ -215,19 +215,20 @@ fn keep(
     baseline: &Baseline<'_>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<bool, RunError> {
-    let Some(claim) = store.claim_wait(&rerun.key, interrupted, BUSY_TICK)? else {
+    let Some(lock) = store.locks().lock(&rerun.key, interrupted, BUSY_TICK)? else {
         return Ok(false);
     };
     for out in &rerun.outs {
-        if !store.has_object(&out.content)? {
+        if !store.objects().has(&out.content)? {
             let place = baseline.folder.join("kept");
             fs::remove_all(&place)?;
             let from = baseline.now;
-            from.materialize(&out.content, &place, Placement::Linked)?;
-            store.ingest(&place)?;
+            from.objects()
+                .materialize(&out.content, &place, Placement::Linked)?;
+            store.objects().ingest(&place)?;
         }
     }
-    Ok(claim.keep_variant(&rerun.outs)?)
+    Ok(store.keep_variant(&lock, &rerun.outs)?)
 }
 
 fn severity(verdict: &Verdict) -> u8 {

@@ -16,7 +16,7 @@ use crate::base::rel_path::RelPath;
 use crate::digest::{CodeDigests, Digest, StageKey};
 use crate::graph::{Graph, StageId};
 use crate::spec::{OtherSeeds, Stage, Tool};
-use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError};
+use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError, members};
 
 /// What a run has of its own whose results must not count.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Workspace {
 
     /// Keeps what was learnt about files for the next call. Losing it costs only time.
     pub fn save_cache(&self) {
-        let _ = self.store.save();
+        let _ = self.store.stat_cache().save();
     }
 
     /// The name under which the store remembers a stage: other profiles have the same stages.
@@ -108,21 +108,21 @@ impl Workspace {
 
     /// Logs of the stage's last attempt.
     pub fn last_logs(&self, stage: &str) -> Result<Option<LogPaths>, StoreError> {
-        self.store.last_logs(&self.qualified(stage))
+        self.store.workdirs().last_logs(&self.qualified(stage))
     }
 
     /// The stage's different results that the store still has, the current one first.
     pub fn results(&self, stage: &str) -> Result<Vec<Arc<Record>>, StoreError> {
-        self.store.results(&self.qualified(stage))
+        self.store.records().results(&self.qualified(stage))
     }
 
     /// The folder of another workspace that had this result of a stage and has logs of it.
     pub(crate) fn ran_in(&self, record: &Record) -> Result<Option<PathBuf>, StoreError> {
-        for member in self.store.members()? {
+        for member in members(self.store.location())? {
             let store = self.store.seen_by(&member);
-            let last = store.last(&record.stage);
+            let last = store.records().last(&record.stage);
             if last.is_some_and(|last| last.key == record.key)
-                && store.last_logs(&record.stage)?.is_some()
+                && store.workdirs().last_logs(&record.stage)?.is_some()
             {
                 return Ok(Some(member.root));
             }
@@ -132,8 +132,8 @@ impl Workspace {
 
     /// The record of the stage's last success.
     pub(crate) fn last_record(&self, stage: &str) -> Option<Arc<Record>> {
-        let last = self.store.last(&self.qualified(stage))?;
-        self.store.record(&last.key).ok().flatten()
+        let last = self.store.records().last(&self.qualified(stage))?;
+        self.store.records().get(&last.key).ok().flatten()
     }
 
     /// The code closures of all workspace packages.
@@ -233,7 +233,7 @@ impl Facts for Workspace {
     }
 
     fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError> {
-        Ok(self.store.record(key)?)
+        Ok(self.store.records().get(key)?)
     }
 
     fn out_in_place(&self, out: &RecordedOut) -> Result<bool, FactsError> {
@@ -249,7 +249,7 @@ impl Facts for Workspace {
     }
 
     fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError> {
-        Ok(self.store.has_object(&out.content)?)
+        Ok(self.store.objects().has(&out.content)?)
     }
 
     fn last_key(&self, stage: &str) -> Option<Arc<StageKey>> {
@@ -259,6 +259,7 @@ impl Facts for Workspace {
 
     fn last_seconds(&self, stage: &str) -> Option<f64> {
         self.store
+            .records()
             .last(&self.qualified(stage))
             .map(|last| last.seconds)
     }

@@ -1,9 +1,10 @@
-//! The one way for a result to become a record: through the claim on its key.
-//! It must not know how the outs were made.
+//! The one way for a result to become a record: by the lock on its key.
 
+use super::error::StoreError;
+use super::key_lock::KeyLock;
+use super::record::{Record, RecordedOut};
+use super::store::Store;
 use super::unflushed::Unflushed;
-use super::{KeyLock, Record, RecordedOut, Store, StoreError};
-use crate::base::fs::StagedFile;
 
 /// What committing a record found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub enum CommitOutcome {
     New,
     /// It had one with the same outs, volatile ones aside.
     Same,
-    /// It had one with other bytes at these paths: both are kept, and the stage is marked
+    /// It had one with different bytes at these paths: both are kept, and the stage is marked
     /// nondeterministic.
     Differs {
         /// The paths.
@@ -20,60 +21,49 @@ pub enum CommitOutcome {
     },
 }
 
-impl KeyLock {
-    /// Makes `record` the record of the claimed key: before this call the key is a miss,
+impl Store {
+    /// Makes `record` the record of the locked key: before this call the key is a miss,
     /// after it a hit. Its outs must be in the store. The newest run's outs become the
-    /// record's; others' are kept as variants.
+    /// record's; different ones are kept as variants.
     ///
-    /// The record is noted in `unflushed`: until it is on the disk, a loss of power can take it
-    /// back. Its outs must be on the disk already, lest it outlive them.
+    /// The record is noted in `unflushed`: until it is on the disk, a power cut can undo this.
+    /// Its outs must be on the disk already, otherwise it could outlive them.
     pub fn commit(
         &self,
+        lock: &KeyLock,
         record: &Record,
         unflushed: &mut Unflushed,
     ) -> Result<CommitOutcome, StoreError> {
-        if record.key != *self.key() {
+        if record.key != *lock.key() {
             return Err(StoreError::WrongKey {
                 record: record.key,
-                claim: *self.key(),
+                lock: *lock.key(),
             });
         }
-        for out in &record.outs {
-            if !self.store.has_object(&out.content)? {
-                return Err(StoreError::MissingObject {
-                    digest: out.content.digest,
-                });
-            }
-        }
+        self.check_outs(&record.outs)?;
         let mut record = record.clone();
-        let outcome = match self.store.record(self.key())? {
+        let outcome = match self.records().get(lock.key())? {
             None => CommitOutcome::New,
             Some(old) => merge(&old, &mut record),
         };
-        self.store.write_record(&record, unflushed)?;
-        self.store.mark_current(&record)?;
-        self.store.retire(&self.scratch_path())?;
+        self.records().put(&record, unflushed)?;
+        self.records().mark_current(&record)?;
+        self.workdirs().discard(lock.scratch_path())?;
         Ok(outcome)
     }
 
-    /// Keeps what another run of the claimed key wrote as a variant of its record, and marks the
-    /// stage nondeterministic; the record's own outs stay. These must be in the store. Says
-    /// whether the record knows them now: without a record, or with the same outs, there is
-    /// nothing to keep.
-    pub fn keep_variant(&self, outs: &[RecordedOut]) -> Result<bool, StoreError> {
-        let Some(old) = self.store.record(self.key())? else {
+    /// Keeps what another run of the locked key wrote as a variant of its record, and marks the
+    /// stage nondeterministic; the record's own outs stay. `outs` must be in the store. Returns
+    /// whether the record has the variant now: there is nothing to keep without a record, or if
+    /// the outs are the same.
+    pub fn keep_variant(&self, lock: &KeyLock, outs: &[RecordedOut]) -> Result<bool, StoreError> {
+        let Some(old) = self.records().get(lock.key())? else {
             return Ok(false);
         };
         if differing(&old.outs, outs).is_empty() {
             return Ok(false);
         }
-        for out in outs {
-            if !self.store.has_object(&out.content)? {
-                return Err(StoreError::MissingObject {
-                    digest: out.content.digest,
-                });
-            }
-        }
+        self.check_outs(outs)?;
         let mut record = Record::clone(&old);
         let known = |variant: &Vec<RecordedOut>| differing(variant, outs).is_empty();
         if !record.variants.iter().any(known) {
@@ -82,30 +72,25 @@ impl KeyLock {
         record.nondeterministic = true;
         if record != *old {
             let mut unflushed = Unflushed::default();
-            self.store.write_record(&record, &mut unflushed)?;
+            self.records().put(&record, &mut unflushed)?;
             unflushed.flush()?;
         }
         Ok(true)
     }
-}
 
-impl Store {
-    /// Writes a record's file, replacing an older one in one step.
-    pub(super) fn write_record(
-        &self,
-        record: &Record,
-        unflushed: &mut Unflushed,
-    ) -> Result<(), StoreError> {
-        let path = self.record_path(&record.key);
-        let mut staged = StagedFile::new_in(&self.tmp(), &path)?;
-        staged.write(record.to_text().as_bytes())?;
-        staged.commit_unflushed()?;
-        unflushed.file(path);
+    fn check_outs(&self, outs: &[RecordedOut]) -> Result<(), StoreError> {
+        for out in outs {
+            if !self.objects().has(&out.content)? {
+                return Err(StoreError::MissingObject {
+                    digest: out.content.digest,
+                });
+            }
+        }
         Ok(())
     }
 }
 
-/// Takes over what an older record of the same key knows.
+/// Adds to a record what an older one of the same key knows.
 fn merge(old: &Record, new: &mut Record) -> CommitOutcome {
     let differing = differing(&old.outs, &new.outs);
     new.nondeterministic |= old.nondeterministic || !differing.is_empty();
@@ -113,7 +98,7 @@ fn merge(old: &Record, new: &mut Record) -> CommitOutcome {
     if !differing.is_empty() {
         variants.push(old.outs.clone());
     }
-    // The new bytes may be those of an earlier variant come back.
+    // The new bytes may be those of an earlier variant.
     variants.retain(|variant| !self::differing(variant, &new.outs).is_empty());
     new.variants = variants;
     if differing.is_empty() {

@@ -1,5 +1,4 @@
 //! What can go wrong in the store.
-//! It must not know who asked, nor print.
 
 use std::path::PathBuf;
 
@@ -23,7 +22,7 @@ pub enum StoreError {
         /// The newest that can be read.
         known: u32,
     },
-    /// A store that is to be shared may not be written to.
+    /// A shared store can't be written to.
     #[error("the shared store `{}` can't be used: {source}", dir.display())]
     ReadOnly {
         /// The store's folder.
@@ -31,23 +30,23 @@ pub enum StoreError {
         /// What failed.
         source: FsError,
     },
-    /// A store that is to be shared is one workspace's own.
-    #[error("`{}` is the own folder of another workspace", dir.display())]
+    /// The folder given as the shared store belongs to one workspace.
+    #[error("`{}` belongs to another workspace", dir.display())]
     NotShared {
         /// The folder.
         dir: PathBuf,
     },
-    /// Another process has the store open, and what was asked needs it alone.
+    /// Another process has the store open, and the operation needs it alone.
     #[error("another restage has `{}` open; nothing was changed", dir.display())]
     InUse {
         /// The store's folder.
         dir: PathBuf,
     },
-    /// An object's bytes are not those that its name promises. It was moved aside, so that
-    /// the stage that writes it counts as not run.
-    #[error("object {} is damaged: its bytes have another digest", digest.short())]
+    /// An object's bytes don't match its name. It was moved aside, so the stage that writes it
+    /// counts as not run.
+    #[error("object {} is damaged: its bytes have a different digest", digest.short())]
     CorruptObject {
-        /// The digest that it should have.
+        /// The digest in its name.
         digest: Digest,
         /// Where it was moved to.
         moved_to: PathBuf,
@@ -59,7 +58,7 @@ pub enum StoreError {
         digest: Digest,
     },
     /// A folder's manifest has the right digest but describes no folder.
-    #[error("object {} is no folder: {source}", digest.short())]
+    #[error("object {} is not a folder: {source}", digest.short())]
     NoManifest {
         /// Its digest.
         digest: Digest,
@@ -67,7 +66,7 @@ pub enum StoreError {
         source: ManifestError,
     },
     /// A folder's object has nothing at this path.
-    #[error("object {} has no `{path}` in it", digest.short())]
+    #[error("object {} does not contain `{path}`", digest.short())]
     NotInTree {
         /// The folder's digest.
         digest: Digest,
@@ -88,15 +87,15 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// A record that is not about the claimed key.
-    #[error("a record of key {} can't be committed by a claim of key {}", record.short(), claim.short())]
+    /// A record that is not about the locked key.
+    #[error("a record of key {} can't be committed by the lock on key {}", record.short(), lock.short())]
     WrongKey {
         /// The record's.
         record: Digest,
-        /// The claim's.
-        claim: Digest,
+        /// The lock's.
+        lock: Digest,
     },
-    /// A stage that a dead restage started still runs, and can't be stopped from here.
+    /// A stage that a dead restage started is still running and can't be stopped.
     #[error("process {} still runs for a restage that is gone, and can't be stopped", process.pid)]
     Orphan {
         /// The stage's process.
@@ -105,7 +104,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What the reader may do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Fs(error) => error.hint()?,
@@ -113,12 +112,12 @@ impl StoreError {
                 "update restage, or move the folder away: every stage then runs again"
             }
             Self::ReadOnly { .. } => {
-                "nothing was changed; give your group the right to write in it (`chmod -R g+rwX`, \
-                 and umask 002 for all who use it), or go on without `--store` and RESTAGE_STORE"
+                "nothing was changed; give your group write permission (`chmod -R g+rwX`, and umask \
+                 002 for everyone who uses it), or go on without `--store` and RESTAGE_STORE"
             }
             Self::NotShared { .. } => {
-                "nothing was changed; name a folder that belongs to no workspace: it is made if \
-                 need be"
+                "nothing was changed; name a folder that does not belong to a workspace: it is \
+                 created if missing"
             }
             Self::InUse { .. } => "wait until it ends, or run this again later",
             Self::CorruptObject { .. }
@@ -128,7 +127,7 @@ impl StoreError {
                 "run `restage reproduce` again: the stage that writes it will run"
             }
             Self::LockFile { .. } => {
-                "run `restage reproduce`: it sets the file aside and writes it anew; no result is lost"
+                "run `restage reproduce`: it sets the file aside and writes a new one; no result is lost"
             }
             Self::SourceChanged { .. } => {
                 "nothing was recorded: leave the file alone and run again"

@@ -1,9 +1,9 @@
-//! Who is at work on which key: one claim a key, held by a kernel lock that dies with its
-//! process. It must not know how stages are run.
+//! The lock on a key: whoever holds it works on the key, and only it commits the key's record.
 //!
-//! A claim's file names the process that works under it, and is removed when the claim is
-//! given back. One that is found is thus from a restage that died, whose stage may live on:
-//! it is stopped before its scratch folder is used again.
+//! It is a kernel lock on a file, so it ends with its process. The file names the process that
+//! works under the lock and is removed when the lock is released. A file that is found was thus
+//! left by a restage that died, and its stage may live on: that is stopped before its scratch
+//! folder is used again.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,28 +16,35 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::error::StoreError;
+use super::location::Location;
+use super::trash::Trash;
 use crate::base::fs::{self, Context, FsError};
-use crate::base::process::ProcessRef;
+use crate::base::process::{ProcessRef, host_name};
 use crate::digest::Digest;
 
 /// How long an orphan may take to end after TERM.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The right to work on a key and to commit its record; dropped, it is free again.
+/// Ends the names of lock files.
+pub(super) const ENDING: &str = ".lock";
+
+/// The right to work on a key and to commit its record; dropping it releases the key.
 #[derive(Debug)]
 pub struct KeyLock {
-    pub(super) store: Store,
     key: Digest,
+    scratch: PathBuf,
+    /// Where the file goes; it also keeps the store open.
+    trash: Trash,
     path: PathBuf,
     file: Mutex<File>,
     /// What a dead restage left in the file.
     left: Option<Note>,
-    /// What works under this claim now.
+    /// What works under this lock now.
     working: Mutex<Option<ProcessRef>>,
 }
 
-/// What a claim's file says.
+/// The contents of the lock's file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Note {
     /// Our own process, for people.
@@ -48,10 +55,13 @@ struct Note {
     stage: Option<ProcessRef>,
 }
 
-impl Store {
-    /// Claims a key, unless another restage, or another thread of this one, has it.
-    pub fn try_claim(&self, key: &Digest) -> Result<Option<KeyLock>, StoreError> {
-        let path = self.dir().join("claims").join(format!("{key}.lock"));
+impl KeyLock {
+    pub(super) fn try_take(
+        location: &Location,
+        trash: &Trash,
+        key: &Digest,
+    ) -> Result<Option<KeyLock>, StoreError> {
+        let path = file_of(location, key);
         loop {
             let mut file = fs::open_or_create(&path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -68,81 +78,48 @@ impl Store {
             }
             let mut text = Vec::new();
             file.read_to_end(&mut text).at("read", &path)?;
-            // A cut note still says that its writer died.
+            // Even a truncated note says that its writer died.
             let left =
                 (!text.is_empty()).then(|| serde_json::from_slice(&text).unwrap_or_default());
-            let claim = KeyLock {
-                store: self.clone(),
+            let lock = KeyLock {
                 key: *key,
+                scratch: scratch_of(location, key),
+                trash: trash.clone(),
                 path,
                 file: Mutex::new(file),
                 left,
                 working: Mutex::new(None),
             };
-            if claim.left.is_none() {
-                claim.write_note(None)?;
+            if lock.left.is_none() {
+                lock.write_note(None)?;
             }
-            return Ok(Some(claim));
+            return Ok(Some(lock));
         }
     }
 
-    /// Whether a stage that a dead restage started still works on this key. Changes nothing.
-    pub(super) fn has_orphan(&self, key: &Digest) -> Result<bool, StoreError> {
-        let path = self.dir().join("claims").join(format!("{key}.lock"));
-        let Some(text) = fs::read_if_exists(&path)? else {
-            return Ok(false);
-        };
-        let note: Note = serde_json::from_slice(&text).unwrap_or_default();
-        let scratch = self.dir().join("scratch").join(key.to_string());
-        Ok(note.stage.is_some_and(|stage| stage.is_alive())
-            || given_scratch(&scratch)?.iter().any(ProcessRef::is_alive))
-    }
-
-    /// Claims a key, looking every `tick` whether it is free; `None` once `cancelled` says so.
-    pub fn claim_wait(
-        &self,
-        key: &Digest,
-        cancelled: &dyn Fn() -> bool,
-        tick: Duration,
-    ) -> Result<Option<KeyLock>, StoreError> {
-        while !cancelled() {
-            if let Some(claim) = self.try_claim(key)? {
-                return Ok(Some(claim));
-            }
-            std::thread::sleep(tick);
-        }
-        Ok(None)
-    }
-}
-
-impl KeyLock {
-    /// The key that is claimed.
+    /// The key that is locked.
     pub fn key(&self) -> &Digest {
         &self.key
     }
 
-    /// Notes the process that works under this claim, so that the next owner can stop it
-    /// should this process die.
+    /// Notes the process that works under this lock, so that the next owner can stop it if this
+    /// process dies.
     pub fn note_process(&self, process: &ProcessRef) -> Result<(), StoreError> {
         *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(process.clone());
         Ok(self.write_note(Some(process.clone()))?)
     }
 
     fn write_note(&self, stage: Option<ProcessRef>) -> Result<(), FsError> {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
         let note = Note {
             restage: std::process::id(),
-            host,
+            host: host_name(),
             stage,
         };
         let text = serde_json::to_vec(&note)
             .map_err(std::io::Error::from)
             .at("write", &self.path)?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // Never empty in between: an empty file would say that its owner gave it back.
+        // Never empty in between: an empty file would say that its owner released it.
         file.seek(SeekFrom::Start(0)).at("write", &self.path)?;
         fs::write_all(&mut file, &text, &self.path)?;
         file.set_len(text.len() as u64).at("write", &self.path)
@@ -154,9 +131,9 @@ impl KeyLock {
             return Ok(Vec::new());
         };
         let mut orphans: Vec<ProcessRef> = left.stage.iter().cloned().collect();
-        // The dead one may not have come to note its stage, and a stage's child may have left
+        // The dead restage may not have noted its stage yet, and a stage's child may have left
         // its group: all of them were given this scratch folder.
-        for orphan in given_scratch(&self.scratch_path())? {
+        for orphan in given_scratch(&self.scratch)? {
             if !orphans.iter().any(|known| known.pid == orphan.pid) {
                 orphans.push(orphan);
             }
@@ -165,7 +142,7 @@ impl KeyLock {
         Ok(orphans)
     }
 
-    /// Stops what a dead restage left working on this key and waits until it is gone. To be
+    /// Stops what a dead restage left working on this key and waits until it is gone. Must be
     /// called before the scratch folder is used.
     pub fn kill_orphan(&self) -> Result<(), StoreError> {
         if self.left.is_none() {
@@ -179,16 +156,16 @@ impl KeyLock {
         Ok(self.write_note(None)?)
     }
 
-    /// The folder that attempts of this key share, made if need be: checkpoints, partial
-    /// downloads. It goes when the key's record is committed.
+    /// The folder that attempts of this key share, created if missing: checkpoints, partial
+    /// downloads. It is removed when the key's record is committed.
     pub fn scratch(&self) -> Result<PathBuf, StoreError> {
-        let path = self.scratch_path();
-        fs::create_dir_all(&path)?;
-        Ok(path)
+        fs::create_dir_all(&self.scratch)?;
+        Ok(self.scratch.clone())
     }
 
-    pub(super) fn scratch_path(&self) -> PathBuf {
-        self.store.dir().join("scratch").join(self.key.to_string())
+    /// Where that folder is, if it exists.
+    pub(super) fn scratch_path(&self) -> &Path {
+        &self.scratch
     }
 }
 
@@ -206,9 +183,34 @@ impl Drop for KeyLock {
         if !still_works && !unsettled {
             // While the lock is held, so that nobody can have locked the file meanwhile. A
             // file that stays does no harm.
-            let _ = self.store.retire(&self.path);
+            let _ = self.trash.discard(&self.path);
         }
     }
+}
+
+/// Whether a stage that a dead restage started still works on this key. Changes nothing.
+pub(super) fn has_orphan(location: &Location, key: &Digest) -> Result<bool, StoreError> {
+    let Some(text) = fs::read_if_exists(&file_of(location, key))? else {
+        return Ok(false);
+    };
+    let note: Note = serde_json::from_slice(&text).unwrap_or_default();
+    Ok(note.stage.is_some_and(|stage| stage.is_alive())
+        || given_scratch(&scratch_of(location, key))?
+            .iter()
+            .any(ProcessRef::is_alive))
+}
+
+/// The folder of lock files.
+pub(super) fn folder(location: &Location) -> PathBuf {
+    location.dir().join("claims")
+}
+
+fn file_of(location: &Location, key: &Digest) -> PathBuf {
+    folder(location).join(format!("{key}{ENDING}"))
+}
+
+fn scratch_of(location: &Location, key: &Digest) -> PathBuf {
+    location.dir().join("scratch").join(key.to_string())
 }
 
 /// Process groups, other than our own, that were started with this scratch folder.

@@ -1,12 +1,12 @@
-//! Where a workspace keeps what it computes: all of it in its own folder, or what other
-//! workspaces can use in a folder that they share. It must not know what is kept.
+//! Where a workspace keeps what it computes: everything in its own folder, or what other
+//! workspaces can use in a folder that they share (docs/adr/0008).
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::base::fs::{self, Context, FsError};
 
 /// The layout that this restage writes, and the newest that it reads.
@@ -15,7 +15,7 @@ const FORMAT: u32 = 1;
 /// The folder that each workspace has for itself.
 const OWN: &str = ".restage";
 
-/// What workspaces can use of each other.
+/// What other workspaces can use.
 const SHARED_FOLDERS: [&str; 6] = [
     "objects",
     "records",
@@ -25,8 +25,8 @@ const SHARED_FOLDERS: [&str; 6] = [
     "tmp",
 ];
 
-/// What concerns one workspace alone. Things in the making have a folder on either side, for
-/// they are renamed to where they go.
+/// What concerns one workspace alone. There is a `tmp` on either side because files are renamed
+/// from there, which works only within one file system.
 const OWN_FOLDERS: [&str; 3] = ["work", "logs", "tmp"];
 
 /// Who shares a store: see [`super::registry`].
@@ -44,7 +44,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// All in one folder, which no other workspace uses.
+    /// Everything in one folder, which no other workspace uses.
     pub fn alone(dir: &Path) -> Self {
         Self {
             own: dir.to_owned(),
@@ -52,8 +52,8 @@ impl Location {
         }
     }
 
-    /// Of the workspace at `root`, which shares the store `shared`, if there is one; its folder
-    /// is made. A workspace's own folder is shared with nobody: as `shared` it is as none.
+    /// Of the workspace at `root`, which shares the store `shared`, if one is given; its folder is
+    /// created if missing. Giving the workspace's own folder is the same as giving none.
     pub fn of_workspace(root: &Path, shared: Option<&Path>) -> Result<Self, StoreError> {
         let own = root.join(OWN);
         let Some(shared) = shared else {
@@ -92,12 +92,28 @@ impl Location {
         &self.dir
     }
 
+    /// For what goes to [`Location::dir`] and is being written, or is about to be removed from
+    /// there; emptied when a store is opened that nobody else has open.
+    pub fn tmp(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    /// The same for the workspace's own folder.
+    pub fn own_tmp(&self) -> PathBuf {
+        self.own.join("tmp")
+    }
+
+    /// Where damaged files are set aside.
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.dir.join("quarantine")
+    }
+
     /// The folder that other workspaces use too, if there is one.
     pub fn shared(&self) -> Option<&Path> {
         (self.own != self.dir).then_some(&*self.dir)
     }
 
-    /// Makes the folders that are not there yet, and refuses those of a newer restage.
+    /// Creates the folders that are missing, and refuses those of a newer restage.
     pub(super) fn make(&self) -> Result<(), StoreError> {
         let own = OWN_FOLDERS.iter();
         let Some(dir) = self.shared() else {
@@ -116,7 +132,7 @@ impl Location {
         Ok(())
     }
 
-    /// An error about a shared store, if this is one.
+    /// Says that the shared store can't be used, if that is what the error means.
     pub(super) fn explain(&self, error: FsError) -> StoreError {
         match self.shared() {
             Some(dir) if error.path.starts_with(dir) => unusable(dir, error),
@@ -125,8 +141,8 @@ impl Location {
     }
 }
 
-/// A shared folder that this user may not write to is not used at all: what is missing in it
-/// would be found only when a stage has run.
+/// A shared folder that this user may not write to is not used at all: otherwise a stage would run
+/// first and then find that its result can't be kept.
 fn unusable(dir: &Path, error: FsError) -> StoreError {
     use std::io::ErrorKind;
     match error.source.kind() {
@@ -143,7 +159,7 @@ fn make<'a>(dir: &Path, folders: impl Iterator<Item = &'a &'a str>) -> Result<()
     match fs::read_if_exists(&format)? {
         Some(text) => {
             let text = String::from_utf8_lossy(&text);
-            // An empty file is one whose writer's machine went down.
+            // The file is empty if the machine went down while it was written.
             let known = text.trim().is_empty()
                 || text
                     .trim()

@@ -1,5 +1,5 @@
-//! `pipeline.lock`: what was last reproduced, as text for git.
-//! It must not decide anything: no stage is fresh because this file says so.
+//! `pipeline.lock`: what was last reproduced, as text for git. It decides nothing: no stage is up
+//! to date because this file says so.
 //!
 //! YAML, one block for each profile and stage, sorted, so that two branches conflict only
 //! where they differ. Volatile outs have no digest. The last line is always the same: a file
@@ -8,23 +8,22 @@
 //!
 //! History of `schema`: 1, without a last line; 2, with one.
 
-mod merge;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::Deserialize;
 
-use super::{Record, StoreError};
-use crate::base::fs;
+use super::error::StoreError;
+use super::record::Record;
+use crate::base::fs::{self, Context, FsError};
 use crate::digest::Digest;
-
-pub use merge::{Disagreement, Merged, Reason, merge};
-pub use turn::Turn;
 
 const SCHEMA: u32 = 2;
 /// The first schema whose files end with [`END`].
@@ -37,7 +36,7 @@ const END: &str = "# end";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LockFile(BTreeMap<String, BTreeMap<String, LockEntry>>);
 
-/// What a stage last finished with.
+/// The key and outs that a stage last finished with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockEntry {
@@ -56,7 +55,7 @@ struct Document {
 }
 
 impl LockEntry {
-    /// What a record says.
+    /// The entry of a record.
     pub fn of(record: &Record) -> Self {
         let outs = record.outs.iter().map(|out| {
             let digest = (!out.volatile).then(|| out.content.content_id());
@@ -70,7 +69,7 @@ impl LockEntry {
 }
 
 impl LockFile {
-    /// A profile without stages is none.
+    /// Drops profiles without stages.
     fn of(mut profiles: BTreeMap<String, BTreeMap<String, LockEntry>>) -> Self {
         profiles.retain(|_, stages| !stages.is_empty());
         Self(profiles)
@@ -87,7 +86,7 @@ impl LockFile {
         }
     }
 
-    /// Reads the file's bytes, which may be anything; `Err` says what is wrong with them.
+    /// Parses the file's bytes, which may be anything; `Err` says what is wrong with them.
     pub fn parse(bytes: &[u8]) -> Result<LockFile, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         if text.trim().is_empty() {
@@ -155,7 +154,7 @@ impl LockFile {
     }
 }
 
-/// A YAML string. JSON's is one, but for characters that YAML wants escaped and JSON does not.
+/// A YAML string: a JSON string, with more characters escaped.
 fn quoted(text: &str) -> String {
     let mut quoted = String::new();
     for char in serde_json::Value::from(text).to_string().chars() {
@@ -183,8 +182,7 @@ pub fn write(path: &Path, lock: &LockFile) -> Result<(), StoreError> {
     Ok(fs::write_atomic(path, lock.to_text().as_bytes())?)
 }
 
-/// Writes what the records know: `entries` by profile and stage. `temp` is a folder for the file
-/// in the making.
+/// Writes a new file: `entries` by profile and stage. `temp` is a folder on the same file system.
 pub fn rebuild(
     temp: &Path,
     path: &Path,
@@ -202,9 +200,9 @@ pub fn rebuild(
     )?)
 }
 
-/// Writes what was reproduced under a profile now: `entries` by stage. Stages of the profile
-/// that are not `known` any more go; other profiles stay. The file is left alone if nothing
-/// changed. `temp` is a folder for the file in the making. The caller has the [`Turn`].
+/// Adds what was reproduced under a profile: `entries` by stage. The profile's stages that are no
+/// longer `known` are removed; other profiles stay. The file is left alone if nothing changed.
+/// `temp` is a folder on the same file system. The caller has the [`Turn`].
 pub fn update(
     temp: &Path,
     path: &Path,
@@ -229,4 +227,103 @@ pub fn update(
         return Ok(());
     }
     Ok(fs::write_atomic_from(temp, path, text.as_bytes())?)
+}
+
+/// The right to read the file and replace it, until it is dropped or its process dies: of two that
+/// do so at once, one would lose its entries.
+#[derive(Debug)]
+#[must_use = "a turn that is dropped is over"]
+pub struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for the turn. `store` is the store's folder beside the file: a lock on the file
+    /// itself would be lost with each replacement.
+    pub fn wait(store: &Path) -> Result<Self, FsError> {
+        let path = store.join("pipeline.lock.turn");
+        let lock = fs::open_or_create(&path)?;
+        loop {
+            match flock(&lock, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(Self { _lock: lock }),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error).at("lock", &path),
+            }
+        }
+    }
+}
+
+/// The merge of two sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The entries that both agree on.
+    pub lock: LockFile,
+    /// Stages that were left out because they don't agree, by profile and name.
+    pub left_out: Vec<Disagreement>,
+}
+
+/// A stage on which two sides disagree: it counts as not reproduced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// The profile.
+    pub profile: String,
+    /// The stage.
+    pub stage: String,
+    /// How they differ.
+    pub reason: Reason,
+}
+
+/// How two sides differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Each has a different result.
+    BothChanged,
+    /// One has a different result, the other no longer has any.
+    RemovedAndChanged,
+}
+
+/// Three-way merge: a stage that one side left alone is taken from the other; one that both changed
+/// differently is left out.
+pub fn merge(base: &LockFile, ours: &LockFile, theirs: &LockFile) -> Merged {
+    let mut merged = Merged {
+        lock: LockFile::default(),
+        left_out: Vec::new(),
+    };
+    let names: BTreeSet<(&str, &str)> = [base, ours, theirs]
+        .into_iter()
+        .flat_map(LockFile::entries)
+        .map(|(profile, stage, _)| (profile, stage))
+        .collect();
+    for (profile, stage) in names {
+        let side = |lock| LockFile::get(lock, profile, stage);
+        match settled(side(base), side(ours), side(theirs)) {
+            Ok(Some(entry)) => {
+                let stages = merged.lock.0.entry(profile.to_owned()).or_default();
+                stages.insert(stage.to_owned(), entry.clone());
+            }
+            Ok(None) => {}
+            Err(reason) => merged.left_out.push(Disagreement {
+                profile: profile.to_owned(),
+                stage: stage.to_owned(),
+                reason,
+            }),
+        }
+    }
+    merged
+}
+
+fn settled<'a>(
+    base: Option<&'a LockEntry>,
+    ours: Option<&'a LockEntry>,
+    theirs: Option<&'a LockEntry>,
+) -> Result<Option<&'a LockEntry>, Reason> {
+    if ours == theirs || theirs == base {
+        Ok(ours)
+    } else if ours == base {
+        Ok(theirs)
+    } else if ours.is_some() && theirs.is_some() {
+        Err(Reason::BothChanged)
+    } else {
+        Err(Reason::RemovedAndChanged)
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
+use super::error::StoreError;
 use super::sealed::{seal, unseal};
 use crate::base::fs::{self, StagedFile};
 use crate::digest::Digest;

@@ -1,9 +1,8 @@
-//! A text with the digest of itself behind it: two lines, by which a cut or an edit is noticed.
-//! It must not know what the text says.
+//! A line of text followed by its digest, so that a cut or an edit is noticed.
 
 use crate::digest::Digest;
 
-/// A text of one line, sealed.
+/// A line of text, sealed.
 pub(super) fn seal(text: &str) -> String {
     format!("{text}\n{}\n", Digest::of(text.as_bytes()))
 }

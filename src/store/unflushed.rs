@@ -1,16 +1,16 @@
-//! What was written and must still reach the disk before anything may rest on it.
-//! It must not know what was written.
+//! What was written and must still reach the disk before anything may depend on it
+//! (docs/adr/0009).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::base::fs;
 
-/// From this many files on, flushing the whole file system once is cheaper than each file.
+/// From this many files on, one flush of the whole file system is cheaper than one per file.
 const FLUSH_ALL_FROM: usize = 8;
 
-/// Files and folders that were written, but perhaps only to memory.
+/// Files and folders that were written, but may so far be only in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Unflushed {
     files: BTreeSet<PathBuf>,

@@ -230,7 +230,7 @@ fn fsck_says_what_it_found_what_it_did_and_what_will_run() {
     overwrite(two, b"1\n2\n");
     let said = space.restage(&["fsck"]).exits(3);
     insta::assert_snapshot!(without_last_line(&said.out), @r"
-    object df44539dc499 is damaged: its bytes have another digest
+    object df44539dc499 is damaged: its bytes have a different digest
       holds `results/two.csv` of default/two
       healed from `results/two.csv`
     damaged files in the quarantine: 1 (`restage gc` removes them)

@@ -14,7 +14,7 @@ use crate::cli::settings::Settings;
 use crate::cli::style::Style;
 use crate::cli::upkeep::Upkeep;
 use crate::runner::{NextRun, next_run};
-use crate::store::{CheckStep, Finding, OutState, Remedy, Report};
+use crate::store::fsck::{self, CheckStep, Finding, OutState, Remedy, Report};
 
 /// Outs that a finding names before it counts the rest.
 const MOST_OUTS: usize = 3;
@@ -64,7 +64,7 @@ fn check(settings: &Settings, upkeep: &Upkeep) -> Result<Report, CliError> {
     let style = "checking {bar:24.cyan/dim} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}";
     let style = ProgressStyle::with_template(style).expect("the template is a constant");
     let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
-    let report = upkeep.store.check(&upkeep.root, &|step| match step {
+    let report = fsck::check(&upkeep.store, &upkeep.root, &|step| match step {
         CheckStep::Begin(bytes) => bar.set_length(bytes),
         CheckStep::Read(bytes) => bar.inc(bytes),
     });

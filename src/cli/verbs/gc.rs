@@ -14,7 +14,8 @@ use crate::cli::output::Output;
 use crate::cli::settings::Settings;
 use crate::cli::upkeep::Upkeep;
 use crate::runner::live_keys;
-use crate::store::{Category, Garbage, Member, Needs, Presence};
+use crate::store::gc::{self, Category, Garbage, Needs};
+use crate::store::{Member, Presence, members};
 
 pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exit, CliError> {
     let Some(upkeep) = Upkeep::open(settings, &args.file)? else {
@@ -25,10 +26,13 @@ pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exi
     };
     let needs = needs(settings, args, &upkeep, out)?;
     let store = &upkeep.store;
-    let garbage = store.garbage(&upkeep.root, &needs).map_err(from_store)?;
+    let garbage = gc::find(store, &upkeep.root, &needs).map_err(from_store)?;
     if !args.dry_run {
-        store.remove_garbage(&garbage).map_err(from_store)?;
-        store.save().map_err(from_store)?;
+        gc::remove(store, &garbage).map_err(from_store)?;
+        store
+            .stat_cache()
+            .save()
+            .map_err(|error| from_store(error.into()))?;
     }
     for text in store.take_warnings() {
         out.note(&format!(
@@ -61,7 +65,7 @@ fn needs(
         ..Needs::default()
     };
     let mut unknown = add_live_keys(settings, upkeep, &args.file, &mut needs);
-    for member in upkeep.store.members().map_err(from_store)? {
+    for member in members(upkeep.store.location()).map_err(from_store)? {
         let unseen = member.presence == Presence::Unseen && !args.forget_unseen;
         let why = match upkeep.of(&member) {
             Some(other) => {

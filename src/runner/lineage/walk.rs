@@ -9,6 +9,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::order::writers_first;
 use super::records::Records;
 use super::{Bytes, From, Lineage, Origin, Read, Run, Source, Standing, Traced};
+use crate::base::process::host_name;
 use crate::base::rel_path::RelPath;
 use crate::digest::{DepContent, Digest, PathDigest, diff};
 use crate::graph::{Graph, StageId};
@@ -30,7 +31,7 @@ pub fn lineage(
 ) -> Result<Lineage, FactsError> {
     let planned = plan.into_iter().flat_map(|plan| plan.stages.values());
     let standing = planned.filter_map(|planned| planned.record().cloned());
-    let records = Records::new(standing.chain(ws.store.known()?));
+    let records = Records::new(standing.chain(ws.store.records().known()?));
     let mut walk = Walk {
         ws,
         graph,
@@ -166,7 +167,7 @@ impl Walk<'_> {
                 let known = self.records.of_key(&key).cloned();
                 let record = match known {
                     Some(record) => Some(record),
-                    None => self.ws.store.record(&key)?,
+                    None => self.ws.store.records().get(&key)?,
                 };
                 return Ok(match record {
                     Some(record) => Found::Run(self.add(record)),
@@ -221,7 +222,7 @@ impl Walk<'_> {
             Run {
                 stage: stage_name(self.graph, &record),
                 standing: standing(self.graph, self.plan, &record),
-                elsewhere: record.host != Record::this_host(),
+                elsewhere: record.host != host_name(),
                 reads: reads.collect(),
                 record,
             }

@@ -1,5 +1,4 @@
 //! Reads every object.
-//! It must not know which records need them.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -7,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Check, CheckStep, Problem, Remedy};
+use super::check::{Check, CheckStep};
+use super::report::{Problem, Remedy};
 use crate::base::fs;
 use crate::digest::{Digest, copy_and_digest};
-use crate::store::{Store, StoreError};
+use crate::store::error::StoreError;
+use crate::store::store::Store;
 
 /// The permission bits of an object.
 const MODE: u32 = 0o444;
@@ -28,7 +29,7 @@ struct Seen {
 
 impl Check<'_> {
     pub(super) fn read_objects(&mut self) -> Result<(), StoreError> {
-        let listing = self.store.list_objects()?;
+        let listing = self.store.objects().list()?;
         let mut objects = Vec::new();
         let mut strays = listing.strays;
         let mut bytes = 0;
@@ -70,7 +71,7 @@ impl Check<'_> {
     }
 }
 
-/// Forgets what is written to it, but for how much it was.
+/// Counts what is written to it, and drops it.
 struct Counted<'a>(&'a (dyn Fn(CheckStep) + Sync));
 
 impl io::Write for Counted<'_> {
@@ -95,20 +96,20 @@ fn read(
     if mode != MODE {
         fs::set_mode(path, MODE)?;
     }
-    // Not mapped into memory: a disk that fails to read would end the process.
+    // Not mapped into memory: a read error of the disk would end the process.
     let actual = copy_and_digest(path, counted, path);
-    // As it is with the mode that counts, and only its bytes in doubt.
+    // With its mode corrected, so that only its bytes are in doubt.
     let now = fs::symlink_metadata(path)?;
     let known = actual.as_ref().ok().map(|(digest, _)| *digest);
     store.stat_cache().refute(&now, known);
     let reason = match actual {
         Ok((actual, _)) if actual == digest => None,
-        Ok(_) => Some("its bytes have another digest".to_owned()),
+        Ok(_) => Some("its bytes have a different digest".to_owned()),
         Err(error) => Some(error.to_string()),
     };
     let damage = match reason {
         None => None,
-        Some(reason) => Some((reason, store.set_aside(path)?)),
+        Some(reason) => Some((reason, store.objects().set_aside(path)?)),
     };
     Ok(Seen {
         digest,

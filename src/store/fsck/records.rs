@@ -1,17 +1,16 @@
 //! Reads every record.
-//! It must not know whether the objects that they need are there.
-
-use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::{Check, Finding, Problem, Remedy};
+use super::check::Check;
+use super::report::{Problem, Remedy};
 use crate::base::fs;
-use crate::store::{Record, StoreError};
+use crate::store::error::StoreError;
+use crate::store::record::Record;
 
 impl Check<'_> {
     pub(super) fn read_records(&mut self) -> Result<(), StoreError> {
-        let listing = self.store.list("records", ".json")?;
+        let listing = self.store.records().list()?;
         self.report.checked.records = listing.named.len();
         let read: Vec<_> = listing
             .named
@@ -35,7 +34,7 @@ impl Check<'_> {
                     self.records.insert(key, record.into());
                 }
                 Err(reason) => {
-                    let aside = self.store.set_aside(&path)?;
+                    let aside = self.store.objects().set_aside(&path)?;
                     let problem = Problem::DamagedRecord { key, reason };
                     self.found(problem, Remedy::SetAside(aside));
                 }
@@ -45,21 +44,5 @@ impl Check<'_> {
             self.stray(path)?;
         }
         Ok(())
-    }
-
-    /// Moves something out of the way that restage did not put where it is.
-    pub(super) fn stray(&mut self, path: std::path::PathBuf) -> Result<(), StoreError> {
-        let aside = self.store.set_aside(&path)?;
-        self.found(Problem::Stray { path }, Remedy::SetAside(aside));
-        Ok(())
-    }
-
-    /// Notes a problem that no out rests on by itself.
-    pub(super) fn found(&mut self, problem: Problem, remedy: Remedy) {
-        self.report.findings.push(Finding {
-            problem,
-            needed_by: BTreeSet::new(),
-            remedy,
-        });
     }
 }

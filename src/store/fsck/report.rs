@@ -1,5 +1,4 @@
 //! What a check found and what was done about it.
-//! It must not know how it was found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,17 +6,17 @@ use std::path::PathBuf;
 
 use crate::digest::Digest;
 
-/// All that a check found.
+/// Everything that a check found.
 #[derive(Debug, Default)]
 pub struct Report {
     /// What is not as restage wrote it.
     pub findings: Vec<Finding>,
     /// Outs in the workspace that are not what was last reproduced. People may edit them, so
-    /// they are no damage.
+    /// this is not damage.
     pub outs: BTreeMap<String, OutState>,
     /// What was read.
     pub checked: Checked,
-    /// Things that may be removed, by kind: objects that no record needs, what dead processes
+    /// How many things may be removed, by kind: objects that no record needs, what dead processes
     /// left, the quarantine.
     pub removable: BTreeMap<&'static str, usize>,
 }
@@ -38,24 +37,24 @@ pub struct Checked {
 /// An out in the workspace that is not what was last reproduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutState {
-    /// It has other bytes.
+    /// It has different bytes.
     Edited,
-    /// It is not there.
+    /// It is missing.
     Missing,
 }
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What.
+    /// What is wrong.
     pub problem: Problem,
-    /// What needs it.
+    /// The outs that need it.
     pub needed_by: BTreeSet<Need>,
     /// What was done.
     pub remedy: Remedy,
 }
 
-/// An out that rests on an object.
+/// An out that needs an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     /// The stage, with its profile.
@@ -67,11 +66,11 @@ pub struct Need {
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// An object's bytes are not those that its name promises, or can't be read.
+    /// An object's bytes don't match its name, or can't be read.
     DamagedObject {
         /// Its name.
         digest: Digest,
-        /// In what way.
+        /// How.
         reason: String,
     },
     /// An object that a record needs is not there.
@@ -79,7 +78,7 @@ pub enum Problem {
         /// Its name.
         digest: Digest,
     },
-    /// An object that can be written to, or not read.
+    /// An object with the wrong permissions.
     ObjectMode {
         /// Its name.
         digest: Digest,
@@ -90,21 +89,21 @@ pub enum Problem {
     DamagedRecord {
         /// Its name.
         key: Digest,
-        /// In what way.
+        /// How.
         reason: String,
     },
-    /// A record that the history names is not there.
+    /// A record that the history names is missing.
     MissingRecord {
         /// Its name.
         key: Digest,
-        /// The stage that it is of, with its profile.
+        /// Its stage, with its profile.
         stage: String,
     },
     /// A record whose outs are lost.
     IncompleteRecord {
         /// Its name.
         key: Digest,
-        /// The stage that it is of, with its profile.
+        /// Its stage, with its profile.
         stage: String,
         /// Paths of the outs that are lost.
         outs: Vec<String>,
@@ -116,12 +115,12 @@ pub enum Problem {
     },
     /// The stat cache was cut or altered.
     DamagedStatCache,
-    /// The stat cache takes a file for what it is not.
+    /// The stat cache has a wrong digest for a file.
     WrongStatCache {
         /// The file.
         path: PathBuf,
     },
-    /// Lines of the history can't be read.
+    /// The history has lines that can't be read.
     DamagedHistory {
         /// How many.
         lines: usize,
@@ -131,7 +130,7 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
-    /// `pipeline.lock` says other things of a stage's outs than its record.
+    /// `pipeline.lock` disagrees with a record about a stage's outs.
     WrongLockFile {
         /// The stage, with its profile.
         stage: String,
@@ -141,17 +140,17 @@ pub enum Problem {
 /// What was done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
-    /// It is as it was again, made from this copy in the workspace.
+    /// It was restored from this copy in the workspace.
     Healed(String),
     /// It is read-only again.
     MadeReadOnly,
-    /// It was moved here; it is not used any more.
+    /// It was moved here and is no longer used.
     SetAside(PathBuf),
-    /// It was removed: it is made anew when it is needed.
+    /// It was removed; it is rebuilt when it is needed.
     Removed,
-    /// Nothing could be: it is lost, and made anew by running its stage.
+    /// Nothing could be done: it is lost until its stage runs again.
     Lost,
-    /// Nothing: the next run writes the file anew.
+    /// Nothing: the next run rewrites the file.
     Rewritten,
 }
 
@@ -210,7 +209,7 @@ impl fmt::Display for Remedy {
             Self::SetAside(_) => f.write_str("moved to the quarantine"),
             Self::Removed => f.write_str("dropped, which costs time but no result"),
             Self::Lost => f.write_str("lost until its stage runs again"),
-            Self::Rewritten => f.write_str("the next run writes it anew"),
+            Self::Rewritten => f.write_str("the next run rewrites it"),
         }
     }
 }
@@ -235,11 +234,11 @@ impl fmt::Display for Problem {
                 let outs = outs.join("`, `");
                 write!(f, "record {} of `{stage}` has lost `{outs}`", key.short())
             }
-            Self::Stray { path } => write!(f, "`{}` has no place there", path.display()),
+            Self::Stray { path } => write!(f, "`{}` does not belong there", path.display()),
             Self::DamagedStatCache => f.write_str("the stat cache is damaged"),
             Self::WrongStatCache { path } => {
                 let path = path.display();
-                write!(f, "the stat cache takes `{path}` for other bytes")
+                write!(f, "the stat cache has a wrong digest for `{path}`")
             }
             Self::DamagedHistory { lines: 1 } => f.write_str("a line of the history is damaged"),
             Self::DamagedHistory { lines } => {
@@ -252,35 +251,5 @@ impl fmt::Display for Problem {
                 write!(f, "`pipeline.lock` differs from the record of `{stage}`")
             }
         }
-    }
-}
-
-/// Files whose bytes were read: their digest by device and inode, and which digests there are.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    by_inode: BTreeMap<(u64, u64), Digest>,
-    digests: BTreeSet<Digest>,
-}
-
-impl Known {
-    pub(super) fn add(&mut self, inode: (u64, u64), digest: Digest) {
-        self.by_inode.insert(inode, digest);
-        self.digests.insert(digest);
-    }
-
-    pub(super) fn add_digest(&mut self, digest: Digest) {
-        self.digests.insert(digest);
-    }
-
-    pub(super) fn has(&self, digest: &Digest) -> bool {
-        self.digests.contains(digest)
-    }
-
-    pub(super) fn inode(&self, inode: (u64, u64)) -> Option<Digest> {
-        self.by_inode.get(&inode).copied()
-    }
-
-    pub(super) fn digests(&self) -> impl Iterator<Item = &Digest> {
-        self.digests.iter()
     }
 }

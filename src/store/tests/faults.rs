@@ -3,21 +3,20 @@
 use std::process::Command;
 
 use super::*;
-use crate::store::Unflushed;
 
 #[test]
 fn a_store_is_marked_as_a_cache_and_has_a_version() {
     let bench = Bench::new();
-    let tag = text(&bench.store.dir().join("CACHEDIR.TAG"));
+    let tag = text(&bench.store.location().dir().join("CACHEDIR.TAG"));
     assert!(tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"));
-    assert_eq!(text(&bench.store.dir().join("format")), "1\n");
+    assert_eq!(text(&bench.store.location().dir().join("format")), "1\n");
 }
 
 #[test]
 fn a_store_of_a_newer_restage_is_refused_and_left_alone() {
     let bench = Bench::new();
-    std::fs::write(bench.store.dir().join("format"), "2\n").unwrap();
-    let error = Store::open(bench.store.dir()).unwrap_err();
+    std::fs::write(bench.store.location().dir().join("format"), "2\n").unwrap();
+    let error = Store::open(bench.store.location().dir()).unwrap_err();
     assert!(error.to_string().contains("has format 2"), "{error}");
     assert!(error.hint().unwrap().contains("update restage"));
 }
@@ -36,6 +35,7 @@ fn a_folder_that_may_not_be_written_is_an_error_that_names_it() {
     let dest = closed.join("out");
     let error = bench
         .store
+        .objects()
         .materialize(&content, &dest, Placement::Plain)
         .unwrap_err();
     assert!(error.to_string().contains("closed"), "{error}");
@@ -73,18 +73,31 @@ fn a_full_disk_loses_nothing_and_leaves_no_half_file() {
         String::from_utf8_lossy(&child.stdout).contains("1 passed"),
         "the child ran"
     );
-    assert!(bench.store.record(&key(1).digest()).unwrap().is_some());
+    assert!(
+        bench
+            .store
+            .records()
+            .get(&key(1).digest())
+            .unwrap()
+            .is_some()
+    );
 }
 
 fn fill(dir: &Path) {
     let store = Store::open(&dir.join(".restage")).unwrap();
-    let record = store.record(&key(1).digest()).unwrap().unwrap();
+    let record = store.records().get(&key(1).digest()).unwrap().unwrap();
     let (small, big) = (&record.outs[0].content, &record.outs[1].content);
 
     // Publishing: the old file stays, nothing is left beside it.
     let dest = dir.join("results/big");
-    store.materialize(small, &dest, Placement::Plain).unwrap();
-    let error = store.materialize(big, &dest, Placement::Plain).unwrap_err();
+    store
+        .objects()
+        .materialize(small, &dest, Placement::Plain)
+        .unwrap();
+    let error = store
+        .objects()
+        .materialize(big, &dest, Placement::Plain)
+        .unwrap_err();
     assert!(error.hint().unwrap().contains("size limit"), "{error}");
     assert_eq!(text(&dest), "small");
     assert_eq!(fs::read_dir(&dir.join("results")).unwrap(), ["big"]);
@@ -93,8 +106,8 @@ fn fill(dir: &Path) {
     let source = dir.join("source");
     std::fs::hard_link(dir.join("linked/twin"), &source).unwrap();
     std::fs::remove_file(object_path(&store, &big.digest)).unwrap();
-    assert!(store.ingest(&source).is_err());
-    assert!(!store.has_object(big).unwrap());
+    assert!(store.objects().ingest(&source).is_err());
+    assert!(!store.objects().has(big).unwrap());
     let shard = object_path(&store, &big.digest);
     assert!(fs::read_dir(shard.parent().unwrap()).unwrap().is_empty());
 
@@ -102,13 +115,27 @@ fn fill(dir: &Path) {
     let mut long = Record::clone(&record);
     long.outs.truncate(1);
     long.undeclared = vec!["u".repeat(1 << 20)];
-    let claim = store.try_claim(&record.key).unwrap().unwrap();
-    assert!(claim.commit(&long, &mut Unflushed::default()).is_err());
-    assert_eq!(store.record(&record.key).unwrap().unwrap(), record);
-    assert_eq!(fs::read_dir(&store.dir().join("records")).unwrap().len(), 1);
+    let lock = store.locks().try_lock(&record.key).unwrap().unwrap();
+    assert!(
+        store
+            .commit(&lock, &long, &mut Unflushed::default())
+            .is_err()
+    );
+    assert_eq!(store.records().get(&record.key).unwrap().unwrap(), record);
+    assert_eq!(
+        fs::read_dir(&store.location().dir().join("records"))
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 fn object_path(store: &Store, digest: &Digest) -> PathBuf {
     let hex = digest.to_string();
-    store.dir().join("objects").join(&hex[..2]).join(&hex[2..])
+    store
+        .location()
+        .dir()
+        .join("objects")
+        .join(&hex[..2])
+        .join(&hex[2..])
 }

@@ -1,17 +1,18 @@
-//! Damage is found, mended where a copy is left, and never found twice.
+//! Damage is found, repaired where a copy is left, and never found twice.
 
 use super::*;
+use crate::store::fsck::{self, OutState, Report};
 
 fn alone(bench: Bench) -> Bench {
     let Bench { dir, store } = bench;
-    let _ = store.save();
+    let _ = store.stat_cache().save();
     drop(store);
     let store = Store::open_alone(&Location::alone(&dir.path().join(".restage"))).unwrap();
     Bench { dir, store }
 }
 
 fn check(bench: &Bench) -> Report {
-    bench.store.check(bench.dir.path(), &|_| {}).unwrap()
+    fsck::check(&bench.store, bench.dir.path(), &|_| {}).unwrap()
 }
 
 /// Kind and remedy of each finding.
@@ -29,7 +30,7 @@ fn published() -> Bench {
     let bench = Bench::new();
     bench.write("work/a", "1");
     bench.write("work/b/c", "2");
-    let tree = bench.store.ingest(&bench.path("work")).unwrap();
+    let tree = bench.store.objects().ingest(&bench.path("work")).unwrap();
     let mut record = bench.record(1, &[("w", false, "weights"), ("d", false, "")]);
     record.outs[1].content = tree;
     bench.commit(&record);
@@ -39,12 +40,13 @@ fn published() -> Bench {
         let dest = bench.path(&out.path);
         bench
             .store
+            .objects()
             .materialize(&out.content, &dest, Placement::Linked)
             .unwrap();
     }
     let (lock, entry) = (bench.path("pipeline.lock"), ("train".into(), record.into()));
     lockfile::update(
-        &bench.store.tmp(),
+        &bench.store.location().tmp(),
         &lock,
         "quick",
         [entry],
@@ -69,20 +71,25 @@ fn files_and_folders_that_are_lost_come_back_from_intact_outs() {
     let bench = published();
     let before = bench.objects();
     for object in &before {
-        std::fs::remove_file(bench.store.dir().join("objects").join(object)).unwrap();
+        std::fs::remove_file(bench.store.location().dir().join("objects").join(object)).unwrap();
     }
     let report = check(&bench);
     assert_eq!(found(&report), [("missing-object", "healed"); 4]);
     assert_eq!(bench.objects(), before);
     assert_eq!(found(&check(&bench)), []);
-    let record = bench.store.record(&key(1).digest()).unwrap().unwrap();
+    let record = bench
+        .store
+        .records()
+        .get(&key(1).digest())
+        .unwrap()
+        .unwrap();
     for out in &record.outs {
-        bench.store.verify_object(&out.content).unwrap();
+        bench.store.objects().verify(&out.content).unwrap();
     }
 }
 
 #[test]
-fn an_out_that_shares_its_bytes_with_a_damaged_object_is_not_taken_for_fresh() {
+fn an_out_that_shares_its_bytes_with_a_damaged_object_does_not_count_as_up_to_date() {
     let bench = published();
     let object = bench.object(&Digest::of(b"weights"));
     if inode(&object) != inode(&bench.path("w")) {
@@ -96,10 +103,10 @@ fn an_out_that_shares_its_bytes_with_a_damaged_object_is_not_taken_for_fresh() {
     file.set_modified(modified).unwrap();
     fs::set_mode(&object, 0o444).unwrap();
     let request = Digest::of(b"request");
-    noop::write(bench.store.dir(), &request, "all was fresh").unwrap();
+    noop::write(bench.store.location().dir(), &request, "all was fresh").unwrap();
     let report = check(&bench);
-    let kept = noop::read(bench.store.dir(), &request).unwrap();
-    assert_eq!(kept, None, "it rests on what `stat` said of the out");
+    let kept = noop::read(bench.store.location().dir(), &request).unwrap();
+    assert_eq!(kept, None, "it depends on what `stat` said of the out");
     assert_eq!(
         found(&report),
         [
@@ -136,7 +143,7 @@ fn a_record_that_lost_outs_stays_only_if_the_lock_file_names_it() {
     ];
     assert_eq!(found(&check(&bench)), expected);
     assert_eq!(found(&check(&bench)), []);
-    assert!(bench.store.last("quick/train").is_none());
+    assert!(bench.store.records().last("quick/train").is_none());
 }
 
 #[test]
@@ -148,7 +155,12 @@ fn a_variant_that_is_lost_is_dropped_and_the_stage_stays_nondeterministic() {
     let bench = alone(bench);
     assert_eq!(found(&check(&bench)), [("missing-object", "lost")]);
     assert_eq!(found(&check(&bench)), []);
-    let record = bench.store.record(&key(1).digest()).unwrap().unwrap();
+    let record = bench
+        .store
+        .records()
+        .get(&key(1).digest())
+        .unwrap()
+        .unwrap();
     assert!(record.variants.is_empty() && record.nondeterministic);
 }
 
@@ -174,7 +186,7 @@ fn a_lost_or_exchanged_record_is_missed_by_the_history() {
     let bench = Bench::new();
     let outs = [("w", false, "weights")];
     (1..=3).for_each(|seed| drop(bench.commit(&bench.record(seed, &outs))));
-    let path = |seed| bench.store.record_path(&key(seed).digest());
+    let path = |seed| bench.store.records().path(&key(seed).digest());
     std::fs::remove_file(path(1)).unwrap();
     let (two, three) = (text(&path(2)), text(&path(3)));
     std::fs::write(path(2), three).unwrap();
@@ -194,11 +206,11 @@ fn a_lost_or_exchanged_record_is_missed_by_the_history() {
 }
 
 #[test]
-fn damaged_ledgers_are_named_and_only_what_can_be_made_again_is_dropped() {
+fn damaged_metadata_is_named_and_only_what_can_be_rebuilt_is_dropped() {
     let bench = published();
-    let cache = bench.store.dir().join("stat-cache");
+    let cache = bench.store.location().dir().join("stat-cache");
     std::fs::write(&cache, "nonsense").unwrap();
-    let history = bench.store.dir().join("history.jsonl");
+    let history = bench.store.location().dir().join("history.jsonl");
     let lines = text(&history);
     std::fs::write(&history, format!("{{\"stage\":\"cu\n{lines}")).unwrap();
     let lock = text(&bench.path("pipeline.lock"));
@@ -216,7 +228,7 @@ fn damaged_ledgers_are_named_and_only_what_can_be_made_again_is_dropped() {
             ("wrong-lock-file", "rewritten-by-next-run"),
         ]
     );
-    assert!(bench.store.last("quick/train").is_some());
+    assert!(bench.store.records().last("quick/train").is_some());
     bench.write("pipeline.lock", "<<<<<<< ours\n");
     let bench = alone(bench);
     assert_eq!(

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::process::ProcessRef;
 use crate::digest::Kind;
+use crate::store::gc::{self, Category, Garbage, Needs};
 
 /// What stays needed where `runs` successes of each stage are kept.
 fn needs(runs: usize) -> Needs {
@@ -23,13 +24,20 @@ fn alone(bench: Bench) -> Bench {
 }
 
 fn collect(bench: &Bench, needs: &Needs) -> Garbage {
-    let garbage = bench.store.garbage(bench.dir.path(), needs).unwrap();
-    bench.store.remove_garbage(&garbage).unwrap();
+    let garbage = gc::find(&bench.store, bench.dir.path(), needs).unwrap();
+    gc::remove(&bench.store, &garbage).unwrap();
     garbage
 }
 
 fn kept(bench: &Bench) -> Vec<u64> {
-    let exists = |seed: &u64| bench.store.record(&key(*seed).digest()).unwrap().is_some();
+    let exists = |seed: &u64| {
+        bench
+            .store
+            .records()
+            .get(&key(*seed).digest())
+            .unwrap()
+            .is_some()
+    };
     (0..10).filter(exists).collect()
 }
 
@@ -43,15 +51,23 @@ fn commit_each(bench: &Bench, seeds: impl IntoIterator<Item = u64>) {
 fn the_last_different_successes_of_a_stage_stay_in_the_order_in_which_they_were_current() {
     let bench = Bench::new();
     commit_each(&bench, [1, 2, 3, 4, 5]);
-    let first = bench.store.record(&key(1).digest()).unwrap().unwrap();
-    bench.store.mark_current(&first).unwrap();
+    let first = bench
+        .store
+        .records()
+        .get(&key(1).digest())
+        .unwrap()
+        .unwrap();
+    bench.store.records().mark_current(&first).unwrap();
     let bench = alone(bench);
     let garbage = collect(&bench, &needs(3));
     assert_eq!(kept(&bench), [1, 4, 5]);
     assert_eq!(garbage.tally(Category::Records).kept, 3);
     assert_eq!(garbage.tally(Category::Objects).removed, 2);
     assert_eq!(bench.objects().len(), 3);
-    assert_eq!(bench.store.last("quick/train").unwrap().key, first.key);
+    assert_eq!(
+        bench.store.records().last("quick/train").unwrap().key,
+        first.key
+    );
     assert_eq!(collect(&bench, &needs(3)).total().removed, 0);
 }
 
@@ -59,7 +75,7 @@ fn the_last_different_successes_of_a_stage_stay_in_the_order_in_which_they_were_
 fn without_a_history_the_last_to_start_stay() {
     let bench = Bench::new();
     commit_each(&bench, [4, 2, 3, 1]);
-    std::fs::remove_file(bench.store.dir().join("history.jsonl")).unwrap();
+    std::fs::remove_file(bench.store.location().dir().join("history.jsonl")).unwrap();
     let bench = alone(bench);
     collect(&bench, &needs(2));
     assert_eq!(kept(&bench), [3, 4]);
@@ -69,10 +85,15 @@ fn without_a_history_the_last_to_start_stay() {
 fn what_the_lock_file_names_what_is_in_place_and_what_the_caller_needs_stays() {
     let bench = Bench::new();
     commit_each(&bench, [1, 2, 3, 4]);
-    let record = bench.store.record(&key(1).digest()).unwrap().unwrap();
+    let record = bench
+        .store
+        .records()
+        .get(&key(1).digest())
+        .unwrap()
+        .unwrap();
     let lock = bench.path("pipeline.lock");
     lockfile::update(
-        &bench.store.tmp(),
+        &bench.store.location().tmp(),
         &lock,
         "paper",
         [("s".into(), record)],
@@ -94,7 +115,7 @@ fn what_the_lock_file_names_what_is_in_place_and_what_the_caller_needs_stays() {
 fn folders_and_variants_of_records_that_stay_are_whole() {
     let bench = Bench::new();
     bench.write("tree/a", "inner");
-    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
     assert_eq!(tree.kind, Kind::Tree);
     let mut record = bench.record(1, &[("w", false, "first")]);
     record.outs[0].content = tree;
@@ -104,10 +125,15 @@ fn folders_and_variants_of_records_that_stay_are_whole() {
     let bench = alone(bench);
     let objects = collect(&bench, &needs(1)).tally(Category::Objects);
     assert_eq!((objects.removed, objects.kept), (2, 3));
-    let record = bench.store.record(&key(1).digest()).unwrap().unwrap();
+    let record = bench
+        .store
+        .records()
+        .get(&key(1).digest())
+        .unwrap()
+        .unwrap();
     assert_eq!(record.variants.len(), 1);
     for out in record.outs.iter().chain(record.variants.iter().flatten()) {
-        bench.store.verify_object(&out.content).unwrap();
+        bench.store.objects().verify(&out.content).unwrap();
     }
 }
 
@@ -115,8 +141,13 @@ fn folders_and_variants_of_records_that_stay_are_whole() {
 fn scratch_folders_stay_for_keys_that_are_needed_or_still_worked_on() {
     let bench = Bench::new();
     let scratch = |seed| {
-        let claim = bench.store.try_claim(&key(seed).digest()).unwrap().unwrap();
-        claim.scratch().unwrap()
+        let lock = bench
+            .store
+            .locks()
+            .try_lock(&key(seed).digest())
+            .unwrap()
+            .unwrap();
+        lock.scratch().unwrap()
     };
     let [needed, orphaned, dead] = [1, 2, 3].map(scratch);
     let mut child = std::process::Command::new("sleep");
@@ -125,7 +156,7 @@ fn scratch_folders_stay_for_keys_that_are_needed_or_still_worked_on() {
     for (seed, stage) in [(2, Some(ProcessRef::of(child.id()))), (3, None)] {
         let name = format!("claims/{}.lock", key(seed).digest());
         let note = json!({"restage": 1, "host": "here", "stage": stage});
-        std::fs::write(bench.store.dir().join(name), note.to_string()).unwrap();
+        std::fs::write(bench.store.location().dir().join(name), note.to_string()).unwrap();
     }
     let bench = alone(bench);
     let needs = Needs {
@@ -173,7 +204,7 @@ fn programs_stay_that_a_record_or_the_present_sources_need_else_the_newest() {
 #[test]
 fn the_last_work_folder_of_a_stage_stays_until_it_succeeds() {
     let bench = Bench::new();
-    let of = |stage| bench.store.new_work_dir(stage).unwrap();
+    let of = |stage| bench.store.workdirs().new_work(stage).unwrap();
     let (old, last, over) = (of("other"), of("other"), of("train"));
     commit_each(&bench, [1]);
     for path in [&old, &last, &over] {
@@ -190,37 +221,51 @@ fn the_last_work_folder_of_a_stage_stays_until_it_succeeds() {
 fn logs_of_the_last_attempts_stay() {
     let bench = Bench::new();
     let logs: Vec<_> = (0..5)
-        .map(|_| bench.store.new_logs("quick/train@1").unwrap().dir)
+        .map(|_| {
+            bench
+                .store
+                .workdirs()
+                .new_logs("quick/train@1")
+                .unwrap()
+                .dir
+        })
         .collect();
     let bench = alone(bench);
     collect(&bench, &needs(2));
     let left: Vec<bool> = logs.iter().map(|path| path.exists()).collect();
     assert_eq!(left, [false, false, false, true, true]);
     collect(&bench, &needs(0));
-    assert!(bench.store.last_logs("quick/train@1").unwrap().is_some());
+    assert!(
+        bench
+            .store
+            .workdirs()
+            .last_logs("quick/train@1")
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]
 fn a_file_with_another_name_that_stays_frees_nothing() {
     let bench = Bench::new();
     let content = bench.ingest("weights");
-    let work = bench.store.new_work_dir("train").unwrap();
+    let work = bench.store.workdirs().new_work("train").unwrap();
     let bench = alone(bench);
-    let _ = std::fs::remove_dir_all(bench.store.dir().join("work"));
+    let _ = std::fs::remove_dir_all(bench.store.location().dir().join("work"));
     std::fs::create_dir_all(&work).unwrap();
     std::fs::hard_link(bench.object(&content.digest), bench.path("w")).unwrap();
-    let garbage = bench.store.garbage(bench.dir.path(), &needs(1)).unwrap();
+    let garbage = gc::find(&bench.store, bench.dir.path(), &needs(1)).unwrap();
     assert_eq!(garbage.tally(Category::Objects).removed, 1);
     assert_eq!(garbage.total().bytes, 0);
     std::fs::remove_file(bench.path("w")).unwrap();
-    let garbage = bench.store.garbage(bench.dir.path(), &needs(1)).unwrap();
+    let garbage = gc::find(&bench.store, bench.dir.path(), &needs(1)).unwrap();
     assert_eq!(garbage.total().bytes, 7);
 }
 
 #[test]
 fn a_store_is_alone_only_while_nobody_else_has_it() {
     let bench = Bench::new();
-    let dir = bench.store.dir().to_owned();
+    let dir = bench.store.location().dir().to_owned();
     let error = Store::open_alone(&Location::alone(&dir)).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     assert!(error.hint().unwrap().contains("again later"));

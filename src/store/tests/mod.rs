@@ -1,23 +1,25 @@
-//! Behaviour of the store as its callers see it.
-//! It must not look at private state, only at what lies on the disk.
+//! Behaviour of the store as its callers see it: what it returns, and what lies on the disk.
 
-mod claims;
 mod faults;
 mod fsck;
 mod gc;
+mod key_locks;
 mod objects;
+mod opening;
 mod places;
 mod records;
-mod retired;
 mod shared;
+mod trash;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::*;
 use crate::base::clock::WallTime;
+use crate::base::fs;
 use crate::digest::{Digest, KeyAction, PathDigest, StageKey};
 
 /// A workspace with a store in it.
@@ -35,7 +37,7 @@ impl Bench {
 
     /// The same folder as a later process sees it.
     fn reopened(self) -> Self {
-        self.store.save().unwrap();
+        self.store.stat_cache().save().unwrap();
         let Self { dir, store } = self;
         drop(store);
         let store = Store::open(&dir.path().join(".restage")).unwrap();
@@ -54,14 +56,15 @@ impl Bench {
     }
 
     fn ingest(&self, text: &str) -> PathDigest {
-        let dir = self.store.new_work_dir("test").unwrap();
+        let dir = self.store.workdirs().new_work("test").unwrap();
         std::fs::write(dir.join("out"), text).unwrap();
-        self.store.ingest(&dir.join("out")).unwrap()
+        self.store.objects().ingest(&dir.join("out")).unwrap()
     }
 
     fn object(&self, digest: &Digest) -> PathBuf {
         let hex = digest.to_string();
         self.store
+            .location()
             .dir()
             .join("objects")
             .join(&hex[..2])
@@ -70,7 +73,7 @@ impl Bench {
 
     /// Every object, by path.
     fn objects(&self) -> Vec<PathBuf> {
-        let found = fs::walk(&self.store.dir().join("objects")).unwrap();
+        let found = fs::walk(&self.store.location().dir().join("objects")).unwrap();
         found
             .into_iter()
             .filter(|entry| entry.metadata.is_file())
@@ -100,9 +103,9 @@ impl Bench {
     }
 
     fn commit(&self, record: &Record) -> CommitOutcome {
-        let claim = self.store.try_claim(&record.key).unwrap().unwrap();
+        let lock = self.store.locks().try_lock(&record.key).unwrap().unwrap();
         let mut unflushed = Unflushed::default();
-        let outcome = claim.commit(record, &mut unflushed).unwrap();
+        let outcome = self.store.commit(&lock, record, &mut unflushed).unwrap();
         unflushed.flush().unwrap();
         outcome
     }

@@ -1,7 +1,6 @@
 //! What goes into the store and what stays of it.
 
 use super::*;
-use crate::store::Unflushed;
 
 #[test]
 fn an_object_is_read_only_and_named_by_its_bytes() {
@@ -18,7 +17,7 @@ fn equal_files_are_one_object() {
     bench.write("tree/a", "same");
     bench.write("tree/b/c", "same");
     bench.ingest("same");
-    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
     assert_eq!((tree.files, tree.size), (2, 8));
     assert_eq!(
         bench.objects().len(),
@@ -34,7 +33,7 @@ fn an_out_that_has_another_name_is_copied_so_that_the_name_cannot_change_the_obj
     std::fs::hard_link(&outside, bench.path("out")).unwrap();
     std::os::unix::fs::symlink(&outside, bench.path("link")).unwrap();
     for name in ["out", "link"] {
-        let content = bench.store.ingest(&bench.path(name)).unwrap();
+        let content = bench.store.objects().ingest(&bench.path(name)).unwrap();
         assert_ne!(
             inode(&bench.object(&content.digest)),
             inode(&outside),
@@ -50,15 +49,15 @@ fn a_damaged_object_is_found_moved_aside_and_healed_by_the_next_equal_out() {
     let bench = Bench::new();
     let content = bench.ingest("weights");
     damage(&bench.object(&content.digest));
-    let error = bench.store.verify_object(&content).unwrap_err();
+    let error = bench.store.objects().verify(&content).unwrap_err();
     let StoreError::CorruptObject { moved_to, .. } = &error else {
         panic!("{error}")
     };
     assert!(moved_to.exists());
-    assert!(!bench.store.has_object(&content).unwrap());
+    assert!(!bench.store.objects().has(&content).unwrap());
     assert!(error.hint().unwrap().contains("run"));
     bench.ingest("weights");
-    bench.store.verify_object(&content).unwrap();
+    bench.store.objects().verify(&content).unwrap();
 }
 
 #[test]
@@ -67,7 +66,7 @@ fn an_out_that_equals_a_damaged_object_replaces_it() {
     let content = bench.ingest("weights");
     damage(&bench.object(&content.digest));
     bench.ingest("weights");
-    bench.store.verify_object(&content).unwrap();
+    bench.store.objects().verify(&content).unwrap();
 }
 
 #[test]
@@ -75,16 +74,16 @@ fn a_cut_or_missing_object_is_no_object_also_inside_a_folder() {
     let bench = Bench::new();
     bench.write("tree/a", "inner");
     let file = bench.ingest("weights");
-    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
-    assert!(bench.store.has_object(&file).unwrap() && bench.store.has_object(&tree).unwrap());
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
+    assert!(bench.store.objects().has(&file).unwrap() && bench.store.objects().has(&tree).unwrap());
     for digest in [file.digest, Digest::of(b"inner")] {
         let object = bench.object(&digest);
         fs::set_mode(&object, 0o644).unwrap();
         std::fs::write(&object, "w").unwrap();
     }
-    assert!(!bench.store.has_object(&file).unwrap());
-    assert!(!bench.store.has_object(&tree).unwrap());
-    assert!(bench.store.verify_object(&tree).is_err());
+    assert!(!bench.store.objects().has(&file).unwrap());
+    assert!(!bench.store.objects().has(&tree).unwrap());
+    assert!(bench.store.objects().verify(&tree).is_err());
 }
 
 #[test]
@@ -95,6 +94,7 @@ fn an_object_that_was_linked_and_unlinked_is_not_read_again() {
     let dest = bench.path("linked");
     bench
         .store
+        .objects()
         .materialize(&content, &dest, Placement::Linked)
         .unwrap();
     std::fs::remove_file(&dest).unwrap();
@@ -114,9 +114,10 @@ fn an_object_that_was_linked_and_unlinked_is_not_read_again() {
     fs::set_mode(&object, 0o444).unwrap();
     bench
         .store
-        .check_object(&content.digest, content.size)
+        .objects()
+        .check(&content.digest, content.size)
         .unwrap();
-    assert!(bench.store.verify_object(&content).is_err());
+    assert!(bench.store.objects().verify(&content).is_err());
 }
 
 #[test]
@@ -127,13 +128,17 @@ fn several_outs_are_taken_in_together() {
     let mut unflushed = Unflushed::default();
     let contents = ["work/a", "work/b"].map(|path| {
         let path = bench.path(path);
-        bench.store.ingest_into(&path, &mut unflushed).unwrap()
+        bench
+            .store
+            .objects()
+            .ingest_into(&path, &mut unflushed)
+            .unwrap()
     });
     unflushed.flush().unwrap();
     assert!(
         contents
             .iter()
-            .all(|content| bench.store.has_object(content).unwrap())
+            .all(|content| bench.store.objects().has(content).unwrap())
     );
     assert_eq!(contents[1].kind, crate::digest::Kind::Tree);
 }

@@ -12,12 +12,14 @@ fn a_plain_file_is_writable_and_editing_it_changes_no_object() {
     let dest = bench.path("results/quick/table.csv");
     bench
         .store
+        .objects()
         .materialize(&content, &dest, Placement::Plain)
         .unwrap();
     std::fs::write(&dest, "edited").unwrap();
-    bench.store.verify_object(&content).unwrap();
+    bench.store.objects().verify(&content).unwrap();
     bench
         .store
+        .objects()
         .materialize(&content, &dest, Placement::Plain)
         .unwrap();
     assert_eq!(text(&dest), "table");
@@ -30,14 +32,19 @@ fn a_linked_file_is_read_only_and_replacing_it_changes_no_object() {
     let dest = bench.path("data/x.bin");
     bench
         .store
+        .objects()
         .materialize(&old, &dest, Placement::Linked)
         .unwrap();
     assert_eq!(mode(&dest), 0o444);
     for placement in [Placement::Linked, Placement::Plain] {
-        bench.store.materialize(&new, &dest, placement).unwrap();
+        bench
+            .store
+            .objects()
+            .materialize(&new, &dest, placement)
+            .unwrap();
         assert_eq!(text(&dest), "new");
-        bench.store.verify_object(&old).unwrap();
-        bench.store.verify_object(&new).unwrap();
+        bench.store.objects().verify(&old).unwrap();
+        bench.store.objects().verify(&new).unwrap();
     }
     assert_ne!(mode(&dest) & 0o200, 0);
 }
@@ -47,14 +54,22 @@ fn an_executable_file_is_executable_again_and_its_equal_is_not() {
     let bench = Bench::new();
     let script = bench.write("script", "#!/bin/sh\n");
     fs::set_mode(&script, 0o755).unwrap();
-    let content = bench.store.ingest(&script).unwrap();
+    let content = bench.store.objects().ingest(&script).unwrap();
     assert_eq!(content.kind, Kind::File { executable: true });
     let plain = bench.ingest("#!/bin/sh\n");
     for (placement, bits) in [(Placement::Plain, 0o700), (Placement::Linked, 0o500)] {
         let dest = bench.path("placed");
-        bench.store.materialize(&content, &dest, placement).unwrap();
+        bench
+            .store
+            .objects()
+            .materialize(&content, &dest, placement)
+            .unwrap();
         assert_eq!(mode(&dest) & 0o700, bits);
-        bench.store.materialize(&plain, &dest, placement).unwrap();
+        bench
+            .store
+            .objects()
+            .materialize(&plain, &dest, placement)
+            .unwrap();
         assert_eq!(mode(&dest) & 0o100, 0);
     }
 }
@@ -63,7 +78,7 @@ fn an_executable_file_is_executable_again_and_its_equal_is_not() {
 fn files_folders_and_links_replace_each_other() {
     let bench = Bench::new();
     bench.write("tree/a", "1");
-    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
     let file = bench.ingest("file");
     let precious = bench.write("precious", "kept");
     let dest = bench.path("dest");
@@ -71,6 +86,7 @@ fn files_folders_and_links_replace_each_other() {
     for content in [tree, file, tree, tree, file] {
         bench
             .store
+            .objects()
             .materialize(&content, &dest, Placement::Plain)
             .unwrap();
         assert_eq!(
@@ -86,7 +102,7 @@ fn files_folders_and_links_replace_each_other() {
         "nothing is left beside"
     );
     assert!(
-        fs::read_dir(&bench.store.dir().join("tmp"))
+        fs::read_dir(&bench.store.location().dir().join("tmp"))
             .unwrap()
             .is_empty()
     );
@@ -96,11 +112,12 @@ fn files_folders_and_links_replace_each_other() {
 fn a_folder_loses_what_is_not_part_of_it() {
     let bench = Bench::new();
     bench.write("tree/a", "1");
-    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
     bench.write("dest/a", "1");
     bench.write("dest/stale", "2");
     bench
         .store
+        .objects()
         .materialize(&tree, &bench.path("dest"), Placement::Linked)
         .unwrap();
     assert_eq!(fs::read_dir(&bench.path("dest")).unwrap(), ["a"]);
@@ -113,11 +130,13 @@ fn what_is_in_place_is_left_alone() {
     let dest = bench.path("table.csv");
     bench
         .store
+        .objects()
         .materialize(&content, &dest, Placement::Plain)
         .unwrap();
     let before = inode(&dest);
     bench
         .store
+        .objects()
         .materialize(&content, &dest, Placement::Plain)
         .unwrap();
     assert_eq!(inode(&dest), before);
@@ -128,7 +147,7 @@ fn a_damaged_object_is_never_placed_and_the_old_file_stays() {
     for placement in [Placement::Plain, Placement::Linked] {
         let bench = Bench::new();
         bench.write("tree/a", "good");
-        let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+        let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
         let file = bench.ingest("other");
         damage(&bench.object(&Digest::of(b"good")));
         damage(&bench.object(&file.digest));
@@ -136,11 +155,12 @@ fn a_damaged_object_is_never_placed_and_the_old_file_stays() {
             let dest = bench.write("dest", "last good");
             let error = bench
                 .store
+                .objects()
                 .materialize(&content, &dest, placement)
                 .unwrap_err();
             assert!(matches!(error, StoreError::CorruptObject { .. }), "{error}");
             assert_eq!(text(&dest), "last good");
-            assert!(!bench.store.has_object(&content).unwrap());
+            assert!(!bench.store.objects().has(&content).unwrap());
         }
         assert_eq!(
             fs::read_dir(bench.dir.path()).unwrap(),
@@ -154,10 +174,11 @@ fn a_part_of_a_folder_can_be_placed_alone() {
     let bench = Bench::new();
     bench.write("tree/a/b/c", "deep");
     bench.write("tree/a.txt", "top");
-    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
     let place = |inside, dest| {
         bench
             .store
+            .objects()
             .materialize_part(&tree, inside, &bench.path(dest), Placement::Linked)
     };
     place("a", "folder").unwrap();
@@ -181,6 +202,7 @@ fn a_source_is_placed_read_only_and_never_by_its_own_inode() {
     let dest = bench.path("work/data");
     bench
         .store
+        .objects()
         .place_source(&bench.path("data"), &content, &dest)
         .unwrap();
     assert_eq!(digest_tree(&dest).unwrap(), content);
@@ -189,6 +211,7 @@ fn a_source_is_placed_read_only_and_never_by_its_own_inode() {
     std::fs::write(&file, "RAW").unwrap();
     let error = bench
         .store
+        .objects()
         .place_source(&bench.path("data"), &content, &dest)
         .unwrap_err();
     assert!(matches!(error, StoreError::SourceChanged { .. }), "{error}");
@@ -237,11 +260,11 @@ proptest! {
         let inner = inner.into_iter().enumerate().map(|(i, thing)| (i.to_string(), thing));
         make(&Thing::Folder(inner.collect()), &bench.path("tree"));
         let before = digest_tree(&bench.path("tree")).unwrap();
-        let content = bench.store.ingest(&bench.path("tree")).unwrap();
+        let content = bench.store.objects().ingest(&bench.path("tree")).unwrap();
         prop_assert_eq!(content, before);
-        bench.store.verify_object(&content).unwrap();
+        bench.store.objects().verify(&content).unwrap();
         for (placement, name) in [(Placement::Plain, "plain"), (Placement::Linked, "linked")] {
-            bench.store.materialize(&content, &bench.path(name), placement).unwrap();
+            bench.store.objects().materialize(&content, &bench.path(name), placement).unwrap();
             prop_assert_eq!(digest_tree(&bench.path(name)).unwrap(), before);
         }
     }
@@ -253,10 +276,15 @@ fn many_that_put_the_same_folder_at_once_all_find_it_there() {
     for i in 0..8 {
         bench.write(&format!("tree/{i}/x"), "x");
     }
-    let tree = bench.store.ingest(&bench.path("tree")).unwrap();
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
     for round in 0..40 {
         let dest = bench.path(&format!("out-{round}"));
-        let put = || bench.store.materialize(&tree, &dest, Placement::Linked);
+        let put = || {
+            bench
+                .store
+                .objects()
+                .materialize(&tree, &dest, Placement::Linked)
+        };
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..6).map(|_| scope.spawn(put)).collect();
             for thread in threads {

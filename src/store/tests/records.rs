@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::Unflushed;
 
 const OUTS: &[(&str, bool, &str)] = &[("w.bin", false, "weights"), ("t.csv", true, "1 s")];
 
@@ -13,11 +12,11 @@ fn a_key_is_a_miss_until_its_record_is_committed_and_a_hit_from_then_on() {
     let record = bench.record(1, OUTS);
     // A crash here leaves objects without a record.
     let bench = bench.reopened();
-    assert_eq!(bench.store.record(&record.key).unwrap(), None);
+    assert_eq!(bench.store.records().get(&record.key).unwrap(), None);
     assert_eq!(bench.commit(&record), CommitOutcome::New);
     let bench = bench.reopened();
     assert_eq!(
-        bench.store.record(&record.key).unwrap().as_deref(),
+        bench.store.records().get(&record.key).unwrap().as_deref(),
         Some(&record)
     );
     assert!(bench.store.take_warnings().is_empty());
@@ -30,6 +29,7 @@ fn a_record_that_is_cut_or_edited_is_a_miss_with_a_warning() {
     bench.commit(&record);
     let path = bench
         .store
+        .location()
         .dir()
         .join("records")
         .join(format!("{}.json", record.key));
@@ -40,7 +40,7 @@ fn a_record_that_is_cut_or_edited_is_a_miss_with_a_warning() {
         .replace("w.bin", "v.bin");
     for bad in ["", cut, &whole[..whole.len() - 1], &edited] {
         std::fs::write(&path, bad).unwrap();
-        assert_eq!(bench.store.record(&record.key).unwrap(), None);
+        assert_eq!(bench.store.records().get(&record.key).unwrap(), None);
         let warnings = bench.store.take_warnings();
         assert!(
             warnings.len() == 1 && warnings[0].contains("runs again"),
@@ -56,10 +56,10 @@ fn a_record_under_another_keys_name_is_a_miss() {
     let record = bench.record(1, OUTS);
     bench.commit(&record);
     let other = key(2).digest();
-    let records = bench.store.dir().join("records");
+    let records = bench.store.location().dir().join("records");
     let name = |key: &Digest| records.join(format!("{key}.json"));
     std::fs::copy(name(&record.key), name(&other)).unwrap();
-    assert_eq!(bench.store.record(&other).unwrap(), None);
+    assert_eq!(bench.store.records().get(&other).unwrap(), None);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_same_bytes_again_are_the_same_and_volatile_ones_do_not_count() {
     bench.commit(&bench.record(1, OUTS));
     let again = bench.record(1, &[OUTS[0], ("t.csv", true, "2 s")]);
     assert_eq!(bench.commit(&again), CommitOutcome::Same);
-    let kept = bench.store.record(&again.key).unwrap().unwrap();
+    let kept = bench.store.records().get(&again.key).unwrap().unwrap();
     assert_eq!(
         (kept.outs.clone(), kept.nondeterministic),
         (again.outs, false)
@@ -87,7 +87,7 @@ fn other_bytes_for_the_same_key_are_kept_beside_the_first_and_never_forgotten() 
             outs: vec!["w.bin".into()]
         }
     );
-    let kept = bench.store.record(&first.key).unwrap().unwrap();
+    let kept = bench.store.records().get(&first.key).unwrap().unwrap();
     assert_eq!(
         (&kept.outs, &kept.variants),
         (&second.outs, &vec![first.outs.clone()])
@@ -95,7 +95,7 @@ fn other_bytes_for_the_same_key_are_kept_beside_the_first_and_never_forgotten() 
     assert!(kept.nondeterministic);
     // The first bytes come back: still two variants, still nondeterministic.
     bench.commit(&first);
-    let kept = bench.store.record(&first.key).unwrap().unwrap();
+    let kept = bench.store.records().get(&first.key).unwrap().unwrap();
     assert_eq!(
         (&kept.outs, &kept.variants),
         (&first.outs, &vec![second.outs.clone()])
@@ -108,14 +108,14 @@ fn a_variant_is_kept_once_and_the_records_own_outs_stay() {
     let bench = Bench::new();
     let first = bench.record(1, OUTS);
     bench.commit(&first);
-    let history = || std::fs::read(bench.store.dir().join("history.jsonl")).unwrap();
+    let history = || std::fs::read(bench.store.location().dir().join("history.jsonl")).unwrap();
     let before = history();
-    let claim = bench.store.try_claim(&first.key).unwrap().unwrap();
-    assert!(!claim.keep_variant(&first.outs).unwrap());
+    let lock = bench.store.locks().try_lock(&first.key).unwrap().unwrap();
+    assert!(!bench.store.keep_variant(&lock, &first.outs).unwrap());
     let other = bench.record(1, &[("w.bin", false, "other"), OUTS[1]]);
     for _ in 0..2 {
-        assert!(claim.keep_variant(&other.outs).unwrap());
-        let kept = bench.store.record(&first.key).unwrap().unwrap();
+        assert!(bench.store.keep_variant(&lock, &other.outs).unwrap());
+        let kept = bench.store.records().get(&first.key).unwrap().unwrap();
         assert_eq!(
             (&kept.outs, &kept.variants, kept.nondeterministic),
             (&first.outs, &vec![other.outs.clone()], true)
@@ -125,21 +125,30 @@ fn a_variant_is_kept_once_and_the_records_own_outs_stay() {
 }
 
 #[test]
-fn a_record_needs_the_claim_on_its_key_and_its_outs_in_the_store() {
+fn a_record_needs_the_lock_on_its_key_and_its_outs_in_the_store() {
     let bench = Bench::new();
     let record = bench.record(1, OUTS);
-    let other = bench.store.try_claim(&key(2).digest()).unwrap().unwrap();
+    let other = bench
+        .store
+        .locks()
+        .try_lock(&key(2).digest())
+        .unwrap()
+        .unwrap();
     assert!(matches!(
-        other.commit(&record, &mut Unflushed::default()),
+        bench
+            .store
+            .commit(&other, &record, &mut Unflushed::default()),
         Err(StoreError::WrongKey { .. })
     ));
     std::fs::remove_file(bench.object(&Digest::of(b"weights"))).unwrap();
-    let claim = bench.store.try_claim(&record.key).unwrap().unwrap();
+    let lock = bench.store.locks().try_lock(&record.key).unwrap().unwrap();
     assert!(matches!(
-        claim.commit(&record, &mut Unflushed::default()),
+        bench
+            .store
+            .commit(&lock, &record, &mut Unflushed::default()),
         Err(StoreError::MissingObject { .. })
     ));
-    assert_eq!(bench.store.record(&record.key).unwrap(), None);
+    assert_eq!(bench.store.records().get(&record.key).unwrap(), None);
 }
 
 #[test]
@@ -148,13 +157,13 @@ fn the_last_success_of_a_stage_is_known_to_later_processes() {
     bench.commit(&bench.record(1, OUTS));
     bench.commit(&bench.record(2, OUTS));
     let bench = bench.reopened();
-    let last = bench.store.last("quick/train").unwrap();
+    let last = bench.store.records().last("quick/train").unwrap();
     assert_eq!((last.key, last.seconds), (key(2).digest(), 1.5));
     assert_eq!(
-        bench.store.durations(),
+        bench.store.records().durations(),
         BTreeMap::from([("quick/train".into(), 1.5)])
     );
-    assert_eq!(bench.store.last("quick/other"), None);
+    assert_eq!(bench.store.records().last("quick/other"), None);
 }
 
 #[test]
@@ -163,10 +172,19 @@ fn a_restored_record_becomes_the_last_again() {
     let first = bench.record(1, OUTS);
     bench.commit(&first);
     bench.commit(&bench.record(2, OUTS));
-    bench.store.mark_current(&first).unwrap();
-    assert_eq!(bench.store.last("quick/train").unwrap().key, first.key);
+    bench.store.records().mark_current(&first).unwrap();
     assert_eq!(
-        bench.reopened().store.last("quick/train").unwrap().key,
+        bench.store.records().last("quick/train").unwrap().key,
+        first.key
+    );
+    assert_eq!(
+        bench
+            .reopened()
+            .store
+            .records()
+            .last("quick/train")
+            .unwrap()
+            .key,
         first.key
     );
 }
@@ -176,25 +194,25 @@ fn a_lost_history_is_made_again_from_the_records_and_a_cut_line_is_skipped() {
     let bench = Bench::new();
     bench.commit(&bench.record(2, OUTS));
     bench.commit(&bench.record(1, OUTS));
-    let path = bench.store.dir().join("history.jsonl");
+    let path = bench.store.location().dir().join("history.jsonl");
     let whole = text(&path);
     std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
     let bench = bench.reopened();
     assert_eq!(
-        bench.store.last("quick/train").unwrap().key,
+        bench.store.records().last("quick/train").unwrap().key,
         key(2).digest()
     );
     bench.commit(&bench.record(1, OUTS));
     let bench = bench.reopened();
     assert_eq!(
-        bench.store.last("quick/train").unwrap().key,
+        bench.store.records().last("quick/train").unwrap().key,
         key(1).digest()
     );
     std::fs::remove_file(&path).unwrap();
     let bench = bench.reopened();
     // Records know only when they started.
     assert_eq!(
-        bench.store.last("quick/train").unwrap().key,
+        bench.store.records().last("quick/train").unwrap().key,
         key(2).digest()
     );
 }

@@ -1,7 +1,8 @@
 //! One store of several workspaces.
 
 use super::*;
-use crate::store::Unflushed;
+use crate::store::fsck::{self, Remedy};
+use crate::store::gc::{self, Category, Needs};
 
 /// Two workspaces and the folder that they share.
 struct Pair {
@@ -43,17 +44,17 @@ fn patiently<T>(mut get: impl FnMut() -> Option<T>) -> T {
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("waited in vain");
+    panic!("it did not happen");
 }
 
 /// Commits a record with one out, and puts the out where its workspace wants it.
 fn commit(store: &Store, root: &Path, seed: u64, text: &str) -> Arc<Record> {
-    let work = store.new_work_dir("train").unwrap();
+    let work = store.workdirs().new_work("train").unwrap();
     std::fs::write(work.join("out"), text).unwrap();
     let out = RecordedOut {
         path: "w".to_owned(),
         volatile: false,
-        content: store.ingest(&work.join("out")).unwrap(),
+        content: store.objects().ingest(&work.join("out")).unwrap(),
     };
     let started = WallTime {
         seconds: seed as i64,
@@ -61,49 +62,53 @@ fn commit(store: &Store, root: &Path, seed: u64, text: &str) -> Arc<Record> {
     };
     let (stage, content) = ("quick/train".to_owned(), out.content);
     let record = Record::new(key(seed), stage, vec![out], started, 1.5, None, vec![]);
-    let claim = store.try_claim(&record.key).unwrap().unwrap();
-    claim.commit(&record, &mut Unflushed::default()).unwrap();
-    drop(claim);
+    let lock = store.locks().try_lock(&record.key).unwrap().unwrap();
+    store
+        .commit(&lock, &record, &mut Unflushed::default())
+        .unwrap();
+    drop(lock);
     std::fs::remove_dir_all(work).unwrap();
-    let placed = store.materialize(&content, &root.join("w"), Placement::Linked);
+    let placed = store
+        .objects()
+        .materialize(&content, &root.join("w"), Placement::Linked);
     placed.unwrap();
     Arc::new(record)
 }
 
 #[test]
-fn records_and_claims_are_common_and_histories_are_not() {
+fn records_and_locks_are_shared_and_histories_are_not() {
     let pair = Pair::new();
     let (a, b) = (pair.open("a"), pair.open("b"));
     let record = commit(&a, &pair.root("a"), 1, "weights");
-    assert_eq!(b.record(&record.key).unwrap().unwrap(), record);
-    assert_eq!(a.last("quick/train").unwrap().key, record.key);
-    assert_eq!(b.last("quick/train"), None);
-    assert!(b.results("quick/train").unwrap().is_empty());
-    let claim = a.try_claim(&key(2).digest()).unwrap();
-    assert!(claim.is_some() && b.try_claim(&key(2).digest()).unwrap().is_none());
-    b.mark_current(&record).unwrap();
-    assert_eq!(b.results("quick/train").unwrap(), [record]);
+    assert_eq!(b.records().get(&record.key).unwrap().unwrap(), record);
+    assert_eq!(a.records().last("quick/train").unwrap().key, record.key);
+    assert_eq!(b.records().last("quick/train"), None);
+    assert!(b.records().results("quick/train").unwrap().is_empty());
+    let lock = a.locks().try_lock(&key(2).digest()).unwrap();
+    assert!(lock.is_some() && b.locks().try_lock(&key(2).digest()).unwrap().is_none());
+    b.records().mark_current(&record).unwrap();
+    assert_eq!(b.records().results("quick/train").unwrap(), [record]);
 }
 
 #[test]
 fn each_workspace_knows_the_others_and_what_became_of_them() {
     let pair = Pair::new();
     let (a, b) = (pair.open("a"), pair.open("b"));
-    let [member] = &a.members().unwrap()[..] else {
+    let [member] = &members(a.location()).unwrap()[..] else {
         panic!("one other workspace");
     };
     assert_eq!(
         (&member.root, member.presence),
         (&pair.root("b"), Presence::Here)
     );
-    assert_eq!(b.members().unwrap()[0].root, pair.root("a"));
+    assert_eq!(members(b.location()).unwrap()[0].root, pair.root("a"));
     std::fs::remove_dir_all(pair.root("b")).unwrap();
-    assert_eq!(a.members().unwrap()[0].presence, Presence::Gone);
+    assert_eq!(members(a.location()).unwrap()[0].presence, Presence::Gone);
     // A note that was cut does not say that anyone is gone.
     std::fs::write(member.entry.join("workspace"), "x").unwrap();
-    assert_eq!(a.members().unwrap()[0].presence, Presence::Unseen);
+    assert_eq!(members(a.location()).unwrap()[0].presence, Presence::Unseen);
     let own = Store::open(&pair.root("a").join(".restage")).unwrap();
-    assert!(own.members().unwrap().is_empty());
+    assert!(members(own.location()).unwrap().is_empty());
 }
 
 #[test]
@@ -113,7 +118,7 @@ fn what_is_forgotten_with_its_record_is_forgotten_by_all_histories() {
     let old = commit(&a, &pair.root("a"), 1, "old");
     let new = commit(&a, &pair.root("a"), 2, "new");
     for record in [&new, &old, &new] {
-        b.mark_current(record).unwrap();
+        b.records().mark_current(record).unwrap();
     }
     drop((a, b));
     let store = pair.alone("b");
@@ -121,13 +126,13 @@ fn what_is_forgotten_with_its_record_is_forgotten_by_all_histories() {
         runs: 1,
         ..Needs::default()
     };
-    let garbage = store.garbage(&pair.root("b"), &needs).unwrap();
+    let garbage = gc::find(&store, &pair.root("b"), &needs).unwrap();
     assert_eq!(garbage.tally(Category::Records).removed, 1);
-    store.remove_garbage(&garbage).unwrap();
+    gc::remove(&store, &garbage).unwrap();
     drop(store);
     for name in ["a", "b"] {
         let store = pair.open(name);
-        let (mentions, _) = store.mentions().unwrap();
+        let (mentions, _) = store.records().mentions().unwrap();
         assert!(mentions.iter().all(|(_, key)| *key == new.key), "{name}");
     }
 }
@@ -167,48 +172,55 @@ fn leftovers_of_dead_processes_go_from_both_folders() {
 }
 
 #[test]
-fn a_lost_object_is_made_anew_from_another_workspaces_copy() {
+fn a_lost_object_is_restored_from_another_workspaces_copy() {
     let pair = Pair::new();
     let a = pair.open("a");
     let record = commit(&a, &pair.root("a"), 1, "weights");
-    pair.open("b").mark_current(&record).unwrap();
+    pair.open("b").records().mark_current(&record).unwrap();
     let hex = record.outs[0].content.digest.to_string();
-    let object = a.dir().join("objects").join(&hex[..2]).join(&hex[2..]);
+    let object = a
+        .location()
+        .dir()
+        .join("objects")
+        .join(&hex[..2])
+        .join(&hex[2..]);
     std::fs::remove_file(object).unwrap();
     drop(a);
-    let report = pair.alone("b").check(&pair.root("b"), &|_| {}).unwrap();
+    let report = fsck::check(&pair.alone("b"), &pair.root("b"), &|_| {}).unwrap();
     let [finding] = &report.findings[..] else {
         panic!("{:?}", report.findings);
     };
     let healed = pair.root("a").join("w").display().to_string();
     assert_eq!(finding.remedy, Remedy::Healed(healed));
     pair.open("b")
-        .verify_object(&record.outs[0].content)
+        .objects()
+        .verify(&record.outs[0].content)
         .unwrap();
 }
 
 #[test]
-fn a_record_that_lost_its_outs_stays_while_any_lock_file_names_it_and_else_leaves_no_history() {
+fn a_record_that_lost_its_outs_stays_while_any_lock_file_names_it_and_otherwise_leaves_no_history()
+{
     let pair = Pair::new();
     let a = pair.open("a");
     let named = commit(&a, &pair.root("a"), 1, "named");
     let unnamed = commit(&a, &pair.root("a"), 2, "unnamed");
     lockfile::update(
-        &a.own_tmp(),
+        &a.location().own_tmp(),
         &pair.root("a").join("pipeline.lock"),
         "quick",
         [("train".into(), Arc::clone(&named))],
         &["train".into()].into(),
     )
     .unwrap();
-    std::fs::remove_dir_all(a.dir().join("objects")).unwrap();
+    std::fs::remove_dir_all(a.location().dir().join("objects")).unwrap();
     std::fs::remove_file(pair.root("a").join("w")).unwrap();
     drop(a);
     let store = pair.alone("b");
-    store.check(&pair.root("b"), &|_| {}).unwrap();
-    assert!(store.record(&named.key).unwrap().is_some());
-    assert!(store.record(&unnamed.key).unwrap().is_none());
+    fsck::check(&store, &pair.root("b"), &|_| {}).unwrap();
+    assert!(store.records().get(&named.key).unwrap().is_some());
+    assert!(store.records().get(&unnamed.key).unwrap().is_none());
     drop(store);
-    let (mentions, _) = pair.open("a").mentions().unwrap();
+    let (mentions, _) = pair.open("a").records().mentions().unwrap();
     assert_eq!(mentions, [("quick/train".to_owned(), named.key)]);
 }

@@ -176,7 +176,7 @@ fn the_own_folder_as_the_store_is_as_none_and_that_of_another_workspace_is_refus
     let other = a.path(".restage").display().to_string();
     b.restage(&["reproduce", "--store", &other])
         .exits(4)
-        .says("is the own folder of another workspace");
+        .says("belongs to another workspace");
 }
 
 #[test]

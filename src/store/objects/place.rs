@@ -1,31 +1,26 @@
-//! Puts a file or folder from the store, or a source, at a path: whole or not at all.
-//! It must not know what the path is for, beyond whether people may write to it.
+//! Puts a file or folder from the store, or a source, at a path: completely or not at all.
+//!
+//! What comes out shares as much as it may: the object's blocks (a clone), else, if nobody may
+//! write to it, its inode (a hard link), else nothing (a copy).
 
-use std::io;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
 
-use super::folder::{flush_tree, put_folder};
-use super::{Store, StoreError};
+use super::{Objects, Placement};
 use crate::base::fs::{self, FsError};
 use crate::digest::{Digest, Kind, Manifest, ManifestEntry, Node, PathDigest, copy_and_digest};
+use crate::store::error::StoreError;
 
-/// How a path gets its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placement {
-    /// A file of its own, which may be written to.
-    Plain,
-    /// Read-only: sharing blocks with the object, else a second name of it, else a copy.
-    Linked,
-}
+/// From this many files on, one flush of the whole file system is cheaper than one per file.
+const FLUSH_ALL_FROM: usize = 64;
 
-/// From this many files on, flushing the whole file system once is cheaper than each file.
-pub(super) const FLUSH_ALL_FROM: usize = 64;
-
-impl Store {
-    /// Puts `content` at `dest`, replacing what is there in one step once the new one is
-    /// complete; folders above are made. What is there already and equal is left alone. A
-    /// damaged object is an error, and counts as missing from then on.
+impl Objects {
+    /// Puts `content` at `dest`, replacing what is there in one step once the new content is
+    /// complete; missing parent folders are created. What is already there and equal is left
+    /// alone. A damaged object is an error and counts as missing from then on.
     pub fn materialize(
         &self,
         content: &PathDigest,
@@ -34,7 +29,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         if placement == Placement::Linked
             && content.kind == (Kind::File { executable: false })
-            && self.link_fresh(&content.digest, content.size, dest)?
+            && self.link_directly(&content.digest, content.size, dest)?
         {
             return Ok(());
         }
@@ -104,9 +99,8 @@ impl Store {
         self.put(dest, &|temp| self.put_tree(&part, temp, placement))
     }
 
-    /// Puts a file or folder that no stage wrote at `dest`, read-only and never sharing its
-    /// inode with the source, so that a stage cannot write to it. It must still be what it
-    /// was when `expected` was found.
+    /// Puts a file or folder that no stage wrote at `dest`, read-only and never by a hard link to
+    /// the source, so that a stage can't write to it. It must still have the content `expected`.
     pub fn place_source(
         &self,
         source: &Path,
@@ -116,7 +110,7 @@ impl Store {
         let changed = || StoreError::SourceChanged {
             path: source.to_owned(),
         };
-        let found = self.stat_cache().digest_at(source)?;
+        let found = self.cache.digest_at(source)?;
         if found.as_ref() != Some(expected) {
             return Err(changed());
         }
@@ -126,7 +120,7 @@ impl Store {
                 self.put_source(source, digest, expected.size, executable, temp)
             }),
             Kind::Tree => {
-                let (manifest, content) = self.stat_cache().tree(source)?;
+                let (manifest, content) = self.cache.tree(source)?;
                 if content != *expected {
                     return Err(changed());
                 }
@@ -160,7 +154,7 @@ impl Store {
         }
         // An equal object costs a name, a copy costs the bytes.
         if !executable
-            && self.has_object(&blob_content(digest, size))?
+            && self.has(&blob_content(digest, size))?
             && self
                 .put_blob(
                     Blob {
@@ -199,15 +193,15 @@ impl Store {
         if found.is_symlink() || (placement == Placement::Plain && !writable) {
             return Ok(false);
         }
-        // What can't be digested (a pipe, a strange name) is simply not it.
+        // What can't be digested (a pipe, a strange name) is something else.
         Ok(self
-            .stat_cache()
+            .cache
             .digest_at(dest)
             .is_ok_and(|there| there.as_ref() == Some(content)))
     }
 
     /// Makes something in the workspace's temporary folder, or beside `dest` if that is on another
-    /// file system, and then swaps it in.
+    /// file system, and then renames it to `dest`.
     fn put(
         &self,
         dest: &Path,
@@ -224,13 +218,13 @@ impl Store {
                     fs::metadata(parent)?.dev()
                 }
             };
-            let tmp = self.own_tmp();
+            let tmp = self.location.own_tmp();
             if parent_device == fs::metadata(&tmp)?.dev() {
                 let temp = fs::temp_name(&tmp.join(dest.file_name().unwrap_or_default()));
                 match self.put_from(temp, dest, make) {
                     // One file system mounted twice.
                     Err(StoreError::Fs(error))
-                        if error.source.kind() == io::ErrorKind::CrossesDevices => {}
+                        if error.source.kind() == ErrorKind::CrossesDevices => {}
                     done => return done,
                 }
             }
@@ -257,8 +251,8 @@ impl Store {
     fn swap_in(&self, temp: &Path, dest: &Path) -> Result<(), StoreError> {
         let Some(old) = fs::symlink_metadata_if_exists(dest)? else {
             return match fs::rename(temp, dest) {
-                // Another put a folder there meanwhile.
-                Err(error) if error.source.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                // Another process put a folder there meanwhile.
+                Err(error) if error.source.kind() == ErrorKind::DirectoryNotEmpty => {
                     self.swap_in(temp, dest)
                 }
                 done => Ok(done?),
@@ -268,7 +262,7 @@ impl Store {
             return Ok(fs::rename(temp, dest)?);
         }
         if fs::exchange(temp, dest)? {
-            return self.discard(temp);
+            return self.trash.remove(temp);
         }
         // No exchange here (some network file systems): for a moment nothing is there.
         let aside = fs::temp_name(dest);
@@ -277,7 +271,7 @@ impl Store {
             fs::rename(&aside, dest)?;
             return Err(error.into());
         }
-        self.discard(&aside)
+        self.trash.remove(&aside)
     }
 
     fn put_tree(
@@ -321,16 +315,16 @@ impl Store {
             size,
             executable,
         } = blob;
-        let object = self.object_path(digest);
+        let object = self.path(digest);
         if fs::symlink_metadata_if_exists(&object)?.is_none() {
             return Err(StoreError::MissingObject { digest: *digest });
         }
         if self.clone_file(&object, to)? {
-            self.check_object(digest, size)?;
+            self.check(digest, size)?;
         } else {
-            // The execute bit is the inode's: an executable file needs one of its own.
+            // The execute bit belongs to the inode: an executable file needs a separate one.
             if placement == Placement::Linked && !executable {
-                self.check_object(digest, size)?;
+                self.check(digest, size)?;
                 if fs::hard_link(&object, to)? {
                     return self.adopt(&object, digest);
                 }
@@ -352,9 +346,72 @@ impl Store {
             }
         }
     }
+
+    /// Hard-links the object to `dest` in one step, the fast path for many linked files. `false`
+    /// if something is there already, if the file system may clone instead, or if it can't link.
+    fn link_directly(&self, digest: &Digest, size: u64, dest: &Path) -> Result<bool, StoreError> {
+        let object = self.path(digest);
+        let Some(found) = fs::symlink_metadata_if_exists(&object)? else {
+            return Err(StoreError::MissingObject { digest: *digest });
+        };
+        if !self.cannot_clone(found.dev()) {
+            return Ok(false);
+        }
+        self.check_found(digest, size, found)?;
+        let linked = match fs::hard_link(&object, dest) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => {
+                dest.parent().map_or(Ok(()), fs::create_dir_all)?;
+                fs::hard_link(&object, dest)
+            }
+            linked => linked,
+        };
+        match linked {
+            Ok(true) => {
+                self.adopt(&object, digest)?;
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// In a shared store, remembers an object that another workspace made, so that its links are
+    /// not read again.
+    fn adopt(&self, object: &Path, digest: &Digest) -> Result<(), StoreError> {
+        match self.location.shared() {
+            Some(_) => Ok(self.cache.adopt(object, *digest)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Like [`fs::reflink`], but a file system that can't is asked only once.
+    fn clone_file(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
+        // Outside our own folder, `to` may be on any file system.
+        let ours = to.starts_with(self.location.own_tmp());
+        let device = fs::metadata(from)?.dev();
+        if ours && self.cannot_clone(device) {
+            return Ok(false);
+        }
+        let cloned = fs::reflink(from, to)?;
+        if ours && cloned == fs::Clone::Never {
+            self.never_clone().insert(device);
+        }
+        Ok(cloned == fs::Clone::Made)
+    }
+
+    /// Whether files of this device are known not to be clonable.
+    fn cannot_clone(&self, device: u64) -> bool {
+        self.never_clone().contains(&device)
+    }
+
+    fn never_clone(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        let devices = self.never_clone.lock();
+        devices.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// A file's object, and the bit that the object does not have.
+/// A file's object, and the execute bit, which the object does not have.
 #[derive(Clone, Copy)]
 struct Blob<'a> {
     digest: &'a Digest,
@@ -373,4 +430,38 @@ fn blob_content(digest: &Digest, size: u64) -> PathDigest {
 
 fn seal(path: &Path, executable: bool) -> Result<(), FsError> {
     fs::set_mode(path, if executable { 0o555 } else { 0o444 })
+}
+
+/// Creates a folder, whose entries are made by `make`.
+fn put_folder(
+    manifest: &Manifest,
+    to: &Path,
+    make: &dyn Fn(&ManifestEntry, &Path) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    fs::create_dir(to)?;
+    let mut made = to.to_owned();
+    for entry in manifest.entries() {
+        let path = to.join(&entry.path);
+        if let Some(parent) = path.parent()
+            && parent != made
+        {
+            fs::create_dir_all(parent)?;
+            made = parent.to_owned();
+        }
+        make(entry, &path)?;
+    }
+    Ok(())
+}
+
+/// Waits until every file of a folder that was put at `root` is on the disk.
+fn flush_tree(manifest: &Manifest, root: &Path) -> Result<(), FsError> {
+    if manifest.entries().len() >= FLUSH_ALL_FROM {
+        return fs::sync_file_system(root);
+    }
+    for entry in manifest.entries() {
+        if matches!(entry.node, Node::File { .. }) {
+            fs::sync_file(&root.join(&entry.path))?;
+        }
+    }
+    Ok(())
 }

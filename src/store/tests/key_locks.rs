@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::process::ProcessRef;
-use crate::store::Unflushed;
 
 const TICK: Duration = Duration::from_millis(1);
 
-fn claims(bench: &Bench) -> Vec<std::ffi::OsString> {
-    fs::read_dir(&bench.store.dir().join("claims")).unwrap()
+fn lock_files(bench: &Bench) -> Vec<std::ffi::OsString> {
+    fs::read_dir(&bench.store.location().dir().join("claims")).unwrap()
 }
 
 #[test]
 fn a_key_has_one_owner_at_a_time_and_leaves_no_trace() {
     let bench = Bench::new();
     let key = Digest::of(b"key");
-    let claim = bench.store.try_claim(&key).unwrap().unwrap();
-    assert!(bench.store.try_claim(&key).unwrap().is_none());
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    assert!(bench.store.locks().try_lock(&key).unwrap().is_none());
     assert!(
         bench
             .store
-            .try_claim(&Digest::of(b"other"))
+            .locks()
+            .try_lock(&Digest::of(b"other"))
             .unwrap()
             .is_some()
     );
-    drop(claim);
-    assert!(claims(&bench).is_empty());
-    assert!(bench.store.try_claim(&key).unwrap().is_some());
+    drop(lock);
+    assert!(lock_files(&bench).is_empty());
+    assert!(bench.store.locks().try_lock(&key).unwrap().is_some());
 }
 
 #[test]
@@ -41,13 +41,13 @@ fn many_threads_take_turns_and_never_share() {
         for _ in 0..4 {
             scope.spawn(|| {
                 // As another process: it shares nothing but the folder.
-                let store = Store::open(bench.store.dir()).unwrap();
+                let store = Store::open(bench.store.location().dir()).unwrap();
                 for _ in 0..20 {
-                    let claim = store.claim_wait(&key, &|| false, TICK).unwrap().unwrap();
+                    let lock = store.locks().lock(&key, &|| false, TICK).unwrap().unwrap();
                     let count: u32 = text(&counter).parse().unwrap();
                     std::thread::yield_now();
                     std::fs::write(&counter, (count + 1).to_string()).unwrap();
-                    drop(claim);
+                    drop(lock);
                 }
             });
         }
@@ -56,16 +56,17 @@ fn many_threads_take_turns_and_never_share() {
 }
 
 #[test]
-fn waiting_for_a_claim_can_be_cancelled() {
+fn waiting_for_a_lock_can_be_cancelled() {
     let bench = Bench::new();
     let key = Digest::of(b"key");
-    let _claim = bench.store.try_claim(&key).unwrap().unwrap();
+    let _claim = bench.store.locks().try_lock(&key).unwrap().unwrap();
     let looks = std::cell::Cell::new(0);
     let cancelled = || looks.replace(looks.get() + 1) >= 3;
     assert!(
         bench
             .store
-            .claim_wait(&key, &cancelled, TICK)
+            .locks()
+            .lock(&key, &cancelled, TICK)
             .unwrap()
             .is_none()
     );
@@ -75,14 +76,17 @@ fn waiting_for_a_claim_can_be_cancelled() {
 fn scratch_is_kept_across_attempts_and_goes_with_the_commit() {
     let bench = Bench::new();
     let record = bench.record(1, &[("w", false, "w")]);
-    let claim = bench.store.try_claim(&record.key).unwrap().unwrap();
-    std::fs::write(claim.scratch().unwrap().join("epoch-3"), "state").unwrap();
-    drop(claim);
+    let lock = bench.store.locks().try_lock(&record.key).unwrap().unwrap();
+    std::fs::write(lock.scratch().unwrap().join("epoch-3"), "state").unwrap();
+    drop(lock);
     let bench = bench.reopened();
-    let claim = bench.store.try_claim(&record.key).unwrap().unwrap();
-    let scratch = claim.scratch().unwrap();
+    let lock = bench.store.locks().try_lock(&record.key).unwrap().unwrap();
+    let scratch = lock.scratch().unwrap();
     assert_eq!(text(&scratch.join("epoch-3")), "state");
-    claim.commit(&record, &mut Unflushed::default()).unwrap();
+    bench
+        .store
+        .commit(&lock, &record, &mut Unflushed::default())
+        .unwrap();
     assert!(!scratch.exists());
 }
 
@@ -96,9 +100,14 @@ fn stage(scratch: &Path) -> Child {
     command.stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// What a claim's file says when its restage was killed.
-fn leave_claim(bench: &Bench, key: &Digest, stage: Option<&ProcessRef>) {
-    let path = bench.store.dir().join("claims").join(format!("{key}.lock"));
+/// What a lock's file says when its restage was killed.
+fn leave_lock(bench: &Bench, key: &Digest, stage: Option<&ProcessRef>) {
+    let path = bench
+        .store
+        .location()
+        .dir()
+        .join("claims")
+        .join(format!("{key}.lock"));
     let note = json!({"restage": 1, "host": "here", "stage": stage});
     std::fs::write(path, note.to_string()).unwrap();
 }
@@ -108,25 +117,32 @@ fn a_stage_that_outlived_its_restage_is_stopped_before_its_scratch_is_used() {
     let bench = Bench::new();
     let key = Digest::of(b"key");
     let mut child = stage(Path::new("/elsewhere"));
-    leave_claim(&bench, &key, Some(&ProcessRef::of(child.id())));
-    let claim = bench.store.try_claim(&key).unwrap().unwrap();
-    assert_eq!(claim.orphans().unwrap().len(), 1);
-    claim.kill_orphan().unwrap();
-    assert!(claim.orphans().unwrap().is_empty());
+    leave_lock(&bench, &key, Some(&ProcessRef::of(child.id())));
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    assert_eq!(lock.orphans().unwrap().len(), 1);
+    lock.kill_orphan().unwrap();
+    assert!(lock.orphans().unwrap().is_empty());
     assert!(!child.wait().unwrap().success());
-    drop(claim);
-    assert!(claims(&bench).is_empty());
+    drop(lock);
+    assert!(lock_files(&bench).is_empty());
 }
 
 #[test]
-fn a_stage_is_found_by_its_scratch_if_its_restage_died_before_it_noted_it() {
+fn a_stage_is_found_by_its_scratch_if_its_restage_died_before_noting_it() {
     let bench = Bench::new();
     let key = Digest::of(b"key");
-    let mut child = stage(&bench.store.dir().join("scratch").join(key.to_string()));
-    let mut other = stage(&bench.store.dir().join("scratch/other"));
-    leave_claim(&bench, &key, None);
-    let claim = bench.store.try_claim(&key).unwrap().unwrap();
-    claim.kill_orphan().unwrap();
+    let mut child = stage(
+        &bench
+            .store
+            .location()
+            .dir()
+            .join("scratch")
+            .join(key.to_string()),
+    );
+    let mut other = stage(&bench.store.location().dir().join("scratch/other"));
+    leave_lock(&bench, &key, None);
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    lock.kill_orphan().unwrap();
     assert!(!child.wait().unwrap().success());
     assert!(
         other.try_wait().unwrap().is_none(),
@@ -141,35 +157,40 @@ fn an_orphan_that_nobody_stopped_stays_noted_for_the_next_owner() {
     let bench = Bench::new();
     let key = Digest::of(b"key");
     let mut child = stage(Path::new("/elsewhere"));
-    leave_claim(&bench, &key, Some(&ProcessRef::of(child.id())));
-    drop(bench.store.try_claim(&key).unwrap().unwrap());
-    let claim = bench.store.try_claim(&key).unwrap().unwrap();
-    assert_eq!(claim.orphans().unwrap().len(), 1);
+    leave_lock(&bench, &key, Some(&ProcessRef::of(child.id())));
+    drop(bench.store.locks().try_lock(&key).unwrap().unwrap());
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    assert_eq!(lock.orphans().unwrap().len(), 1);
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 #[test]
-fn a_stage_that_still_works_when_its_claim_is_dropped_stays_noted() {
+fn a_stage_that_still_works_when_its_lock_is_dropped_stays_noted() {
     let bench = Bench::new();
     let key = Digest::of(b"key");
     let mut child = stage(Path::new("/elsewhere"));
-    let claim = bench.store.try_claim(&key).unwrap().unwrap();
-    claim.note_process(&ProcessRef::of(child.id())).unwrap();
-    drop(claim);
-    let claim = bench.store.try_claim(&key).unwrap().unwrap();
-    claim.kill_orphan().unwrap();
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    lock.note_process(&ProcessRef::of(child.id())).unwrap();
+    drop(lock);
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    lock.kill_orphan().unwrap();
     assert!(!child.wait().unwrap().success());
 }
 
 #[test]
-fn a_claim_whose_note_was_cut_can_be_taken() {
+fn a_lock_whose_note_was_cut_can_be_taken() {
     let bench = Bench::new();
     let key = Digest::of(b"key");
-    let path = bench.store.dir().join("claims").join(format!("{key}.lock"));
+    let path = bench
+        .store
+        .location()
+        .dir()
+        .join("claims")
+        .join(format!("{key}.lock"));
     std::fs::write(path, "{\"restage\": 1, \"ho").unwrap();
-    let claim = bench.store.try_claim(&key).unwrap().unwrap();
-    claim.kill_orphan().unwrap();
-    drop(claim);
-    assert!(claims(&bench).is_empty());
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    lock.kill_orphan().unwrap();
+    drop(lock);
+    assert!(lock_files(&bench).is_empty());
 }

@@ -1,5 +1,5 @@
-//! Reads what stands in the workspace at the paths of outs.
-//! It must not judge it: an edited out is no damage, and an intact one can heal an object.
+//! Reads what the workspace has at the paths of outs. An edited out is not damage, and an intact
+//! one can restore an object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
@@ -10,35 +10,17 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::report::Known;
-use super::{Check, Problem, Remedy};
+use super::check::{Check, Placed, Sound};
+use super::report::{Problem, Remedy};
 use crate::base::fs::{self, FsError};
 use crate::base::rel_path::RelPath;
-use crate::digest::{Digest, Kind, Manifest, PathDigest, copy_and_digest, is_executable, tree};
-use crate::store::Store;
+use crate::digest::{Digest, Kind, PathDigest, copy_and_digest, is_executable, tree};
+use crate::store::store::Store;
 
-/// What stands at a path.
-pub(super) enum Placed {
-    Nothing,
-    File(PathDigest),
-    Folder(PathDigest, Manifest),
-    /// A pipe, something that may not be read.
-    Unreadable,
-}
-
-impl Placed {
-    pub(super) fn content(&self) -> Option<&PathDigest> {
-        match self {
-            Self::File(content) | Self::Folder(content, _) => Some(content),
-            Self::Nothing | Self::Unreadable => None,
-        }
-    }
-}
-
-/// Reads files, but not those whose bytes are known.
+/// Reads files, except hard links to objects that were read.
 struct Reader<'a> {
     store: &'a Store,
-    sound: &'a Known,
+    sound: &'a Sound,
     /// Files that the stat cache was wrong about.
     refuted: Mutex<Vec<PathBuf>>,
 }
@@ -80,8 +62,8 @@ impl Reader<'_> {
 }
 
 impl Check<'_> {
-    /// Reads what stands at every path that a record or `pipeline.lock` names.
-    pub(super) fn read_placed(&mut self) {
+    /// Reads what is at every path that a record or `pipeline.lock` names.
+    pub(super) fn read_worktree(&mut self) {
         self.placed = self.placed_in(self.root);
         let there = |placed: &&Placed| placed.content().is_some();
         self.report.checked.outs = self.placed.values().filter(there).count();
@@ -91,8 +73,7 @@ impl Check<'_> {
     pub(super) fn placed_in(&mut self, root: &Path) -> BTreeMap<String, Placed> {
         let mut paths = BTreeSet::new();
         for record in self.records.values() {
-            let outs = record.outs.iter().chain(record.variants.iter().flatten());
-            paths.extend(outs.map(|out| out.path.clone()));
+            paths.extend(record.all_outs().map(|out| out.path.clone()));
         }
         for (_, _, entry) in self.lock.iter().flat_map(|lock| lock.entries()) {
             paths.extend(entry.outs.keys().cloned());

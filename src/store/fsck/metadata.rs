@@ -1,18 +1,20 @@
-//! Checks what is written about results beside the records: stat cache, history,
-//! `pipeline.lock`, and what stands in the workspace. It must not judge objects.
+//! Checks what is written about results outside the records: stat cache, history,
+//! `pipeline.lock`, and whether the workspace has what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Check, OutState, Problem, Remedy};
+use super::check::{Check, Placed};
+use super::report::{OutState, Problem, Remedy};
 use crate::base::fs;
 use crate::digest::Digest;
+use crate::store::error::StoreError;
 use crate::store::lockfile::{LockEntry, LockFile};
-use crate::store::{Store, StoreError};
+use crate::store::store::Store;
 
 impl Check<'_> {
     pub(super) fn stat_cache(&mut self) -> Result<(), StoreError> {
         if self.store.stat_cache().warning().is_some() {
-            fs::remove_all(&self.store.own().join("stat-cache"))?;
+            fs::remove_all(&self.store.location().own().join("stat-cache"))?;
             self.found(Problem::DamagedStatCache, Remedy::Removed);
         }
         Ok(())
@@ -29,8 +31,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Each key in the history has a record: [`Store::remove_garbage`](crate::store::Store)
-    /// forgets a key before its record goes.
+    /// Each key in the history must have a record: gc forgets a key before it removes the record.
     pub(super) fn histories(&mut self) -> Result<(), StoreError> {
         self.history(&self.store.clone())?;
         for member in self.members.clone() {
@@ -40,7 +41,7 @@ impl Check<'_> {
     }
 
     fn history(&mut self, store: &Store) -> Result<(), StoreError> {
-        let (mentions, unreadable) = store.mentions()?;
+        let (mentions, unreadable) = store.records().mentions()?;
         let stages: BTreeMap<Digest, String> = mentions
             .into_iter()
             .filter(|(_, key)| !self.records.contains_key(key))
@@ -63,7 +64,7 @@ impl Check<'_> {
             self.found(problem, Remedy::Removed);
         }
         if unreadable > 0 || !stages.is_empty() {
-            store.forget(&stages.into_keys().collect())?;
+            store.records().forget(&stages.into_keys().collect())?;
         }
         Ok(())
     }
@@ -83,8 +84,8 @@ impl Check<'_> {
         }
     }
 
-    /// Compares what stands in the workspace with what was last reproduced. Profiles may
-    /// share a path: any of them will do.
+    /// Compares the workspace with what was last reproduced. Profiles may share a path: an out of
+    /// any of them will do.
     pub(super) fn outs(&mut self) {
         let mut expected: BTreeMap<&str, BTreeSet<Digest>> = BTreeMap::new();
         let mut here = BTreeSet::new();
@@ -104,10 +105,8 @@ impl Check<'_> {
         }
         let states = expected.iter().filter_map(|(path, digests)| {
             let state = match self.placed.get(*path) {
-                // What never ran here need not be here.
-                None | Some(super::Placed::Nothing) => {
-                    here.contains(path).then_some(OutState::Missing)?
-                }
+                // A stage that never ran here need not have its outs here.
+                None | Some(Placed::Nothing) => here.contains(path).then_some(OutState::Missing)?,
                 Some(placed) => {
                     let content = placed.content().map(|content| content.content_id());
                     if content.is_some_and(|content| digests.contains(&content)) {
@@ -122,11 +121,11 @@ impl Check<'_> {
     }
 
     pub(super) fn leftovers(&mut self) -> Result<(), StoreError> {
-        let mut left = self.store.leftovers()?.len();
-        for (key, _) in self.store.list("claims", ".lock")?.named {
-            left += usize::from(!self.store.has_orphan(&key)?);
+        let mut left = self.store.workdirs().leftovers()?.len();
+        for (key, _) in self.store.locks().list()?.named {
+            left += usize::from(!self.store.locks().has_orphan(&key)?);
         }
-        let aside = self.store.quarantined()?.len();
+        let aside = self.store.objects().quarantined()?.len();
         let removable = &mut self.report.removable;
         removable.insert("leftovers of processes that were killed", left);
         removable.insert("damaged files in the quarantine", aside);

@@ -1,18 +1,20 @@
-//! Makes lost objects anew from intact copies in the workspace, and settles what becomes of
-//! records that need what stays lost. It must not read the workspace again but to copy.
+//! Restores lost objects from intact copies in workspaces, and settles what becomes of records
+//! whose objects stay lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::placed::Placed;
-use super::{Check, Finding, Need, Problem, Remedy};
+use super::check::{Check, Placed};
+use super::report::{Finding, Need, Problem, Remedy};
 use crate::base::fs;
 use crate::digest::{Digest, Kind, Manifest, Node, PathDigest};
-use crate::store::{Record, RecordedOut, StoreError, Unflushed};
+use crate::store::error::StoreError;
+use crate::store::record::{Record, RecordedOut};
+use crate::store::unflushed::Unflushed;
 
-/// What stands in workspaces, by digest; paths start at this one.
+/// What workspaces have, by digest; paths are relative to this one.
 #[derive(Default)]
 struct Copies {
     files: BTreeMap<Digest, PathBuf>,
@@ -21,7 +23,7 @@ struct Copies {
 }
 
 impl Copies {
-    /// Adds what stands in the workspace at `root`.
+    /// Adds what the workspace at `root` has.
     fn add(&mut self, root: &Path, placed: &BTreeMap<String, Placed>) {
         let Self { files, folders } = self;
         for (path, placed) in placed {
@@ -46,7 +48,7 @@ impl Copies {
 }
 
 impl Check<'_> {
-    pub(super) fn mend(&mut self) -> Result<(), StoreError> {
+    pub(super) fn repair(&mut self) -> Result<(), StoreError> {
         let records: Vec<Arc<Record>> = self.records.values().cloned().collect();
         let mut copies = Copies::default();
         if !self.members.is_empty() && self.lacks_any(&records)? {
@@ -56,10 +58,10 @@ impl Check<'_> {
         }
         copies.add(Path::new(""), &self.placed);
         let mut needs: BTreeMap<Digest, BTreeSet<Need>> = BTreeMap::new();
-        // Folders first: which files they need is known only once they are whole.
+        // Folders first: which files they need is known only once they are restored.
         let mut healed = BTreeMap::new();
         for record in &records {
-            for out in record.outs.iter().chain(record.variants.iter().flatten()) {
+            for out in record.all_outs() {
                 let need = Need {
                     stage: record.stage.clone(),
                     out: out.path.clone(),
@@ -94,7 +96,7 @@ impl Check<'_> {
     /// Whether anything is lost that a record needs.
     fn lacks_any(&self, records: &[Arc<Record>]) -> Result<bool, StoreError> {
         for record in records {
-            for out in record.outs.iter().chain(record.variants.iter().flatten()) {
+            for out in record.all_outs() {
                 if self.is_lost(out)? {
                     return Ok(true);
                 }
@@ -108,7 +110,7 @@ impl Check<'_> {
         if !self.sound.has(&tree.digest) {
             return Ok(None);
         }
-        let bytes = fs::read(&self.store.object_path(&tree.digest))?;
+        let bytes = fs::read(&self.store.objects().path(&tree.digest))?;
         let manifest = Manifest::from_bytes(&bytes).ok();
         Ok(manifest.map(|manifest| manifest.files().map(|(digest, _)| *digest).collect()))
     }
@@ -121,7 +123,7 @@ impl Check<'_> {
         let Some((path, manifest)) = copies.folders.get(digest) else {
             return Ok(None);
         };
-        self.store.keep_manifest(manifest, digest)?;
+        self.store.objects().keep_manifest(manifest, digest)?;
         self.sound.add_digest(*digest);
         Ok(Some((*digest, path.clone())))
     }
@@ -134,7 +136,11 @@ impl Check<'_> {
         let Some(path) = copies.files.get(digest) else {
             return Ok(None);
         };
-        match self.store.keep_copy(&self.root.join(path), digest) {
+        match self
+            .store
+            .objects()
+            .keep_copy(&self.root.join(path), digest)
+        {
             Ok(()) => {
                 self.sound.add_digest(*digest);
                 Ok(Some((*digest, path.clone())))
@@ -148,7 +154,7 @@ impl Check<'_> {
         }
     }
 
-    /// Completes what was found of objects: who needs them, and what became of them.
+    /// Adds to the findings about objects who needs them, and whether they were restored.
     fn note_objects(
         &mut self,
         needs: &BTreeMap<Digest, BTreeSet<Need>>,
@@ -179,8 +185,8 @@ impl Check<'_> {
         }
     }
 
-    /// A record that has lost outs stays if a `pipeline.lock` names it: its stage runs again,
-    /// and what that gives is held against it. Others are of no use any more.
+    /// A record that lost outs stays if a `pipeline.lock` names it: its stage runs again, and the
+    /// outs are compared with the record. Others are no longer of use.
     fn settle_records(&mut self, records: &[Arc<Record>]) -> Result<(), StoreError> {
         let mut current = self.named_elsewhere()?;
         match (&mut current, &self.lock) {
@@ -202,7 +208,8 @@ impl Check<'_> {
                     Remedy::Lost
                 } else {
                     self.records.remove(&record.key);
-                    Remedy::SetAside(self.store.set_aside(&self.store.record_path(&record.key))?)
+                    let path = self.store.records().path(&record.key);
+                    Remedy::SetAside(self.store.objects().set_aside(&path)?)
                 };
                 let problem = Problem::IncompleteRecord {
                     key: record.key,
@@ -217,7 +224,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What an earlier run of the same key gave is not made again by running it.
+    /// Drops variants that lost outs: running the key's stage again does not bring them back.
     fn drop_lost_variants(&mut self, record: &Record) -> Result<(), StoreError> {
         let mut whole = Vec::new();
         for variant in &record.variants {
@@ -230,7 +237,7 @@ impl Check<'_> {
             let mut record = record.clone();
             record.variants = whole;
             let mut unflushed = Unflushed::default();
-            self.store.write_record(&record, &mut unflushed)?;
+            self.store.records().put(&record, &mut unflushed)?;
             unflushed.flush()?;
             self.records.insert(record.key, Arc::new(record));
         }

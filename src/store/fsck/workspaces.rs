@@ -1,17 +1,16 @@
-//! What the other workspaces that share the store have of use, and what they still name.
-//! It must not mend anything.
+//! What other workspaces that share the store can contribute, and which records they name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::Check;
-use super::placed::Placed;
+use super::check::{Check, Placed};
 use crate::digest::Digest;
+use crate::store::error::StoreError;
 use crate::store::lockfile::LockFile;
-use crate::store::{Presence, StoreError};
+use crate::store::registry::{Member, Presence};
 
 impl Check<'_> {
-    /// Keys that others' `pipeline.lock` may name; `None` if one can't be read.
+    /// Keys that other workspaces' `pipeline.lock` may name; `None` if one can't be read.
     pub(super) fn named_elsewhere(&self) -> Result<Option<BTreeSet<Digest>>, StoreError> {
         let mut named = BTreeSet::new();
         for member in &self.members {
@@ -22,7 +21,7 @@ impl Check<'_> {
                     Err(_) => return Ok(None),
                 },
                 Presence::Unseen => {
-                    let (mentions, _) = self.store.seen_by(member).mentions()?;
+                    let (mentions, _) = self.store.seen_by(member).records().mentions()?;
                     named.extend(mentions.into_iter().map(|(_, key)| key));
                 }
             }
@@ -30,9 +29,9 @@ impl Check<'_> {
         Ok(Some(named))
     }
 
-    /// What stands in the other workspaces, by their folders.
+    /// What the other workspaces have at the paths of outs, by workspace.
     pub(super) fn placed_elsewhere(&mut self) -> Vec<(PathBuf, BTreeMap<String, Placed>)> {
-        let here = |member: &&crate::store::Member| member.presence == Presence::Here;
+        let here = |member: &&Member| member.presence == Presence::Here;
         let roots = self.members.iter().filter(here);
         let roots: Vec<PathBuf> = roots.map(|member| member.root.clone()).collect();
         let read = |root: PathBuf| {
