@@ -1,5 +1,4 @@
-//! Files of DVC and what becomes of them, recorded side by side.
-//! It must not know how they are read.
+//! DVC files and the pipelines they become, recorded side by side.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,7 +48,7 @@ fn notes(imported: &Imported) -> String {
     text
 }
 
-/// Run with `UPDATE=1` to record anew; then read it as a stranger would.
+/// Run with `UPDATE=1` to record again; then read it as a stranger would.
 #[test]
 fn every_dvc_file_becomes_the_recorded_pipeline_with_the_recorded_notes() {
     let update = std::env::var_os("UPDATE").is_some();
@@ -92,7 +91,7 @@ fn every_dvc_file_becomes_the_recorded_pipeline_with_the_recorded_notes() {
 }
 
 #[test]
-fn a_file_that_is_no_dvc_yaml_says_where() {
+fn an_invalid_dvc_yaml_says_where() {
     let text =
         "stages:\n  a:\n    deps: x\n  b: {foreach: [1]}\n  c: {cmd: [], outs: {}}\n  d: 3\n";
     let wrong = DvcFile::read("dvc.yaml", text).unwrap_err();
@@ -146,7 +145,7 @@ fn a_file_that_is_no_dvc_yaml_says_where() {
 }
 
 #[test]
-fn a_file_of_which_nothing_maps_says_why() {
+fn a_file_from_which_nothing_maps_says_why() {
     let text = "stages:\n  a:\n    cmd: x ${y}\n    outs: [x]\n";
     let wrong = DvcFile::read("dvc.yaml", text).unwrap();
     let wrong = wrong.import("test", &BTreeMap::new()).unwrap_err();
@@ -158,7 +157,7 @@ fn a_file_of_which_nothing_maps_says_why() {
 }
 
 #[test]
-fn a_params_file_that_is_no_yaml_says_where() {
+fn a_params_file_that_is_not_yaml_says_where() {
     let file = DvcFile::read("dvc.yaml", "stages: {a: {cmd: x, outs: [x]}}").unwrap();
     let texts = BTreeMap::from([("params.yaml".to_owned(), "a: 1\nb: [2\n".to_owned())]);
     let wrong = file.import("test", &texts).unwrap_err();

@@ -1,5 +1,4 @@
-//! What holds for any text, any damage, any override, any matrix.
-//! It must not know single cases (see specs.rs).
+//! What holds for any text, any damage, any override, any matrix. Single cases are in specs.rs.
 
 use std::fs;
 
@@ -12,7 +11,7 @@ mod common;
 
 use common::{build, check_places, files, folder, valid};
 
-/// All the test's pipelines, to be broken in any way.
+/// The tests' pipelines, as material to break.
 fn any_pipeline() -> impl Strategy<Value = String> {
     let folders = [folder("valid"), folder("invalid")];
     let all: Vec<String> = folders
@@ -72,7 +71,7 @@ proptest! {
         }
     }
 
-    /// A stage's key is made of what it is here and of its inputs.
+    /// A stage's key is made from its fields here and its inputs.
     #[test]
     fn an_instance_does_not_know_how_many_seeds_there_are(few in 1u64..30, more in 0u64..30, first in 0u64..100) {
         let of = |options: &[(&str, u64)]| {
@@ -87,11 +86,11 @@ proptest! {
         for stage in &small {
             prop_assert!(large.contains(stage), "{}", stage.name);
         }
-        // Nor which is the first.
+        // Which seed comes first doesn't matter either.
         let shifted = of(&[("seed", first + 1), ("seeds", few)]);
         let shared = small.iter().filter(|stage| shifted.contains(stage)).count() as u64;
         prop_assert_eq!(shared, 3 * (few - 1));
-        // Each has its own seed, and its own outs.
+        // Each has its own seed and its own outs.
         let outs: std::collections::BTreeSet<String> = large.iter().map(|stage| stage.outs[0].path.to_string()).collect();
         prop_assert_eq!(outs.len(), large.len());
         for stage in &large {

@@ -1,5 +1,4 @@
 //! Broken pipelines and their messages, working pipelines and what they become.
-//! It must not know how a message is put together.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +16,7 @@ mod common;
 
 use common::{build, check_places, files, folder, valid};
 
-/// `# options: --profile x -S a=b` in the first line stands for the command line.
+/// `# options: --profile x -S a=b` in the first line replaces the command line.
 fn options(text: &str) -> LoadOptions {
     let mut options = LoadOptions::default();
     let line = text
@@ -36,7 +35,7 @@ fn options(text: &str) -> LoadOptions {
     options
 }
 
-/// Run with `UPDATE=1` to write the messages anew; then read them as a stranger would.
+/// Run with `UPDATE=1` to write the messages again; then read them as a stranger would.
 #[test]
 fn every_broken_pipeline_has_its_own_message() {
     let update = std::env::var_os("UPDATE").is_some();
@@ -237,7 +236,7 @@ fn line_ends_and_a_byte_order_mark_do_not_matter() {
 }
 
 #[test]
-fn aliases_cannot_grow_without_bound_nor_contain_themselves() {
+fn aliases_can_neither_grow_without_bound_nor_contain_themselves() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     let mut tower = "b0: &b0 [x]\n".to_owned();
     for n in 1..200 {
@@ -306,7 +305,8 @@ fn a_pipeline_of_thousands_of_stages_loads_quickly() {
             .len(),
         5_000
     );
-    // Generous, for unoptimised code on a busy machine; a quadratic step would take minutes.
+    // A generous limit, for unoptimised code on a busy machine; a quadratic step would take
+    // minutes.
     assert!(
         start.elapsed() < Duration::from_secs(20),
         "{:?}",
@@ -352,7 +352,7 @@ fn the_paper_loads_in_every_profile_with_an_override() {
             .map(|id| before.stage(*id).name.as_str())
             .collect();
         assert_eq!(order.first(), Some(&"download"), "{profile}");
-        // Each training and its gradients.
+        // Each training run and its gradients.
         let report = before.id("report").unwrap();
         assert_eq!(
             before.dependencies(report).len() as u64,

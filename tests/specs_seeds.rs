@@ -1,5 +1,4 @@
-//! What `seeds` makes of a stage, and how values are put into expressions.
-//! It must not know broken pipelines (see specs.rs).
+//! What `seeds` turns a stage into, and how values are put into expressions.
 
 use restage::cli::diagnostics::render;
 use restage::spec::{self, Action, ClaimRule, LoadOptions, Pipeline, Stage};

@@ -1,4 +1,4 @@
-//! libFuzzer's program for `fuzz_targets::template`.
+//! libFuzzer's entry point for `fuzz_targets::template`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::template(data));

@@ -1,6 +1,6 @@
-//! `reproduce --audit`: real stages, and what they read and wrote beside what they declare.
+//! `reproduce --audit`: real stages, and the undeclared files that they read and write.
 //!
-//! Where the machine cannot trace, that is what the tests check instead.
+//! If the machine cannot trace, the tests check the refusal instead.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::space::{Said, Space};
 
-/// A workspace with some files, and a home beside it.
+/// A workspace with some files, and a separate home.
 struct Audited {
     space: Space,
     home: TempDir,
@@ -23,7 +23,7 @@ impl Audited {
         Self { space, home }
     }
 
-    /// One stage `s` that reads `data/a.txt`, writes `s.txt`, and runs this besides. `WS` is
+    /// One stage `s` that reads `data/a.txt`, writes `s.txt`, and also runs this. `WS` is
     /// the workspace.
     fn stage(line: &str) -> Self {
         let line = line.replace('\n', "\n      ");
@@ -56,7 +56,7 @@ impl Audited {
     }
 }
 
-/// Whether this machine can trace; where it cannot, the refusal is checked.
+/// Whether this machine can trace; if not, checks the refusal.
 fn can_trace() -> bool {
     let probe = Audited::stage("true");
     let said = probe.call(&["reproduce", "--audit"]);
@@ -187,7 +187,7 @@ fn what_is_read_from_home_is_found_and_what_is_looked_for_there_is_not() {
 
 #[test]
 fn python_is_seen_like_any_other_program() {
-    // The program itself: a version manager in its place looks for settings in the workspace.
+    // The program itself, because a version manager's shim looks for settings in the workspace.
     let asked = ["-c", "import sys; print(sys.executable)"];
     let python = Command::new("python3").args(asked).output();
     let Some(python) = python.ok().filter(|python| python.status.success()) else {
@@ -285,7 +285,7 @@ fn strict_does_not_try_again_what_would_be_refused_again() {
     assert_eq!(tries, "x\n");
 }
 
-/// Records without what differs from run to run.
+/// Records without the parts that differ from run to run.
 fn records(space: &Space) -> Vec<(String, serde_json::Value)> {
     let folder = std::fs::read_dir(space.path(".restage/records")).unwrap();
     let mut all: Vec<_> = folder
@@ -308,7 +308,7 @@ fn records(space: &Space) -> Vec<(String, serde_json::Value)> {
 }
 
 #[test]
-fn keys_records_and_results_are_the_same_with_and_without() {
+fn keys_records_and_results_are_the_same_with_and_without_an_audit() {
     if !can_trace() {
         return;
     }
@@ -327,7 +327,7 @@ fn keys_records_and_results_are_the_same_with_and_without() {
 }
 
 #[test]
-fn failures_timeouts_and_missing_programs_are_told_as_without() {
+fn failures_timeouts_and_missing_programs_are_reported_as_without_an_audit() {
     if !can_trace() {
         return;
     }
@@ -364,7 +364,7 @@ fn where_stages_cannot_be_traced_an_audit_runs_nothing() {
     if !can_trace() {
         return;
     }
-    // Only one tracer can look at a process: a stage that is traced cannot trace its own.
+    // A process can have only one tracer: a traced stage cannot trace its own stages.
     let audited = Audited::new("  s: {cmd: 'true > s.txt', outs: [s.txt]}\n");
     let outer = Audited::new(&format!(
         "  s: {{cmd: '{} -C {} reproduce --audit; echo $? > s.txt', outs: [s.txt]}}\n",

@@ -1,4 +1,4 @@
-//! The files that call us from outside (docs/ci, .ci/run): all that they name exists.
+//! The files that call us from outside (docs/ci, .ci/run): everything that they name exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ fn yaml(name: &str) -> Value {
     serde_saphyr::from_str(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Words of a shell script, by command: split where one ends, without comments and quotes.
+/// The words of each command in a shell script, without comments and quotes.
 fn commands(script: &str) -> Vec<Vec<String>> {
     let lines = script
         .lines()
@@ -28,7 +28,7 @@ fn commands(script: &str) -> Vec<Vec<String>> {
     let lines = lines.filter(|line| !line.trim_start().starts_with('#'));
     let parts = lines.flat_map(|line| line.split([';', '|', '&', '{', '}']));
     let words = parts.map(|part| {
-        // Where it writes to is not called.
+        // The target of a redirection is not called.
         let words = part
             .split_whitespace()
             .take_while(|word| !word.contains('>'));
@@ -41,7 +41,7 @@ fn commands(script: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Every text under one of these names.
+/// Collects every text under one of these names.
 fn texts(value: &Value, names: &[&str], found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -57,7 +57,7 @@ fn texts(value: &Value, names: &[&str], found: &mut Vec<String>) {
     }
 }
 
-/// What the files call; `README.md` in its blocks of code.
+/// The commands that the files contain; in `README.md`, those in code blocks.
 fn scripts() -> Vec<(&'static str, String)> {
     let mut found = vec![(".ci/run", read(".ci/run"))];
     for name in [
@@ -79,7 +79,7 @@ fn scripts() -> Vec<(&'static str, String)> {
     found
 }
 
-/// The arguments of each call of restage, built or installed.
+/// The arguments, if this is a call of restage, built or installed.
 fn calls_of_restage(words: &[String]) -> Option<&[String]> {
     let is_restage = |word: &String| {
         Path::new(word)

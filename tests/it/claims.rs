@@ -1,4 +1,4 @@
-//! `restage claims`: verdicts, and what becomes of them.
+//! `restage claims`: verdicts, and where they go.
 
 use crate::space::Space;
 
@@ -87,7 +87,7 @@ fn verdicts_are_written_as_json_markdown_and_junit() {
 }
 
 #[test]
-fn what_is_no_claim_or_no_record_is_refused() {
+fn what_is_not_a_claim_or_a_record_is_refused() {
     let space = space();
     space
         .restage(&["claims", "near", "ordr"])

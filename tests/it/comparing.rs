@@ -1,4 +1,4 @@
-//! `restage compare`: against what, which files, and what it says of them.
+//! `restage compare`: the baseline, the files, and the differences it shows.
 
 use std::process::Command;
 
@@ -47,12 +47,12 @@ fn has(said: Said, text: &str) -> Said {
 }
 
 #[test]
-fn tables_are_held_against_a_revision() {
+fn tables_are_compared_with_a_revision() {
     let space = space();
     commit(&space);
     let said = space.restage(&["compare"]).exits(0);
     has(said, "profile default: 1 table as in revision HEAD (");
-    // Another order of columns and rows, another time, a value within its bound.
+    // Reordered columns and rows, a different time, a value within its bound.
     space.write("results/t.csv", "seconds,name,value\n60,b,2.1\n50,a,1\n");
     space.restage(&["compare"]).exits(0);
     space.write("results/t.csv", "name,value,seconds\na,1,5\nb,2.11,6\n");
@@ -69,7 +69,7 @@ fn tables_are_held_against_a_revision() {
     git(&space, &["commit", "-qam", "second"]);
     space.restage(&["compare"]).exits(0);
     space.restage(&["compare", "--against", "HEAD~1"]).exits(3);
-    // The folder of the pipeline may lie within the repository.
+    // The pipeline's folder may be inside the repository.
     space.write("below/pipeline.yaml", PIPELINE);
     space.write("below/results/t.csv", TABLE);
     git(&space, &["add", "-A"]);
@@ -129,7 +129,7 @@ fn files_and_folders_choose_what_is_compared() {
 }
 
 #[test]
-fn a_file_is_held_against_the_table_of_its_name_or_the_one_that_is_given() {
+fn a_file_is_compared_with_the_table_of_its_name_or_the_given_one() {
     let space = space();
     space.write("old/t.csv", &TABLE.replace("2,6", "2.05,7"));
     let against = |file: &str, code| space.restage(&["compare", "--against", file]).exits(code);
@@ -154,7 +154,7 @@ fn a_file_is_held_against_the_table_of_its_name_or_the_one_that_is_given() {
 }
 
 #[test]
-fn a_word_that_is_nothing_or_two_things_is_refused() {
+fn an_argument_that_matches_nothing_or_two_things_is_refused() {
     let space = space();
     let against = |word: &str, code| space.restage(&["compare", "--against", word]).exits(code);
     against("old", 2).says("`old` is neither a file or folder nor a git revision");
@@ -172,7 +172,7 @@ fn a_word_that_is_nothing_or_two_things_is_refused() {
 }
 
 #[test]
-fn what_is_missing_in_the_pipeline_is_said() {
+fn what_is_missing_in_the_pipeline_is_named() {
     let space = space();
     space.write("old/empty", "");
     let compare = || space.restage(&["compare", "--against", "old"]);

@@ -1,11 +1,11 @@
-//! Killed at any moment, restage goes on as if nothing had happened.
+//! Killed at any moment, restage continues as if nothing had happened.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::space::{Space, wait_until};
 
-/// Writes half of its out, waits, writes the rest; says that it has begun.
+/// Notes that it has started, writes half of its out, waits, writes the rest.
 const SLOW: &str = r"
   slow:
     cmd: echo half > slow.txt; touch $RESTAGE_SCRATCH/begun; sleep 0.5; echo whole >> slow.txt
@@ -77,7 +77,7 @@ const STEPS: &str = r"
   three: {cmd: 'cat d/* > results/three.txt', deps: [d], outs: [results/three.txt]}
 ";
 
-/// Kills at so many moments, every other time of restage alone, whose stage writes on.
+/// Kills at this many moments; every other time only restage, whose stage keeps writing.
 fn kill_at_moments(moments: impl Iterator<Item = u64>) {
     let clean = Space::new(STEPS);
     assert_eq!(clean.ran(&[]).len(), 3);
@@ -92,7 +92,7 @@ fn kill_at_moments(moments: impl Iterator<Item = u64>) {
         let _ = restage.kill();
         if !alone {
             for pid in stages {
-                // It may have ended meanwhile.
+                // It may already have ended.
                 let group = format!("-{pid}");
                 let _ = Command::new("kill")
                     .args(["-9", "--", &group])
@@ -126,7 +126,7 @@ fn five_hundred_kills_at_random_moments_end_in_the_same_files_as_no_kill() {
 }
 
 #[test]
-fn a_damaged_lock_record_or_cache_is_made_anew() {
+fn a_damaged_lock_record_or_cache_is_recreated() {
     let space = Space::new(SLOW);
     assert_eq!(space.ran(&[]).len(), 2);
     let expected = space.files();

@@ -1,4 +1,4 @@
-//! Random damage: each is found, none is served, and a run makes everything good.
+//! Random damage: all of it is found, none is served, and a run repairs everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::space::{Said, Space};
 
-/// A small generator, so that a failure can be had again.
+/// A small seeded generator, so that a failure can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -26,7 +26,7 @@ impl Random {
     }
 }
 
-/// Files of the store's objects, by digest.
+/// The store's objects, by digest.
 pub(crate) fn objects(space: &Space) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     for shard in fs::read_dir(space.path(".restage/objects")).unwrap() {
@@ -40,7 +40,7 @@ pub(crate) fn objects(space: &Space) -> BTreeMap<String, PathBuf> {
     found
 }
 
-/// Files of the store's records, by key.
+/// The store's records, by key.
 pub(crate) fn records(space: &Space) -> BTreeMap<String, PathBuf> {
     let entries = fs::read_dir(space.path(".restage/records")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -49,7 +49,8 @@ pub(crate) fn records(space: &Space) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-/// Writes into the very file, so that its other names change too, and hides it from `stat`.
+/// Writes into the file itself, so that its other hard links change too, and hides that from
+/// `stat`.
 pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
     let before = fs::metadata(path).unwrap();
     fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
@@ -59,7 +60,7 @@ pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
     fs::set_permissions(path, before.permissions()).unwrap();
 }
 
-/// Puts another file in its place, so that its other names stay.
+/// Replaces the file, so that its other hard links keep their content.
 fn replace(path: &Path, bytes: &[u8]) {
     let mode = fs::metadata(path).unwrap().permissions();
     fs::remove_file(path).unwrap();
@@ -135,7 +136,8 @@ fn each_of_a_thousand_damages_is_found_and_the_next_run_makes_everything_good() 
     let mut random = Random(15);
     let (mut damages, mut healed) = (0, 0);
     while damages < 1000 {
-        // What only a damaged record or folder names can't be missed, so one kind at a time.
+        // An object that only a damaged record or folder names can't be missed, so damage one kind
+        // at a time.
         let files = match random.below(4) {
             0 => records(&space),
             kind => {

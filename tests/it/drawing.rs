@@ -1,4 +1,4 @@
-//! `dag`: what it draws, and what it says of each stage.
+//! `dag`: what it draws, and the state it shows for each stage.
 
 use crate::space::Space;
 
@@ -9,7 +9,7 @@ const FOUR: &str = r"
   four: {cmd: 'cat three.txt > four.txt', deps: [three.txt], outs: [four.txt]}
 ";
 
-/// Each stage in another state: one is fresh, two's out is gone, three is stale, four waits.
+/// Each stage in a different state: one is fresh, two's out is gone, three is stale, four waits.
 fn mixed() -> (Space, [&'static str; 3]) {
     let stages = FOUR.replace("in > two.csv", "in > two.csv; echo > t.csv");
     let space = Space::new(&stages);
@@ -145,11 +145,11 @@ fn the_bare_graph_is_drawn_without_a_store() {
 }
 
 #[test]
-fn a_graph_whose_states_cannot_be_known_is_drawn_all_the_same() {
+fn a_graph_whose_states_cannot_be_known_is_still_drawn() {
     let space = Space::new(FOUR);
     let said = space.restage(&["dag"]).exits(0);
     let bare = space.restage(&["dag", "--no-status"]).exits(0);
-    // Stage `two` waits for `one` and so isn't asked for its input yet.
+    // Stage `two` waits for `one`, so its input isn't needed yet.
     assert_ne!(said.out, bare.out);
     space.stages("  two: {cmd: 'cat in > two.csv', deps: [in], outs: [two.csv]}\n");
     let said = space.restage(&["dag"]).exits(0);
@@ -165,7 +165,7 @@ fn this_repository_s_graph_fits_eighty_columns() {
     let pipeline = std::fs::read_to_string(format!("{root}/pipeline.yaml")).expect("a pipeline");
     space.write("pipeline.yaml", &pipeline);
     let bare = space.restage(&["dag", "--no-status"]).exits(0).out;
-    // With states, outs stand five columns further in; the rest is broken to fit.
+    // With states, outs are indented by five more columns; the rest is wrapped to fit.
     let most = |line: &str| if line.contains("  writes ") { 75 } else { 80 };
     let long: Vec<&str> = bare
         .lines()

@@ -1,8 +1,9 @@
-//! Inputs that are edited while their stage runs: no result stands under a key that says otherwise.
+//! Inputs that are edited while their stage runs: no result is stored under a key that doesn't
+//! match it.
 
 use crate::space::Space;
 
-/// A stage that reads `in.txt` and `d`, and the files that `*.csv` matches, after doing this.
+/// A stage that runs this, then reads `in.txt`, `d` and the files that match `*.csv`.
 fn space(meanwhile: &str) -> Space {
     let space = Space::new(&format!(
         "  s:\n    cmd: '{meanwhile}; cat in.txt d/* *.csv > s.txt'\n    deps: [in.txt, d, '*.csv']\n    outs: [s.txt]\n"
@@ -17,7 +18,7 @@ fn space(meanwhile: &str) -> Space {
 fn an_input_edited_while_its_stage_runs_is_not_cached() {
     let edits = [
         ("echo other > $HOME/in.txt", "in.txt"),
-        // Of the same size, and with the old time of modification.
+        // Same size, and the old modification time.
         (
             "touch -r $HOME/in.txt $HOME/old; echo FIRST > $HOME/in.txt; touch -r $HOME/old $HOME/in.txt",
             "in.txt",
@@ -46,7 +47,7 @@ fn an_input_edited_while_its_stage_runs_is_not_cached() {
 }
 
 #[test]
-fn an_edit_that_is_taken_back_is_not_seen_by_the_stage_that_runs() {
+fn an_edit_that_is_reverted_is_not_seen_by_the_running_stage() {
     let space = space(
         "echo other > $HOME/in.txt; echo two > $HOME/d/two; echo b > $HOME/b.csv; cat in.txt d/* *.csv > seen; cp seen $HOME; rm seen $HOME/d/two $HOME/b.csv; echo first > $HOME/in.txt",
     );
@@ -57,8 +58,8 @@ fn an_edit_that_is_taken_back_is_not_seen_by_the_stage_that_runs() {
 }
 
 #[test]
-fn an_edit_that_a_second_attempt_would_read_ends_the_stage_though_it_is_taken_back() {
-    // The first attempt edits and fails; the second would read that, and take it back.
+fn an_edit_that_a_second_attempt_would_read_ends_the_stage_even_if_it_is_reverted() {
+    // The first attempt edits and fails; the second would read the edit and revert it.
     for (edit, back) in [
         ("echo other > $HOME/in.txt", "echo first > $HOME/in.txt"),
         ("echo two > $HOME/d/two", "rm $HOME/d/two"),

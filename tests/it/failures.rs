@@ -1,4 +1,4 @@
-//! Stages that fail, inputs that are missing, machines that refuse: nothing is lost.
+//! Failing stages, missing inputs, machines that refuse: nothing is lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -108,7 +108,7 @@ fn a_stage_that_fails_once_and_then_succeeds_is_a_success_that_blocks_nothing() 
 }
 
 #[test]
-fn keep_going_tries_again_before_it_gives_a_stage_up() {
+fn keep_going_retries_before_it_gives_a_stage_up() {
     let space = Space::new(
         r"
   bad: {cmd: 'echo x >> $HOME/tries; exit 1', retries: 2, outs: [bad.txt]}
@@ -124,7 +124,7 @@ fn keep_going_tries_again_before_it_gives_a_stage_up() {
 }
 
 #[test]
-fn retries_go_on_from_what_the_stage_left_in_its_scratch_folder() {
+fn retries_continue_from_what_the_stage_left_in_its_scratch_folder() {
     let space = Space::new(
         "  s:\n    cmd: echo x >> $RESTAGE_SCRATCH/n; test $(wc -l < $RESTAGE_SCRATCH/n) = 3 && cp $RESTAGE_SCRATCH/n s.txt\n    retries: 2\n    outs: [s.txt]\n",
     );
@@ -181,8 +181,7 @@ fn an_object_that_was_tampered_with_is_never_served() {
     assert_eq!(space.read("two.txt"), "one\n");
 }
 
-/// Runs a script as root of a user namespace with its own mounts; `None` where that is not
-/// allowed.
+/// Runs a script as root of a user namespace with its own mounts; `None` if that is not allowed.
 fn in_namespace(space: &Space, script: &str) -> Option<Said> {
     let probe = Command::new("unshare").args(["-Urm", "true"]).status();
     if !probe.is_ok_and(|status| status.success()) {
@@ -202,7 +201,7 @@ fn in_namespace(space: &Space, script: &str) -> Option<Said> {
 fn a_full_disk_is_named_and_loses_nothing() {
     let stage = "  s: {cmd: 'head -c 400000 /dev/zero > results/s.bin; echo x >> $HOME/ran', outs: [results/s.bin]}\n";
     let space = Space::new(stage);
-    // Room for the object, but not for the published copy as well.
+    // Room for the object, but not for a published copy too.
     let script = "export HOME=$PWD; mkdir small && mount -t tmpfs -o size=700k none small && cp pipeline.yaml small && cd small || exit 99
         $RESTAGE reproduce; echo first: $?
         mount -o remount,size=9m . && cd . && $RESTAGE reproduce; echo second: $?

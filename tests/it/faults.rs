@@ -1,5 +1,5 @@
-//! restage dies, or a call to the system fails, at each of its fault points in turn: nothing is
-//! lost, and nothing half-made is taken for a result.
+//! restage dies, or a system call fails, at each fault point in turn: nothing is lost, and
+//! nothing incomplete is taken for a result.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -47,11 +47,11 @@ fn points(space: &Space) -> Vec<String> {
     text.lines().map(ToOwned::to_owned).collect()
 }
 
-/// All that a clean run leaves, but for times: published files, objects, records.
+/// Everything that a clean run leaves, without times: published files, objects, records.
 fn state(space: &Space) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for (name, bytes) in space.files() {
-        // Differs from run to run, and so do its object and its digest in the lock's entry.
+        // Differs from run to run, as do its object and its digest in the lock's entry.
         if name != "t.txt" {
             all.insert(name, String::from_utf8_lossy(&bytes).into_owned());
         }
@@ -97,7 +97,7 @@ fn record(path: &Path) -> Value {
     serde_json::from_str(text.lines().next().expect("a line")).expect("JSON")
 }
 
-/// What names the objects of `t.txt`, of this run and of earlier ones.
+/// The names of `t.txt`'s objects, from this run and earlier ones.
 fn volatile_object(space: &Space) -> String {
     let known = [
         "a.txt",
@@ -140,7 +140,7 @@ fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// The next call ends the work, and leaves what a clean run leaves and nothing else.
+/// The next call completes the work, and leaves exactly what a clean run leaves.
 #[track_caller]
 fn assert_recovers(space: &Space, clean: &BTreeMap<String, String>, what: &str) {
     let said = space.restage(&["reproduce", "-j1"]);
@@ -177,13 +177,13 @@ fn each_point(stride: usize, test: impl Fn(usize, &str)) {
 }
 
 #[test]
-fn killed_at_a_fault_point_it_goes_on_to_the_very_same_store_and_results() {
+fn killed_at_a_fault_point_it_continues_to_the_same_store_and_results() {
     kill_at_each(7);
 }
 
 #[test]
 #[ignore = "takes minutes: make torture"]
-fn killed_at_every_fault_point_it_goes_on_to_the_very_same_store_and_results() {
+fn killed_at_every_fault_point_it_continues_to_the_same_store_and_results() {
     kill_at_each(1);
 }
 
@@ -201,20 +201,20 @@ fn kill_at_each(stride: usize) {
         died.set(died.get() + u32::from(reached));
         assert_recovers(&space, &clean, &format!("killed at {number}, {point}"));
     });
-    // Results of several stages share a flush if they end close to each other: a call may have
-    // fewer points than the one that counted them, and end before it dies.
+    // Results of stages that end close together share a flush, so a call may have fewer points
+    // than the one that counted them, and end before it dies.
     let (tried, died) = (tried.get(), died.get());
     assert!(died * 10 >= tried * 8, "{died} of {tried} died");
 }
 
 #[test]
-fn an_error_of_the_system_at_a_point_costs_an_attempt_and_no_result() {
+fn a_system_error_at_a_point_costs_an_attempt_and_no_result() {
     fail_at_each(7);
 }
 
 #[test]
 #[ignore = "takes minutes: make torture"]
-fn an_error_of_the_system_at_every_point_costs_an_attempt_and_no_result() {
+fn a_system_error_at_every_point_costs_an_attempt_and_no_result() {
     fail_at_each(1);
 }
 
@@ -226,7 +226,7 @@ fn fail_at_each(stride: usize) {
     each_point(stride, |number, point| {
         let space = space();
         let error = errors[number % errors.len()];
-        // Once, or from there on.
+        // Once, or from then on.
         let more = if number % 2 == 0 { "+" } else { "" };
         let plan = format!("{error}:{number}{more}");
         let said = Said::from(call(&space, &plan));
@@ -239,7 +239,7 @@ fn fail_at_each(stride: usize) {
 }
 
 #[test]
-fn a_plan_of_faults_that_is_none_is_refused() {
+fn a_malformed_plan_of_faults_is_refused() {
     let said = Said::from(call(&space(), "burn")).exits(2);
     said.says("RESTAGE_FAULTS=`burn` is no plan of faults");
 }

@@ -1,4 +1,4 @@
-//! What is stale, and what is not.
+//! What makes a stage stale, and what does not.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ fn an_edited_input_reruns_what_reads_it() {
 }
 
 #[test]
-fn an_equal_output_stops_the_wave() {
+fn an_unchanged_output_reruns_nothing_downstream() {
     let space = chain();
     assert_eq!(space.ran(&[]).len(), 2);
     space.stages(&CHAIN.replace("while read", "true; while read"));
@@ -62,7 +62,7 @@ fn an_equal_output_stops_the_wave() {
 }
 
 #[test]
-fn an_edit_taken_back_restores_without_running() {
+fn a_reverted_edit_restores_without_running() {
     let space = chain();
     assert_eq!(space.ran(&[]).len(), 2);
     assert_eq!(space.ran(&["-S", "a=3"]), ["double", "total"]);

@@ -1,4 +1,4 @@
-//! `init --from dvc.yaml`: a project of DVC that runs on without it.
+//! `init --from dvc.yaml`: a DVC project that then runs without DVC.
 
 use crate::space::Space;
 
@@ -43,7 +43,7 @@ fn project() -> Space {
     space.write("dvc.yaml", DVC);
     space.write("params.yaml", PARAMS);
     space.write("data/raw.txt", "a\nb\nc\n");
-    // What a script sees of `params.yaml` goes into its out.
+    // A script's out is what it sees in `params.yaml`.
     space.write(
         "src/prepare.sh",
         "head -n 2 data/raw.txt > data/rows.txt; cat params.yaml >> data/rows.txt\n",
@@ -127,7 +127,7 @@ fn a_wrong_dvc_yaml_says_where_and_writes_nothing() {
         .restage(&["init", "--from", "dvc.yaml"])
         .exits(2)
         .says(" --> dvc.yaml:4:11\n");
-    // Read by itself each stage is sound, but not both together.
+    // Each stage is valid by itself, but not both together.
     space.write(
         "dvc.yaml",
         "stages: {a: {cmd: x, outs: [x]}, b: {cmd: y, outs: [x]}}\n",
@@ -156,7 +156,7 @@ fn a_pipeline_is_written_beside_the_file_that_it_comes_from() {
 }
 
 #[test]
-fn an_import_tells_programs_what_did_not_map() {
+fn json_lists_what_an_import_could_not_map() {
     let space = project();
     let said = space
         .restage(&["--json", "init", "--from", "dvc.yaml"])

@@ -1,8 +1,8 @@
-//! What a stage may take: memory and time, and what is said when it takes more.
+//! A stage's limits, memory and time, and the message when it exceeds them.
 
 use crate::space::Space;
 
-/// A stage that holds about 64 MiB for as long as it may.
+/// A stage that holds about 64 MiB until it is stopped.
 fn hungry(fields: &str) -> String {
     format!(
         "  s:\n    cmd: echo begun >&2; x=$(head -c 64m /dev/zero | tr '\\0' x); sleep 61.25; echo x > s.txt\n    outs: [s.txt]\n    {fields}\n"
@@ -10,7 +10,7 @@ fn hungry(fields: &str) -> String {
 }
 
 #[test]
-fn a_stage_over_its_memory_is_ended_and_told_the_line_that_gives_it_more() {
+fn a_stage_over_its_memory_is_stopped_and_the_line_that_gives_it_more_is_shown() {
     let space = Space::new(&hungry("resources: {cpu: 2, mem: 40MiB}"));
     let said = space.restage(&["reproduce"]).exits(1);
     let said = said
@@ -46,7 +46,7 @@ fn a_stage_that_declares_no_memory_may_hold_any() {
 }
 
 #[test]
-fn an_attempt_over_its_time_says_which_it_was() {
+fn the_message_for_a_timeout_says_which_attempt_it_was() {
     let space = Space::new(
         "  s: {cmd: 'echo x >> $HOME/tries; exec sleep 60', timeout: 1, retries: 1, outs: [s.txt]}\n",
     );

@@ -1,10 +1,11 @@
-//! Behaviour of the whole: the binary, run in a folder of its own. One file a behaviour.
+//! The binary's behaviour, in a temporary folder each. One file per behaviour.
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod audit;
 mod ci_files;
 mod claims;
+mod commands;
 mod comparing;
 mod crash;
 mod damages;
@@ -17,6 +18,7 @@ mod import;
 mod limits;
 mod maintenance;
 mod merging;
+mod noop;
 mod page;
 mod python;
 mod ro_crate;
@@ -26,12 +28,10 @@ mod seeds;
 mod shared;
 mod signals;
 mod space;
-mod standstill;
 mod status;
 mod tensorboard;
 mod together;
 mod tools;
 mod trace;
-mod verbs;
 mod verify;
 mod why;

@@ -1,4 +1,4 @@
-//! `gc` removes what nothing needs and nothing else; `fsck` says what is wrong and mends it.
+//! `gc` removes only what nothing needs; `fsck` reports what is wrong and repairs it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ const EDITED: &str = r"
   two: {cmd: 'cat one.txt d/x > results/two.csv', deps: [one.txt, d], outs: [results/two.csv]}
 ";
 
-/// Runs with `a` from 1 to `last`, the way that people edit.
+/// Runs with `a` from 1 to `last`, as if it were edited each time.
 fn edited(last: u32) -> Space {
     let space = Space::empty();
     for a in 1..=last {
@@ -31,7 +31,7 @@ fn edit(space: &Space, a: u32) {
     space.write("pipeline.yaml", &text);
 }
 
-/// Every file of the store but those that any call may rewrite, with size and times.
+/// Every file of the store except those that any call may rewrite, with size and times.
 fn stored(space: &Space) -> BTreeMap<PathBuf, (u64, i64, i64)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![space.path(".restage")];
@@ -64,7 +64,7 @@ fn gc_keeps_what_is_in_place_and_the_last_runs_and_removes_older_ones() {
     edit(&space, 3);
     assert_eq!(space.ran(&[]), ["one", "two"], "an older one just runs");
     assert_eq!(space.read("results/two.csv"), "3\n3\n");
-    // With no history at all, what stands in the workspace stays.
+    // With no history at all, what is in the workspace stays.
     space.restage(&["gc", "--keep-runs", "0"]).exits(0);
     let said = space.restage(&["status", "--check"]).exits(0);
     assert!(said.out.contains("all 2 stages are fresh"), "{}", said.out);
@@ -77,7 +77,7 @@ fn gc_keeps_what_is_in_place_and_the_last_runs_and_removes_older_ones() {
 }
 
 #[test]
-fn gc_keeps_what_the_pipeline_would_restore_though_it_is_older() {
+fn gc_keeps_what_the_pipeline_would_restore_even_if_it_is_older() {
     let space = edited(5);
     edit(&space, 1);
     space.restage(&["gc"]).exits(0);
@@ -167,7 +167,7 @@ fn gc_keeps_the_checkpoints_of_stages_that_would_run_next_and_no_others() {
     space.stages(&stage("y"));
     space.reproduce(&[]).exits(1);
     space.stages(&stage("x"));
-    // Nothing is known of what would run: everything stays.
+    // What would run is unknown, so everything stays.
     let pipeline = space.read("pipeline.yaml");
     space.write("pipeline.yaml", "nonsense");
     space.restage(&["gc"]).exits(0).says("checkpoints");
@@ -184,7 +184,7 @@ fn scratch_folders(space: &Space) -> usize {
 }
 
 #[test]
-fn gc_refuses_to_guess_where_the_lock_file_cannot_be_read() {
+fn gc_refuses_to_guess_if_the_lock_file_cannot_be_read() {
     let space = edited(5);
     space.write("pipeline.lock", "<<<<<<< ours\n");
     let before = stored(&space);
@@ -237,7 +237,7 @@ fn fsck_says_what_it_found_what_it_did_and_what_will_run() {
     ");
     let said = space.restage(&["fsck"]).exits(0);
     assert!(said.out.contains("\nsound: 3 objects ("), "{}", said.out);
-    // Without an intact copy the stage runs again.
+    // Without an intact copy, the stage reruns.
     overwrite(two, b"1\n2\n");
     space.write("results/two.csv", "edited\n");
     let said = space.restage(&["fsck"]).exits(3);
@@ -259,7 +259,7 @@ fn without_last_line(text: &str) -> String {
 }
 
 #[test]
-fn an_edited_or_deleted_out_is_named_and_is_no_damage() {
+fn an_edited_or_deleted_out_is_named_and_is_not_damage() {
     let space = edited(1);
     space.write("results/two.csv", "mine\n");
     fs::remove_file(space.path("one.txt")).unwrap();

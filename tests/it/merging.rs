@@ -1,4 +1,4 @@
-//! `pipeline.lock` between branches, and what becomes of a damaged one.
+//! Merging `pipeline.lock` between branches, and what happens to a damaged one.
 
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn has_git() -> bool {
     found
 }
 
-/// A repository whose branches `left` and `right` reproduced with other parameters.
+/// A repository whose branches `left` and `right` reproduced with different parameters.
 fn branches(left: [&str; 2], right: [&str; 2]) -> Space {
     let space = Space::new(THREE);
     space.write(".gitignore", ".restage\n*.txt\n");
@@ -106,7 +106,7 @@ fn merging_a_damaged_lock_changes_nothing_and_says_what_to_do() {
 }
 
 #[test]
-fn a_damaged_lock_is_told_of_and_made_anew_with_all_that_it_had() {
+fn a_damaged_lock_is_reported_and_recreated_with_all_that_it_had() {
     let space = Space::new(THREE);
     space.write(
         "pipeline.yaml",
@@ -139,7 +139,7 @@ fn a_damaged_lock_is_told_of_and_made_anew_with_all_that_it_had() {
             damaged,
             "looking changes nothing"
         );
-        // One target alone: the rest comes from the records.
+        // Only one target: the rest comes from the records.
         let said = space.restage(&["reproduce", "one"]).exits(0);
         said.says(what).says("rebuilt");
         assert_eq!(space.read("pipeline.lock"), whole, "{what}");
@@ -148,7 +148,7 @@ fn a_damaged_lock_is_told_of_and_made_anew_with_all_that_it_had() {
 }
 
 #[test]
-fn a_lock_that_was_edited_by_hand_into_another_good_one_is_put_right() {
+fn a_lock_that_was_edited_by_hand_but_is_still_valid_is_corrected() {
     let space = Space::new(THREE);
     space.reproduce(&[]).exits(0);
     let whole = space.read("pipeline.lock");

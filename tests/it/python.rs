@@ -1,5 +1,5 @@
-//! A Python with packages that a check needs: `RESTAGE_PYTHON`, or else `python3`.
-//! Nothing is ever installed: where there is none, the test says so and is skipped.
+//! A Python with the packages that a check needs: `RESTAGE_PYTHON`, otherwise `python3`.
+//! Nothing is ever installed: without one, the test says so and is skipped.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! `restage export ro-crate`: what is in a crate, and what validators say of it.
+//! `restage export ro-crate`: what is in a crate, and what validators say about it.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -48,7 +48,7 @@ fn metadata(space: &Space, folder: &str) -> Vec<Value> {
     graph
 }
 
-/// Paths of all files and folders that the metadata says are there.
+/// Paths of all files and folders that the metadata lists.
 fn parts(graph: &[Value]) -> BTreeSet<String> {
     let root = graph.iter().find(|entity| entity["@id"] == "./").unwrap();
     let parts = root["hasPart"].as_array().unwrap().iter();
@@ -140,7 +140,7 @@ fn what_is_not_fresh_is_not_exported() {
     said.says("3 of 3 stages are not fresh under profile `default`: make (2), sum")
         .says("run `restage reproduce` first");
     space.restage(&["reproduce"]).exits(0);
-    // Outs are read-only, and may be the store's own files.
+    // Outs are read-only, and may be links to the store's files.
     std::fs::remove_file(space.path("out/y.csv")).unwrap();
     space.write("out/y.csv", "edited\n");
     let said = space.restage(&["export", "ro-crate"]).exits(3);

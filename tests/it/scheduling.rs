@@ -1,8 +1,8 @@
-//! What runs at once, and what never does.
+//! What runs at the same time, and what never does.
 
 use crate::space::{Said, Space};
 
-/// `n` stages that each note how many of them run at once.
+/// `n` stages, each of which notes how many of them are running.
 fn crowd(n: usize, extra: &str) -> Space {
     let stages: String = (0..n)
         .map(|i| {
@@ -49,7 +49,7 @@ fn a_stage_that_wants_a_card_is_refused_where_there_is_none() {
 }
 
 #[test]
-fn a_stage_on_auto_runs_anew_when_a_card_is_there_and_not_without_reason() {
+fn a_stage_on_auto_reruns_when_a_card_appears_and_not_without_reason() {
     let line = "echo \"[$CUDA_VISIBLE_DEVICES]$CUDA_DEVICE_ORDER\" > s.txt; echo >> $HOME/ran";
     let space = Space::new(&format!(
         "  s: {{cmd: '{line}', outs: [s.txt], resources: {{gpu: auto}}}}\n"
@@ -70,13 +70,13 @@ fn a_stage_on_auto_runs_anew_when_a_card_is_there_and_not_without_reason() {
         assert_eq!(text, format!("{held}PCI_BUS_ID\n"));
     };
     run("", 1, "[]");
-    // The second and third call rest on what the first found.
+    // The second and third call use what the first one found.
     run("", 1, "[]");
     run("", 1, "[]");
     run("5,7", 2, "[5]");
     run("5,7", 2, "[5]");
     run("5,7", 2, "[5]");
-    // Taken back: both results are known.
+    // Reverted: both results are known.
     run("", 2, "[]");
 }
 
@@ -123,7 +123,7 @@ fn each_running_stage_has_cards_of_its_own() {
 
 #[test]
 fn no_card_is_ever_two_stages_at_once() {
-    // A stage that finds the folder of its card has met another one.
+    // A stage that finds its card's folder shares the card with another.
     let stages: String = (0..8)
         .map(|i| {
             let cards = 1 + i % 2;
@@ -134,7 +134,7 @@ fn no_card_is_ever_two_stages_at_once() {
         .collect();
     let space = Space::new(&stages);
     let mut command = space.command(&["reproduce", "-k", "-j8"]);
-    // The first is named twice, and is still one card.
+    // The first is named twice, but is still one card.
     let cards = "GPU-a,GPU-b,GPU-a,GPU-c";
     Said::from(command.env("CUDA_VISIBLE_DEVICES", cards).output().unwrap()).exits(0);
     for i in 0..8 {
@@ -143,7 +143,7 @@ fn no_card_is_ever_two_stages_at_once() {
 }
 
 #[test]
-fn targets_choose_stages_with_all_that_they_need() {
+fn targets_select_stages_with_all_that_they_need() {
     let space = Space::new(
         r"
   a: {cmd: 'echo a > a.txt', outs: [a.txt]}

@@ -1,4 +1,4 @@
-//! A secret is given to its stage and seen nowhere else.
+//! A secret reaches its stage and appears nowhere else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::space::{Said, Space, wait_until};
 
 const VALUE: &str = "s3cr\"et-T0ken";
 
-/// A call with the variable TOKEN, all of whose output is checked for its value.
+/// A call with the variable TOKEN; all of its output is checked for the value.
 #[track_caller]
 fn call_with(space: &Space, value: &str, args: &[&str]) -> Said {
     let output = space.command(args).env("TOKEN", value).output();
@@ -39,7 +39,7 @@ fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Files that hold the text, in their bytes or their path.
+/// Files that contain the text, in their bytes or their path.
 fn holding(space: &Space, text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     all_files(space.root(), &mut found);
@@ -65,7 +65,7 @@ fn is_nowhere(space: &Space, value: &str) {
     }
 }
 
-/// Prints it in every way there is.
+/// Prints it in every possible way.
 const CHATTY: &str = r#"
 echo "plain $TOKEN."
 echo "error $TOKEN." >&2
@@ -86,7 +86,7 @@ touch "$TOKEN"
 printf %s "$TOKEN" | wc -c > length.txt
 "#;
 
-/// A space with a stage that is chatty and then does `end`.
+/// A space with a stage that prints the secret and then runs `end`.
 fn chatty(end: &str) -> Space {
     let space = Space::new(&format!(
         "  chatty:\n    cmd: sh chatty.sh; {end}\n    deps: [chatty.sh]\n    secret: [TOKEN]\n    \
@@ -159,7 +159,7 @@ fn the_last_lines_of_a_failure_do_not_show_it() {
     assert!(said.err.contains("*** with a control"), "{}", said.err);
     let said = call(&space, &["--json", "reproduce"]).exits(1);
     assert!(said.out.contains("last ***"), "{}", said.out);
-    // What the stage itself wrote into its folder lies there for reading.
+    // What the stage itself wrote into its folder stays readable there.
     fs::remove_dir_all(space.path(".restage/work")).expect("a failed attempt");
     is_nowhere(&space, VALUE);
 }
@@ -225,12 +225,12 @@ fn a_secret_that_is_not_set_or_too_short_stops_the_call_before_anything_runs() {
         .exits(2)
         .says("the secret `TOKEN`, which is shorter than 4 characters");
     assert!(!space.exists("first"));
-    // Those who don't ask for it don't need it.
+    // Stages that don't declare it don't need it.
     assert_eq!(space.ran(&["first"]), ["first"]);
 }
 
 #[test]
-fn it_lies_in_no_file_even_if_restage_is_killed() {
+fn it_is_in_no_file_even_if_restage_is_killed() {
     let space = Space::new(
         "  s:\n    cmd: |\n      echo $$ > started\n      while :; do echo \"out $TOKEN\"; \
          echo \"err $TOKEN\" >&2; echo \"$TOKEN\" >> $RESTAGE_EVENTS; done\n    \
@@ -256,7 +256,7 @@ fn it_lies_in_no_file_even_if_restage_is_killed() {
     restage.kill().expect("a process to kill");
     restage.wait().expect("its end");
     is_nowhere(&space, VALUE);
-    // The next call ends what was left behind.
+    // The next call stops what was left behind.
     space.stages("  s: {cmd: touch out, outs: [out]}\n");
     assert_eq!(space.ran(&[]), ["s"]);
     is_nowhere(&space, VALUE);

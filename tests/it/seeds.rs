@@ -1,8 +1,8 @@
-//! `seeds`: a stage again and again, and only as often as it must.
+//! `seeds`: a stage repeated, and never more often than necessary.
 
 use crate::space::Space;
 
-/// Two variants, whose values depend on the seed, and what reads them all.
+/// Two variants whose values depend on the seed, and a stage that reads all of them.
 const STAGES: &str = r#"
   train:
     foreach: [a, b]
@@ -34,7 +34,7 @@ claims:
     tolerance: {abs: 0.1}
 "#;
 
-/// One after the other.
+/// Runs stages one after another.
 #[track_caller]
 fn ran(space: &Space, args: &[&str]) -> Vec<String> {
     space.ran(&[&["-j1"], args].concat())
@@ -55,7 +55,7 @@ fn space() -> Space {
 }
 
 #[test]
-fn one_more_seed_runs_once_for_each_variant_and_no_other_again() {
+fn one_more_seed_runs_once_for_each_variant_and_reruns_no_other() {
     let space = space();
     let first = [
         "train@a+40",
@@ -71,7 +71,7 @@ fn one_more_seed_runs_once_for_each_variant_and_no_other_again() {
     );
     assert_eq!(ran(&space, &["-S", "seeds=2", "train"]), [""; 0]);
     assert_eq!(ran(&space, &["-S", "seeds=3"]), [""; 0]);
-    // The first seed is another's second.
+    // One list's first seed is the other's second.
     assert_eq!(
         ran(&space, &["-S", "seed=42", "-S", "seeds=1", "train"]),
         [""; 0]
@@ -79,7 +79,7 @@ fn one_more_seed_runs_once_for_each_variant_and_no_other_again() {
 }
 
 #[test]
-fn results_of_seeds_that_are_gone_are_left_in_place_and_are_no_inputs() {
+fn results_of_removed_seeds_stay_in_place_and_are_not_inputs() {
     let space = space();
     assert_eq!(ran(&space, &["-S", "seeds=1"]).len(), 3);
     let one = space.read("mean.txt");

@@ -1,11 +1,11 @@
-//! SIGINT, SIGTERM, SIGHUP and a reader that has seen enough: stages end, results stay.
+//! SIGINT, SIGTERM, SIGHUP and a closed output pipe: stages end, results stay.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::space::{Space, wait_until};
 
-/// `before` has a result when `s` runs; it notes outside the workspace that it has begun.
+/// `before` has a result when `s` runs; `s` notes outside the workspace that it has started.
 fn space(s: &str) -> Space {
     Space::new(&format!(
         "  before: {{cmd: 'echo x >> $HOME/ran; echo x > before.txt', outs: [before.txt]}}\n  s:\n    cmd: '{s}'\n    deps: [before.txt]\n    outs: [s.txt]\n"
@@ -18,7 +18,7 @@ fn send(signal: &str, restage: &Child) {
     assert!(status.expect("kill starts").success(), "{signal}");
 }
 
-/// Processes that were started for a stage of this space.
+/// Processes that were started for this space's stages.
 fn left(space: &Space) -> usize {
     let scratch = format!(
         "RESTAGE_SCRATCH={}",
@@ -31,7 +31,7 @@ fn left(space: &Space) -> usize {
         .count()
 }
 
-/// Whether we were started with SIGHUP ignored (`nohup`): so is then whatever we start.
+/// Whether we were started with SIGHUP ignored (`nohup`); whatever we start then ignores it too.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("our status");
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -69,7 +69,7 @@ fn a_signal_ends_stages_by_term_with_130_and_the_next_run_goes_on() {
     }
 }
 
-/// Neither it nor its children listen to TERM; it notes that it lives.
+/// Ignores TERM, as do its children; it notes that it is alive.
 const DEAF: &str = "trap \"\" TERM INT HUP; sleep 60 & touch $HOME/begun; while :; do echo x >> $HOME/note; sleep 0.1; done";
 
 #[test]
@@ -106,7 +106,7 @@ fn a_second_signal_kills_at_once_and_leaves_no_process() {
 }
 
 #[test]
-fn who_is_made_to_ignore_sighup_goes_on() {
+fn a_process_that_ignores_sighup_continues() {
     let space =
         space("touch $HOME/begun; while ! test -e $HOME/go; do sleep 0.02; done; echo x > s.txt");
     let mut restage = Command::new("sh")

@@ -1,4 +1,4 @@
-//! A folder to run restage in, cut off from the machine's environment.
+//! A folder to run restage in, isolated from the machine's environment.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ pub(crate) struct Space {
     dir: TempDir,
 }
 
-/// How a call ended and what it said.
+/// How a call ended and what it printed.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -34,7 +34,7 @@ impl Said {
         self
     }
 
-    /// Fails unless stderr has `text`.
+    /// Fails unless stderr contains `text`.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
         assert!(
@@ -45,7 +45,7 @@ impl Said {
         self
     }
 
-    /// The JSON events of this name, in order.
+    /// The JSON events with this name, in order.
     pub(crate) fn events(&self, name: &str) -> Vec<serde_json::Value> {
         self.out
             .lines()
@@ -54,7 +54,7 @@ impl Said {
             .collect()
     }
 
-    /// Stages of the events `finished` with this outcome, in order.
+    /// The stages whose `finished` event has this outcome, in order.
     pub(crate) fn with_outcome(&self, outcome: &str) -> Vec<String> {
         self.events("finished")
             .iter()
@@ -75,7 +75,7 @@ impl From<Output> for Said {
 }
 
 impl Space {
-    /// A folder whose pipeline.yaml has these stages.
+    /// A folder with a pipeline.yaml that has these stages.
     pub(crate) fn new(stages: &str) -> Self {
         let space = Self {
             dir: TempDir::new().expect("a temporary folder"),
@@ -120,7 +120,7 @@ impl Space {
         self.path(name).exists()
     }
 
-    /// A call that is not started yet.
+    /// A call that has not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_restage"));
         command
@@ -145,7 +145,7 @@ impl Space {
         self.restage(&all)
     }
 
-    /// Stages that a `reproduce` ran; it must succeed.
+    /// The stages that a `reproduce` ran; it must succeed.
     #[track_caller]
     pub(crate) fn ran(&self, args: &[&str]) -> Vec<String> {
         self.reproduce(args).exits(0).with_outcome("ran")
@@ -162,7 +162,7 @@ impl Space {
             .expect("restage starts")
     }
 
-    /// Every file of the workspace but restage's own, with its bytes.
+    /// Every file of the workspace except restage's own, with its bytes.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.root().to_owned()];
@@ -194,5 +194,5 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("waited in vain until {what}");
+    panic!("gave up waiting until {what}");
 }

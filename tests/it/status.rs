@@ -50,12 +50,12 @@ fn a_check_exits_with_3_unless_every_stage_is_fresh_and_in_place() {
 }
 
 #[test]
-fn without_check_what_is_stale_is_no_failure() {
+fn without_check_a_stale_stage_is_not_a_failure() {
     assert_eq!(states(&Space::new(TWO), &[], 0), of("stale", "waits"));
 }
 
 #[test]
-fn a_check_of_a_target_looks_at_what_it_needs_alone() {
+fn a_check_of_a_target_looks_only_at_what_it_needs() {
     let space = Space::new(TWO);
     assert_eq!(space.ran(&["one"]), ["one"]);
     space.restage(&["status", "--check", "one"]).exits(0);

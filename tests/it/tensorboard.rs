@@ -1,4 +1,4 @@
-//! `restage export tensorboard`: which runs there are, and what TensorBoard sees of them.
+//! `restage export tensorboard`: which runs it writes, and what TensorBoard reads from them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ fn space() -> Space {
     space
 }
 
-/// The event files below a folder, by their folder's name and without the time in theirs.
+/// The event files in a folder, by their folder's name, without the time in their own names.
 fn event_files(space: &Space, below: &str) -> BTreeMap<String, Vec<u8>> {
     let files = space.files().into_iter();
     let files = files.filter_map(|(name, bytes)| {
@@ -85,7 +85,7 @@ fn without_a_record_of_what_stands_there_times_and_parameters_are_left_out() {
     space.restage(&["reproduce"]).exits(0);
     space.restage(&["export", "tensorboard"]).exits(0);
     let recorded = event_files(&space, "tensorboard/default");
-    // Outs are read-only, and may be the store's own files.
+    // Outs are read-only, and may be links to the store's files.
     fs::remove_file(space.path("r/slow/seed-1/history.csv")).unwrap();
     space.write("r/slow/seed-1/history.csv", &format!("{SLOW}11,1,1\n"));
     let said = space.restage(&["export", "tensorboard"]).exits(0);
@@ -98,7 +98,7 @@ fn without_a_record_of_what_stands_there_times_and_parameters_are_left_out() {
 }
 
 #[test]
-fn what_is_not_there_or_not_ours_or_no_steps_is_said() {
+fn missing_tables_foreign_folders_and_tables_without_steps_are_reported() {
     let space = space();
     let said = space.restage(&["export", "tensorboard"]).exits(2);
     said.says("no table is there that `export` in `pipeline.yaml` names, under profile `default`")

@@ -1,4 +1,4 @@
-//! Several calls at once in one workspace: no work is done twice, and none gets in another's way.
+//! Several calls at once in one workspace: no work is done twice, and no call disturbs another.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
@@ -10,7 +10,8 @@ const STAGES: [&str; 8] = [
     "top", "left", "right", "join", "folder", "parts", "alone", "end",
 ];
 
-/// Eight stages with a diamond, a folder and a loner. Each notes its start outside the workspace.
+/// Eight stages with a diamond, a folder and an isolated stage. Each notes its start outside the
+/// workspace.
 fn stages(bad: &str) -> String {
     let note = |name: &str| {
         let fails = if name == bad { "; exit 1" } else { "" };
@@ -51,7 +52,7 @@ fn expected(bad: &str, args: &[&str]) -> BTreeMap<String, Vec<u8>> {
     results(&space)
 }
 
-/// All but the notes.
+/// Everything except the notes.
 fn results(space: &Space) -> BTreeMap<String, Vec<u8>> {
     let mut files = space.files();
     files.remove("ran");
@@ -84,7 +85,7 @@ fn once_each() -> BTreeMap<String, usize> {
     STAGES.map(|name| (name.to_owned(), 1)).into()
 }
 
-/// The store holds what it should, and nothing is left to do.
+/// The store contains what it should, and nothing is left to do.
 #[track_caller]
 fn assert_sound(space: &Space, args: &[&str]) {
     space.restage(&["fsck"]).exits(0);
@@ -100,7 +101,7 @@ fn assert_sound(space: &Space, args: &[&str]) {
 #[test]
 fn eight_runs_at_once_run_each_stage_once_and_all_succeed() {
     let space = space("");
-    // Then all again, over outs that stand there with other bytes.
+    // Then everything again, over existing outs with other bytes.
     for args in [
         vec!["reproduce", "-j2"],
         vec!["reproduce", "-j2", "-S", "a=7"],
@@ -111,7 +112,7 @@ fn eight_runs_at_once_run_each_stage_once_and_all_succeed() {
         }
         let mut told = once_each();
         if args.len() > 2 {
-            // The new parameter changes no byte of what these read.
+            // The new parameter changes no byte that these read.
             for name in ["right", "join"] {
                 told.remove(name);
             }
@@ -129,7 +130,7 @@ fn of_eight_runs_two_are_killed_and_the_others_succeed() {
     for round in 0..6_u64 {
         let space = space("");
         let mut runs: Vec<Child> = (0..8).map(|_| start(&space, &["reproduce"])).collect();
-        // Moments over the whole length of the run, and other victims each time.
+        // Moments across the whole run, with different victims each time.
         for victim in 0..2_u64 {
             std::thread::sleep(Duration::from_millis((round * 67 + victim * 31) % 180));
             runs[((round * 3 + victim * 5) % 8) as usize]
@@ -178,7 +179,7 @@ fn a_failing_stage_fails_all_eight_runs_and_no_other_stage() {
 }
 
 #[test]
-fn upkeep_beside_eight_runs_is_never_an_error_and_loses_no_result() {
+fn maintenance_during_eight_runs_is_never_an_error_and_loses_no_result() {
     let space = space("");
     for args in [vec!["reproduce"], vec!["reproduce", "-S", "a=7"]] {
         let mut runs: Vec<Child> = (0..8).map(|_| start(&space, &args)).collect();
@@ -192,7 +193,7 @@ fn upkeep_beside_eight_runs_is_never_an_error_and_loses_no_result() {
             space.restage(&status).exits(0);
             space.restage(&["why", "end"]).exits(0);
             let gc = space.restage(&["gc"]);
-            // It wants the store for itself, and says so.
+            // It needs the store to itself, and says so.
             if gc.code != Some(0) {
                 gc.exits(4).says("another restage has");
             }
@@ -236,7 +237,7 @@ fn runs_of_different_targets_at_once_all_find_their_place_in_the_lock() {
 }
 
 #[test]
-fn a_stage_that_another_run_makes_is_waited_for_not_made_again() {
+fn a_stage_that_another_run_is_running_is_waited_for_and_not_rerun() {
     let space = Space::new(
         "  s: {cmd: 'echo s >> $HOME/ran; touch $RESTAGE_SCRATCH/begun; sleep 1; echo x > s.txt', outs: [s.txt]}\n",
     );
@@ -249,7 +250,7 @@ fn a_stage_that_another_run_makes_is_waited_for_not_made_again() {
 }
 
 #[test]
-fn a_folder_that_one_run_replaces_while_others_look_at_it_is_no_error() {
+fn a_folder_that_one_run_replaces_while_others_read_it_is_not_an_error() {
     let space = Space::new(
         r"
   d: {cmd: 'a=$(echo $RESTAGE_PARAMS | tr -dc 0-9); for i in $(seq 60); do mkdir -p d/$a-$i; echo $i > d/$a-$i/x; ln -s x d/$a-$i/y; done', params: [a], outs: [d]}
@@ -277,7 +278,7 @@ fn a_folder_that_one_run_replaces_while_others_look_at_it_is_no_error() {
 }
 
 #[test]
-fn eight_runs_at_once_put_lost_outs_back_and_run_nothing() {
+fn eight_runs_at_once_restore_lost_outs_and_run_nothing() {
     let space = space("");
     space.ran(&[]);
     let (before, notes) = (results(&space), space.read("ran"));

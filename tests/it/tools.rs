@@ -1,4 +1,4 @@
-//! What a tool says of its version is an input: another version, and the stage runs again.
+//! A tool's version output is an input: if it changes, the stage reruns.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ const STAGES: &str = "
     outs: [copy.txt]
 ";
 
-/// A space with a compiler of this version in a folder of its PATH.
+/// A space with a compiler of this version on its PATH.
 fn with_compiler(version: &str) -> Space {
     let space = Space::new(STAGES);
     install(&space, version);
@@ -67,23 +67,23 @@ fn a_new_version_runs_the_stage_again_and_the_same_one_does_not() {
         "{why}"
     );
     assert_eq!(ran(&space), ["build", "copy"]);
-    // Other bytes of the tool, the same version.
+    // The tool's bytes differ, its version doesn't.
     tool(&space, "#!/bin/sh\n# the same\necho compiler 1.3\n");
     assert_eq!(ran(&space), [""; 0]);
-    // The version of before is known.
+    // The earlier version is known.
     install(&space, "1.2");
     let said = call(&space, &["reproduce"]).exits(0);
     assert!(said.err.contains("2 restored"), "{}", said.err);
 }
 
 #[test]
-fn a_call_without_work_asks_again_before_it_is_sure() {
+fn a_call_with_nothing_to_do_asks_tools_again() {
     let space = with_compiler("1.2");
     call(&space, &["reproduce"]).exits(0).says("2 ran");
     std::thread::sleep(Duration::from_millis(60));
     call(&space, &["reproduce"]).exits(0).says("2 fresh");
     assert_eq!(kept(&space), 1, "nothing was remembered");
-    // From memory: what only a plan reads is damaged.
+    // Answered from the snapshot: something that only a plan reads is damaged.
     for entry in fs::read_dir(space.path(".restage/records")).expect("records") {
         let path = entry.expect("an entry").path();
         let text = fs::read_to_string(&path).expect("a record");
@@ -95,7 +95,7 @@ fn a_call_without_work_asks_again_before_it_is_sure() {
 }
 
 #[test]
-fn a_question_is_asked_once_a_plan_however_many_stages_ask_it() {
+fn a_tool_is_asked_once_per_plan_however_many_stages_need_it() {
     let space = with_compiler("1.2");
     let stage = |name: &str, more: &str| {
         format!(
@@ -106,7 +106,7 @@ fn a_question_is_asked_once_a_plan_however_many_stages_ask_it() {
     space.stages(&stages.concat());
     call(&space, &["status"]).exits(0);
     assert_eq!(space.read("asked").lines().count(), 1);
-    // Another environment makes it another question.
+    // In a different environment it is a different question.
     space.stages(&(stages.concat() + &stage("other", ", env: {CC: other}")));
     call(&space, &["status"]).exits(0);
     assert_eq!(space.read("asked").lines().count(), 3);
@@ -163,7 +163,7 @@ fn a_tool_that_gives_no_version_stops_the_call_before_anything_runs() {
 }
 
 #[test]
-fn a_stage_that_is_not_asked_for_needs_no_tools() {
+fn a_stage_that_is_not_a_target_needs_no_tools() {
     let space = Space::new(
         "  a: {cmd: no-such-tool, outs: [a], tools: [no-such-tool]}\n  b: {cmd: touch b, outs: [b]}\n",
     );

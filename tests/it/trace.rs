@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::space::{Said, Space};
 
-/// From a source to a table: a stage whose bytes count, and one whose times do not.
+/// From a source to a table: a stage with deterministic outs, and one with volatile times.
 const CHAIN: &str = "
   train:
     foreach: [x, y]
@@ -33,7 +33,7 @@ fn chain() -> Space {
     space
 }
 
-/// Without what differs from run to run and from machine to machine.
+/// The output without parts that differ between runs and machines.
 fn steady(text: &str) -> String {
     let line = |line: &str| match line.split_once("  ran ") {
         Some((stage, _)) => format!("{stage}  ran WHEN, WHERE\n"),
@@ -42,8 +42,8 @@ fn steady(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// Puts another file there. Writing into the one that stands there would change the store, of
-/// which it is a part, for those whom no permission stops.
+/// Replaces a file. Writing into the existing one would change the store, to which it may be a
+/// hard link, if permissions don't apply (root).
 fn edit(space: &Space, path: &str, text: &str) {
     std::fs::remove_file(space.path(path)).expect("a file to replace");
     space.write(path, text);
@@ -160,7 +160,7 @@ fn bytes_of_an_earlier_run_are_traced_to_that_run_and_said_to_be_out_of_date() {
         said.contains("waits for train (2), and may run again"),
         "{said}"
     );
-    // Edited since, and stored: the table standing there still rests on the old data.
+    // Edited and stored since: the current table still comes from the old data.
     let table = space.read("table.csv");
     space.write("data.txt", "alpha,0.75\n");
     assert_eq!(space.ran(&[]).len(), 3);
@@ -225,7 +225,7 @@ fn a_file_of_another_profile_is_found_under_that_one() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_what_was_likely_meant() {
+fn mistakes_come_with_a_suggestion() {
     let space = chain();
     let wrong = |args: &[&str], message: &str, hint: &str| {
         let args = [&["trace"], args].concat();
@@ -275,7 +275,7 @@ fn what_is_wrong_is_said_with_what_was_likely_meant() {
 }
 
 #[test]
-fn a_stage_without_a_record_is_told_with_what_the_lock_file_knows() {
+fn a_stage_without_a_record_is_shown_with_what_the_lock_file_knows() {
     let space = chain();
     std::fs::remove_dir_all(space.path(".restage")).unwrap();
     let said = space
@@ -297,7 +297,7 @@ fn a_stage_without_a_record_is_told_with_what_the_lock_file_knows() {
 }
 
 #[test]
-fn what_is_not_deterministic_is_said() {
+fn nondeterministic_stages_are_marked() {
     let space = Space::new("  s: {cmd: 'date +%s%N > s.txt', outs: [s.txt]}\n");
     assert_eq!(space.ran(&[]), ["s"]);
     let first = space.read("s.txt");
@@ -325,7 +325,7 @@ fn a_result_of_another_machine_is_said_to_be_one() {
         space.write("in", "x");
     }
     one.restage(&["--store", &store, "reproduce"]).exits(0);
-    // A record that says that another machine wrote it, and is sealed like any other.
+    // A record that claims another machine wrote it, with a valid digest.
     let records = std::path::Path::new(&store).join("records");
     let record = std::fs::read_dir(&records)
         .unwrap()

@@ -1,4 +1,4 @@
-//! Results are proved by running their stages again, and nothing is touched by that.
+//! Results are verified by rerunning their stages, and that changes nothing.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ const CHANCE: &str = r"
   after: {cmd: 'cp chance.txt after.txt', deps: [chance.txt], outs: [after.txt]}
 ";
 
-/// Everything in the workspace and the store but its caches, claims and `lock`.
+/// Everything in the workspace and the store except its caches, key locks and `lock`.
 fn everything(space: &Space) -> BTreeMap<String, Vec<u8>> {
     let mut found = space.files();
     let mut folders = vec![space.path(".restage")];
@@ -196,7 +196,7 @@ fn stages_that_are_not_fresh_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn a_rerun_that_fails_shows_what_it_said_and_keeps_its_files_for_reading() {
+fn a_rerun_that_fails_shows_its_output_and_keeps_its_files_for_reading() {
     let space = Space::empty();
     let stage = |end: &str| {
         format!(
@@ -226,7 +226,7 @@ fn a_rerun_that_fails_shows_what_it_said_and_keeps_its_files_for_reading() {
     assert_eq!(everything(&space), before);
 }
 
-/// Runs at once, writes a mark and waits when `slow` exists.
+/// Finishes at once, but if `slow` exists, writes a mark and waits.
 fn slow(space: &Space) {
     let mark = space.path("begun").display().to_string();
     let wait = space.path("wait").display().to_string();
@@ -288,7 +288,7 @@ fn a_stage_that_outlives_a_killed_verification_is_ended_before_its_folder_goes()
         kill("-KILL", &child.id().to_string());
         child.wait().unwrap();
         space.restage(&[next]).exits(0);
-        // A process that has ended but that nobody has waited for has no command line.
+        // A zombie has no command line.
         let line = std::fs::read(format!("/proc/{stage}/cmdline")).unwrap_or_default();
         assert_eq!(String::from_utf8_lossy(&line), "", "after {next}");
         clean(&space);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::space::Space;
 
-/// A stage whose results under b = 2, 3 and 4 are stored, the last one standing.
+/// A stage with stored results for b = 2, 3 and 4; the last one is current.
 fn three_results() -> Space {
     let space = Space::new(
         "  s: {cmd: 'echo x > s.txt; cat in > t.txt', params: [a, b], deps: [in], outs: [s.txt, t.txt]}\n",
@@ -24,7 +24,7 @@ fn json(space: &Space, args: &[&str]) -> Value {
 }
 
 #[test]
-fn a_fresh_stage_is_compared_with_its_result_before() {
+fn a_fresh_stage_is_compared_with_its_previous_result() {
     let space = three_results();
     let said = space.restage(&["why", "s", "-S", "b=4"]).exits(0).out;
     let (_, since) = said.split_once("\nsince its result of ").expect(&said);
@@ -65,7 +65,7 @@ fn a_stale_stage_is_compared_with_its_last_result_and_with_any_that_is_named() {
 }
 
 #[test]
-fn a_result_that_is_not_there_is_told_with_those_that_are() {
+fn an_unknown_result_is_answered_with_the_known_ones() {
     let space = three_results();
     let said = space
         .restage(&["why", "s", "--since", "xyz"])

@@ -1,5 +1,4 @@
-//! What the tests of specs share.
-//! It must not know any single case.
+//! Helpers shared by the tests of specs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The files of a folder with this ending, sorted.
+/// A folder's files with this extension, sorted.
 pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)
         .unwrap()
@@ -39,7 +38,7 @@ pub(crate) fn valid(name: &str) -> String {
     fs::read_to_string(folder("valid").join(name)).unwrap()
 }
 
-/// Every place lies in its text, between characters, and can be shown.
+/// Every place is inside its text, on character boundaries, and can be shown.
 pub(crate) fn check_places(diagnostics: &Diagnostics) {
     assert!(!diagnostics.items.is_empty());
     for item in &diagnostics.items {

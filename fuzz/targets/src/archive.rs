@@ -1,11 +1,11 @@
-//! Unpacks arbitrary bytes as CIFAR-10's archive. The stage's own sources are compiled in: it is
-//! a program, which others can't depend on. It must not write outside of its folder.
+//! Unpacks arbitrary bytes as CIFAR-10's archive, which must not write outside its folder.
+//! The stage's sources are compiled in, because nothing can depend on a program.
 
 use std::path::Path;
 
 use contract::Stage;
 
-// Formatted with its stage.
+// It is formatted together with its stage.
 #[rustfmt::skip]
 #[path = "../../../stages/download/src/unpack.rs"]
 #[expect(dead_code, reason = "the stage needs more of it")]
@@ -18,8 +18,8 @@ const LIMITS: unpack::Limits = unpack::Limits {
 };
 const BLOCK: usize = 512;
 
-/// A tar file, gzipped or not, as it is and with the checksums of its headers made right: what is
-/// written lies in the folder, and there is not too much of it.
+/// A tar file, gzipped or not, unchanged and with corrected header checksums: everything it
+/// writes is inside the folder, and not too large.
 pub fn archive(data: &[u8]) {
     unpacked(data);
     unpacked(&with_checksums(data));
@@ -51,7 +51,7 @@ fn size_below(folder: &Path) -> u64 {
     size.sum()
 }
 
-/// Without right checksums nothing behind the first header is ever read.
+/// Without correct checksums, nothing after the first header is ever read.
 fn with_checksums(data: &[u8]) -> Vec<u8> {
     let mut bytes = data.to_vec();
     let mut rest = &mut bytes[..];

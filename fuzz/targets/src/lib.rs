@@ -1,7 +1,7 @@
-//! What each fuzz target does with arbitrary bytes: it panics where something is wrong.
-//! It must not know who makes the bytes up: libFuzzer, or a test that replays known ones.
+//! What each fuzz target does with arbitrary bytes, from libFuzzer or from a test that replays
+//! known ones: it panics if something is wrong.
 
-// In a test of its own the stage's file would look for its tests here.
+// In a test build, the stage's file would look for its tests here.
 #[cfg(not(test))]
 mod archive;
 #[cfg(not(test))]
@@ -19,10 +19,10 @@ use restage::store::lockfile::{LockFile, merge};
 #[cfg(not(test))]
 pub use archive::archive;
 
-/// A target's name, and what it does.
+/// A target's name and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Every target by its name.
+/// Every target, by name.
 pub const TARGETS: &[Target] = &[
     ("spec", spec),
     ("template", template),
@@ -32,7 +32,7 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive),
 ];
 
-/// Between the three versions of a lock file.
+/// Separates the three versions of a lock file.
 const CUT: &str = "\n=======\n";
 
 /// `pipeline.yaml`: a pipeline with a graph, or errors that can be shown.
@@ -42,7 +42,7 @@ pub fn spec(data: &[u8]) {
     }
 }
 
-/// A template in all places where one may stand.
+/// A template in every place that allows one.
 pub fn template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -75,7 +75,7 @@ fn built(text: &str) -> Option<Pipeline> {
     }
 }
 
-/// A record's file, as it is and with its digest made right: what is read is written as it was
+/// A record's file, unchanged and with a corrected digest: what is read is written back as it was
 /// understood, and a changed byte is noticed.
 pub fn record(data: &[u8]) {
     let sealed = [data, b"\n", Digest::of(data).to_string().as_bytes(), b"\n"].concat();
@@ -92,7 +92,7 @@ pub fn record(data: &[u8]) {
 }
 
 /// Up to three versions of `pipeline.lock`: each reads back as it was understood, and their
-/// merge is a lock file that agrees with sides that agree.
+/// merge is a lock file that keeps what the sides agree on.
 pub fn lock(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

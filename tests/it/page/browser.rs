@@ -1,5 +1,5 @@
-//! A headless Chromium, spoken to over two pipes: its DevTools protocol as JSON, NUL behind each
-//! message. No crate: those for it bring a web socket, an async runtime, or a second program.
+//! A headless Chromium, driven over two pipes: its DevTools protocol as JSON, with a NUL after each
+//! message. Not a crate: those bring a web socket, an async runtime or a second program.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,26 +10,26 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Longer than a page takes on a busy machine.
+/// Longer than a page needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names by which Chromium is installed.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
-/// One page in a browser of its own.
+/// One page in its own browser.
 pub(crate) struct Browser {
     child: Child,
     to: ChildStdin,
     from: Receiver<Value>,
     session: Option<String>,
     last_id: u64,
-    /// Events that came so far.
+    /// Events received so far.
     pub(crate) events: Vec<Value>,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts one, with an empty page; `None` where there is none to start.
+    /// Starts one with an empty page; `None` if none is installed.
     pub(crate) fn start() -> Option<Self> {
         let name = NAMES.iter().find(|name| {
             let asked = Command::new(name)
@@ -98,7 +98,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// Calls a method and gives its result.
+    /// Calls a method and returns its result.
     #[track_caller]
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
@@ -159,7 +159,7 @@ impl Browser {
         said["result"]["value"].take()
     }
 
-    /// A window of this size, in points.
+    /// Sets the window's size, in points.
     pub(crate) fn size(&mut self, width: u32, height: u32) {
         let params = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
@@ -167,7 +167,7 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", params);
     }
 
-    /// What the reader prefers: `light` or `dark`.
+    /// Sets the preferred colour scheme: `light` or `dark`.
     pub(crate) fn scheme(&mut self, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
         self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));

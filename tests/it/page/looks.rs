@@ -8,10 +8,11 @@ use super::browser::Browser;
 use super::reproduced;
 use crate::space::Space;
 
-/// axe-core's axe.min.js (npm): if it is there, it looks at each page too. It is as long as our source.
+/// Path of axe-core's axe.min.js (npm): if set, it checks each page too. It is too long to include
+/// here.
 const AXE: &str = "RESTAGE_AXE";
 
-/// Pictures of each page go here, to be looked at.
+/// A folder for screenshots of each page, for people to look at.
 const SHOTS: &str = "RESTAGE_SCREENSHOTS";
 
 fn browser() -> Option<Browser> {
@@ -48,7 +49,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Texts of the cells of a table's column that are seen, from top to bottom.
+/// Texts of the visible cells in a table's column, from top to bottom.
 fn column(browser: &mut Browser, table: &str, column: usize) -> Vec<String> {
     let cells = browser.evaluate(&format!(
         "[...document.querySelector({table:?}).tBodies[0].rows].map(r => r.cells[{column}].textContent)"
@@ -72,7 +73,7 @@ fn keep(browser: &mut Browser, name: &str) {
     std::fs::write(Path::new(&folder).join(format!("{name}.png")), bytes).expect("a file");
 }
 
-/// What must hold of a page at any size, in any colours.
+/// What must hold for a page at any size, in any colours.
 fn sound(browser: &mut Browser, what: &str) {
     let overflow = browser.evaluate("document.documentElement.scrollWidth - innerWidth");
     assert!(
@@ -176,7 +177,7 @@ fn its_tables_sort_by_click_and_by_keyboard() {
     browser.click(heading);
     assert_eq!(column(&mut browser, table, 0), as_it_was);
     assert_eq!(browser.evaluate(sorted), Value::Null);
-    // With the keyboard alone: from the top of the page to the second heading.
+    // With only the keyboard: from the top of the page to the second heading.
     browser.open(&space.path("out/report.html"));
     let at_heading = "document.activeElement === document.querySelector('#s-scores table th:nth-child(2) button')";
     let mut steps = 0;

@@ -5,7 +5,7 @@ mod looks;
 
 use crate::space::Space;
 
-/// A table, two figures of a kind, and claims of every verdict.
+/// A table, two figures from one pattern, and claims with every verdict.
 pub(crate) const PIPELINE: &str = r##"
   draw:
     foreach: [one, two]
@@ -60,7 +60,7 @@ pub(crate) fn reproduced() -> Space {
 }
 
 #[test]
-fn the_page_has_tables_figures_claims_and_their_stories() {
+fn the_page_has_tables_figures_claims_and_their_provenance() {
     let space = reproduced();
     let said = space
         .restage(&["report"])
@@ -87,7 +87,7 @@ fn the_page_has_tables_figures_claims_and_their_stories() {
         assert!(page.contains(text), "no {text}");
     }
     assert_eq!(page.matches("<img ").count(), 3);
-    // The best of each column: 0.905 among three, and the least of what is filled.
+    // The best of each column: 0.905 of three, and the lowest of the filled cells.
     assert_eq!(page.matches("class=\"best\"").count(), 2);
     for outside in [
         "src=\"h", "src=\"/", "href=\"h", "href=\"/", "@import", "url(",
@@ -102,7 +102,7 @@ fn the_page_has_tables_figures_claims_and_their_stories() {
 #[test]
 fn what_was_edited_or_is_out_of_date_is_marked() {
     let space = reproduced();
-    // Another file: writing into the one that stands there would change the store.
+    // A new file: writing into the existing one would change the store.
     std::fs::remove_file(space.path("out/scores.csv")).unwrap();
     space.write("out/scores.csv", "model,x,y\na,0.99,1\nb,0.5,1\n");
     let said = space.restage(&["report", "-S", "a=5"]).exits(0);

@@ -1,6 +1,6 @@
-//! Workspaces that share a store use each other's results, and do each other no harm.
+//! Workspaces that share a store use each other's results, and don't harm each other.
 
-mod upkeep;
+mod maintenance;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +24,7 @@ const STAGES: &str = "
     outs: [results/two.csv]
 ";
 
-/// A folder outside all workspaces, with the store and what stages note.
+/// A folder outside all workspaces, with the store and the stages' notes.
 struct Shared {
     dir: TempDir,
     store: PathBuf,
@@ -41,7 +41,7 @@ impl Shared {
         self.dir.path().join(name)
     }
 
-    /// Stages' runs so far.
+    /// The stages' runs so far.
     fn runs(&self) -> Vec<String> {
         let noted = fs::read_to_string(self.path("count")).unwrap_or_default();
         noted.lines().map(ToOwned::to_owned).collect()
@@ -91,7 +91,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What a clone holds besides restage's own.
+/// A clone's files without restage's own.
 fn outs(space: &Space) -> Vec<(String, Vec<u8>)> {
     let files = space.files().into_iter();
     files
@@ -120,7 +120,7 @@ fn a_stage_that_ran_in_one_clone_is_a_hit_in_another() {
 }
 
 #[test]
-fn each_workspace_keeps_for_itself_what_concerns_it_alone() {
+fn each_workspace_keeps_what_concerns_only_itself() {
     let shared = Shared::new();
     let a = shared.clone(STAGES);
     shared.reproduce(&a).exits(0);
@@ -159,7 +159,7 @@ fn the_option_wins_over_the_environment_and_both_are_relative_to_the_current_fol
 }
 
 #[test]
-fn the_own_folder_as_the_store_is_as_none_and_that_of_another_workspace_is_refused() {
+fn naming_its_own_folder_as_the_store_changes_nothing_and_another_workspaces_is_refused() {
     let shared = Shared::new();
     let (a, b) = (shared.clone(STAGES), shared.clone(STAGES));
     for space in [&a, &b] {
@@ -196,7 +196,7 @@ fn two_clones_at_once_run_each_stage_once() {
 }
 
 #[test]
-fn after_a_kill_in_one_clone_another_ends_what_it_left_and_runs_the_stage() {
+fn after_a_kill_in_one_clone_another_stops_what_it_left_and_runs_the_stage() {
     let shared = Shared::new();
     let stages = STAGES.replace("mkdir d", "test -e GO || sleep 60; mkdir d");
     let go = shared.path("go").display().to_string();
@@ -218,7 +218,7 @@ fn after_a_kill_in_one_clone_another_ends_what_it_left_and_runs_the_stage() {
 }
 
 #[test]
-fn a_call_without_work_notices_that_its_records_are_gone_and_not_that_others_come() {
+fn a_call_with_nothing_to_do_notices_lost_records_but_ignores_new_ones() {
     let shared = Shared::new();
     let (a, b) = (shared.clone(STAGES), shared.clone(STAGES));
     shared.call(&a, &["reproduce"]).exits(0);
@@ -240,7 +240,7 @@ fn a_call_without_work_notices_that_its_records_are_gone_and_not_that_others_com
         fs::remove_file(shared.store.join("records").join(name)).expect("a record");
     }
     shared.call(&a, &["reproduce"]).exits(0).says("2 ran");
-    // Without the shared store it is another request.
+    // Without the shared store it is a different request.
     a.restage(&["reproduce"]).exits(0).says("2 ran");
     shared.call(&a, &["reproduce"]).exits(0).says("2 fresh");
 }
@@ -287,7 +287,7 @@ fn a_store_on_another_file_system_works_by_copies() {
 }
 
 #[test]
-fn a_store_below_the_workspace_is_no_input_of_a_pattern() {
+fn a_store_in_the_workspace_matches_no_pattern() {
     let shared = Shared::new();
     let stages = "
   all: {cmd: 'echo run >> COUNT; ls **/*.json > out.txt || true', deps: ['**/*.json'], outs: [out.txt]}

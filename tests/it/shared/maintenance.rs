@@ -1,4 +1,4 @@
-//! What one workspace does to a shared store by its upkeep, by hand or by its rights.
+//! What one workspace does to a shared store: by gc and fsck, by hand edits, and by permissions.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,11 +30,11 @@ fn an_out_that_is_edited_in_place_in_one_clone_is_never_served_to_another() {
         shared.reproduce(&a).exits(0);
         shared.reproduce(&b).exits(0);
         edit(&a.path("one.txt"));
-        // A clone that has nothing yet, and one that has the damaged file under another name: this
-        // one trusts the times of objects that it knows, so that only `fsck` sees a hidden edit.
+        // A clone that has nothing yet, and one that has a hard link to the damaged file: the
+        // latter trusts the times of objects that it knows, so only `fsck` sees a hidden edit.
         let known = if at == 0 { Some(&b) } else { None };
         for space in [&c].into_iter().chain(known) {
-            // The first call may find the damage only when it wants to use the object.
+            // The first call may find the damage only when it uses the object.
             let first = shared.reproduce(space);
             if first.code != Some(0) {
                 assert_eq!(first.code, Some(4), "{}", first.err);
@@ -58,7 +58,7 @@ fn gc_in_one_clone_keeps_what_another_needs() {
         b.write("in.txt", text);
         shared.reproduce(&b).exits(0);
     }
-    // Only its lock names them: nothing stands there, and its pipeline would use others now.
+    // Only its lock names them: its files are gone, and its pipeline would now use others.
     fs::remove_dir_all(a.path("d")).expect("an out");
     fs::remove_file(a.path("results/two.csv")).expect("an out");
     fs::remove_dir_all(a.path(".restage")).expect("its folder");
@@ -96,14 +96,15 @@ fn gc_forgets_a_clone_that_is_gone_and_says_so() {
 }
 
 #[test]
-fn gc_keeps_all_for_a_workspace_that_it_cannot_see() {
+fn gc_keeps_everything_for_a_workspace_that_it_cannot_see() {
     let shared = Shared::new();
     let (a, b) = (shared.clone(STAGES), shared.clone(STAGES));
     for text in ["1\n", "2\n", "3\n"] {
         a.write("in.txt", text);
         shared.reproduce(&a).exits(0);
     }
-    // As if it had run on another machine: the note names the host, and is named by its digest.
+    // As if it had run on another machine: the note names the host, and its name is the digest of
+    // that.
     let workspaces = shared.store.join("workspaces");
     let entry = workspaces.join(&names(&workspaces)[0]);
     let text = format!("elsewhere\n{}/not/here", a.root().display());
@@ -124,7 +125,7 @@ fn gc_keeps_all_for_a_workspace_that_it_cannot_see() {
 }
 
 #[test]
-fn gc_changes_nothing_where_it_cannot_tell_what_another_clone_needs() {
+fn gc_changes_nothing_if_it_cannot_know_what_another_clone_needs() {
     let shared = Shared::new();
     let (a, b) = (shared.clone(STAGES), shared.clone(STAGES));
     shared.reproduce(&a).exits(0);
@@ -159,7 +160,7 @@ fn a_shared_store_that_may_not_be_written_to_is_refused_before_anything_runs() {
     let root = rustix::process::geteuid().is_root();
     let mut command = shared.command(&b, &["reproduce"]);
     if root {
-        // Root may write everywhere: another user calls.
+        // Root may write everywhere, so call as another user.
         for path in [b.root(), shared.dir.path()] {
             fs::set_permissions(path, PermissionsExt::from_mode(0o755)).expect("a mode");
         }

@@ -1,4 +1,5 @@
-//! A call that has nothing to do remembers on what that rested: no change may slip through.
+//! A call with nothing to do is answered from a snapshot: no change may slip through
+//! (docs/adr/0005).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,14 +20,14 @@ const STAGES: &str = "
     outs: [folder]
 ";
 
-/// A space whose next `reproduce` answers from memory.
+/// A space whose next `reproduce` answers from its snapshot.
 fn at_rest() -> Space {
     let space = Space::new(STAGES);
     for name in ["in.txt", "globbed/a.txt", "tree/inner"] {
         space.write(name, name);
     }
     call(&space, &[]).says("2 ran");
-    // Files that were touched a moment ago could change unseen: nothing is kept of them.
+    // Files that were touched a moment ago could change unnoticed, so they are not kept.
     std::thread::sleep(Duration::from_millis(60));
     call(&space, &[]).says("2 fresh");
     assert_eq!(kept(&space).len(), 1, "nothing was remembered");
@@ -50,9 +51,9 @@ fn kept(space: &Space) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_call_without_work_does_not_look_at_the_pipeline_again() {
+fn a_call_with_nothing_to_do_does_not_plan_again() {
     let space = at_rest();
-    // What only a plan reads: damaged where it lies, in a folder that stays as it was.
+    // Something that only a plan reads, damaged in place, so that its folder stays unchanged.
     for entry in fs::read_dir(space.path(".restage/records")).expect("records") {
         let path = entry.expect("an entry").path();
         let text = fs::read_to_string(&path).expect("a record");
@@ -124,7 +125,7 @@ fn every_change_is_noticed() {
 }
 
 #[test]
-fn another_environment_other_parameters_and_targets_are_other_requests() {
+fn a_different_environment_parameters_or_targets_are_a_different_request() {
     let space = at_rest();
     let output = space.command(&["reproduce"]).env("SETTING", "two").output();
     Said::from(output.expect("restage starts"))

@@ -1,4 +1,4 @@
-//! The verbs that look, and those that write small things.
+//! The commands that only look, and those that write small files.
 
 use crate::space::Space;
 
@@ -8,7 +8,7 @@ const TWO: &str = r"
 ";
 
 #[test]
-fn status_says_before_what_reproduce_does_then() {
+fn status_predicts_what_reproduce_does() {
     let space = Space::new(TWO);
     let said = space.restage(&["status"]).exits(0);
     insta::assert_snapshot!(said.out, @r"
