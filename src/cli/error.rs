@@ -11,7 +11,7 @@ use crate::spec::{Diagnostic, Diagnostics};
 use crate::store::StoreError;
 
 /// Lines of a failed tool's output that are shown.
-const SAID_LINES: usize = 8;
+const OUTPUT_LINES: usize = 8;
 
 /// An error that ends a verb.
 #[derive(Debug)]
@@ -142,9 +142,9 @@ pub(crate) fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliE
                     "nothing ran; install it, or mend the command: `tools` are lines for `sh` \
                      that say a version and exit with 0",
                 );
-            let said: Vec<&str> = reason.said().lines().collect();
-            for line in &said[said.len().saturating_sub(SAID_LINES)..] {
-                item = item.note(format!("it said: {line}"));
+            let output: Vec<&str> = reason.output().lines().collect();
+            for line in &output[output.len().saturating_sub(OUTPUT_LINES)..] {
+                item = item.note(format!("it printed: {line}"));
             }
             CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::base::fs::FsError;
 use crate::base::process::ProcessRef;
-use crate::exec::relay::Redaction;
+use crate::exec::redacting_pipe::Redaction;
 use crate::exec::trace::{Trace, Tracing};
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.

@@ -18,7 +18,7 @@ use crate::base::process::ProcessRef;
 use crate::exec::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 use crate::exec::live::Live;
 use crate::exec::meter;
-use crate::exec::relay::{Relay, RelayError};
+use crate::exec::redacting_pipe::{PipeError, RedactingPipes};
 use crate::exec::trace::{self, Trace, TraceError, Watcher};
 use crate::exec::watch::{self, Watch};
 
@@ -84,7 +84,7 @@ impl Executor for LocalExecutor {
             return Err(ExecError::EmptyCommand { name: job.name });
         }
         self.start_threads(&job.name)?;
-        let (mut command, watcher, relay) = command(&job)?;
+        let (mut command, watcher, pipes) = command(&job)?;
         let id = JobId(self.submitted);
         let since = Instant::now();
         self.watch.jobs().insert(id, Live::new(&job));
@@ -112,8 +112,8 @@ impl Executor for LocalExecutor {
                             watch::not_started(id, since, why_not_started(&job, &source))
                         }
                     };
-                    if let Some(relay) = relay {
-                        relay.finish();
+                    if let Some(pipes) = pipes {
+                        pipes.finish();
                     }
                     if let Some(watcher) = watcher {
                         add_trace(&job, &mut finished, watcher.finish());
@@ -177,14 +177,14 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
         })
 }
 
-fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<Relay>), ExecError> {
+fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<RedactingPipes>), ExecError> {
     let exhausted = |source| ExecError::Exhausted {
         name: job.name.clone(),
         source,
     };
-    let (stdout, stderr, relay) = outputs(job).map_err(|error| match error {
-        RelayError::System(source) => exhausted(source),
-        RelayError::File(source) => ExecError::Log {
+    let (stdout, stderr, pipes) = outputs(job).map_err(|error| match error {
+        PipeError::System(source) => exhausted(source),
+        PipeError::File(source) => ExecError::Log {
             name: job.name.clone(),
             source,
         },
@@ -209,11 +209,11 @@ fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<Relay>), ExecE
         .process_group(0)
         .stdout(stdout)
         .stderr(stderr);
-    Ok((command, watcher, relay))
+    Ok((command, watcher, pipes))
 }
 
 /// Where the job's standard output and error go: to its files, but for a job with secrets.
-fn outputs(job: &Job) -> Result<(OwnedFd, OwnedFd, Option<Relay>), RelayError> {
+fn outputs(job: &Job) -> Result<(OwnedFd, OwnedFd, Option<RedactingPipes>), PipeError> {
     let (out, err) = (job.stdout.as_path(), job.stderr.as_path());
     let stdout = fs::create(out)?;
     // One open file, one position: two would overwrite each other.
@@ -222,13 +222,13 @@ fn outputs(job: &Job) -> Result<(OwnedFd, OwnedFd, Option<Relay>), RelayError> {
         None if one => (stdout.try_clone()?.into(), stdout.into(), None),
         None => (stdout.into(), fs::create(err)?.into(), None),
         Some(redaction) if one => {
-            let (relay, [pipe]) = Relay::start(redaction, [(out, stdout)])?;
-            (pipe.try_clone()?, pipe, Some(relay))
+            let (pipes, [pipe]) = RedactingPipes::start(redaction, [(out, stdout)])?;
+            (pipe.try_clone()?, pipe, Some(pipes))
         }
         Some(redaction) => {
             let files = [(out, stdout), (err, fs::create(err)?)];
-            let (relay, [stdout, stderr]) = Relay::start(redaction, files)?;
-            (stdout, stderr, Some(relay))
+            let (pipes, [stdout, stderr]) = RedactingPipes::start(redaction, files)?;
+            (stdout, stderr, Some(pipes))
         }
     })
 }

@@ -1,7 +1,7 @@
-//! Runs commands: on this machine, or pretended for tests; and builds programs by cargo.
+//! Runs commands on this machine, and builds programs by cargo. A fake executor is for tests.
 //! It must not know stages, keys, parameters or the store.
 
-mod ask;
+mod capture;
 pub mod cargo;
 pub mod fake;
 mod job;
@@ -9,17 +9,17 @@ mod live;
 mod local;
 mod meter;
 mod redact;
-mod relay;
+mod redacting_pipe;
 mod trace;
 mod watch;
 
 pub use crate::base::process::ProcessRef;
-pub use ask::{AskError, ask};
+pub use capture::{CaptureError, capture};
 pub use cargo::CargoError;
 pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 pub use local::LocalExecutor;
 pub use redact::Secrets;
-pub use relay::Redaction;
+pub use redacting_pipe::Redaction;
 pub use trace::{
     Access, Call, HELPER_ARGUMENT, Scope, Trace, TraceError, Tracing, check as check_tracing,
 };

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
-use super::package::{PackageError, may_replace};
+use super::replace::{PackageError, may_replace};
 use crate::base::fs::{self, Context, FsError, StagedFile};
 
 /// The archive's comment, which is its end: what ends so may be replaced.

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::package::{PackageError, may_replace};
+use super::replace::{PackageError, may_replace};
 use crate::base::fs::{self, FsError};
 
 /// Lies in every folder that an export made: what has it may be replaced.

@@ -4,5 +4,8 @@
 mod archive;
 mod folder;
 pub mod package;
+mod replace;
 pub mod ro_crate;
 pub mod tensorboard;
+
+pub use replace::PackageError;

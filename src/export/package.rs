@@ -1,44 +1,16 @@
 //! What an export writes into: a folder or a zip archive, which appears whole or not at all.
-//! It must not know what is exported.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::archive::Archive;
 use super::folder::Folder;
-use crate::base::fs::{self, Context, FsError};
+use super::replace::PackageError;
+use crate::base::fs::{Context, FsError};
 use crate::digest::{Digest, copy_and_digest};
-
-/// Why nothing was exported.
-#[derive(Debug, thiserror::Error)]
-pub enum PackageError {
-    /// Something stands where the export should.
-    #[error("`{path}` is {what}; nothing was written", path = path.display())]
-    NotOurs {
-        /// The folder or archive.
-        path: PathBuf,
-        /// What it is instead.
-        what: &'static str,
-    },
-    /// The disk.
-    #[error(transparent)]
-    Fs(#[from] FsError),
-}
-
-impl PackageError {
-    /// What to do.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotOurs { .. } => {
-                Some("name another place with `--out`, or move this one away".to_owned())
-            }
-            Self::Fs(error) => error.hint().map(ToOwned::to_owned),
-        }
-    }
-}
 
 /// A folder or archive in the making; dropped, it is removed.
 #[derive(Debug)]
@@ -161,20 +133,6 @@ impl Write for Tee<'_> {
     }
 }
 
-/// Whether what stands at `path` may be replaced: nothing, or what `ours` says is an export's.
-pub(super) fn may_replace(
-    path: &Path,
-    ours: impl FnOnce(&std::fs::Metadata) -> Result<Result<(), &'static str>, FsError>,
-) -> Result<(), PackageError> {
-    let Some(found) = fs::symlink_metadata_if_exists(path)? else {
-        return Ok(());
-    };
-    ours(&found)?.map_err(|what| PackageError::NotOurs {
-        path: path.to_owned(),
-        what,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,7 +173,7 @@ mod tests {
         std::fs::write(&target, b"PK, but not ours").unwrap();
         let error = Package::start(&target).unwrap_err();
         assert!(matches!(error, PackageError::NotOurs { .. }), "{error}");
-        let names = fs::read_dir(dir.path()).unwrap();
+        let names = crate::base::fs::read_dir(dir.path()).unwrap();
         assert_eq!(names, ["a.ZIP"]);
     }
 }

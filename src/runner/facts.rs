@@ -9,7 +9,7 @@ use crate::base::fs::FsError;
 use crate::base::rel_path::RelPath;
 use crate::base::span::Location;
 use crate::digest::{CodeError, Digest, StageKey};
-use crate::exec::AskError;
+use crate::exec::CaptureError;
 use crate::graph::{Graph, StageId};
 use crate::spec::{Stage, Tool};
 use crate::store::{Record, RecordedOut, StoreError};
@@ -74,7 +74,7 @@ pub enum FactsError {
         /// Where it is declared.
         location: Location,
         /// What became of it.
-        reason: AskError,
+        reason: CaptureError,
     },
     /// A glob is malformed.
     #[error("`{pattern}` is no glob: {reason}")]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::host::{HostEnv, declared_environment};
-use crate::exec::{self, AskError};
+use crate::exec::{self, CaptureError};
 use crate::spec::{Stage, Tool};
 
 /// A tool that takes longer to say its version is no use at every plan.
@@ -37,11 +37,11 @@ impl Question {
 
     fn ask(&self, root: &Path, host: &HostEnv) -> Answer {
         let env = declared_environment(host, &self.env);
-        exec::ask(&self.line, root, &env, LIMIT)
+        exec::capture(&self.line, root, &env, LIMIT)
     }
 }
 
-type Answer = Result<String, AskError>;
+type Answer = Result<String, CaptureError>;
 
 /// The answers so far. What a tool said once holds for the whole call: a plan must not change while
 /// it is carried out.

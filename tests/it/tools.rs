@@ -149,7 +149,7 @@ fn a_tool_that_gives_no_version_stops_the_call_before_anything_runs() {
       |
     8 |     tools: [compiler --version]
       |             ^^^^^^^^^^^^^^^^^^ asked for its version
-      it said: no license
+      it printed: no license
     hint: nothing ran; install it, or mend the command: `tools` are lines for `sh` that say a version and exit with 0
     ");
     fs::remove_file(space.path("bin/compiler")).expect("a tool");
@@ -158,7 +158,7 @@ fn a_tool_that_gives_no_version_stops_the_call_before_anything_runs() {
         .says("`compiler --version`, a tool of stage `build`, exited with 127")
         .says("not found");
     tool(&space, "#!/bin/sh\n");
-    call(&space, &["status"]).exits(2).says("said nothing");
+    call(&space, &["status"]).exits(2).says("printed nothing");
     assert!(!space.exists("out.txt"));
 }
 

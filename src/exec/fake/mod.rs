@@ -1,6 +1,5 @@
 //! A scripted executor for tests: jobs end as a script says, in virtual time, and no process is
 //! started.
-//! It must not know stages; a script names jobs.
 
 mod play;
 mod record;
@@ -15,8 +14,7 @@ pub use record::{Event, Record};
 
 use self::play::End;
 use crate::base::fs;
-use crate::base::process::ProcessRef;
-use crate::exec::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
+use crate::exec::{ExecError, Executor, Finished, Job, JobId, Outcome, ProcessRef};
 
 #[derive(Debug)]
 struct Running {
@@ -38,7 +36,7 @@ struct World {
     jobs: Vec<Job>,
 }
 
-/// Pretends to run jobs.
+/// Runs scripts instead of jobs.
 ///
 /// `poll` never sleeps: it moves virtual time on to the next end, however far that is, or by
 /// `wait` if none is in sight.

@@ -1,11 +1,10 @@
-//! What a pretended job does.
-//! It must not know when it does it, or beside which others.
+//! What a fake job does.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::exec::job::{Job, Outcome};
+use crate::exec::{Job, Outcome};
 
 /// Files that a job writes: paths below its folder, and contents.
 pub type Files = Vec<(PathBuf, Vec<u8>)>;

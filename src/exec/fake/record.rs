@@ -1,10 +1,9 @@
 //! What a fake executor was asked to do, and when.
-//! It must not know why.
 
 use std::sync::{Arc, Mutex};
 
 use super::{World, lock};
-use crate::exec::job::{Job, Outcome};
+use crate::exec::{Job, Outcome};
 
 /// One line of a [`Record`].
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +35,7 @@ pub enum Event {
     },
 }
 
-/// What a [`FakeExecutor`](super::FakeExecutor) was asked to do; to be looked at while or after it is used.
+/// What a [`FakeExecutor`](super::FakeExecutor) was asked to do; readable while and after it is used.
 #[derive(Debug, Clone)]
 pub struct Record(pub(super) Arc<Mutex<World>>);
 

@@ -12,7 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::settings::{Loaded, Settings};
-use crate::export::package::PackageError;
+use crate::export::PackageError;
 
 pub(crate) fn export(
     settings: &Settings,

@@ -1,8 +1,7 @@
 //! Passes on what a job with secrets writes: from pipes, without the secrets, to its files.
-//! It must not know what a job is, nor how secrets are found.
 //!
-//! The plain bytes never lie on a disk, so a restage that is killed at any moment leaves none. A job
-//! that goes on after that finds its pipes closed.
+//! The plain bytes never reach a disk, so a restage that is killed at any moment leaves none. A job
+//! that outlives it finds its pipes closed (docs/adr/0007).
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter};
@@ -25,7 +24,7 @@ const MOST_LEFT: usize = 4 << 20;
 /// What is hidden of what a job writes, and a named pipe that it is given in place of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redaction {
-    /// What nobody may see.
+    /// The values to hide.
     pub secrets: Secrets,
     /// Made for the job, and removed after it.
     pub pipe: PathBuf,
@@ -33,8 +32,8 @@ pub struct Redaction {
     pub file: PathBuf,
 }
 
-/// A thread that passes on what one job writes.
-pub(crate) struct Relay {
+/// A thread that passes on what one job writes, without its secrets.
+pub(crate) struct RedactingPipes {
     thread: JoinHandle<()>,
     /// Closed when the job has ended.
     stop: PipeWriter,
@@ -49,13 +48,13 @@ struct Channel {
     open: bool,
 }
 
-impl Relay {
-    /// Makes the named pipe and starts to listen to it, and to the pipes whose ends for the job are
-    /// given back: one for each of these files.
+impl RedactingPipes {
+    /// Makes the named pipe and one pipe for each of these files, and starts to read them. Returns
+    /// the ends that the job writes to.
     pub(crate) fn start<const N: usize>(
         redaction: &Redaction,
         files: [(&Path, File); N],
-    ) -> Result<(Self, [OwnedFd; N]), RelayError> {
+    ) -> Result<(Self, [OwnedFd; N]), PipeError> {
         let mut channels = Vec::new();
         let mut channel = |from: OwnedFd, to: File, path: &Path| {
             channels.push(Channel {
@@ -78,11 +77,13 @@ impl Relay {
         channel(named.into(), fs::create(&redaction.file)?, &redaction.file);
         let (stopped, stop) = io::pipe()?;
         let named = redaction.pipe.clone();
-        let thread = thread::Builder::new().name("relay".into()).spawn(move || {
-            pass_on(&mut channels, &stopped);
-            // Nobody reads it any more: one that is left would only block who opens it.
-            let _ = fs::remove_file(&named);
-        })?;
+        let thread = thread::Builder::new()
+            .name("redact".into())
+            .spawn(move || {
+                pass_on(&mut channels, &stopped);
+                // Nobody reads it any more: one that is left would only block who opens it.
+                let _ = fs::remove_file(&named);
+            })?;
         let ends = ends.try_into().expect("as many ends as files");
         Ok((Self { thread, stop }, ends))
     }
@@ -94,20 +95,20 @@ impl Relay {
     }
 }
 
-/// Why there is no relay.
+/// Why there are no such pipes.
 #[derive(Debug)]
-pub(crate) enum RelayError {
+pub(crate) enum PipeError {
     File(FsError),
     System(io::Error),
 }
 
-impl From<FsError> for RelayError {
+impl From<FsError> for PipeError {
     fn from(error: FsError) -> Self {
         Self::File(error)
     }
 }
 
-impl From<io::Error> for RelayError {
+impl From<io::Error> for PipeError {
     fn from(error: io::Error) -> Self {
         Self::System(error)
     }
@@ -182,7 +183,7 @@ impl Channel {
         self.write(&shown);
     }
 
-    /// A full disk costs the log, not the job: it must not wait for a reader that is gone.
+    /// A full disk costs the log, not the job: reading goes on, or the job would wait for ever.
     fn write(&mut self, shown: &[u8]) {
         if !shown.is_empty() {
             let _ = fs::write_all(&mut self.to, shown, &self.path);
@@ -191,5 +192,5 @@ impl Channel {
 }
 
 #[cfg(test)]
-#[path = "relay_tests.rs"]
+#[path = "redacting_pipe_tests.rs"]
 mod tests;

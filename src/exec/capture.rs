@@ -1,5 +1,4 @@
-//! Runs a short command and gives what it says, all of it or an error.
-//! It must not know why it is asked, or keep what it said.
+//! Runs a short command and captures its output, all of it or an error.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,99 +17,102 @@ use crate::base::clock::Instant;
 use crate::base::fault;
 use crate::base::process::ProcessRef;
 
-/// No answer to a short question is longer.
+/// A longer output is not that of a short command.
 const MOST_BYTES: usize = 1 << 20;
 /// Between two looks at a process that has closed its output but not ended.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Why a command gave no answer. What it said is kept, trimmed.
+/// Why a command gave no output to use. What it did print is kept, trimmed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
+pub enum CaptureError {
     /// It never ran.
     #[error("could not be started: {0}")]
     NotStarted(String),
-    /// It says that it failed.
+    /// It failed.
     #[error("exited with {code}")]
     Exited {
         /// Its exit status.
         code: i32,
-        /// What it said.
-        said: String,
+        /// What it printed.
+        output: String,
     },
     /// A signal ended it.
     #[error("was ended by signal {signal}")]
     Signaled {
         /// The signal.
         signal: i32,
-        /// What it said.
-        said: String,
+        /// What it printed.
+        output: String,
     },
     /// It did not end in time, or something that it started did not.
     #[error("did not end within {seconds} s")]
     TimedOut {
         /// The time that it had.
         seconds: u64,
-        /// What it said.
-        said: String,
+        /// What it printed.
+        output: String,
     },
-    /// It ended well and said nothing.
-    #[error("said nothing")]
+    /// It succeeded and printed nothing.
+    #[error("printed nothing")]
     Silent,
-    /// It says more than anyone wants to keep.
-    #[error("said more than {} bytes", MOST_BYTES)]
+    /// It printed more than a short command does.
+    #[error("printed more than {} bytes", MOST_BYTES)]
     TooLong,
 }
 
-impl AskError {
-    /// What the command said before it failed.
-    pub fn said(&self) -> &str {
+impl CaptureError {
+    /// What the command printed before it failed.
+    pub fn output(&self) -> &str {
         match self {
-            Self::Exited { said, .. }
-            | Self::Signaled { said, .. }
-            | Self::TimedOut { said, .. } => said,
+            Self::Exited { output, .. }
+            | Self::Signaled { output, .. }
+            | Self::TimedOut { output, .. } => output,
             Self::NotStarted(_) | Self::Silent | Self::TooLong => "",
         }
     }
 }
 
-/// Runs a line for `sh` in `dir` with this environment and nothing on its standard input. The
-/// answer is what it wrote to its standard output and error, in the order in which it did, trimmed;
-/// what is not UTF-8 is replaced, and so are control characters: answers are shown to people.
-pub fn ask(
+/// Runs a line for `sh` in `dir` with this environment and an empty standard input. Captures its
+/// standard output and error in the order of writing, trimmed; what is not UTF-8 is replaced, and
+/// so are control characters: the output is shown to people.
+///
+/// # Errors
+/// The command fails, prints nothing or too much, or takes longer than `limit`.
+pub fn capture(
     line: &str,
     dir: &Path,
     env: &BTreeMap<OsString, OsString>,
     limit: Duration,
-) -> Result<String, AskError> {
-    let not_started = |error: io::Error| AskError::NotStarted(error.to_string());
+) -> Result<String, CaptureError> {
+    let not_started = |error: io::Error| CaptureError::NotStarted(error.to_string());
     let until = Instant::now().checked_add(limit);
-    let (mut child, mut output) = start(line, dir, env).map_err(not_started)?;
+    let (mut child, mut pipe) = start(line, dir, env).map_err(not_started)?;
     let mut bytes = Vec::new();
-    let heard = listen(&mut output, &mut bytes, until);
+    let heard = read_all(&mut pipe, &mut bytes, until);
     let status = match heard {
         Ok(true) => wait(&mut child, until),
         Ok(false) | Err(_) => None,
     };
     if status.is_none() {
         ProcessRef::of(child.id()).signal(Signal::KILL);
-        // It was killed: this does not take long, and tells nothing.
+        // It was killed, so its status says nothing new.
         let _ = child.wait();
     }
-    let said = printable(&bytes);
+    let output = printable(&bytes);
     match (heard, status) {
         (Err(error), _) => Err(not_started(error)),
-        _ if bytes.len() > MOST_BYTES => Err(AskError::TooLong),
-        (_, None) => Err(AskError::TimedOut {
+        _ if bytes.len() > MOST_BYTES => Err(CaptureError::TooLong),
+        (_, None) => Err(CaptureError::TimedOut {
             seconds: limit.as_secs(),
-            said,
+            output,
         }),
         (_, Some(status)) => match (status.code(), status.signal()) {
-            (Some(0), _) if said.is_empty() => Err(AskError::Silent),
-            (Some(0), _) => Ok(said),
-            (Some(code), _) => Err(AskError::Exited { code, said }),
-            (None, signal) => Err(AskError::Signaled {
+            (Some(0), _) if output.is_empty() => Err(CaptureError::Silent),
+            (Some(0), _) => Ok(output),
+            (Some(code), _) => Err(CaptureError::Exited { code, output }),
+            (None, signal) => Err(CaptureError::Signaled {
                 signal: signal.unwrap_or_default(),
-                said,
+                output,
             }),
         },
     }
@@ -122,7 +124,7 @@ fn printable(bytes: &[u8]) -> String {
     text.replace(is_hidden, "\u{fffd}").trim().to_owned()
 }
 
-/// Starts it in a group of its own, both its outputs into one pipe.
+/// Starts it in its own process group, both its outputs into one pipe.
 fn start(
     line: &str,
     dir: &Path,
@@ -143,9 +145,9 @@ fn start(
     Ok((child, ours))
 }
 
-/// Reads to the end. `false`: the time is over, or it says too much.
-fn listen(
-    output: &mut PipeReader,
+/// Reads to the end. `false`: the time is over, or it is too much.
+fn read_all(
+    pipe: &mut PipeReader,
     bytes: &mut Vec<u8>,
     until: Option<Instant>,
 ) -> io::Result<bool> {
@@ -153,13 +155,13 @@ fn listen(
     while bytes.len() <= MOST_BYTES {
         let left = until.map(|until| until.since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        match poll(&mut [PollFd::new(output, PollFlags::IN)], left.as_ref()) {
+        match poll(&mut [PollFd::new(pipe, PollFlags::IN)], left.as_ref()) {
             Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
             Ok(0) => return Ok(false),
             Ok(_) => {}
         }
-        match output.read(&mut part)? {
+        match pipe.read(&mut part)? {
             0 => return Ok(true),
             n => bytes.extend_from_slice(&part[..n]),
         }
@@ -183,54 +185,54 @@ fn wait(child: &mut Child, until: Option<Instant>) -> Option<ExitStatus> {
 mod tests {
     use super::*;
 
-    fn answer(line: &str) -> Result<String, AskError> {
+    fn captured(line: &str) -> Result<String, CaptureError> {
         let env = BTreeMap::from([
             ("PATH".into(), "/usr/bin:/bin".into()),
             ("WORD".into(), "given".into()),
         ]);
-        ask(line, Path::new("/"), &env, Duration::from_secs(60))
+        capture(line, Path::new("/"), &env, Duration::from_secs(60))
     }
 
     #[test]
-    fn an_answer_is_what_it_says_on_both_outputs_trimmed() {
-        let said = answer("echo; echo 1.2 >&2; echo $WORD; pwd; cat; exec 2>&-; echo end");
-        assert_eq!(said.as_deref(), Ok("1.2\ngiven\n/\nend"));
+    fn both_outputs_are_captured_in_order_and_trimmed() {
+        let output = captured("echo; echo 1.2 >&2; echo $WORD; pwd; cat; exec 2>&-; echo end");
+        assert_eq!(output.as_deref(), Ok("1.2\ngiven\n/\nend"));
     }
 
     #[test]
-    fn an_answer_can_be_shown_on_a_terminal() {
-        let said = answer("printf '\\033[1m1.2\\033[0m\\r\\nend\\377'");
+    fn captured_output_can_be_shown_on_a_terminal() {
+        let output = captured("printf '\\033[1m1.2\\033[0m\\r\\nend\\377'");
         assert_eq!(
-            said.as_deref(),
+            output.as_deref(),
             Ok("\u{fffd}[1m1.2\u{fffd}[0m\nend\u{fffd}")
         );
     }
 
     #[test]
-    fn a_failure_keeps_what_it_said() {
-        let exited = |code, said: &str| AskError::Exited {
+    fn a_failure_keeps_the_output() {
+        let exited = |code, output: &str| CaptureError::Exited {
             code,
-            said: said.into(),
+            output: output.into(),
         };
-        assert_eq!(answer("echo no >&2; exit 3"), Err(exited(3, "no")));
-        let missing = answer("no-such-tool --version").unwrap_err();
-        assert!(missing.said().contains("not found"), "{missing:?}");
+        assert_eq!(captured("echo no >&2; exit 3"), Err(exited(3, "no")));
+        let missing = captured("no-such-tool --version").unwrap_err();
+        assert!(missing.output().contains("not found"), "{missing:?}");
         assert_eq!(missing.to_string(), "exited with 127");
-        let signaled = AskError::Signaled {
+        let signaled = CaptureError::Signaled {
             signal: 15,
-            said: "x".into(),
+            output: "x".into(),
         };
-        assert_eq!(answer("echo x; kill $$"), Err(signaled));
+        assert_eq!(captured("echo x; kill $$"), Err(signaled));
     }
 
     #[test]
-    fn no_answer_and_an_endless_one_are_no_answers() {
-        assert_eq!(answer("exit 0"), Err(AskError::Silent));
-        assert_eq!(answer("exec yes"), Err(AskError::TooLong));
+    fn an_empty_output_and_an_endless_one_are_errors() {
+        assert_eq!(captured("exit 0"), Err(CaptureError::Silent));
+        assert_eq!(captured("exec yes"), Err(CaptureError::TooLong));
     }
 
     #[test]
-    fn what_does_not_end_is_ended_with_all_that_it_started() {
+    fn a_command_that_does_not_end_is_killed_with_all_that_it_started() {
         let dir = tempfile::tempdir().unwrap();
         let env = BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]);
         for line in [
@@ -238,10 +240,10 @@ mod tests {
             "echo $$ > group; echo half; sleep 600 & exit 0",
             "echo $$ > group; echo half; exec >&- 2>&-; sleep 600",
         ] {
-            let found = ask(line, dir.path(), &env, Duration::from_millis(300));
-            let timed_out = AskError::TimedOut {
+            let found = capture(line, dir.path(), &env, Duration::from_millis(300));
+            let timed_out = CaptureError::TimedOut {
                 seconds: 0,
-                said: "half".into(),
+                output: "half".into(),
             };
             assert_eq!(found, Err(timed_out), "{line}");
             let group: u32 = std::fs::read_to_string(dir.path().join("group"))
