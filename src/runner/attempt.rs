@@ -1,5 +1,4 @@
 //! One attempt at a stage: its work directory, its environment, its command.
-//! It must not start it, nor know when a stage is fresh.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,7 +23,7 @@ use crate::graph::{Graph, Input, StageId};
 use crate::spec::{Action, Stage};
 use crate::store::{KeyLock, LogPaths, Placement, Record, StoreError};
 
-/// Between TERM and KILL: long enough to finish an epoch's checkpoint.
+/// Between TERM and KILL: long enough to finish writing a checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A stage ready to be started.
@@ -32,23 +31,23 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct Attempt {
     /// Where it runs.
     pub(super) dir: PathBuf,
-    /// What it prints.
+    /// Files for what it prints.
     pub(super) logs: LogPaths,
-    /// Where it says how far it is.
+    /// Where it reports its progress.
     pub(super) events: PathBuf,
-    /// What was put into `dir`, so that the rest is known to be undeclared.
+    /// What was put into `dir`: the rest is undeclared.
     pub(super) placed: Vec<RelPath>,
-    /// For the executor.
+    /// What the executor gets.
     pub(super) job: Job,
     /// From 1.
     pub(super) number: u32,
-    /// What nothing that is kept or shown of it may hold.
+    /// Values to hide in everything that is kept or shown of it.
     pub(super) secrets: Secrets,
 }
 
 /// What a stage holds from before its first attempt until its last one has ended.
 pub(super) struct Held {
-    /// What its result will be recorded under.
+    /// The key of its result.
     pub(super) key: Arc<StageKey>,
     /// The right to work on that key.
     pub(super) lock: KeyLock,
@@ -69,7 +68,8 @@ pub(super) struct Parts<'a> {
     pub(super) audit: Option<&'a Audit>,
 }
 
-/// Makes the work directory, which holds what the stage declared and nothing else.
+/// Makes the work directory, which holds what the stage declares and nothing else
+/// (docs/adr/0003).
 pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunError> {
     let Parts { ws, graph, id, .. } = *parts;
     let stage = graph.stage(id);
@@ -167,8 +167,8 @@ fn make_parent(path: &Path) -> Result<(), RunError> {
     }
 }
 
-/// Puts a source at its declared place. What the key does not say is never given to a stage: an
-/// edit that is taken back before the stage ends would show nowhere else.
+/// Puts a source at its declared place. A stage only gets the bytes that are in its key: an edit
+/// that is undone before the stage ends would leave no other trace.
 fn place_source(
     ws: &Workspace,
     key: &StageKey,
@@ -178,7 +178,7 @@ fn place_source(
 ) -> Result<(), RunError> {
     let deps = &key.deps;
     let dest = path.under(dir);
-    // A folder that was placed before may hold it already.
+    // A folder placed earlier may contain it already.
     let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
     if let (Some(found), None) = (found, fs::symlink_metadata_if_exists(&dest)?) {
         let at = deps.binary_search_by(|dep| dep.path.as_str().cmp(path.as_str()));
@@ -225,7 +225,7 @@ fn environment(
         .text("RESTAGE_THREADS")
         .unwrap_or_else(|| lease.cpu.to_string());
     env.insert("CUDA_VISIBLE_DEVICES".into(), lease.gpus.join(",").into());
-    // So that a number means the same card to us, to `nvidia-smi` and to CUDA.
+    // A number has to mean the same card to us, to `nvidia-smi` and to CUDA.
     env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
     env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
     env.insert(

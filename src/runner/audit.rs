@@ -1,12 +1,10 @@
 //! What a traced stage read or wrote that it does not declare, and the line that declares it.
-//! It must not know how accesses are seen.
 //!
-//! What counts: the workspace, the user's home, and every other place but those of the system
-//! (`SYSTEM`), temporary folders, and programs with what comes with them: the folders in
-//! `PATH` and `LD_LIBRARY_PATH`, the installations that `PATH` leads to (`~/env` for
-//! `~/env/bin`), and that of each program that was run from outside the workspace. Whether a file is
-//! merely there is an input inside the workspace only, and what a program looks for in vain in
-//! every folder from its own up is none.
+//! Every place counts except the system's (`SYSTEM`), temporary folders, and programs with their
+//! installations: the folders in `PATH` and `LD_LIBRARY_PATH`, the folder above a `bin` in `PATH`
+//! (`~/env` for `~/env/bin`), and the same of each program that was run from outside the workspace.
+//! The mere existence of a file is an input only inside the workspace, and not where a program looks
+//! for a missing file in its own folder and each one above.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,25 +19,25 @@ use crate::exec::{self, Call, Scope, Trace};
 use crate::graph::{Graph, Input, StageId};
 use crate::spec::Stage;
 
-/// Folders of the system, and temporary ones.
+/// System folders and temporary ones.
 const SYSTEM: [&str; 18] = [
     "/bin", "/boot", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc",
     "/run", "/sbin", "/snap", "/sys", "/tmp", "/usr", "/var",
 ];
 
-/// Items that one line proposes.
+/// Most items that one line proposes.
 const MOST_ITEMS: usize = 8;
 
-/// That stages are traced, and what follows from it.
+/// How stages are traced, and what that leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
     /// The program that a traced stage starts as; see [`crate::exec::Tracing`].
     pub helper: PathBuf,
-    /// A stage that reads or writes what it does not declare has failed.
+    /// Whether a stage that reads or writes what it does not declare fails.
     pub strict: bool,
 }
 
-/// Which accesses of an attempt are worth noting. `own` are its own files and folders.
+/// The places in which an attempt's accesses count. `own` are its own files and folders.
 pub(crate) fn scope(root: &Path, host: &HostEnv, own: &[&Path]) -> Scope {
     let mut scope = Scope::default();
     scope.set(Path::new("/"), true);
@@ -68,7 +66,7 @@ pub(crate) fn scope(root: &Path, host: &HostEnv, own: &[&Path]) -> Scope {
     scope
 }
 
-/// The folder that an installation's `bin` lies in, unless it holds the workspace or the home.
+/// The folder above a `bin`, unless it contains the workspace or the home.
 fn installation<'a>(bin: &'a Path, root: &Path, host: &HostEnv) -> Option<&'a Path> {
     let is_bin = bin
         .file_name()
@@ -81,7 +79,7 @@ fn installation<'a>(bin: &'a Path, root: &Path, host: &HostEnv) -> Option<&'a Pa
     (!holds_all).then_some(folder)
 }
 
-/// What of a trace the stage does not declare.
+/// The accesses in a trace that the stage does not declare.
 pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -> Audited {
     let stage = graph.stage(id);
     let inputs = Declared(graph.inputs(id));
@@ -107,7 +105,7 @@ pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -
             Call::Write => {
                 written.insert(path);
             }
-            // What it wrote itself is no input.
+            // What it wrote itself is not an input.
             _ if written.contains(path) => continue,
             _ => {}
         }
@@ -122,7 +120,7 @@ pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -
         };
         files.extend(found);
     }
-    // Who read a file has looked at it too.
+    // Reading a file implies looking at it.
     let more: BTreeSet<String> = files
         .iter()
         .filter(|file| matches!(file.access, Access::Read | Access::Ran))
@@ -138,8 +136,8 @@ pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -
     }
 }
 
-/// Where programs that look for settings in each folder from their own up to `/` found none. There
-/// is nothing to declare, and what lies in the work directory comes first.
+/// Files that programs did not find when they looked for settings in each folder from their own up
+/// to `/`. There is nothing to declare, and a file in the work directory would come first.
 fn sought_upwards(ws: &Workspace, trace: &Trace) -> BTreeSet<PathBuf> {
     let internal = ws.root.join(".restage");
     let missed = trace.accesses.iter().filter(|access| access.absent);
@@ -158,8 +156,8 @@ fn in_workspace(
     inside: &Path,
 ) -> Option<Undeclared> {
     let internal = inside.starts_with(".restage");
-    // Nobody can declare what restage keeps to itself; programs look for their settings there
-    // on their way up.
+    // Nobody can declare restage's own files; programs look for their settings there on their
+    // way up.
     if internal && access.absent && access.call != Call::Write {
         return None;
     }
@@ -190,7 +188,7 @@ fn in_workspace(
     })
 }
 
-/// What can be declared in place of a file that is not there: the folder where it would be.
+/// What can be declared instead of a missing file: the folder where it would be.
 fn existing_folder(ws: &Workspace, inside: &Path) -> Option<String> {
     let folder = inside.parent().filter(|f| !f.as_os_str().is_empty())?;
     let found = crate::base::fs::metadata_if_exists(&ws.root.join(folder)).ok()??;
@@ -237,7 +235,7 @@ fn is_in(path: &str, folder: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What to write into the pipeline, and what to do where nothing can be written there.
+/// What to write into the pipeline, and what to do where that cannot help.
 fn advice(stage: &Stage, files: &[Undeclared]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut fields = Vec::new();
@@ -264,7 +262,7 @@ fn advice(stage: &Stage, files: &[Undeclared]) -> Vec<String> {
         .any(|file| file.add.is_none() && file.path.starts_with('/'))
     {
         lines.push(
-            "what lies outside the workspace can't be declared: copy it in, or let a stage fetch it"
+            "files outside the workspace can't be declared: copy them in, or let a stage fetch them"
                 .to_owned(),
         );
     }
@@ -273,7 +271,7 @@ fn advice(stage: &Stage, files: &[Undeclared]) -> Vec<String> {
         file.add.is_none() && outs.any(|out| is_in(&file.path, out.path.as_str()))
     }) {
         lines.push(
-            "write outs by their relative paths; keep what the next attempt goes on from in \
+            "write outs by their relative paths; keep what the next attempt resumes from in \
              RESTAGE_SCRATCH"
                 .to_owned(),
         );
@@ -281,14 +279,14 @@ fn advice(stage: &Stage, files: &[Undeclared]) -> Vec<String> {
     lines
 }
 
-/// The items to add to a field, without those that a folder among them holds.
+/// The items to add to a field, without those inside a folder that is added too.
 fn to_add<'a>(files: &'a [Undeclared], name: &str) -> Vec<&'a str> {
     let items = files.iter().filter_map(|file| file.add.as_ref());
     let all: BTreeSet<&str> = items
         .filter(|(field, _)| *field == name)
         .map(|(_, item)| item.as_str())
         .collect();
-    // A folder sorts just before what it holds.
+    // A folder sorts just before its contents.
     let mut shown: Vec<&str> = Vec::new();
     for item in all {
         let held = |folder: &&str| folder.ends_with('/') && item.starts_with(*folder);

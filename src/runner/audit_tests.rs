@@ -1,5 +1,4 @@
-//! What counts as undeclared, on traces that are made up.
-//! It must not know how a trace comes about.
+//! What counts as undeclared, in made-up traces.
 
 use std::ffi::OsString;
 
@@ -143,7 +142,7 @@ fn the_line_to_add_names_no_file_of_a_folder_that_it_names() {
 }
 
 #[test]
-fn what_a_stage_wrote_itself_is_no_input_of_it() {
+fn what_a_stage_wrote_itself_is_not_an_input() {
     let bench = bench("");
     assert_eq!(
         bench.found(&["write x", "read x", "look x"]),

@@ -12,7 +12,7 @@ use crate::spec::CompareRule;
 use crate::store::{Placement, RecordedOut, Store};
 use crate::tables::{self, TableDiff};
 
-/// How an out that was written again compares with the recorded one.
+/// How an out that was written once more compares with the recorded one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// Its bytes do not count.
@@ -150,7 +150,7 @@ impl Baseline<'_> {
             if !diff.is_same() {
                 return Ok(Verdict::Differs(Difference::Table(diff)));
             }
-            // Without a rule every byte counts, line ends and quoting too.
+            // Without a rule every byte counts, even line ends and quotes.
             if rule.is_some() {
                 return Ok(Verdict::Within);
             }

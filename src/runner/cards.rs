@@ -1,5 +1,6 @@
-//! The machine's graphics cards: which of them stages may use, and of what kind each is.
-//! It must not know stages. Nothing of CUDA is asked: Linux and the driver's files tell enough.
+//! The machine's graphics cards: which of them stages may use, and the kind of each.
+//!
+//! Linux and the driver's files say enough: planning must not load CUDA.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::fs;
 
-/// What a card is called whose kind the driver's files do not tell.
+/// The kind of a card that the driver's files do not describe.
 const UNKNOWN: &str = "unknown kind";
 /// Where the driver describes each card, in order of PCI addresses.
 const DESCRIPTIONS: &str = "proc/driver/nvidia/gpus";
@@ -23,8 +24,8 @@ pub struct Card {
     pub kind: String,
 }
 
-/// Cards that we may use: what `visible` (the caller's `CUDA_VISIBLE_DEVICES`) leaves, else what
-/// the system below `root` shows.
+/// Cards that we may use: those in `visible` (the caller's `CUDA_VISIBLE_DEVICES`), or else all in
+/// the system below `root`.
 pub(super) fn cards(visible: Option<&str>, root: &Path) -> Vec<Card> {
     let described = descriptions(root);
     let card = |name: &str| Card {
@@ -69,7 +70,7 @@ fn descriptions(root: &Path) -> Vec<Description> {
     addresses.into_iter().filter_map(read).collect()
 }
 
-/// By place, by UUID, or by the beginning of one.
+/// By index, by UUID, or by the beginning of one.
 fn kind(described: &[Description], name: &str) -> String {
     let found = match name.parse::<usize>() {
         Ok(place) => described.get(place),
@@ -80,8 +81,8 @@ fn kind(described: &[Description], name: &str) -> String {
     found.map_or(UNKNOWN, |card| &card.model).to_owned()
 }
 
-/// As many as there are `/dev/nvidia0` and so on. In a container they may keep numbers that they
-/// have elsewhere, which CUDA does not go by.
+/// One for each of `/dev/nvidia0` and so on. In a container the device files may keep the host's
+/// numbers, which CUDA ignores.
 fn devices(root: &Path) -> Vec<String> {
     let entries = fs::read_dir_if_exists(&root.join("dev")).unwrap_or_default();
     let number = |name: &OsString| name.to_str()?.strip_prefix("nvidia")?.parse::<u32>().ok();

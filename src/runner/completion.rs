@@ -22,16 +22,16 @@ use crate::store::{Placement, Record, RecordedOut, Store, Unflushed};
 
 /// Lines of stderr that a failure shows.
 const TAIL_LINES: usize = 12;
-/// A disk with less than this is full for our purposes.
+/// A disk with less free space than this counts as full.
 const FULL_BYTES: u64 = 64 << 10;
-/// Undeclared files that a record names.
+/// Most undeclared files that a record names.
 const MOST_UNDECLARED: usize = 20;
 
-/// A stage that has a result, which is yet to be committed.
+/// A result that is yet to be committed.
 #[derive(Debug)]
 pub(super) struct Success {
     pub(super) record: Arc<Record>,
-    /// What must be on the disk before the record is written.
+    /// What must reach the disk before the record is written.
     pub(super) unflushed: Unflushed,
     /// Whether its outs equal those of its last run.
     pub(super) unchanged: bool,
@@ -78,7 +78,7 @@ pub(super) fn complete(
     }
 }
 
-/// Says why an attempt has no result, or takes its outs into the store.
+/// Takes an attempt's outs into the store, or says why it has no result.
 fn result(
     ws: &Workspace,
     graph: &Graph,
@@ -106,8 +106,8 @@ fn result(
     take_in(ws, stage, key, attempt, finished).map_err(machine)
 }
 
-/// The failure of a stage whose inputs are no longer those of its key: another attempt would
-/// read others. An input that can't be read is left to that attempt.
+/// The failure of a stage whose inputs are no longer those of its key, so that another attempt
+/// would read different ones. An input that can't be read is left to that attempt.
 pub(super) fn moved(
     ws: &Workspace,
     graph: &Graph,
@@ -125,7 +125,7 @@ fn moved_failure(stage: &Stage, attempt: &Attempt, path: &str) -> Box<Failure> {
     Box::new(failure(stage, attempt, reason, hint))
 }
 
-/// The failure of a stage that did what it does not declare, where that is not accepted.
+/// The failure, under `--strict`, of a stage that did what it does not declare.
 fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
     let reason = match audited.files.len() {
         0 => format!("made {} calls that the audit could not see", audited.unseen),
@@ -139,7 +139,7 @@ fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
     Box::new(failure(stage, attempt, reason, Some(hint.to_owned())))
 }
 
-/// The failure of a stage that wrote a secret into an out. What it wrote is not left for reading.
+/// The failure of a stage that wrote a secret into an out. Its files are not kept for reading.
 fn leak(stage: &Stage, attempt: &Attempt, path: &str) -> Failure {
     let reason = format!("wrote the value of a secret into `{path}`");
     let hint = "nothing was recorded and its files were removed; outs are kept as they are, so a \
@@ -182,17 +182,17 @@ fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)>
     }
 }
 
-/// Which line gives a stage more room, and that what it did is not lost.
+/// The line that raises a stage's limit.
 fn limit_hint(stage: &Stage, line: &str) -> String {
     format!(
         "under `{}:` (line {} of the pipeline) write `{line}`\n  \
-         it then goes on from what it left in RESTAGE_SCRATCH",
+         it then resumes from what it left in RESTAGE_SCRATCH",
         stage.group, stage.location.line
     )
 }
 
-/// The stage's resources with more memory than it held when it was stopped, and at least half
-/// as much again as before.
+/// The stage's resources with more memory than it held when it was stopped, and at least half as
+/// much again as its limit.
 fn with_room(resources: Resources, held: u64) -> String {
     let wanted = (held / 4 * 5).max(resources.mem.unwrap_or(0) / 2 * 3);
     let step = if wanted < 1 << 30 {
@@ -216,7 +216,7 @@ fn with_room(resources: Resources, held: u64) -> String {
 }
 
 fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String>) -> Failure {
-    // On a full disk the stage's own words may not have reached its log.
+    // On a full disk the stage's own message may not have reached its log.
     let full = fs::available_space(&attempt.dir).is_ok_and(|bytes| bytes < FULL_BYTES);
     let full_hint = || {
         let place = attempt.dir.display();
@@ -246,7 +246,7 @@ fn tail(path: &Path, secrets: &Secrets) -> Vec<String> {
     lines[lines.len().saturating_sub(TAIL_LINES)..]
         .iter()
         .map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>())
-        // Without what stood in it, it may be a secret again.
+        // Without its control characters a line may show a secret after all.
         .map(|line| secrets.text(&line).chars().take(200).collect())
         .collect()
 }
@@ -315,7 +315,7 @@ fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError>
     Ok(found)
 }
 
-/// A source whose content is no longer what the key says.
+/// A source whose content no longer matches the key.
 fn moved_input(
     ws: &Workspace,
     graph: &Graph,
@@ -353,7 +353,7 @@ fn moved_input(
     Ok(None)
 }
 
-/// Failure to keep a result, which is the machine's.
+/// The failure to keep a result, which is the machine's fault.
 pub(super) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
     let reason = format!("could not be recorded: {}", chain(error));
     let mut failure = failure(stage, attempt, reason, error.hint());
@@ -368,7 +368,7 @@ fn take_in(
     attempt: &Attempt,
     finished: &Finished,
 ) -> Result<Success, RunError> {
-    // The stage has just ended; what follows is our own time.
+    // The stage has just ended; from here on it is our own time.
     let ran = Duration::try_from_secs_f64(finished.seconds).unwrap_or_default();
     let started = WallTime::now().earlier(ran);
     let undeclared = undeclared(stage, attempt)?;
@@ -411,7 +411,7 @@ fn take_in(
     })
 }
 
-/// What later stages can see of a record.
+/// The part of a record that later stages depend on.
 fn stable(record: &Record) -> Vec<(&str, crate::digest::Digest)> {
     let kept = record.outs.iter().filter(|out| !out.volatile);
     kept.map(|out| (out.path.as_str(), out.content.content_id()))

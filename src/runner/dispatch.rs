@@ -17,7 +17,7 @@ use crate::spec::Resources;
 /// Whether a stage may start now.
 pub(super) enum Reserved {
     /// It may.
-    Held(Held),
+    Held(Box<Held>),
     /// Too little of the machine is free.
     NoRoom,
     /// Another restage runs it.
@@ -49,7 +49,7 @@ pub(super) fn reserve(
     }
     lock.kill_orphan()?;
     let key = Arc::clone(key);
-    Ok(Reserved::Held(Held { key, lock, lease }))
+    Ok(Reserved::Held(Box::new(Held { key, lock, lease })))
 }
 
 /// A stage that runs.

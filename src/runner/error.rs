@@ -1,5 +1,4 @@
 //! What stops a whole run. How a single stage ends is a value, not an error.
-//! It must not know exit codes.
 
 use super::facts::FactsError;
 use crate::base::fs::FsError;
@@ -7,7 +6,7 @@ use crate::base::span::Location;
 use crate::exec::{CargoError, ExecError, Secrets, TraceError};
 use crate::store::StoreError;
 
-/// Why a run could not be carried out.
+/// Why a run was given up.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The plan could not be made.
@@ -20,7 +19,7 @@ pub enum RunError {
         stage: String,
         /// Such as `2 GPU(s)`, or `GPU 1`.
         wanted: String,
-        /// Cards there.
+        /// How many cards there are.
         have: usize,
     },
     /// Stages cannot be traced here.
@@ -56,7 +55,7 @@ pub enum RunError {
     /// A job could not be started.
     #[error(transparent)]
     Exec(#[from] ExecError),
-    /// Results could not be kept beside the run.
+    /// There is no thread to keep results.
     #[error("no thread could be started to keep results")]
     NoThread(#[source] std::io::Error),
 }
@@ -67,7 +66,7 @@ pub enum SecretProblem {
     /// It has no value.
     #[error("is not set")]
     NotSet,
-    /// Its value could not be told from other text.
+    /// Its value is too short to be told from other text.
     #[error("is shorter than {} characters", Secrets::SHORTEST)]
     TooShort,
 }
@@ -94,12 +93,12 @@ impl RunError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::CannotTrace(_) => Some(
-                "nothing ran; it takes Linux 5.5 or later on x86-64 or arm64, and no sandbox \
-                 around restage that forbids it or does the same"
+                "nothing ran; tracing needs Linux 5.5 or later on x86-64 or arm64, and no sandbox around \
+                 restage that forbids it or does the same"
                     .to_owned(),
             ),
             Self::NoGpu { .. } => Some(
-                "run it where there are cards, or ask for fewer by `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
+                "run it on a machine with cards, or ask for fewer in `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
                  says which cards may be used"
                     .to_owned(),
             ),
@@ -107,15 +106,15 @@ impl RunError {
                 problem: SecretProblem::NotSet,
                 ..
             } => Some(
-                "nothing ran; set the variable in the environment that restage is called in"
+                "nothing ran; set the variable in the environment that restage is started in"
                     .to_owned(),
             ),
             Self::Secret {
                 problem: SecretProblem::TooShort,
                 ..
             } => Some(
-                "nothing ran; such a value would be hidden wherever it stands by chance: use a \
-                 longer one, or declare the variable under `env` if it is no secret"
+                "nothing ran; so short a value would be hidden wherever it occurs by chance: use a longer \
+                 one, or declare the variable under `env` if it is not a secret"
                     .to_owned(),
             ),
             Self::SourcesMoved { .. } => Some("nothing ran; run again".to_owned()),

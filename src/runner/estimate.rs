@@ -1,5 +1,4 @@
 //! About how long a plan takes, from recorded durations.
-//! It must not know anything about stages that never ran but that they never did.
 
 use super::plan::{Decision, Plan};
 use crate::graph::{Graph, StageId};
@@ -9,11 +8,11 @@ use crate::graph::{Graph, StageId};
 pub struct Estimate {
     /// Wall seconds of the stages that ran before.
     pub seconds: f64,
-    /// Stages to run that never did, whose time is unknown.
+    /// Stages that will run for the first time: nothing is known of their time.
     pub unknown: usize,
 }
 
-/// The larger of the longest path and of all core-seconds over the cores.
+/// The longer of two bounds: the longest path, and all core-seconds divided by the cores.
 pub fn estimate(
     graph: &Graph,
     plan: &Plan,

@@ -1,5 +1,4 @@
-//! What the runner tells those who watch it.
-//! It must not know how anything is shown.
+//! What a run reports while it goes on, and at its end. Nothing here is printed; the cli does that.
 
 use std::path::PathBuf;
 
@@ -7,7 +6,7 @@ use super::plan::Plan;
 use super::progress::StageEvent;
 use crate::graph::Graph;
 
-/// Takes events in the order in which they happen.
+/// Receives events in the order in which they happen.
 pub trait Observer {
     /// One thing happened.
     fn event(&mut self, event: &Event<'_>);
@@ -38,7 +37,7 @@ pub enum Event<'a> {
         /// Wall time.
         seconds: f64,
     },
-    /// Another `restage` runs this very stage; this one waits for it.
+    /// Another restage runs this stage; this one waits for it.
     WaitingForOther {
         /// The stage's name.
         stage: &'a str,
@@ -75,15 +74,15 @@ pub enum Event<'a> {
         /// What.
         audited: &'a Audited,
     },
-    /// A stage is settled. One that ran fails afterwards, by another event, if its result can't be
-    /// kept.
+    /// A stage has ended. One that ran may fail afterwards, with a second event, if its result can't
+    /// be kept.
     Finished {
         /// The stage's name.
         stage: &'a str,
         /// How.
         outcome: &'a StageOutcome,
     },
-    /// Something that deserves a look, but stops nothing.
+    /// Something worth a look that stops nothing.
     Warning {
         /// The stage's name.
         stage: &'a str,
@@ -108,7 +107,7 @@ pub enum StageOutcome {
     Ran {
         /// Wall time of the attempt that succeeded.
         seconds: f64,
-        /// Whether its outs equal those of its last run, so that nothing after it is stale.
+        /// Whether its outs are those of its last run, so that nothing downstream reruns.
         unchanged: bool,
     },
     /// It failed; nothing was recorded and its last good outs are untouched.
@@ -212,11 +211,11 @@ pub enum Access {
     Read,
     /// Listed the names in it.
     Listed,
-    /// Looked whether it is there; it is.
+    /// Checked that it is there.
     LookedAt,
     /// Looked for it; it is not there.
     Missed,
-    /// Made, changed or removed it.
+    /// Created, changed or removed it.
     Wrote,
     /// Ran it.
     Ran,

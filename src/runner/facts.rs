@@ -1,5 +1,4 @@
-//! What a plan asks of the world.
-//! It must not know how the answers are found; [`super::Workspace`] finds them, tests invent them.
+//! What a plan asks about the world. [`super::Workspace`] finds the answers; tests invent them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,9 +25,9 @@ pub trait Facts {
     fn host_env(&self, name: &str) -> Option<String>;
     /// Graphics cards that stages may use.
     fn cards(&self) -> &[Card];
-    /// That tools of these stages will be asked for: several can be asked at once.
+    /// Announces that the tools of these stages will be asked, so that they can run in parallel.
     fn ask_tools(&self, _graph: &Graph, _stages: &BTreeSet<StageId>) {}
-    /// What one of the stage's tools says of itself. The same answer each time.
+    /// The answer of one of the stage's tools; the same each time.
     fn tool(&self, stage: &Stage, tool: &Tool) -> Result<String, FactsError>;
     /// The record of a key.
     fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError>;
@@ -64,7 +63,7 @@ pub enum FactsError {
     /// A program's sources could not be found or read.
     #[error(transparent)]
     Code(#[from] CodeError),
-    /// A tool does not say which version it is.
+    /// A tool did not report its version.
     #[error("`{line}`, a tool of stage `{stage}`, {reason}")]
     Tool {
         /// The stage's name.
@@ -73,18 +72,18 @@ pub enum FactsError {
         line: String,
         /// Where it is declared.
         location: Location,
-        /// What became of it.
+        /// What happened.
         reason: CaptureError,
     },
     /// A glob is malformed.
-    #[error("`{pattern}` is no glob: {reason}")]
+    #[error("`{pattern}` is not a valid pattern: {reason}")]
     Glob {
         /// The pattern.
         pattern: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// Asked for a stage whose upstream is not settled: a bug of ours.
+    /// A stage's input has no record: a bug of ours.
     #[error("stage `{0}` was asked for its outs before it had any")]
     Unsettled(String),
 }

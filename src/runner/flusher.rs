@@ -18,7 +18,7 @@ use crate::base::clock::Instant;
 use crate::graph::StageId;
 use crate::store::{CommitOutcome, KeyLock, Record, Store, StoreError, Unflushed};
 
-/// How long the first result of a batch waits for others, as long as there is anything else to do.
+/// How long the first result of a batch waits for others, unless the run has nothing else to do.
 const LINGER: Duration = Duration::from_millis(20);
 /// How long records wait to be flushed with the outs of the next results.
 const IDLE: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub(super) struct Commit {
     pub(super) id: StageId,
     pub(super) lock: KeyLock,
     pub(super) record: Arc<Record>,
-    /// Of its outs.
+    /// Its outs.
     pub(super) unflushed: Unflushed,
     /// The attempt that made it; its work folder is no longer needed.
     pub(super) attempt: Attempt,
@@ -70,7 +70,7 @@ struct Queue {
 #[derive(Default)]
 struct State {
     commits: Vec<Commit>,
-    /// Somebody waits for what is here.
+    /// The run has nothing to do but wait for this.
     hurry: bool,
     closed: bool,
 }
@@ -123,7 +123,7 @@ impl Flusher {
         if wait && self.is_busy() {
             self.queue.lock().hurry = true;
             self.queue.changed.notify_one();
-            // It can only be gone by a panic, which `close` goes on with.
+            // The thread can only be gone after a panic, which `close` passes on.
             all.extend(self.committed.recv_timeout(LINGER * 5));
         }
         all.extend(self.committed.try_iter());
@@ -152,7 +152,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be committed together; nothing once closed, or after `patience`.
+    /// The next batch; empty once closed, or after `patience`.
     fn next(&self, patience: Option<Duration>) -> Vec<Commit> {
         let mut state = self.lock();
         let since = Instant::now();
@@ -196,7 +196,7 @@ fn commit_batches(
             continue;
         }
         for committed in place.commit(batch, &mut records) {
-            // Nobody listens any more: the run was given up.
+            // It fails if the run was given up.
             let _ = sender.send(committed);
         }
     }

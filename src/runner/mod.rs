@@ -1,6 +1,6 @@
-//! What runs, why, in which order, and what becomes of it; reports by events, never prints.
+//! What runs, why, in which order, and how it ends. Reports events, never prints.
 //!
-//! [`plan()`] says what is stale without touching anything, [`run()`] does it.
+//! [`plan()`] says what is stale without changing anything, [`run()`] brings it up to date.
 
 mod attempt;
 mod audit;

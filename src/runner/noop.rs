@@ -14,7 +14,7 @@ use super::cards::Card;
 use super::event::Summary;
 use super::facts::{Facts, FactsError};
 use super::host::HostEnv;
-use super::tools::{Question, all_say_the_same};
+use super::tools::{Question, all_unchanged};
 use super::workspace::{Workspace, code_digests};
 use crate::base::clock::{Instant, WallTime};
 use crate::digest::{Digest, Frame, StageKey, StatSnapshot};
@@ -121,7 +121,7 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     }
     // The `stat` of a program says nothing about the libraries that make up its version, or about
     // links and wrappers on the way to it: tools are asked again.
-    if !all_say_the_same(&found.tools, root, env) {
+    if !all_unchanged(&found.tools, root, env) {
         return Ok(None);
     }
     Ok(Some(found.stages))

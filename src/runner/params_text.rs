@@ -1,8 +1,7 @@
 //! What `RESTAGE_PARAMS` holds: a stage's declared parameters as one JSON text.
-//! It must not know where they were declared.
 //!
-//! JSON is YAML, and many a script reads it as such. Readers of YAML 1.1 (PyYAML) take `1e-7` for
-//! text, since its floats have a point and their exponents a sign: so have ours.
+//! JSON is YAML, and many scripts read it as such. Readers of YAML 1.1 (PyYAML) take `1e-7` for text,
+//! because its floats need a point and a sign in the exponent: ours have both.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -50,7 +49,7 @@ fn nested(params: &BTreeMap<String, Value>) -> Value {
         };
         for name in folders.into_iter().flat_map(|f| f.split('.')) {
             let inner = map.entry(name).or_insert_with(|| Value::Object(Map::new()));
-            // A parent declared beside its child already holds it: `train` and `train.epochs`.
+            // A declared parent already contains its child: `train` and `train.epochs`.
             let Value::Object(inner) = inner else {
                 return Value::Object(root);
             };

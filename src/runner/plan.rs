@@ -19,8 +19,7 @@ pub enum Decision {
     Restore(Arc<Record>, Vec<String>),
     /// There is no record for its key.
     Run(Vec<Reason>),
-    /// A stage that it reads from will run. Should that one's outs come out as before, this
-    /// one is fresh after all.
+    /// Stages that it reads from will run. If their outs stay the same, it is fresh after all.
     Waits(BTreeSet<StageId>),
 }
 
@@ -48,7 +47,7 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// A decision and the key that it rests on, where that is known already.
+/// A decision, and the key if that is known already.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// What becomes of the stage.
@@ -58,7 +57,7 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// The record that stands for the stage without running it.
+    /// The record of a stage that need not run.
     pub fn record(&self) -> Option<&Arc<Record>> {
         match &self.decision {
             Decision::Fresh(record) | Decision::Restore(record, _) => Some(record),
@@ -125,7 +124,7 @@ pub fn plan(
     Ok(plan)
 }
 
-/// Runs every selected stage from what these records say was written, and nothing waits.
+/// Runs every selected stage on the recorded inputs, so that nothing waits.
 pub(crate) fn plan_rerun(
     graph: &Graph,
     selected: &BTreeSet<StageId>,
@@ -303,8 +302,8 @@ fn missing_input(stage: &Stage, path: &str) -> FactsError {
     }
 }
 
-/// Facts of the machine that change the bits of a stage that computes on graphics cards: their
-/// kinds. Which one it gets is not known yet, so that all that it may get are named.
+/// What changes the bits of a stage that computes on graphics cards: their kinds. Which card it
+/// gets is not known yet, so all that it may get are named.
 fn machine(gpus: Gpus, facts: &dyn Facts) -> BTreeMap<String, String> {
     if gpus == Gpus::Count(0) {
         return BTreeMap::new();

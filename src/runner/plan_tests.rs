@@ -1,4 +1,4 @@
-//! Properties of the plan, against facts that are made up.
+//! Properties of the plan, with made-up facts.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,4 @@
 //! The binaries of `program:` stages, built once for each state of their sources.
-//! It must not know how cargo is called.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,8 +15,8 @@ use crate::exec;
 use crate::graph::Graph;
 use crate::spec::Action;
 
-/// Where each package's binary lies. The path holds the digest of the sources, so that an edit
-/// during a run can't change what runs.
+/// Each package's binary. Its path contains the digest of the sources, so that an edit during a
+/// run can't change what runs.
 pub(super) type Programs = BTreeMap<String, PathBuf>;
 
 fn place(ws: &Workspace, package: &str, code: &Digest) -> PathBuf {
@@ -29,7 +28,7 @@ fn place(ws: &Workspace, package: &str, code: &Digest) -> PathBuf {
         .join(package)
 }
 
-/// Builds the programs of the stages that run, or may, where that is not done yet.
+/// Builds the programs of the stages that run, or may, where they are missing.
 pub(super) fn build(
     ws: &Workspace,
     graph: &Graph,
@@ -64,8 +63,8 @@ pub(super) fn build(
         .map(|(package, ..)| package.clone())
         .collect();
     observer.event(&Event::Building { packages: &names });
-    // A call for each: cargo unifies features over the packages of a call, and a binary must
-    // not depend on what else happens to be stale.
+    // One call each: cargo unifies features over the packages of a call, and a binary must not
+    // depend on what else happens to be stale.
     let mut built = BTreeMap::new();
     for name in &names {
         built.extend(exec::cargo::build(

@@ -1,5 +1,4 @@
-//! What a running stage says of itself: the lines of its `RESTAGE_EVENTS` file.
-//! It must not know what a metric means.
+//! What a running stage reports: the lines of its `RESTAGE_EVENTS` file.
 
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
@@ -87,8 +86,8 @@ impl<'de> Deserialize<'de> for InOrder {
     }
 }
 
-/// Reads a growing event file. A stage is not trusted: lines that make no sense are passed
-/// over, text is cleaned of control characters and cut.
+/// Reads a growing event file. A stage is not trusted: malformed lines are skipped, text is cut and
+/// loses its control characters.
 #[derive(Debug)]
 pub(crate) struct Tail {
     path: PathBuf,
@@ -97,7 +96,7 @@ pub(crate) struct Tail {
     secrets: Secrets,
 }
 
-/// A stage that writes more than this at once has its earlier lines passed over.
+/// If a stage writes more than this at once, its earlier lines are skipped.
 const MOST_BYTES: u64 = 1 << 20;
 
 impl Tail {
@@ -110,7 +109,7 @@ impl Tail {
         }
     }
 
-    /// What was added since the last call; of progress only the newest.
+    /// What was added since the last call; only the newest progress.
     pub(crate) fn read(&mut self) -> Vec<StageEvent> {
         let Some(bytes) = self.fresh_bytes() else {
             return Vec::new();
@@ -186,7 +185,7 @@ fn parse(line: &[u8], secrets: &Secrets) -> Option<StageEvent> {
     }
 }
 
-/// Secrets are hidden in what JSON spells otherwise too, and in what control characters parted.
+/// Cut, and without secrets: neither those in the text nor those that control characters split.
 fn clean(text: &str, most: usize, secrets: &Secrets) -> String {
     let whole = secrets.text(text);
     let plain: String = whole.chars().filter(|c| !c.is_control()).collect();

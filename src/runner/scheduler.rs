@@ -118,7 +118,7 @@ struct Scheduler<'a> {
     observer: &'a mut dyn Observer,
     programs: Programs,
     plan: Plan,
-    states: States<'a, Running>,
+    states: States<'a, Box<Running>>,
     tokens: Tokens,
     flusher: Flusher,
     /// Nothing new may start.
@@ -263,7 +263,7 @@ impl<'a> Scheduler<'a> {
                     self.follow(id, planned)?;
                     self.decide_due()?;
                 }
-                Reserved::Held(held) => self.start(id, held, 1)?,
+                Reserved::Held(held) => self.start(id, *held, 1)?,
             }
         }
         Ok(())
@@ -281,7 +281,7 @@ impl<'a> Scheduler<'a> {
             audit: self.options.audit.as_ref(),
         };
         let (job, running) = dispatch::start(&parts, held, self.executor, self.observer)?;
-        self.states.set(id, State::Running(job, running));
+        self.states.set(id, State::Running(job, Box::new(running)));
         Ok(())
     }
 
@@ -298,9 +298,10 @@ impl<'a> Scheduler<'a> {
 
     /// Settles a stage whose job has ended, or starts another attempt.
     fn finished(&mut self, finished: &Finished) -> Result<(), RunError> {
-        let Some((id, Running { held, attempt, .. })) = self.states.end(finished.id) else {
+        let Some((id, running)) = self.states.end(finished.id) else {
             return Ok(());
         };
+        let Running { held, attempt, .. } = *running;
         let stage = self.graph.stage(id);
         let (key, audit) = (&held.key, self.options.audit.as_ref());
         let ended = completion::complete(self.ws, self.graph, id, key, &attempt, finished, audit);
@@ -457,7 +458,7 @@ fn decide_now(
     ws: &Workspace,
     graph: &Graph,
     options: &RunOptions,
-    states: &States<'_, Running>,
+    states: &States<'_, Box<Running>>,
     id: StageId,
 ) -> Result<Planned, RunError> {
     let inputs = |up| input(ws, states, up);
@@ -466,7 +467,7 @@ fn decide_now(
 }
 
 /// The record whose outs stages read as those of `up`.
-fn input(ws: &Workspace, states: &States<'_, Running>, up: StageId) -> Option<Arc<Record>> {
+fn input(ws: &Workspace, states: &States<'_, Box<Running>>, up: StageId) -> Option<Arc<Record>> {
     match &ws.rerun {
         Some(rerun) => rerun.inputs.get(&up).cloned(),
         None => states.record(up).cloned(),

@@ -1,5 +1,4 @@
-//! The values of a stage's secrets: that they are there, that what it writes shows none.
-//! It must not know how a value is found in bytes.
+//! A stage's secrets: whether they are set, and that nothing it writes shows them (docs/adr/0007).
 
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use crate::graph::Graph;
 use crate::spec::Stage;
 use crate::store::LogPaths;
 
-/// Looks whether every stage that runs, or may, can be given its secrets.
+/// Checks that every stage that runs, or may, can be given its secrets.
 pub(super) fn check(host: &HostEnv, graph: &Graph, plan: &Plan) -> Result<(), RunError> {
     for id in plan.pending() {
         let stage = graph.stage(id);
@@ -21,7 +20,7 @@ pub(super) fn check(host: &HostEnv, graph: &Graph, plan: &Plan) -> Result<(), Ru
             let problem = match host.get(&secret.name) {
                 Some(value) if Secrets::is_long_enough(value.as_encoded_bytes()) => continue,
                 Some(value) if !value.is_empty() => SecretProblem::TooShort,
-                // Set to nothing is what a shell makes of a variable that is not set.
+                // Shells often pass an unset variable on as an empty one.
                 _ => SecretProblem::NotSet,
             };
             return Err(RunError::Secret {
@@ -41,7 +40,7 @@ pub(super) fn of(stage: &Stage, host: &HostEnv) -> Secrets {
     Secrets::new(values.map(|value| value.as_encoded_bytes()))
 }
 
-/// What is hidden of what an attempt writes beside its outs; nothing where it has no secrets.
+/// What to hide in an attempt's logs and events; `None` where there are no secrets.
 pub(super) fn redaction(stage: &Stage, secrets: &Secrets, logs: &LogPaths) -> Option<Redaction> {
     (!stage.secrets.is_empty()).then(|| Redaction {
         secrets: secrets.clone(),
@@ -50,7 +49,7 @@ pub(super) fn redaction(stage: &Stage, secrets: &Secrets, logs: &LogPaths) -> Op
     })
 }
 
-/// What an audit tells, without secrets.
+/// An audit's report without secrets.
 pub(super) fn hide(secrets: &Secrets, mut audited: Audited) -> Audited {
     for file in &mut audited.files {
         file.path = secrets.text(&file.path);
@@ -64,7 +63,7 @@ pub(super) fn hide(secrets: &Secrets, mut audited: Audited) -> Audited {
     audited
 }
 
-/// The first file among the outs that holds a secret, in its bytes or in its name.
+/// The first file among the outs that contains a secret, in its bytes or its name.
 pub(super) fn leaked(
     stage: &Stage,
     secrets: &Secrets,

@@ -1,9 +1,8 @@
-//! What the machine has to give, and what running stages hold of it.
-//! It must not know stages, only amounts.
+//! Cores, memory, cards and job slots: what is free, and what running stages hold.
 
 use crate::spec::{Gpus, Resources};
 
-/// What may be handed out at once.
+/// What stages may use at once, all together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capacity {
     /// Cores.
@@ -18,12 +17,12 @@ pub struct Capacity {
 
 /// What one stage holds while it runs.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "a lease that is dropped is never given back"]
+#[must_use = "dropping a lease does not free what it holds"]
 pub(crate) struct Lease {
     /// Cores, which is also its thread count.
     pub(crate) cpu: u32,
     mem: u64,
-    /// Cards that are this stage's alone.
+    /// Cards that no other stage gets.
     pub(crate) gpus: Vec<String>,
 }
 
@@ -48,8 +47,8 @@ impl Tokens {
         }
     }
 
-    /// Takes what `wanted` asks for, or nothing. Cores and memory that the machine does not
-    /// have are cut to all that it has: the stage then runs alone, only slower.
+    /// Takes what `wanted` asks for, or nothing. A stage that wants more cores or memory than the
+    /// machine has gets all of them: it then runs alone, only slower.
     pub(crate) fn take(&mut self, wanted: Resources) -> Option<Lease> {
         let cpu = wanted.cpu.clamp(1, self.total.cpu.max(1));
         let mem = wanted.mem.unwrap_or(0).min(self.total.mem);
@@ -73,7 +72,7 @@ impl Tokens {
         Some(vec![self.gpus.remove(place)])
     }
 
-    /// Takes a lease back.
+    /// Frees what a lease holds.
     pub(crate) fn give_back(&mut self, lease: Lease) {
         self.jobs += 1;
         self.cpu += lease.cpu;

@@ -1,9 +1,8 @@
 //! Asks tools which version they are, each question once.
-//! It must not know what follows from an answer.
 //!
-//! A question is a command together with the variables that a stage declares, since these say
-//! which tool is found. It is asked in the pipeline's folder with the environment that the stage
-//! would get, but for secrets and for what restage sets for a single attempt.
+//! A question is a command together with the variables that a stage declares, because these decide
+//! which tool is found. It is asked in the pipeline's folder with the stage's environment, without
+//! secrets and without what restage sets for a single attempt.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,10 +16,10 @@ use super::host::{HostEnv, declared_environment};
 use crate::exec::{self, CaptureError};
 use crate::spec::{Stage, Tool};
 
-/// A tool that takes longer to say its version is no use at every plan.
+/// Every plan asks: a tool that takes longer to report its version is of no use.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What a tool is asked.
+/// A command that asks a tool for its version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Question {
     line: String,
@@ -43,8 +42,8 @@ impl Question {
 
 type Answer = Result<String, CaptureError>;
 
-/// The answers so far. What a tool said once holds for the whole call: a plan must not change while
-/// it is carried out.
+/// The answers so far. They hold for the whole call: a plan must not change while it is carried
+/// out.
 #[derive(Debug, Default)]
 pub(super) struct Answers(RefCell<BTreeMap<Question, Answer>>);
 
@@ -77,8 +76,8 @@ impl Answers {
     }
 }
 
-/// Whether every tool still says what it said.
-pub(super) fn all_say_the_same(said: &[(Question, String)], root: &Path, host: &HostEnv) -> bool {
+/// Whether every tool still gives the same answer.
+pub(super) fn all_unchanged(said: &[(Question, String)], root: &Path, host: &HostEnv) -> bool {
     said.par_iter()
         .all(|(question, before)| question.ask(root, host).as_ref() == Ok(before))
 }

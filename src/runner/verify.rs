@@ -26,7 +26,7 @@ use crate::store::{Placement, Record, Store};
 /// How often we try to lock a key that another restage holds.
 const BUSY_TICK: Duration = Duration::from_millis(250);
 
-/// A stage that was run again.
+/// A stage that was rerun.
 #[derive(Debug, Clone)]
 pub struct Verified {
     /// Its name.
@@ -37,18 +37,18 @@ pub struct Verified {
     pub reruns: u32,
     /// Its outs in declared order, each with the worst verdict of all reruns.
     pub outs: Vec<VerifiedOut>,
-    /// Whether another result of it is kept beside the recorded one.
+    /// Whether a second result is kept with the recorded one.
     pub kept: bool,
 }
 
-/// An out that was written again.
+/// An out that a rerun wrote.
 #[derive(Debug, Clone)]
 pub struct VerifiedOut {
     /// Relative to the pipeline's folder.
     pub path: String,
     /// What was recorded.
     pub recorded: Digest,
-    /// What was written by the rerun that the verdict is about.
+    /// What the rerun wrote that the verdict is about.
     pub now: Digest,
     /// How they compare.
     pub verdict: Verdict,
@@ -62,7 +62,7 @@ impl Verified {
     }
 }
 
-/// Stages that are verified, and what was found so far.
+/// Stages that are verified, and the verdicts so far.
 #[derive(Debug)]
 pub struct Verification<'a> {
     ws: &'a Workspace,
@@ -70,7 +70,7 @@ pub struct Verification<'a> {
     rules: &'a [CompareRule],
     /// Of the stages and all that they depend on.
     records: BTreeMap<StageId, Arc<Record>>,
-    /// Stages that go on being rerun: neither failed nor found to differ.
+    /// Stages that are rerun in the next round: they have neither failed nor differed.
     left: BTreeSet<StageId>,
     found: BTreeMap<StageId, Verified>,
 }
@@ -111,7 +111,7 @@ impl<'a> Verification<'a> {
         }))
     }
 
-    /// Runs each stage once more, all independently of each other.
+    /// Reruns each stage once, independently of the others.
     pub fn round(
         &mut self,
         capacity: &Capacity,
@@ -141,7 +141,7 @@ impl<'a> Verification<'a> {
             }
             Ok(summary)
         });
-        // What a failed stage left is for reading, until the store is opened next.
+        // A failed stage's files stay for reading until the store is opened next.
         if !compared.as_ref().is_ok_and(|summary| summary.failed > 0) {
             let dir = ws.attempts().location().dir().to_owned();
             drop(ws);

@@ -1,5 +1,4 @@
 //! The pipeline's folder with its store and caches: facts for plans, from the disk.
-//! It must not decide anything.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +17,12 @@ use crate::graph::{Graph, StageId};
 use crate::spec::{OtherSeeds, Stage, Tool};
 use crate::store::{LogPaths, Record, RecordedOut, Store, StoreError, members};
 
-/// What a run has of its own whose results must not count.
+/// What a rerun has for itself, so that its results do not count.
 #[derive(Debug)]
 pub(crate) struct Rerun {
     /// Where its stages run and its results go.
     pub(crate) store: Store,
-    /// Whose outs its stages read, whatever they write themselves.
+    /// The records whose outs its stages read.
     pub(crate) inputs: BTreeMap<StageId, Arc<Record>>,
 }
 
@@ -34,7 +33,7 @@ pub struct Workspace {
     pub(crate) profile: String,
     pub(crate) store: Store,
     pub(crate) env: HostEnv,
-    /// Set where stages run to be held against their records.
+    /// Set where stages rerun to be compared with their records.
     pub(crate) rerun: Option<Rerun>,
     outs: BTreeSet<RelPath>,
     other_seeds: OtherSeeds,
@@ -43,7 +42,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Opens, or makes, `.restage` below `root`.
+    /// Opens `.restage` below `root`; it is created if missing.
     pub fn open(
         root: &Path,
         profile: &str,
@@ -54,7 +53,7 @@ impl Workspace {
         Ok(Self::over(store, root, profile, graph, env))
     }
 
-    /// The folder with a store that is open already.
+    /// The folder with an open store.
     pub fn over(store: Store, root: &Path, profile: &str, graph: &Graph, env: HostEnv) -> Self {
         let outs = graph
             .stages()
@@ -74,7 +73,7 @@ impl Workspace {
         }
     }
 
-    /// The same folder for a run whose results must not count.
+    /// The same folder for a rerun.
     pub(crate) fn for_rerun(&self, rerun: Rerun) -> Self {
         Self {
             root: self.root.clone(),
@@ -89,19 +88,19 @@ impl Workspace {
         }
     }
 
-    /// Where stages are run and their results go: the store, but for a rerun.
+    /// Where stages run and results go: the store, or the temporary one of a rerun.
     pub(crate) fn attempts(&self) -> &Store {
         self.rerun
             .as_ref()
             .map_or(&self.store, |rerun| &rerun.store)
     }
 
-    /// Keeps what was learnt about files for the next call. Losing it costs only time.
+    /// Saves the stat cache for the next call. Losing it costs only time.
     pub fn save_cache(&self) {
         let _ = self.store.stat_cache().save();
     }
 
-    /// The name under which the store remembers a stage: other profiles have the same stages.
+    /// A stage's name in the store, where all profiles meet.
     pub(crate) fn qualified(&self, stage: &str) -> String {
         format!("{}/{stage}", self.profile)
     }
@@ -111,12 +110,12 @@ impl Workspace {
         self.store.workdirs().last_logs(&self.qualified(stage))
     }
 
-    /// The stage's different results that the store still has, the current one first.
+    /// The stage's different results in the store, the current one first.
     pub fn results(&self, stage: &str) -> Result<Vec<Arc<Record>>, StoreError> {
         self.store.records().results(&self.qualified(stage))
     }
 
-    /// The folder of another workspace that had this result of a stage and has logs of it.
+    /// The folder of another workspace that made this result and has its logs.
     pub(crate) fn ran_in(&self, record: &Record) -> Result<Option<PathBuf>, StoreError> {
         for member in members(self.store.location())? {
             let store = self.store.seen_by(&member);
@@ -150,14 +149,14 @@ impl Workspace {
         code_digests(&self.root, &self.store, &self.env)
     }
 
-    /// Files below the root that match a pattern and that no stage writes, nor would by another
-    /// seed; and the folders in which they were looked for.
+    /// Files below the root that match a pattern and that no stage writes, or would with another
+    /// seed; and the folders that were searched.
     pub(super) fn matches(&self, pattern: &str) -> Result<Below, FactsError> {
         let glob = Glob::new(pattern).map_err(|error| FactsError::Glob {
             pattern: pattern.to_owned(),
             reason: error.to_string(),
         })?;
-        // CI systems keep a cache only where it lies below the workspace.
+        // A shared store may lie below the workspace: CI systems cache only what does.
         let store = self.store.location().shared();
         let store = store.and_then(|dir| dir.strip_prefix(&self.root).ok());
         let skip = |path: &RelPath| {

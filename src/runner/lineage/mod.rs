@@ -1,9 +1,8 @@
 //! Where the bytes of a file come from: the runs that led to them, down to the sources.
-//! It must not decide what is stale, nor how a lineage is shown.
 //!
-//! It is about bytes, not names: a file belongs to the run whose record has exactly what stands
-//! there, and an input to the run that wrote exactly what was read, however the pipeline looks
-//! now. Where no record has these bytes, that is said.
+//! Bytes decide, not names: a file comes from the run whose record has exactly its content, and an
+//! input from the run that wrote exactly what was read, whatever the pipeline looks like now. Where
+//! no record has these bytes, the lineage says so (docs/adr/0012).
 
 mod order;
 mod records;
@@ -22,21 +21,20 @@ pub use walk::lineage;
 /// The runs and sources behind some files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lineage {
-    /// What was asked for, in that order.
+    /// The requested files, in that order.
     pub files: Vec<Traced>,
-    /// Every run that the files rest on, each after those whose outs it read.
+    /// Every run that the files depend on, each after those whose outs it read.
     pub runs: Vec<Run>,
-    /// Every source that the runs read, and those that were asked for, by path.
+    /// Every source that the runs read, and the requested ones, by path.
     pub sources: Vec<Source>,
 }
 
 /// A file or folder, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traced {
-    /// As it was asked for.
+    /// As requested.
     pub path: RelPath,
-    /// What stands there now; `None` where nothing does. Of a path inside an out, that of the
-    /// whole out.
+    /// Its content now; `None` where nothing is. For a path inside an out, that of the whole out.
     pub now: Option<PathDigest>,
     /// Where it comes from.
     pub origin: Origin,
@@ -51,7 +49,7 @@ pub enum Origin {
         run: usize,
         /// The declared out: the path, or a folder around it.
         out: String,
-        /// How what stands there compares with the record.
+        /// How the content now compares with the record.
         bytes: Bytes,
     },
     /// No stage writes it: its place in [`Lineage::sources`].
@@ -60,25 +58,25 @@ pub enum Origin {
     Unrecorded {
         /// The stage's name.
         stage: String,
-        /// What `pipeline.lock` says that it wrote, if that is known and stands there.
+        /// What it wrote according to `pipeline.lock`, if that is what is there now.
         locked: Option<Digest>,
     },
 }
 
-/// How what stands at an out compares with the record of the run that wrote there.
+/// How an out compares with the record of the run that wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Bytes {
-    /// They are the recorded ones.
+    /// The recorded ones.
     Recorded,
-    /// They are those of an earlier run of the same key, which wrote other ones: the stage is not
+    /// Those of another run of the same key, which wrote different ones: the stage is not
     /// deterministic.
     OfAnotherRun,
-    /// They are others: the file was edited, or restored from elsewhere.
+    /// Others: the file was edited, or restored from elsewhere.
     Edited {
         /// What the run wrote.
         recorded: PathDigest,
     },
-    /// Nothing stands there.
+    /// The out is missing.
     Missing {
         /// What the run wrote.
         recorded: PathDigest,
@@ -88,13 +86,13 @@ pub enum Bytes {
 /// One run of one stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// The stage's name in the pipeline; as the record has it where the pipeline has none.
+    /// The stage's name in the pipeline, or else in the record.
     pub stage: String,
-    /// All that is known of it: key, command, arguments, parameters, machine, times.
+    /// What is known about it: key, command, arguments, parameters, machine, times.
     pub record: Arc<Record>,
-    /// Whether the pipeline as it is now would do the same.
+    /// Whether the pipeline would do the same now.
     pub standing: Standing,
-    /// Whether another machine than this one ran it.
+    /// Whether it ran on another machine.
     pub elsewhere: bool,
     /// What it read, by path.
     pub reads: Vec<Read>,
@@ -105,13 +103,13 @@ pub struct Run {
 pub enum Standing {
     /// Its key is the stage's.
     Current,
-    /// The stage's key is another one: it would run again, or has.
+    /// The stage's key has changed: it would run again, or has.
     Stale(Vec<Change>),
     /// These stages run first; the stage may run again after them.
     Waits(Vec<String>),
     /// The pipeline has no such stage.
     Gone,
-    /// There is no plan to hold it against.
+    /// There is no plan to compare it with.
     Unknown,
 }
 
@@ -146,12 +144,12 @@ pub struct Source {
     pub path: String,
     /// What runs read there ([`PathDigest::content_id`]); `None` where none did.
     pub read: Option<Digest>,
-    /// What stands there now, likewise.
+    /// What is there now, likewise.
     pub now: Option<Digest>,
 }
 
 impl Lineage {
-    /// Whether each file is what a record or the source's readers say it is.
+    /// Whether each file is a source or has the bytes that some run of its stage wrote.
     pub fn is_sound(&self) -> bool {
         let sound = |file: &Traced| match &file.origin {
             Origin::Run { bytes, .. } => matches!(bytes, Bytes::Recorded | Bytes::OfAnotherRun),

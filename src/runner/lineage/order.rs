@@ -1,5 +1,4 @@
 //! Puts runs in order: each after those whose outs it read.
-//! It must not know what a run is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +6,8 @@ use petgraph::Direction::{Incoming, Outgoing};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 /// Every node once. Edges go from reader to writer, and writers come first; where that leaves a
-/// choice, the lower rank does. Records that contradict each other could go in a circle, which is
-/// cut somewhere.
+/// choice, the lower rank does. Records that contradict each other may form a cycle, which is cut
+/// somewhere.
 pub(super) fn writers_first<N>(
     graph: &DiGraph<N, ()>,
     rank: &dyn Fn(NodeIndex) -> Option<usize>,

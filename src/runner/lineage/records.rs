@@ -1,5 +1,4 @@
-//! Finds the record that has given bytes at a path.
-//! It must not know what is stale, nor touch the disk.
+//! Finds the record of given bytes at a path.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

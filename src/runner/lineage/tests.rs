@@ -1,5 +1,4 @@
 //! Which record has given bytes.
-//! It must not touch a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

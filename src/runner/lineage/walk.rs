@@ -1,5 +1,4 @@
 //! Follows files upstream, from record to record.
-//! It must not know how records are stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! Holds what a run did against the oracle, and against rules that hold whatever is told.
-//! It must not run anything.
+//! Compares a run with the oracle, and with rules that hold for every run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +11,7 @@ use crate::exec::fake;
 use crate::runner::event::{Event, Observer, StageOutcome};
 use crate::runner::workspace::Workspace;
 
-/// One line of what a run said.
+/// One line of a run's report.
 #[derive(Debug, Clone, PartialEq)]
 enum Line {
     Started(usize, u32),
@@ -23,7 +22,7 @@ enum Line {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     lines: Vec<Line>,
-    /// Whose failure kept a stage from running.
+    /// The stage whose failure kept one from running.
     blamed: BTreeMap<usize, usize>,
 }
 
@@ -73,7 +72,7 @@ impl Log {
         u32::try_from(self.lines.iter().filter(of).count()).expect("few attempts")
     }
 
-    /// What became of each stage: each is settled once, and makes no attempt after that.
+    /// How each stage ended: each does so once, and makes no attempt after that.
     pub(super) fn fates(&self, stages: usize) -> Vec<Fate> {
         let mut fates = vec![None; stages];
         for line in &self.lines {
@@ -125,7 +124,7 @@ pub(super) fn inputs_come_first(case: &Case, log: &Log) {
     }
 }
 
-/// No stage runs beside itself, and together they hold no more than there is. A stage that wants
+/// No stage runs twice at once, and together they hold no more than there is. A stage that wants
 /// more than all counts as wanting all.
 pub(super) fn limits_hold(case: &Case, schedule: &Schedule, events: &[fake::Event]) {
     for event in events {
@@ -151,15 +150,15 @@ pub(super) fn limits_hold(case: &Case, schedule: &Schedule, events: &[fake::Even
     }
 }
 
-/// Everything came as told.
-pub(super) fn all_as_told(oracle: &Oracle<'_>, world: &World, fates: &[Fate]) {
+/// Everything is as predicted.
+pub(super) fn all_as_predicted(oracle: &Oracle<'_>, world: &World, fates: &[Fate]) {
     for (i, fate) in fates.iter().enumerate() {
         assert_eq!(*fate, oracle.fate(i, world).0, "s{i}");
     }
 }
 
-/// After the first failure no stage starts, not even for another try; what runs then ends by
-/// itself, and what it lets be settled without running is settled.
+/// After the first failure no stage starts, not even for another try. Running stages end by
+/// themselves, and what they settle downstream without running is settled.
 pub(super) fn ends_early(
     case: &Case,
     oracle: &Oracle<'_>,
@@ -176,17 +175,17 @@ pub(super) fn ends_early(
         );
     }
     for (i, fate) in fates.iter().enumerate() {
-        let told = oracle.fate(i, world).0;
+        let predicted = oracle.fate(i, world).0;
         let without = |up: &usize| matches!(fates[*up], Fate::Failed(_) | Fate::Blocked);
         match fate {
-            Fate::Fresh | Fate::Restored | Fate::Ran(_) => assert_eq!(*fate, told, "s{i}"),
+            Fate::Fresh | Fate::Restored | Fate::Ran(_) => assert_eq!(*fate, predicted, "s{i}"),
             Fate::Failed(attempts) => {
                 let place = log.place(&Line::Settled(i, fate.clone()));
                 let first = place.expect("its line") == failed_at;
                 let cut = !first && (1..=*attempts).all(|n| !oracle.end(i, n).gives_a_result());
                 assert!(
-                    cut || *fate == told,
-                    "s{i} gave up after {attempts}, not {told:?}"
+                    cut || *fate == predicted,
+                    "s{i} gave up after {attempts}, not {predicted:?}"
                 );
             }
             Fate::Blocked => {
@@ -203,18 +202,18 @@ pub(super) fn ends_early(
                     "s{i} was cancelled without a failure"
                 );
                 let waits = |up: &usize| matches!(fates[*up], Fate::Cancelled);
-                let runs = matches!(told, Fate::Ran(_) | Fate::Failed(_));
+                let runs = matches!(predicted, Fate::Ran(_) | Fate::Failed(_));
                 let reads = &case.stages[i].reads;
                 assert!(
                     runs || reads.iter().any(waits),
-                    "s{i} needed no run: {told:?}"
+                    "s{i} needed no run: {predicted:?}"
                 );
             }
         }
     }
 }
 
-/// Who is blocked names a stage that failed and that it needs.
+/// A blocked stage names one that failed and that it needs.
 pub(super) fn blame_is_just(case: &Case, log: &Log, fates: &[Fate]) {
     fn needs(case: &Case, stage: usize, other: usize) -> bool {
         let reads = &case.stages[stage].reads;
@@ -226,8 +225,8 @@ pub(super) fn blame_is_just(case: &Case, log: &Log, fates: &[Fate]) {
     }
 }
 
-/// Outs in the workspace and everything in the store are what the oracle knows, and nothing else.
-pub(super) fn store_is_as_told(oracle: &Oracle<'_>, ws: &Workspace, folder: &Path) {
+/// Outs in the workspace and everything in the store are what the oracle predicts, and no more.
+pub(super) fn store_is_as_predicted(oracle: &Oracle<'_>, ws: &Workspace, folder: &Path) {
     for (i, placed) in oracle.placed.iter().enumerate() {
         let out = fs::read_if_exists(&folder.join(format!("out{i}"))).expect("readable");
         let text = out.map(|bytes| String::from_utf8(bytes).expect("text"));
@@ -242,16 +241,16 @@ pub(super) fn store_is_as_told(oracle: &Oracle<'_>, ws: &Workspace, folder: &Pat
         records.push((record.stage.clone(), record.outs[0].content.digest));
     }
     records.sort();
-    let told = oracle.records().into_iter();
-    let mut told: Vec<_> = told
+    let predicted = oracle.records().into_iter();
+    let mut predicted: Vec<_> = predicted
         .map(|(stage, content)| (stage, Digest::of(content.as_bytes())))
         .collect();
-    told.sort();
-    assert_eq!(records, told, "records");
+    predicted.sort();
+    assert_eq!(records, predicted, "records");
 
     let digest = |content: &String| Digest::of(content.as_bytes()).to_string();
-    let told: BTreeSet<String> = oracle.contents().iter().map(digest).collect();
-    assert_eq!(objects(folder), told, "objects");
+    let predicted: BTreeSet<String> = oracle.contents().iter().map(digest).collect();
+    assert_eq!(objects(folder), predicted, "objects");
     for left in ["claims", "tmp", "quarantine"] {
         assert_eq!(
             files(&folder.join(".restage").join(left)),
@@ -277,8 +276,8 @@ fn objects(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// All that must not differ between ways to run a case: published files, `pipeline.lock`,
-/// objects, and records without their times.
+/// What must be equal for all ways to run a case: published files, `pipeline.lock`, objects, and
+/// records without their times.
 pub(super) fn results(ws: &Workspace, folder: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for name in fs::read_dir(folder).expect("a readable folder") {

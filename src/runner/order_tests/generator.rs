@@ -1,5 +1,4 @@
 //! Random pipelines with a script for every attempt, and random ways to run them.
-//! It must not know what ought to come of them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -61,11 +60,11 @@ pub(super) struct StageCase {
     pub(super) mem: u64,
     /// Of its attempts, over all runs; the last one is repeated.
     pub(super) ends: Vec<End>,
-    /// Where it stands in the file.
+    /// Its place in the file.
     place: u32,
 }
 
-/// One way to run a case. Nothing of it may show in the results.
+/// One way to run a case. The results must not depend on it.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
     pub(super) jobs: usize,
@@ -77,7 +76,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Whether no stage ever has to wait for another but for its outs.
+    /// Whether stages wait for nothing but the outs that they read.
     pub(super) fn is_wide(&self) -> bool {
         self.jobs == usize::MAX
     }
@@ -188,7 +187,7 @@ pub(super) fn cases(all_good: bool) -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// The stages' pipeline, in an order of the file that is none of their inputs'.
+    /// The stages' pipeline, in a random order in the file.
     pub(super) fn graph(&self, (params, _): &World) -> Graph {
         let values: Vec<String> = (0..)
             .zip(params)
@@ -280,7 +279,7 @@ impl StageCase {
         play.seconds(seconds)
     }
 
-    /// Computes the out from what lies in the job's folder.
+    /// Computes the out from the files in the job's folder.
     fn work(&self, number: usize, end: End, job: &Job) -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
         let read = |path: String| {
             let bytes = fs::read(&job.dir.join(path)).map_err(|error| error.to_string())?;

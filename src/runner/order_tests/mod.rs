@@ -1,5 +1,5 @@
 //! The order of a run: random pipelines, limits and ends of attempts, run in several ways and
-//! held against an oracle that knows no order.
+//! compared with an oracle that knows no order.
 
 mod checks;
 mod generator;
@@ -21,7 +21,7 @@ use super::tokens::Capacity;
 use super::workspace::Workspace;
 use crate::exec::fake::FakeExecutor;
 
-/// A folder in which a case is run in one way, and what ought to be known by then.
+/// A folder in which a case is run in one way, and what should be known by then.
 struct Place<'a> {
     case: &'a Case,
     schedule: &'a Schedule,
@@ -30,7 +30,7 @@ struct Place<'a> {
     oracle: Oracle<'a>,
 }
 
-/// In memory where the machine has such a place: a case flushes hundreds of files.
+/// In memory if possible: a case flushes hundreds of files.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
@@ -82,7 +82,7 @@ impl<'a> Place<'a> {
         (log, summary)
     }
 
-    /// Runs once more, and holds everything against the oracle.
+    /// Runs once more, and compares everything with the oracle.
     fn round(&mut self, world: &World, keep_going: bool) {
         let record = self.executor.record();
         let (events, since) = (record.events().len(), record.now());
@@ -94,16 +94,16 @@ impl<'a> Place<'a> {
         checks::limits_hold(self.case, self.schedule, &record.events()[events..]);
         checks::blame_is_just(self.case, &log, &fates);
         if keep_going {
-            checks::all_as_told(&self.oracle, world, &fates);
+            checks::all_as_predicted(&self.oracle, world, &fates);
         } else {
             checks::ends_early(self.case, &self.oracle, world, &log, &fates);
         }
         if keep_going && self.schedule.is_wide() {
             let after = |i| self.oracle.settled_after(i, world, self.schedule);
-            let told = (0..stages).map(after).max().unwrap_or(0);
+            let predicted = (0..stages).map(after).max().unwrap_or(0);
             assert_eq!(
                 record.now() - since,
-                f64::from(told),
+                f64::from(predicted),
                 "a stage waited for nothing"
             );
         }
@@ -126,7 +126,7 @@ impl<'a> Place<'a> {
 
         let started: Vec<u32> = (0..stages).map(|i| log.started(i)).collect();
         self.oracle.learn(world, &fates, &started);
-        checks::store_is_as_told(&self.oracle, &self.workspace(world), self.folder.path());
+        checks::store_is_as_predicted(&self.oracle, &self.workspace(world), self.folder.path());
     }
 
     fn results(&self, world: &World) -> std::collections::BTreeMap<String, String> {
@@ -134,7 +134,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Each way to run it comes as told in every round, and all ways end in the same store.
+/// Each way to run it gives what the oracle predicts in every round, and all end in the same store.
 fn same_however_it_is_run(case: &Case) {
     let mut ends = Vec::new();
     for schedule in &case.schedules {
@@ -149,7 +149,7 @@ fn same_however_it_is_run(case: &Case) {
     }
 }
 
-/// Stops at the first failure, again and again, then goes on in spite of them.
+/// Stops at the first failure, again and again, then keeps going despite them.
 fn stops_in_order(case: &Case) {
     for schedule in &case.schedules {
         let mut place = Place::new(case, schedule);
@@ -160,7 +160,7 @@ fn stops_in_order(case: &Case) {
     }
 }
 
-/// Interrupted after it was asked that often, it goes on to the store of an undisturbed run.
+/// Interrupted after `asked` checks, it reaches the store of an undisturbed run when run again.
 fn goes_on_after_an_interrupt(case: &Case, asked: usize) {
     let world = &case.rounds[0];
     let mut undisturbed = Place::new(case, &case.schedules[0]);
@@ -183,7 +183,7 @@ fn goes_on_after_an_interrupt(case: &Case, asked: usize) {
         }
         let started: Vec<u32> = (0..case.stages.len()).map(|i| log.started(i)).collect();
         place.oracle.learn(world, &fates, &started);
-        checks::store_is_as_told(&place.oracle, &place.workspace(world), place.folder.path());
+        checks::store_is_as_predicted(&place.oracle, &place.workspace(world), place.folder.path());
         place.round(world, true);
         assert_eq!(place.results(world), expected);
     }

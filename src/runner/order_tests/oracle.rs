@@ -1,11 +1,10 @@
-//! What must become of each stage, by a plain recursive definition.
-//! It must not know a scheduler: nothing here has an order in time.
+//! How each stage must end, by a plain recursive definition. Nothing here has an order in time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::generator::{Case, End, Schedule, TIMEOUT, World};
 
-/// What becomes of a stage.
+/// How a stage ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Fresh,
@@ -22,13 +21,13 @@ pub(super) enum Fate {
 /// A stage's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Result {
-    /// All that the stage was given: what a key is made of.
+    /// Everything the stage was given: what a key is made of.
     given: String,
     pub(super) content: String,
     volatile: bool,
 }
 
-/// What is known of the runs so far.
+/// What is known from the runs so far.
 #[derive(Debug, Clone)]
 pub(super) struct Oracle<'a> {
     case: &'a Case,
@@ -36,7 +35,7 @@ pub(super) struct Oracle<'a> {
     used: Vec<usize>,
     /// What each stage was given whenever it succeeded.
     results: BTreeMap<(usize, String), String>,
-    /// Each out as it stands in the workspace.
+    /// Each out in the workspace.
     pub(super) placed: Vec<Option<String>>,
 }
 
@@ -56,7 +55,7 @@ impl<'a> Oracle<'a> {
         ends[(self.used[stage] + n as usize - 1).min(ends.len() - 1)]
     }
 
-    /// What the stage gets to read, if all of it can be made.
+    /// What the stage reads, if all of it can be made.
     fn given(&self, stage: usize, world: &World) -> Option<(String, Vec<String>)> {
         let spec = &self.case.stages[stage];
         let mut given = format!("{} ", spec.given_params(&world.0));
@@ -67,7 +66,7 @@ impl<'a> Oracle<'a> {
         given += &format!("{inputs:?}");
         for up in &spec.reads {
             let result = self.fate(*up, world).1?;
-            // A volatile out stands for what its stage was given, whatever its bytes are.
+            // A volatile out counts as what its stage was given, whatever its bytes are.
             given += match result.volatile {
                 true => &result.given,
                 false => &result.content,
@@ -78,7 +77,7 @@ impl<'a> Oracle<'a> {
         Some((given, inputs))
     }
 
-    /// What becomes of a stage if nothing stops the run, and its result.
+    /// How a stage ends if nothing stops the run, and its result.
     pub(super) fn fate(&self, stage: usize, world: &World) -> (Fate, Option<Result>) {
         let spec = &self.case.stages[stage];
         let Some((given, inputs)) = self.given(stage, world) else {
@@ -127,14 +126,14 @@ impl<'a> Oracle<'a> {
         inputs.max().unwrap_or(0) + (1..=attempts).map(seconds).sum::<u32>()
     }
 
-    /// Takes note of a run: what became of each stage, and how often it was started.
+    /// Takes note of a run: how each stage ended, and how often it was started.
     pub(super) fn learn(&mut self, world: &World, fates: &[Fate], started: &[u32]) {
         let before = self.clone();
         for (stage, fate) in fates.iter().enumerate() {
             self.used[stage] += started[stage] as usize;
             if let Fate::Ran(_) | Fate::Fresh | Fate::Restored = fate {
-                let told = before.fate(stage, world).1;
-                let result = told.expect("a stage with a result has one");
+                let result = before.fate(stage, world).1;
+                let result = result.expect("a stage with a result has one");
                 self.placed[stage] = Some(result.content.clone());
                 self.results.insert((stage, result.given), result.content);
             }

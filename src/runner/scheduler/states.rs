@@ -169,7 +169,7 @@ impl<'a, R> States<'a, R> {
             self.open -= 1;
             for &reader in self.graph.dependents(id) {
                 let waits = matches!(self.states.get(&reader), Some(State::Waiting));
-                if waits && self.inputs(reader).contains(&id) && !self.has_open_inputs(reader) {
+                if waits && !self.has_open_inputs(reader) {
                     self.set(reader, State::Due);
                 }
             }
