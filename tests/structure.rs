@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
 ];
 
-const MOST_LINES: usize = 400;
+const MOST_LINES: usize = 600;
 
 /// Files that are longer than `MOST_LINES`. This list may only shrink.
 const LONGER: [&str; 0] = [];
