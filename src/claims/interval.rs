@@ -35,8 +35,8 @@ pub struct Estimate {
 /// From how many runs a value comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runs {
-    /// It isn't said: it is one number.
-    Untold,
+    /// Unknown: the expression gives one number.
+    Unknown,
     /// So many.
     Single(usize),
     /// So many, each of which gave both sides of a difference.
@@ -48,7 +48,7 @@ pub enum Runs {
 impl fmt::Display for Runs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Untold => f.write_str("one number"),
+            Self::Unknown => f.write_str("one number"),
             Self::Single(1) => f.write_str("one run"),
             Self::Single(n) => write!(f, "{n} runs"),
             Self::Pairs(1) => f.write_str("one pair of runs"),
@@ -60,11 +60,11 @@ impl fmt::Display for Runs {
 
 impl Estimate {
     /// Of one number.
-    pub fn untold(value: f64) -> Self {
+    pub fn of_number(value: f64) -> Self {
         Self {
             value,
             half_width: None,
-            runs: Runs::Untold,
+            runs: Runs::Unknown,
         }
     }
 

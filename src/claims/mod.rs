@@ -3,6 +3,7 @@
 
 mod cells;
 mod expression;
+mod format;
 mod functions;
 mod interval;
 mod record;
@@ -11,6 +12,7 @@ mod verdict;
 
 pub use cells::{Cells, Files};
 pub use expression::check_expression;
+pub use format::{interval_text, number_text};
 pub use interval::{Estimate, LEVEL, Runs};
 pub use record::{RecordError, read, write};
-pub use verdict::{Judged, Verdict, judge, shown, shown_within};
+pub use verdict::{Judged, Verdict, judge};

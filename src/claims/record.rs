@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::format::number_text;
 use super::interval::Runs;
-use super::verdict::{Judged, Verdict, shown};
+use super::verdict::{Judged, Verdict};
 use crate::spec::{Claim, PaperValue};
 
 /// `half_width` is half the width of the interval of `ours` where that comes from `runs`.
@@ -51,14 +52,17 @@ pub fn write<'a>(
     table.write_record(COLUMNS)?;
     for (claim, judged) in judged {
         let paper = match &claim.paper {
-            Some(PaperValue::Number(number)) => shown(*number),
+            Some(PaperValue::Number(number)) => number_text(*number),
             Some(PaperValue::Text(text)) => text.clone(),
             None => String::new(),
         };
-        let ours = judged.ours.map(|ours| shown(ours.value));
-        let half_width = judged.ours.and_then(|ours| ours.half_width).map(shown);
+        let ours = judged.ours.map(|ours| number_text(ours.value));
+        let half_width = judged
+            .ours
+            .and_then(|ours| ours.half_width)
+            .map(number_text);
         let runs = judged.ours.map(|ours| match ours.runs {
-            Runs::Untold => String::new(),
+            Runs::Unknown => String::new(),
             Runs::Single(n) | Runs::Pairs(n) => n.to_string(),
             Runs::Independent(n, m) => format!("{n}+{m}"),
         });

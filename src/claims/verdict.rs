@@ -141,7 +141,7 @@ fn estimate(
     cells: &Arc<dyn Cells>,
 ) -> Result<Estimate, (Location, Failure)> {
     match evaluate(&expression.text, cells) {
-        Ok(Outcome::Number(number)) => Ok(Estimate::untold(number)),
+        Ok(Outcome::Number(number)) => Ok(Estimate::of_number(number)),
         Ok(Outcome::Samples(samples)) => Ok(Estimate::of(&samples)),
         Ok(Outcome::Bool(_)) => Err(wrong(expression, "gives true or false, not a number")),
         Err(failure) => Err((expression.location, failure)),
@@ -150,32 +150,6 @@ fn estimate(
 
 fn wrong(expression: &Expression, message: &str) -> (Location, Failure) {
     (expression.location, Failure::Wrong(message.to_owned()))
-}
-
-/// A value as people read it: whole numbers whole, others to six digits.
-pub fn shown(value: f64) -> String {
-    let magnitude = value.abs();
-    if value.fract() == 0.0 && magnitude < 1e15 {
-        return format!("{}", value as i64);
-    }
-    if !(1e-4..1e15).contains(&magnitude) {
-        return format!("{value:.5e}");
-    }
-    let decimals = (5 - magnitude.log10().floor() as i64).clamp(0, 12) as usize;
-    let text = format!("{value:.decimals$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
-/// A value and half the width of its interval, to two digits of the latter: `0.812 ± 0.0041`.
-pub fn shown_within(value: f64, half_width: f64) -> String {
-    if !(1e-9..1e9).contains(&half_width) {
-        return format!("{} ± {}", shown(value), shown(half_width));
-    }
-    let decimals = (1 - half_width.log10().floor() as i64).clamp(0, 12) as usize;
-    format!("{value:.decimals$} ± {half_width:.decimals$}")
 }
 
 #[cfg(test)]

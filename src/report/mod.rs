@@ -5,10 +5,10 @@
 //! page allows itself nothing else: its Content-Security-Policy names both by their digests.
 
 mod claims;
+mod items;
 mod number;
 mod page;
 mod runs;
-mod shown;
 #[cfg(test)]
 mod tests;
 

@@ -63,7 +63,7 @@ fn is_whole(cell: &str) -> bool {
 }
 
 /// A cell's text under its column's format.
-pub(super) fn shown(cell: &str, format: Format) -> String {
+pub(super) fn cell_text(cell: &str, format: Format) -> String {
     let cell = cell.trim();
     let Some(value) = number(cell) else {
         return cell.to_owned();
@@ -146,7 +146,7 @@ mod tests {
 
     fn column(cells: &[&str]) -> Vec<String> {
         let format = format(cells.iter().copied());
-        cells.iter().map(|cell| shown(cell, format)).collect()
+        cells.iter().map(|cell| cell_text(cell, format)).collect()
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
             let format = format(cells.iter().map(String::as_str));
             let greatest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
             for (cell, value) in cells.iter().zip(&values) {
-                let text = shown(cell, format).replace('\u{202f}', "").replace('\u{2212}', "-");
+                let text = cell_text(cell, format).replace('\u{202f}', "").replace('\u{2212}', "-");
                 if let Ok(read) = text.parse::<f64>() {
                     let slack = if format == Format::Each { 0.006 * value.abs() } else { 1e-4 * greatest };
                     prop_assert!((read - value).abs() <= slack + 0.5, "{text} for {value}");

@@ -7,8 +7,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::claims::{claims, tally};
+use super::items::item;
 use super::runs::runs;
-use super::shown::item;
 use super::{Page, Section};
 
 const STYLE: &str = include_str!("style.css");
@@ -118,8 +118,8 @@ fn results(id: &str, section: &Section, page: &Page) -> Markup {
             @for paragraph in &section.text {
                 p { (paragraph) }
             }
-            @for shown in &section.items {
-                (item(shown, &page.runs))
+            @for file in &section.items {
+                (item(file, &page.runs))
             }
         }
     }

@@ -4,7 +4,7 @@
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
-use crate::claims::{Estimate, Judged, LEVEL, Runs, Verdict, shown, shown_within};
+use crate::claims::{Estimate, Judged, LEVEL, Runs, Verdict, interval_text, number_text};
 use crate::cli::format::{count, grouped};
 use crate::cli::render::junit::{Case, Outcome};
 use crate::cli::style::Style;
@@ -20,13 +20,13 @@ const REST: usize = 6 + 14;
 const WIDTH: usize = 76;
 
 /// A claim, its verdict, and the committed one.
-pub(crate) struct Shown<'a> {
+pub(crate) struct JudgedClaim<'a> {
     pub(crate) claim: &'a Claim,
     pub(crate) judged: Judged,
     pub(crate) before: Option<Verdict>,
 }
 
-impl Shown<'_> {
+impl JudgedClaim<'_> {
     /// Whether it got worse than what is committed.
     pub(crate) fn is_worse(&self) -> bool {
         !self.claim.volatile
@@ -53,7 +53,7 @@ impl Shown<'_> {
     pub(crate) fn paper(&self) -> String {
         match &self.claim.paper {
             Some(PaperValue::Text(text)) => text.clone(),
-            Some(PaperValue::Number(number)) => self.with_unit(Some(shown(*number))),
+            Some(PaperValue::Number(number)) => self.with_unit(Some(number_text(*number))),
             None => "-".to_owned(),
         }
     }
@@ -64,8 +64,8 @@ impl Shown<'_> {
 
     fn plain_ours(&self) -> Option<String> {
         self.judged.ours.map(|ours| match ours.half_width {
-            Some(half_width) => shown_within(ours.value, half_width),
-            None => shown(ours.value),
+            Some(half_width) => interval_text(ours.value, half_width),
+            None => number_text(ours.value),
         })
     }
 
@@ -90,7 +90,7 @@ impl Shown<'_> {
             half_width, runs, ..
         } = self.judged.ours?;
         match (runs, half_width) {
-            (Runs::Untold, _) => None,
+            (Runs::Unknown, _) => None,
             (runs, Some(_)) => Some(runs.to_string()),
             (runs, None) => Some(format!("{runs}, no interval")),
         }
@@ -107,7 +107,7 @@ impl Shown<'_> {
 }
 
 /// `2 reproduced, 1 not measured`.
-fn counts(all: &[Shown<'_>]) -> String {
+fn counts(all: &[JudgedClaim<'_>]) -> String {
     let of = |verdict| {
         all.iter()
             .filter(|one| one.judged.verdict == verdict)
@@ -124,7 +124,7 @@ fn counts(all: &[Shown<'_>]) -> String {
 
 /// A line a claim, at most 80 columns; below it from how many runs values come, and why claims are
 /// not measured. `words`: with what the paper says.
-pub(crate) fn table(all: &[Shown<'_>], profile: &str, words: bool, style: Style) -> String {
+pub(crate) fn table(all: &[JudgedClaim<'_>], profile: &str, words: bool, style: Style) -> String {
     let papers: Vec<String> = all
         .iter()
         .map(|one| match one.paper() {
@@ -214,26 +214,26 @@ fn lines(ids: Vec<&str>) -> String {
     text + &format!("  {line}\n")
 }
 
-/// Claims by what is said of them, in the order in which it comes up.
+/// Claims grouped by a text about them, in the order of first appearance.
 fn by<'a>(
-    all: &'a [Shown<'_>],
-    said: impl Fn(&Shown<'_>) -> Option<String>,
+    all: &'a [JudgedClaim<'_>],
+    text: impl Fn(&JudgedClaim<'_>) -> Option<String>,
 ) -> Vec<(String, Vec<&'a str>)> {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     for one in all {
-        let Some(said) = said(one) else {
+        let Some(text) = text(one) else {
             continue;
         };
-        match groups.iter_mut().find(|(known, _)| *known == said) {
+        match groups.iter_mut().find(|(known, _)| *known == text) {
             Some((_, ids)) => ids.push(&one.claim.id),
-            None => groups.push((said, vec![&one.claim.id])),
+            None => groups.push((text, vec![&one.claim.id])),
         }
     }
     groups
 }
 
 /// A Markdown table.
-pub(crate) fn markdown(all: &[Shown<'_>], profile: &str) -> String {
+pub(crate) fn markdown(all: &[JudgedClaim<'_>], profile: &str) -> String {
     let cell = |text: &str| {
         let text = text
             .replace('\\', "\\\\")
@@ -262,14 +262,14 @@ pub(crate) fn markdown(all: &[Shown<'_>], profile: &str) -> String {
         ];
         text += &format!("| {} |\n", cells.map(|text| cell(text)).join(" | "));
     }
-    if all.iter().any(Shown::has_interval) {
+    if all.iter().any(JudgedClaim::has_interval) {
         text += &format!("\n± is half the width of the {LEVEL} % t-interval of the mean.\n");
     }
     text
 }
 
 /// A line a claim, then a count.
-pub(crate) fn json(all: &[Shown<'_>], profile: &str) -> String {
+pub(crate) fn json(all: &[JudgedClaim<'_>], profile: &str) -> String {
     let mut text = String::new();
     for one in all {
         let paper = match &one.claim.paper {
@@ -279,7 +279,7 @@ pub(crate) fn json(all: &[Shown<'_>], profile: &str) -> String {
         };
         let ours = one.judged.ours;
         let (runs, paired) = match ours.map(|ours| ours.runs) {
-            None | Some(Runs::Untold) => (json!(null), json!(null)),
+            None | Some(Runs::Unknown) => (json!(null), json!(null)),
             Some(Runs::Single(n)) => (json!([n]), json!(null)),
             Some(Runs::Pairs(n)) => (json!([n, n]), json!(true)),
             Some(Runs::Independent(n, m)) => (json!([n, m]), json!(false)),
@@ -302,14 +302,14 @@ pub(crate) fn json(all: &[Shown<'_>], profile: &str) -> String {
 }
 
 /// A test a claim: worse than committed failed, not measured was skipped.
-pub(crate) fn cases(all: &[Shown<'_>]) -> Vec<Case> {
-    let case = |one: &Shown<'_>| {
-        let said = format!("{}{}", one.judged.verdict, one.change());
+pub(crate) fn cases(all: &[JudgedClaim<'_>]) -> Vec<Case> {
+    let case = |one: &JudgedClaim<'_>| {
+        let message = format!("{}{}", one.judged.verdict, one.change());
         let reason = one.judged.reason.clone().unwrap_or_default();
         let runs = one.runs();
         let runs = runs.map_or(String::new(), |runs| format!(" ({runs})"));
         let out = format!(
-            "{said}: paper {}, ours {}{runs}\n{}",
+            "{message}: paper {}, ours {}{runs}\n{}",
             one.paper(),
             one.ours(),
             one.claim.says
@@ -318,7 +318,7 @@ pub(crate) fn cases(all: &[Shown<'_>]) -> Vec<Case> {
             name: one.claim.id.clone(),
             outcome: match one.judged.verdict {
                 _ if one.is_worse() => Outcome::Failed {
-                    message: said,
+                    message,
                     text: reason,
                 },
                 Verdict::NotMeasured => Outcome::Skipped { message: reason },

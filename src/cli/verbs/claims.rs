@@ -10,7 +10,7 @@ use crate::cli::args::Claims;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::render::claims::{Shown, cases, json, markdown, table};
+use crate::cli::render::claims::{JudgedClaim, cases, json, markdown, table};
 use crate::cli::render::junit::junit;
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::spec::{Claim, Diagnostic, Diagnostics, suggest};
@@ -38,27 +38,28 @@ pub(crate) fn claims(
         })?),
         None => None,
     };
-    let mut shown = verdicts(&loaded, &chosen)?;
-    for one in &mut shown {
+    let mut judged_claims = verdicts(&loaded, &chosen)?;
+    for one in &mut judged_claims {
         let before = committed.as_ref().and_then(|all| all.get(&one.claim.id));
         one.before = before.copied();
     }
     if args.write {
-        let bytes = write(shown.iter().map(|one| (one.claim, &one.judged)));
+        let bytes = write(judged_claims.iter().map(|one| (one.claim, &one.judged)));
         let bytes = bytes.map_err(|error| CliError::new(error, Exit::Bug))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(CliError::machine)?;
         fs::write_atomic(&path, &bytes).map_err(CliError::machine)?;
     }
     let text = match (settings.json, args.md, args.junit) {
-        (true, ..) => json(&shown, &loaded.profile),
-        (_, true, _) => markdown(&shown, &loaded.profile),
+        (true, ..) => json(&judged_claims, &loaded.profile),
+        (_, true, _) => markdown(&judged_claims, &loaded.profile),
         (.., true) => {
             let suite = format!("claims.{}", loaded.profile);
-            junit(&suite, &cases(&shown)).map_err(|error| CliError::new(error, Exit::Bug))?
+            junit(&suite, &cases(&judged_claims))
+                .map_err(|error| CliError::new(error, Exit::Bug))?
         }
         _ => table(
-            &shown,
+            &judged_claims,
             &loaded.profile,
             !args.ids.is_empty(),
             settings.out_style,
@@ -82,7 +83,7 @@ pub(crate) fn claims(
             ));
         }
     }
-    Ok(match shown.iter().any(Shown::is_worse) {
+    Ok(match judged_claims.iter().any(JudgedClaim::is_worse) {
         true => Exit::Different,
         false => Exit::Ok,
     })
@@ -92,12 +93,12 @@ pub(crate) fn claims(
 pub(crate) fn verdicts<'a>(
     loaded: &Loaded,
     claims: &[&'a Claim],
-) -> Result<Vec<Shown<'a>>, CliError> {
+) -> Result<Vec<JudgedClaim<'a>>, CliError> {
     let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root, loaded.graph.stages()));
-    let (mut shown, mut mistakes) = (Vec::new(), Vec::new());
+    let (mut judged_claims, mut mistakes) = (Vec::new(), Vec::new());
     for claim in claims {
         match judge(claim, &cells) {
-            Ok(judged) => shown.push(Shown {
+            Ok(judged) => judged_claims.push(JudgedClaim {
                 claim,
                 judged,
                 before: None,
@@ -113,7 +114,7 @@ pub(crate) fn verdicts<'a>(
         }
     }
     match mistakes.is_empty() {
-        true => Ok(shown),
+        true => Ok(judged_claims),
         false => Err(Diagnostics::new(&loaded.file_name, &loaded.text, mistakes).into()),
     }
 }

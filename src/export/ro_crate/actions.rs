@@ -135,7 +135,7 @@ impl Document<'_> {
             }
         };
         add("environment", properties(&id, "environment", &run.env));
-        add("softwareRequirements", said(&id, &run.tools));
+        add("softwareRequirements", tool_versions(&id, &run.tools));
         let memory = run.peak_memory.map(|bytes| {
             let name = format!("{id}/memory");
             let entity = json!({
@@ -176,17 +176,20 @@ fn properties(
         .collect()
 }
 
-/// What tools said of themselves.
-fn said(run: &str, tools: &std::collections::BTreeMap<String, String>) -> Vec<(String, Value)> {
+/// The versions that tools print.
+fn tool_versions(
+    run: &str,
+    tools: &std::collections::BTreeMap<String, String>,
+) -> Vec<(String, Value)> {
     let tools = tools.iter().enumerate();
     tools
-        .map(|(n, (line, said))| {
+        .map(|(n, (line, version))| {
             let id = format!("{run}/tool/{}", n + 1);
             let entity = json!({
                 "@id": id,
                 "@type": "SoftwareApplication",
                 "name": line,
-                "softwareVersion": said,
+                "softwareVersion": version,
             });
             (id, entity)
         })

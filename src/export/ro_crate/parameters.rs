@@ -40,7 +40,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// Text as it is, everything else as JSON.
-fn shown(value: &Value) -> String {
+fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -100,7 +100,7 @@ impl Document<'_> {
                     "@id": entity::value("param", path, n),
                     "@type": "PropertyValue",
                     "name": path,
-                    "value": shown(value),
+                    "value": text(value),
                     "exampleOfWork": entity::reference(&parameter),
                 }));
             }

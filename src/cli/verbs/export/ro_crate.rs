@@ -47,7 +47,7 @@ pub(crate) fn ro_crate(
         gathered.add(&path).map_err(CliError::machine)?;
     }
     workspace.save_cache();
-    let (target, shown) = super::place(settings, &loaded, args.out.as_deref(), "ro-crate");
+    let (target, folder) = super::place(settings, &loaded, args.out.as_deref(), "ro-crate");
     let mut package = Package::start(&target).map_err(from_package)?;
     if args.out.is_none() {
         package
@@ -64,11 +64,11 @@ pub(crate) fn ro_crate(
     let metadata = package.write("ro-crate-metadata.json", described.to_json().as_bytes());
     metadata.map_err(CliError::machine)?;
     package.commit().map_err(from_package)?;
-    out.data(&told(settings, &shown, &copies))?;
+    out.data(&summary(settings, &folder, &copies))?;
     Ok(Exit::Ok)
 }
 
-fn told(settings: &Settings, folder: &Path, copies: &Copies) -> String {
+fn summary(settings: &Settings, folder: &Path, copies: &Copies) -> String {
     if settings.json {
         let line = json!({
             "event": "exported",
@@ -146,7 +146,7 @@ fn describe(
     gathered: Gathered<'_>,
 ) -> Crate {
     let graph = &loaded.graph;
-    let said = loaded.export.ro_crate.clone();
+    let described = loaded.export.ro_crate.clone();
     let steps = steps(graph).into_iter().map(|name| Step {
         name: name.to_owned(),
         desc: graph
@@ -160,9 +160,9 @@ fn describe(
         name: graph.pipeline().name.clone(),
         profile: loaded.profile.clone(),
         about: About {
-            description: said.description,
-            license: said.license,
-            agent: said.agent.map(|agent| Agent {
+            description: described.description,
+            license: described.license,
+            agent: described.agent.map(|agent| Agent {
                 name: agent.name,
                 id: agent.id,
             }),

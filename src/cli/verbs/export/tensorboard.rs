@@ -37,7 +37,7 @@ pub(crate) fn tensorboard(
     let runs = runs(&loaded, &workspace, &found, out)?;
     workspace.save_cache();
 
-    let (target, shown) = super::place(settings, &loaded, args.out.as_deref(), "tensorboard");
+    let (target, folder) = super::place(settings, &loaded, args.out.as_deref(), "tensorboard");
     let mut package = Package::start(&target).map_err(from_package)?;
     if args.out.is_none() {
         package
@@ -56,7 +56,7 @@ pub(crate) fn tensorboard(
     package.commit().map_err(from_package)?;
 
     if settings.json {
-        return told(&runs, &shown, out);
+        return write_summary(&runs, &folder, out);
     }
     let mut text = String::new();
     for (name, run) in &runs {
@@ -66,20 +66,24 @@ pub(crate) fn tensorboard(
         text += &format!("{name}: {steps} of {scalars}\n");
     }
     let logdir = match args.out {
-        Some(_) => shown.as_path(),
-        None => shown.parent().unwrap_or(&shown),
+        Some(_) => folder.as_path(),
+        None => folder.parent().unwrap_or(&folder),
     };
     text += &format!(
         "{} in {}; look at them with `tensorboard --logdir {}`\n",
         count(runs.len(), "run"),
-        shown.display(),
+        folder.display(),
         logdir.display()
     );
     out.data(&text)?;
     Ok(Exit::Ok)
 }
 
-fn told(runs: &BTreeMap<String, Run>, folder: &Path, out: &mut Output) -> Result<Exit, CliError> {
+fn write_summary(
+    runs: &BTreeMap<String, Run>,
+    folder: &Path,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
     for (name, run) in runs {
         let line = json!({
             "event": "exported",

@@ -11,7 +11,7 @@ use crate::report::{Figure, Item, Table};
 use crate::spec::{Best, Diagnostic, Diagnostics, Report, Show, Shown, suggest};
 use crate::tables::Lookup;
 
-use super::story::Story;
+use super::provenance::Provenance;
 
 /// What is wrong with what the page is to show, at its place in the pipeline's file.
 type Mistake = Box<Diagnostic>;
@@ -28,7 +28,7 @@ pub(super) struct File {
 pub(super) struct Found(Vec<Vec<Vec<File>>>);
 
 impl Found {
-    /// Every path, in order; the story goes by their places here.
+    /// Every path, in order; the lineage lists files in this order.
     pub(super) fn paths(&self) -> Vec<RelPath> {
         let files = self.0.iter().flatten().flatten();
         let mut paths: Vec<RelPath> = files.map(|file| file.path.clone()).collect();
@@ -101,7 +101,11 @@ fn missing(loaded: &Loaded, show: &Show) -> Diagnostic {
 }
 
 /// An item with its files.
-pub(super) fn item(show: &Show, files: &[File], story: &Story<'_>) -> Result<Item, Mistake> {
+pub(super) fn item(
+    show: &Show,
+    files: &[File],
+    provenance: &Provenance<'_>,
+) -> Result<Item, Mistake> {
     let titles = titles(files);
     let caption = show.caption.clone();
     let titled = files.iter().zip(titles);
@@ -113,7 +117,7 @@ pub(super) fn item(show: &Show, files: &[File], story: &Story<'_>) -> Result<Ite
         } => {
             let mut tables = Vec::with_capacity(files.len());
             for (file, title) in titled {
-                let (mut table, names) = table(file, show, columns, story)?;
+                let (mut table, names) = table(file, show, columns, provenance)?;
                 table.title = title;
                 for (column, best) in best {
                     mark(&mut table, &names, show, column, *best)?;
@@ -135,7 +139,7 @@ pub(super) fn item(show: &Show, files: &[File], story: &Story<'_>) -> Result<Ite
                 title,
                 media: media(&file.path),
                 bytes: file.bytes.clone(),
-                origin: story.origin(&file.path),
+                origin: provenance.origin(&file.path),
             });
             Ok(Item::Figures {
                 caption,
@@ -150,7 +154,7 @@ fn table(
     file: &File,
     show: &Show,
     columns: &[(String, String)],
-    story: &Story<'_>,
+    provenance: &Provenance<'_>,
 ) -> Result<(Table, Vec<String>), Mistake> {
     let path = &file.path;
     let lookup = Lookup::parse(path.as_str(), &file.bytes).map_err(|fault| {
@@ -178,7 +182,7 @@ fn table(
         headings,
         rows: (0..lookup.rows()).map(row).collect(),
         best: Vec::new(),
-        origin: story.origin(path),
+        origin: provenance.origin(path),
     };
     Ok((table, names))
 }

@@ -3,7 +3,7 @@
 
 mod facts;
 mod files;
-mod story;
+mod provenance;
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::cli::error::{CliError, from_facts};
 use crate::cli::exit::Exit;
 use crate::cli::format::size;
 use crate::cli::output::Output;
-use crate::cli::render::claims::Shown;
+use crate::cli::render::claims::JudgedClaim;
 use crate::cli::settings::{Loaded, Settings, load};
 use crate::cli::verbs::claims::verdicts;
 use crate::cli::verbs::reproduce::{open_workspace, plan_if_known};
@@ -26,7 +26,7 @@ use crate::report::{Claim, Mark, Page, Section, html};
 use crate::runner::lineage::lineage;
 use crate::spec::{self, Diagnostic, Diagnostics};
 
-use story::Story;
+use provenance::Provenance;
 
 pub(crate) fn report(
     settings: &Settings,
@@ -54,22 +54,22 @@ pub(crate) fn report(
     workspace.save_cache();
     let sources = traced.sources.iter().map(|source| source.path.as_str());
     let committed = Committed::look(&loaded.root, sources);
-    let story = Story {
+    let provenance = Provenance {
         lineage: &traced,
         committed: &committed,
     };
     let page = Page {
         title: wanted.title.clone(),
         text: paragraphs(wanted.text.as_deref()),
-        facts: [facts, story.facts(&loaded.profile)].concat(),
+        facts: [facts, provenance.facts(&loaded.profile)].concat(),
         notices: unmeasured(&claims)
             .into_iter()
-            .chain(story.notices())
+            .chain(provenance.notices())
             .collect(),
         claims: claims.iter().map(claim).collect(),
-        sections: sections(&loaded, wanted, &found, &story)?,
-        runs: story.runs(),
-        sources: story.sources(),
+        sections: sections(&loaded, wanted, &found, &provenance)?,
+        runs: provenance.runs(),
+        sources: provenance.sources(),
         made_by: concat!("restage ", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     let text = html(&page);
@@ -78,7 +78,7 @@ pub(crate) fn report(
         .filter(|folder| !folder.as_os_str().is_empty());
     fs::create_dir_all(folder.unwrap_or(Path::new("."))).map_err(CliError::machine)?;
     fs::write_atomic(&path, text.as_bytes()).map_err(CliError::machine)?;
-    for notice in story.notices() {
+    for notice in provenance.notices() {
         let warning = settings.err_style.warning("warning:");
         out.note(&format!("{warning} {notice}\n"));
     }
@@ -133,7 +133,7 @@ fn sections(
     loaded: &Loaded,
     wanted: &spec::Report,
     found: &files::Found,
-    story: &Story<'_>,
+    provenance: &Provenance<'_>,
 ) -> Result<Vec<Section>, CliError> {
     let mut mistakes = Vec::new();
     let sections = wanted
@@ -143,7 +143,7 @@ fn sections(
         .map(|(section, found)| {
             let items = section.show.iter().zip(found);
             let items = items.filter_map(|(show, found)| {
-                let item = files::item(show, found, story);
+                let item = files::item(show, found, provenance);
                 item.map_err(|mistake| mistakes.push(*mistake)).ok()
             });
             Section {
@@ -172,28 +172,28 @@ fn paragraphs(text: Option<&str>) -> Vec<String> {
     paragraphs.iter().map(|lines| lines.join(" ")).collect()
 }
 
-fn claim(shown: &Shown<'_>) -> Claim {
+fn claim(judged: &JudgedClaim<'_>) -> Claim {
     // The table for the terminal has a dash where there is no value.
     let value = |text: String| if text == "-" { String::new() } else { text };
     Claim {
-        id: shown.claim.id.clone(),
-        says: shown.claim.says.clone(),
-        section: shown.claim.section.clone(),
-        paper: value(shown.paper()),
-        ours: value(shown.ours()),
-        mark: match shown.judged.verdict {
+        id: judged.claim.id.clone(),
+        says: judged.claim.says.clone(),
+        section: judged.claim.section.clone(),
+        paper: value(judged.paper()),
+        ours: value(judged.ours()),
+        mark: match judged.judged.verdict {
             Verdict::Reproduced => Mark::Good,
             Verdict::DirectionOnly => Mark::Half,
             Verdict::NotReproduced => Mark::Bad,
             Verdict::NotMeasured => Mark::Open,
         },
-        verdict: shown.judged.verdict.text().to_owned(),
-        reason: shown.judged.reason.clone(),
+        verdict: judged.judged.verdict.text().to_owned(),
+        reason: judged.judged.reason.clone(),
     }
 }
 
 /// Reasons for which claims are not measured, the commonest first.
-fn unmeasured(claims: &[Shown<'_>]) -> Vec<String> {
+fn unmeasured(claims: &[JudgedClaim<'_>]) -> Vec<String> {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for reason in claims
         .iter()

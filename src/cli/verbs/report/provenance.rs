@@ -1,5 +1,4 @@
 //! A lineage in the page's words: runs, sources, and where each file comes from.
-//! It must not find anything out.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +10,12 @@ use crate::report::{Fact, Origin, Run, Source};
 use crate::runner::lineage::{Bytes, From, Lineage, Origin as Of, Run as Ran, Standing};
 
 /// A lineage, and what git knows of its sources.
-pub(super) struct Story<'a> {
+pub(super) struct Provenance<'a> {
     pub(super) lineage: &'a Lineage,
     pub(super) committed: &'a Committed,
 }
 
-impl Story<'_> {
+impl Provenance<'_> {
     /// The profile, when it was, where, and how long it took.
     pub(super) fn facts(&self, profile: &str) -> Vec<Fact> {
         let fact = |name: &str, value: String, full: Option<String>| Fact {

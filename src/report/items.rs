@@ -1,11 +1,11 @@
-//! A table or figure of the page, with its story below it.
+//! The tables and figures of the page, with their provenance below.
 //! It must not know where either comes from.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use maud::{Markup, html};
 
-use super::number::{Format, format, number, shown};
+use super::number::{Format, cell_text, format, number};
 use super::runs::{anchor, chain};
 use super::{Figure, Item, Origin, Run, Table};
 
@@ -111,7 +111,7 @@ fn table(table: &Table, caption: Option<&str>, name: &str, runs: &[Run]) -> Mark
 
 /// The file's own text is what is sorted by, and shown to who asks.
 fn cell(text: &str, format: Format, is_name: bool, is_best: bool) -> Markup {
-    let words = shown(text, format);
+    let words = cell_text(text, format);
     let is_number = format != Format::Text;
     let text = text.trim();
     let other = words != text;
