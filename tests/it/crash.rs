@@ -70,6 +70,41 @@ fn a_stage_that_outlives_its_killed_runner_never_reaches_a_result() {
     assert_eq!(space.read("slow.txt"), "half\nwhole\n");
 }
 
+/// The first attempt never ends by itself; the second says whether the first is still there.
+/// A zombie is not, even where nobody reaps it.
+const ALONE: &str = r"
+  s:
+    cmd: |
+      if test -e $HOME/first; then
+        if grep -qs '^State:[^ZX]*$' /proc/$(cat $HOME/first)/status; then echo both; else echo alone; fi > s.txt
+      else
+        echo $$ > $RESTAGE_SCRATCH/pid; mv $RESTAGE_SCRATCH/pid $HOME/first
+        while test -e $HOME/first; do sleep 0.05; done
+      fi
+    outs: [s.txt]
+";
+
+#[test]
+fn a_stage_that_outlives_its_killed_runner_is_ended_before_its_next_attempt_starts() {
+    let space = Space::new(ALONE);
+    let mut restage = space.spawn(&[]);
+    wait_until("the stage has begun", || space.exists("first"));
+    kill(&restage.id().to_string());
+    restage.wait().unwrap();
+    let first = space.read("first");
+    let status = format!("/proc/{}/status", first.trim());
+    assert!(
+        std::path::Path::new(&status).exists(),
+        "the stage died with its runner"
+    );
+    assert_eq!(space.ran(&[]), ["s"]);
+    assert_eq!(
+        space.read("s.txt"),
+        "alone\n",
+        "two attempts share a scratch folder"
+    );
+}
+
 /// A pipeline whose stages write in several steps.
 const STEPS: &str = r"
   one: {cmd: 'for i in 1 2 3; do echo $i >> one.txt; sleep 0.02; done', outs: [one.txt]}

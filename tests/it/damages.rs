@@ -169,3 +169,54 @@ fn each_of_a_thousand_damages_is_found_and_the_next_run_makes_everything_good() 
     }
     assert!(healed > 100, "only {healed} were healed");
 }
+
+#[test]
+fn a_damaged_object_is_neither_restored_nor_given_to_a_stage() {
+    type Damage = fn(&Path, &[u8]);
+    let damages: [(&str, Damage); 2] = [
+        ("replaced", replace),
+        ("edited in place", |path, bytes| {
+            let mode = fs::metadata(path).unwrap().permissions();
+            fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+            fs::write(path, bytes).unwrap();
+            fs::set_permissions(path, mode).unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        for out_is_there in [true, false] {
+            // Restoring `zero` tells whether files share blocks here: `one` may then become a link.
+            let stages = |cat: &str| {
+                format!(
+                    "  zero: {{cmd: 'echo zero > zero.txt', outs: [zero.txt]}}\n  one: {{cmd: 'echo right > one.txt', outs: [one.txt]}}\n  two: {{cmd: '{cat} one.txt > results/two.txt', deps: [one.txt], outs: [results/two.txt]}}\n"
+                )
+            };
+            let space = Space::new(&stages("cat"));
+            assert_eq!(space.ran(&[]).len(), 3);
+            let (_, object) = objects(&space)
+                .into_iter()
+                .find(|(_, path)| fs::read(path).unwrap() == b"right\n")
+                .expect("the object of one.txt");
+            damage(&object, b"wrong\n");
+            fs::remove_file(space.path("zero.txt")).unwrap();
+            if !out_is_there {
+                fs::remove_file(space.path("one.txt")).unwrap();
+            }
+            space.stages(&stages("cat -u"));
+            let what = format!("{what}, the out is there: {out_is_there}");
+            // The damage may be found only when the object is used: then the call says so.
+            let said = space.reproduce(&[]);
+            if said.code != Some(0) {
+                assert!(said.err.contains("is damaged"), "{what}: {}", said.err);
+                assert_eq!(space.read("results/two.txt"), "right\n", "{what}");
+                if out_is_there {
+                    // The object is made again from it.
+                    space.restage(&["fsck"]);
+                }
+                space.reproduce(&[]).exits(0);
+            }
+            assert_eq!(space.read("one.txt"), "right\n", "{what}");
+            assert_eq!(space.read("results/two.txt"), "right\n", "{what}");
+            space.restage(&["fsck"]).exits(0);
+        }
+    }
+}

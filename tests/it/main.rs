@@ -20,6 +20,7 @@ mod maintenance;
 mod merging;
 mod noop;
 mod page;
+mod programs;
 mod python;
 mod ro_crate;
 mod scheduling;

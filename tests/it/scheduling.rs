@@ -158,6 +158,48 @@ fn targets_select_stages_with_all_that_they_need() {
     space.restage(&["reproduce", "e"]).exits(2).says("`e`");
 }
 
+/// Stages in the order in which they were started.
+fn started(said: &Said) -> Vec<String> {
+    let events = said.events("started");
+    let names = events.iter().map(|event| event["stage"].as_str());
+    names.map(|name| name.expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn stages_on_the_longest_path_start_first_and_equals_as_declared() {
+    let space = Space::new(
+        r"
+  lone: {cmd: 'cp in.txt lone.txt', deps: [in.txt], outs: [lone.txt]}
+  other: {cmd: 'cp in.txt other.txt', deps: [in.txt], outs: [other.txt]}
+  first: {cmd: 'cp in.txt first.txt', deps: [in.txt], outs: [first.txt]}
+  second: {cmd: 'cat in.txt first.txt > second.txt', deps: [in.txt, first.txt], outs: [second.txt]}
+  third: {cmd: 'cat in.txt second.txt > third.txt', deps: [in.txt, second.txt], outs: [third.txt]}
+",
+    );
+    space.write("in.txt", "1");
+    let said = space.reproduce(&["-j1"]).exits(0);
+    // None has run before: each counts as much as any other.
+    let expected = ["first", "second", "lone", "other", "third"];
+    assert_eq!(started(&said), expected);
+
+    // Now `other` alone takes longer than the whole chain.
+    let history = space.read(".restage/history.jsonl");
+    let lines = history.lines().filter(|line| !line.is_empty());
+    let lines = lines.map(|line| {
+        let mut run: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        let slow = run["stage"]
+            .as_str()
+            .is_some_and(|name| name.ends_with("other"));
+        run["seconds"] = if slow { 7.0 } else { 2.0 }.into();
+        format!("{run}\n")
+    });
+    space.write(".restage/history.jsonl", &lines.collect::<String>());
+    space.write("in.txt", "2");
+    let said = space.reproduce(&["-j1"]).exits(0);
+    let expected = ["other", "first", "second", "lone", "third"];
+    assert_eq!(started(&said), expected);
+}
+
 #[test]
 fn a_long_chain_of_stages_needs_no_deep_stack() {
     let stages: String = (0..400)

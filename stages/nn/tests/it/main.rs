@@ -8,5 +8,6 @@ mod emulated;
 mod exactness;
 mod gradients;
 mod misuse;
+mod pinned;
 mod state;
 mod training;
