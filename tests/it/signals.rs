@@ -72,13 +72,19 @@ fn a_signal_ends_stages_by_term_with_130_and_the_next_run_goes_on() {
 /// Ignores TERM, as do its children; it notes that it is alive.
 const DEAF: &str = "trap \"\" TERM INT HUP; sleep 60 & touch $HOME/begun; while :; do echo x >> $HOME/note; sleep 0.1; done";
 
+/// How often it has noted that it lives: nothing yet, maybe, when it has just begun.
+fn notes(space: &Space) -> usize {
+    let noted = std::fs::read_to_string(space.path("note")).unwrap_or_default();
+    noted.lines().count()
+}
+
 #[test]
 fn a_stage_that_is_deaf_to_term_is_killed_after_its_grace_period() {
     let space = space(DEAF);
     let mut restage = space.spawn(&[]);
     wait_until("the stage has begun", || space.exists("begun"));
     send("-TERM", &restage);
-    let lines = || space.read("note").lines().count();
+    let lines = || notes(&space);
     let before = lines();
     wait_until("the stage has outlived TERM", || lines() > before + 20);
     assert_eq!(restage.wait().unwrap().code(), Some(130));
@@ -91,7 +97,7 @@ fn a_second_signal_kills_at_once_and_leaves_no_process() {
     let mut restage = space.spawn(&[]);
     wait_until("the stage has begun", || space.exists("begun"));
     send("-INT", &restage);
-    let lines = || space.read("note").lines().count();
+    let lines = || notes(&space);
     let before = lines();
     wait_until("the stage has outlived TERM", || lines() > before + 5);
     send("-INT", &restage);
