@@ -434,6 +434,45 @@ fn commands_in_sentences_have_these_flags() {
     );
 }
 
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut checked = 0;
+    for file in documents() {
+        let text = fs::read_to_string(root().join(&file)).expect("a document");
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = match path {
+                "" => root().join(&file),
+                _ => root().join(&file).parent().expect("a folder").join(path),
+            };
+            assert!(path.exists(), "{file}: `{target}` does not exist");
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&path).expect("a document");
+                let known = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .any(|line| slug(line) == heading);
+                assert!(known, "{file}: `{target}` has no such heading");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 30, "only {checked} links: the reader is broken");
+}
+
+/// A heading's name in links, as GitHub makes it.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+        .map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
+}
+
 /// A whole pipeline, or fields of one to which a stage is added, through the binary.
 fn loads(place: &str, text: &str) {
     let dir = TempDir::new().expect("a temporary folder");
