@@ -53,7 +53,8 @@ pub(super) fn evaluate(text: &str, cells: &Arc<dyn Cells>) -> Result<Outcome, Fa
     evaluated.unwrap_or_else(|error| Err(Failure::NotMeasured(format!("no thread: {error}"))))
 }
 
-/// Finds the mistake in an expression, as far as it shows without tables. For `spec::LoadOptions`.
+/// Finds the mistake in an expression, as far as it shows without tables; for
+/// [`LoadOptions`](crate::spec::LoadOptions).
 ///
 /// # Errors
 /// The expression is wrong, or gives something else.
@@ -74,7 +75,7 @@ fn hint(message: &str) -> String {
     } else if operator && message.contains("samples") {
         "write `difference(a, b)`, `scaled(a, 100.0)`, or `mean(a)` for one number".to_owned()
     } else {
-        format!("beside operators there are {FUNCTIONS}")
+        format!("besides operators there are {FUNCTIONS}")
     }
 }
 

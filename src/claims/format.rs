@@ -1,6 +1,6 @@
-//! Values and their intervals as people read them; verdicts are committed in this form.
+//! Values and their intervals as text, for people and for the committed table of verdicts.
 
-/// A value as people read it: whole numbers whole, others to six digits.
+/// Whole numbers in full, others to six digits.
 pub fn number_text(value: f64) -> String {
     let magnitude = value.abs();
     if value.fract() == 0.0 && magnitude < 1e15 {
@@ -17,7 +17,7 @@ pub fn number_text(value: f64) -> String {
     }
 }
 
-/// A value and half the width of its interval, to two digits of the latter: `0.812 ± 0.0041`.
+/// A value and half the width of its interval, to two digits of the latter: `0.8123 ± 0.0041`.
 pub fn interval_text(value: f64, half_width: f64) -> String {
     if !(1e-9..1e9).contains(&half_width) {
         return format!("{} ± {}", number_text(value), number_text(half_width));

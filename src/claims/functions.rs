@@ -103,7 +103,8 @@ pub(super) fn context(
     Ok(context)
 }
 
-/// A number of each file of a pattern, by the part of its path that the pattern leaves open.
+/// One number from each file that matches a pattern, by the part of its path that the pattern leaves
+/// open.
 fn sampled(
     cells: &dyn Cells,
     files: &Value,
@@ -123,8 +124,8 @@ fn sampled(
     Ok(Value::Opaque(Arc::new(Samples::Single(values))))
 }
 
-/// The value of one column where another first is at least so much, infinite if it never is; of
-/// each of a pattern's files.
+/// The value of one column in the first row where another reaches a bound, infinite if none does. For
+/// a pattern, that of each file.
 fn first(cells: &dyn Cells, args: &[Value]) -> Given {
     let [file, column, least, other] = exactly(args)?;
     let least = number(least).ok_or_else(|| unlike(least, "a number"))?;
@@ -212,12 +213,12 @@ fn decimal(cell: &str) -> Result<f64, ExecutionError> {
     number.map_err(|_| gone(format!("the cell `{cell}` is no number")))
 }
 
-/// What is read isn't there.
+/// What an expression reads is missing.
 fn gone(message: String) -> ExecutionError {
     ExecutionError::function_error("tables", message)
 }
 
-/// What kind of value this is, for messages.
+/// The kind of a value, for messages.
 pub(super) fn kind(value: &Value) -> String {
     match value {
         Value::Opaque(value) => value.runtime_type_name().to_owned(),

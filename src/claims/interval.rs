@@ -1,12 +1,11 @@
-//! What samples say of the value behind them: Student's t-intervals.
-//! It must not know what a claim is.
+//! What samples say about the true value: Student's t-intervals.
 //!
-//! A mean of n values lies within t * s / sqrt(n) of the value behind them in 95 of 100 repetitions,
-//! where s is their standard deviation (over n - 1) and t the 97.5 % quantile of Student's
-//! distribution with n - 1 degrees of freedom. Of pairs the differences are such values. Of
-//! independent groups it is Welch's interval, which lets their variances differ: t times the root of
-//! the sum of s^2 / n, with the degrees of freedom of Welch and Satterthwaite. One value says
-//! nothing of its own spread: there is no interval then.
+//! A mean of n values lies within t * s / sqrt(n) of the true value in 95 of 100 repetitions, where s
+//! is their standard deviation (over n - 1) and t the 97.5 % quantile of Student's distribution with
+//! n - 1 degrees of freedom. For pairs, the values are their differences. For independent groups it
+//! is Welch's interval, which lets their variances differ: t times the root of the sum of s^2 / n,
+//! with the degrees of freedom of Welch and Satterthwaite. One value says nothing about the spread,
+//! so there is no interval (docs/adr/0011).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,33 +14,33 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::samples::Samples;
 
-/// Of the intervals, in percent.
+/// Confidence of the intervals, in percent.
 pub const LEVEL: u32 = 95;
 
 /// The probability below an interval's upper end.
 const UPPER: f64 = 0.5 + LEVEL as f64 / 200.0;
 
-/// A value and how sure it is.
+/// A value and how certain it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The value, the mean of several, or the difference of two means.
     pub value: f64,
-    /// Half the width of its interval; `None` where too few runs say how wide it is.
+    /// Half the width of its interval; `None` if there are too few runs for one.
     pub half_width: Option<f64>,
     /// What it was computed from.
     pub runs: Runs,
 }
 
-/// From how many runs a value comes.
+/// How many runs a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runs {
     /// Unknown: the expression gives one number.
     Unknown,
-    /// So many.
+    /// This many.
     Single(usize),
-    /// So many, each of which gave both sides of a difference.
+    /// This many, each with both sides of a difference.
     Pairs(usize),
-    /// So many on each side.
+    /// This many on each side.
     Independent(usize, usize),
 }
 
@@ -59,7 +58,7 @@ impl fmt::Display for Runs {
 }
 
 impl Estimate {
-    /// Of one number.
+    /// Estimate from one number.
     pub fn of_number(value: f64) -> Self {
         Self {
             value,
@@ -68,7 +67,7 @@ impl Estimate {
         }
     }
 
-    /// Of samples.
+    /// Estimate from samples.
     pub fn of(samples: &Samples) -> Self {
         let value = samples.mean();
         let (half_width, runs) = match samples {
@@ -86,18 +85,18 @@ impl Estimate {
         }
     }
 
-    /// The least value that its interval has; the value itself without one.
+    /// The lower end of its interval; the value itself if it has none.
     pub fn least(&self) -> f64 {
         self.value - self.half_width.unwrap_or(0.0)
     }
 
-    /// The greatest.
+    /// The upper end.
     pub fn greatest(&self) -> f64 {
         self.value + self.half_width.unwrap_or(0.0)
     }
 }
 
-/// Of the interval of a mean, or of the difference of two.
+/// Half the width of the interval of a mean, or of the difference of two.
 fn half_width(groups: &[&BTreeMap<String, f64>]) -> Option<f64> {
     // The squared standard error of each group's mean, and its degrees of freedom.
     let mut parts = Vec::new();
@@ -106,7 +105,7 @@ fn half_width(groups: &[&BTreeMap<String, f64>]) -> Option<f64> {
         parts.push((squared_error(values), freedom as f64));
     }
     let sum: f64 = parts.iter().map(|(part, _)| part).sum();
-    // No spread at all, or more than numbers can say: whatever the degrees of freedom.
+    // No spread at all, or an infinite one, whatever the degrees of freedom.
     if sum == 0.0 || !sum.is_finite() {
         return Some(sum.sqrt());
     }
@@ -125,11 +124,11 @@ fn squared_error(values: &BTreeMap<String, f64>) -> f64 {
     squares.sum::<f64>() / (n - 1.0) / n
 }
 
-/// More degrees of freedom than these make an interval narrower by less than 0.02 %, and `statrs`
-/// loses digits from 100,000 on.
+/// More degrees of freedom make an interval narrower by less than 0.02 %, and `statrs` loses digits
+/// above 100,000.
 const MOST_FREEDOM: f64 = 10_000.0;
 
-/// Student's t below which a share of `UPPER` lies.
+/// The quantile of Student's t at `UPPER`.
 fn quantile(freedom: f64) -> Option<f64> {
     let distribution = StudentsT::new(0.0, 1.0, freedom.min(MOST_FREEDOM)).ok()?;
     Some(distribution.inverse_cdf(UPPER))

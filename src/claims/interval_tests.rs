@@ -1,5 +1,4 @@
 //! Intervals against tables, other software, and the properties that they have.
-//! It must not know claims.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,4 @@
 //! The committed verdicts: a table of claims.
-//! It must not know how a verdict came about.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use super::interval::Runs;
 use super::verdict::{Judged, Verdict};
 use crate::spec::{Claim, PaperValue};
 
-/// `half_width` is half the width of the interval of `ours` where that comes from `runs`.
+/// `half_width` is half the width of the interval of `ours`, if that comes from several `runs`.
 const COLUMNS: [&str; 7] = [
     "id",
     "paper",
@@ -19,32 +18,32 @@ const COLUMNS: [&str; 7] = [
     "reason",
 ];
 
-/// Why a table is no record of verdicts.
+/// Why a file is not a table of verdicts.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It is no CSV table.
+    /// It is not a CSV table.
     #[error(transparent)]
     Table(#[from] csv::Error),
-    /// Its columns are others.
+    /// It lacks columns.
     #[error("it has no columns `id` and `verdict`")]
     Columns,
-    /// A word that is no verdict.
-    #[error("`{verdict}` of `{id}` is no verdict")]
+    /// A word that is not a verdict.
+    #[error("`{verdict}` of `{id}` is not a verdict")]
     Verdict {
         /// The claim.
         id: String,
-        /// What stands there.
+        /// The word.
         verdict: String,
     },
-    /// A claim stands there twice.
-    #[error("`{0}` stands there twice")]
+    /// A claim is listed twice.
+    #[error("`{0}` is listed twice")]
     Twice(String),
 }
 
 /// The table of verdicts.
 ///
 /// # Errors
-/// Memory that can't be written to.
+/// The CSV writer fails.
 pub fn write<'a>(
     judged: impl IntoIterator<Item = (&'a Claim, &'a Judged)>,
 ) -> Result<Vec<u8>, RecordError> {
@@ -82,10 +81,10 @@ pub fn write<'a>(
         .map_err(|error| csv::Error::from(error.into_error()).into())
 }
 
-/// Verdict by claim. Other columns may be those of an older restage.
+/// Verdict by claim. Other columns don't matter: an older restage may have written them.
 ///
 /// # Errors
-/// It is no table that `write` makes.
+/// The table was not made by `write`.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Verdict>, RecordError> {
     let mut table = csv::Reader::from_reader(bytes);
     let headers = table.headers()?;

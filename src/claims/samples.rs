@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cel::objects::Opaque;
 
-/// Values by what tells their runs apart, such as the seed: in one order, whichever they came in.
+/// Values by what distinguishes their runs, such as the seed. The map fixes the order of summing.
 type Values = BTreeMap<String, f64>;
 
 /// A quantity in at least one run.
@@ -14,14 +14,13 @@ pub enum Samples {
     Single(Values),
     /// Differences of two quantities, each within one run.
     Paired(Values),
-    /// Two quantities whose runs have nothing to do with each other; the difference of their means
-    /// is what counts.
+    /// Two quantities of unrelated runs; what counts is the difference of their means.
     Independent(Values, Values),
 }
 
 impl Samples {
-    /// The first less the second: run by run where both have the same runs. `None` if one of them
-    /// is a difference of independent runs already.
+    /// The first minus the second, run by run if both have the same runs. `None` if one of them is
+    /// a difference of independent runs already.
     pub(super) fn difference(&self, other: &Self) -> Option<Self> {
         let (one, two) = (self.values()?, other.values()?);
         if !one.keys().eq(two.keys()) {
@@ -47,7 +46,7 @@ impl Samples {
         }
     }
 
-    /// Its values, or its differences; `None` where runs are independent.
+    /// Its values, or its differences; `None` if the runs are independent.
     pub(super) fn values(&self) -> Option<&Values> {
         match self {
             Self::Single(values) | Self::Paired(values) => Some(values),
@@ -64,10 +63,10 @@ impl Samples {
     }
 }
 
-/// The mean of at least one number, added in the order given; of equal numbers exactly that one.
+/// The mean of at least one number, added in the order given; the mean of equal numbers is exact.
 pub(super) fn mean<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
     let mut numbers = numbers.into_iter().peekable();
-    // Differences from the first are small, so that little is lost in adding them up.
+    // Differences from the first are small, so adding them loses little.
     let from = numbers.peek().copied().copied();
     let from = from.filter(|from| from.is_finite()).unwrap_or(0.0);
     let (sum, count) = numbers.fold((0.0, 0.0), |(sum, count), number| {
@@ -96,7 +95,7 @@ impl PartialEq for Samples {
     }
 }
 
-// By bits, so that every value equals itself.
+// By bits, so that NaN equals itself.
 impl Eq for Samples {}
 
 impl Opaque for Samples {

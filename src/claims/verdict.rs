@@ -1,5 +1,4 @@
 //! Whether a claim is reproduced.
-//! It must not know where tables and committed verdicts come from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,14 +9,14 @@ use super::interval::Estimate;
 use crate::base::span::Location;
 use crate::spec::{Claim, ClaimRule, Direction, Expression, PaperValue};
 
-/// What became of a claim; the better is the greater.
+/// What became of a claim; a better verdict is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// There is nothing to judge by.
+    /// There are no results to judge by.
     NotMeasured,
-    /// It is otherwise here.
+    /// Our results contradict it.
     NotReproduced,
-    /// Too far from the paper's value, but on its side.
+    /// Too far from the paper's value, but in the same direction.
     DirectionOnly,
     /// As the paper says, within the tolerance.
     Reproduced,
@@ -32,7 +31,7 @@ impl Verdict {
         Self::NotMeasured,
     ];
 
-    /// As it is written.
+    /// As written in tables.
     pub fn text(self) -> &'static str {
         match self {
             Self::Reproduced => "reproduced",
@@ -52,7 +51,7 @@ impl fmt::Display for Verdict {
 /// A claim's value here, and what became of the claim.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
-    /// Our value, if it has one; with its interval where it comes from several runs.
+    /// Our value, if there is one; with its interval if it comes from several runs.
     pub ours: Option<Estimate>,
     /// What became of it.
     pub verdict: Verdict,
@@ -63,8 +62,8 @@ pub struct Judged {
 /// Judges one claim.
 ///
 /// # Errors
-/// One of its expressions is wrong in a way that shows only with the tables: where it stands, and
-/// what is wrong.
+/// One of its expressions is wrong in a way that shows only with the tables: its place, and what is
+/// wrong.
 pub fn judge(claim: &Claim, cells: &Arc<dyn Cells>) -> Result<Judged, (Location, String)> {
     match measure(claim, cells) {
         Ok((ours, verdict)) => Ok(Judged {
@@ -103,11 +102,11 @@ fn measure(claim: &Claim, cells: &Arc<dyn Cells>) -> Measured {
         (ClaimRule::Relative(share), Some(PaperValue::Number(paper)), Some(ours)) => {
             within(*paper, ours.value, share * paper.abs())
         }
-        // Reading the pipeline refuses a tolerance without two numbers.
+        // Loading the pipeline refuses a tolerance without two numbers.
         _ => false,
     };
     let on_its_side = match (claim.direction, ours) {
-        // All that the runs leave possible.
+        // The whole interval must be on the right side.
         (Some(Direction::Above(bound)), Some(ours)) => ours.least() > bound,
         (Some(Direction::Below(bound)), Some(ours)) => ours.greatest() < bound,
         _ => false,
@@ -120,7 +119,7 @@ fn measure(claim: &Claim, cells: &Arc<dyn Cells>) -> Measured {
     Ok((ours, verdict))
 }
 
-/// Decimals are read to half a unit in the last place, and so are the results of computing.
+/// Reading a decimal and computing with it each round by up to half a unit in the last place.
 fn within(paper: f64, ours: f64, allowed: f64) -> bool {
     let slack = 4.0 * f64::EPSILON * paper.abs().max(ours.abs());
     (ours - paper).abs() <= allowed + slack

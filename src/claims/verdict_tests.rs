@@ -1,5 +1,4 @@
 //! What counts as reproduced, and what does not.
-//! It must not know real tables.
 
 use proptest::prelude::*;
 
@@ -120,7 +119,7 @@ fn the_right_side_alone_is_direction_only() {
 }
 
 #[test]
-fn what_is_missing_or_no_number_is_not_measured_and_says_why() {
+fn a_missing_cell_and_one_that_is_not_a_number_are_not_measured_with_a_reason() {
     let near = claim(1.0, ClaimRule::Absolute(10.0), Some(Direction::Above(0.0)));
     let missing: Arc<dyn Cells> = Arc::new(One(Err("there is no `t.csv`".to_owned())));
     let found = judge(&near, &missing).unwrap();

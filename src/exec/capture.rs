@@ -19,7 +19,7 @@ use crate::base::process::ProcessRef;
 
 /// A longer output is not that of a short command.
 const MOST_BYTES: usize = 1 << 20;
-/// Between two looks at a process that has closed its output but not ended.
+/// Between two checks of a process that has closed its output but not ended.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Why a command gave no output to use. What it did print is kept, trimmed.
@@ -47,7 +47,7 @@ pub enum CaptureError {
     /// It did not end in time, or something that it started did not.
     #[error("did not end within {seconds} s")]
     TimedOut {
-        /// The time that it had.
+        /// The limit.
         seconds: u64,
         /// What it printed.
         output: String,

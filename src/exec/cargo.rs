@@ -1,5 +1,4 @@
 //! Builds the packages of `program:` stages by one cargo call.
-//! It must not know stages or keys.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,22 +15,22 @@ pub enum CargoError {
     /// Cargo is not installed, or not on `PATH`.
     #[error("cannot run `{cargo}` to build {packages}")]
     NotStarted {
-        /// What was called.
+        /// The command.
         cargo: String,
         /// What was to be built, for people.
         packages: String,
         /// Why.
         source: io::Error,
     },
-    /// Cargo says no: a compile error, a lock file that is out of date.
+    /// Cargo failed: a compile error, or a lock file that is out of date.
     #[error("cargo could not build {packages}\n{output}")]
     Failed {
         /// What was to be built, for people.
         packages: String,
-        /// What cargo and the compiler said, without status lines.
+        /// The output of cargo and the compiler, without status lines.
         output: String,
     },
-    /// Cargo was stopped by a signal, or could not be listened to.
+    /// Cargo was stopped by a signal, or its output could not be read.
     #[error("cargo did not finish building {packages}: {reason}")]
     Broken {
         /// What was to be built, for people.
@@ -39,7 +38,7 @@ pub enum CargoError {
         /// What happened.
         reason: String,
     },
-    /// A package has no binary that could be meant.
+    /// It is unclear which binary of a package is meant.
     #[error("package `{package}` has no binary `{package}`")]
     NoBinary {
         /// The package.
@@ -62,7 +61,7 @@ impl CargoError {
                 Some("a `program:` stage needs a package with `src/main.rs`".into())
             }
             Self::NoBinary { binaries, .. } => Some(format!(
-                "it has `{}`; give the package a binary of its own name",
+                "it has `{}`; give the package a binary of the same name",
                 binaries.join("`, `")
             )),
         }
@@ -76,7 +75,7 @@ fn hint_for(output: &str) -> &'static str {
     } else if says("did not match any packages") {
         "`program:` names a package of this workspace, as in its Cargo.toml"
     } else if says("failed to download") || says("Could not resolve host") {
-        "the first build fetches crates from the network; try again when it is reachable"
+        "the first build downloads crates; try again when the network is up"
     } else if says("linker") && says("not found") {
         "Rust needs a linker: install the system's C tool chain (on Debian: gcc)"
     } else if says("no space left on device") || says("No space left on device") {
@@ -92,8 +91,8 @@ fn hint_for(output: &str) -> &'static str {
 ///
 /// Cargo inherits the whole environment, `CARGO_TARGET_DIR` included; `CARGO` names another one.
 ///
-/// Features of shared dependencies are unified over the packages of one call, so call it with
-/// the same packages each time where a binary must be the same each time.
+/// Cargo unifies features of shared dependencies over the packages of one call, so the same binary
+/// needs the same packages each time.
 pub fn build(
     workspace_root: &Path,
     packages: &[String],
@@ -168,7 +167,7 @@ fn command(cargo: &OsString, workspace_root: &Path, packages: &[String]) -> Comm
         ])
         .args(packages.iter().flat_map(|package| ["-p", package]))
         .current_dir(workspace_root)
-        // What it says is shown elsewhere, and searched for the cause of a failure.
+        // Plain output: it is shown elsewhere, and searched for the cause of a failure.
         .env("CARGO_TERM_COLOR", "never")
         .env("CARGO_TERM_PROGRESS_WHEN", "never")
         .stdin(Stdio::null())
@@ -177,7 +176,7 @@ fn command(cargo: &OsString, workspace_root: &Path, packages: &[String]) -> Comm
     command
 }
 
-/// Passes cargo's status lines on and keeps the rest. Reads to the end: cargo would block on a
+/// Passes cargo's status lines on and keeps the rest. Reads to the end, or cargo would block on a
 /// full pipe.
 fn listen(stderr: impl Read, progress: &mut dyn FnMut(&str)) -> String {
     let mut kept = String::new();
@@ -209,7 +208,7 @@ fn is_status(line: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().all(char::is_alphabetic)
 }
 
-/// A line of `--message-format=json` as far as we read it.
+/// The fields of a line of `--message-format=json` that we read.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -225,7 +224,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// A binary that cargo built or found fresh.
+/// A binary that cargo built or found up to date.
 #[derive(Debug, PartialEq, Eq)]
 struct Artifact {
     package: String,
@@ -235,7 +234,7 @@ struct Artifact {
 
 fn read_artifacts(stdout: impl Read) -> Vec<Artifact> {
     let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-    // Build scripts may print lines of their own.
+    // Build scripts may print other lines.
     lines
         .filter_map(|line| artifact(serde_json::from_str(&line).ok()?))
         .collect()

@@ -1,5 +1,4 @@
 //! Builds small workspaces with the cargo at hand, offline.
-//! It must not know stages.
 
 use super::*;
 use crate::base::fs;
@@ -131,7 +130,7 @@ fn packages_are_named_by_their_id() {
 }
 
 #[test]
-fn status_lines_are_told_from_diagnostics() {
+fn status_lines_are_distinguished_from_diagnostics() {
     assert!(is_status("   Compiling nn v0.1.0 (/w/stages/nn)"));
     assert!(is_status(
         "    Blocking waiting for file lock on build directory"

@@ -1,5 +1,4 @@
-//! What an executor is given, and what it gives back.
-//! It must not know how or where a job runs.
+//! Jobs, how they end, and the trait of what runs them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,25 +14,25 @@ use crate::exec::trace::{Trace, Tracing};
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.
 ///
-/// How a job ended is a value ([`Outcome`]); an [`ExecError`] means that we could not do our part.
+/// How a job ended is a value ([`Outcome`]); an [`ExecError`] means that the executor itself failed.
 pub trait Executor {
     /// Starts a job. The caller decides how many run at once.
     ///
-    /// A program that cannot be started is no error here: it ends as [`Outcome::NotStarted`].
+    /// A program that cannot be started is not an error here: it ends as [`Outcome::NotStarted`].
     fn submit(&mut self, job: Job) -> Result<JobId, ExecError>;
 
-    /// Waits until something has finished, at most `wait`, and returns all that has; in the
-    /// order in which it finished. Each submitted job is reported exactly once.
+    /// Waits until a job has finished, at most `wait`, and returns all that have, in the order in
+    /// which they did. Each submitted job is reported exactly once.
     fn poll(&mut self, wait: Duration) -> Vec<Finished>;
 
     /// Asks a job to stop: TERM now, KILL after its grace period. Its end is reported by
-    /// [`Executor::poll`]. A job that has ended, or is unknown, is left alone.
+    /// [`Executor::poll`]. Does nothing to a job that has ended or is unknown.
     fn cancel(&mut self, id: JobId);
 
     /// Jobs submitted and not yet reported by [`Executor::poll`].
     fn running(&self) -> usize;
 
-    /// The process behind a job that has not been reported yet, where there is one.
+    /// The process of a job that has not been reported yet, if there is one.
     fn process(&self, id: JobId) -> Option<ProcessRef>;
 }
 
@@ -53,7 +52,7 @@ pub struct Job {
     /// For people and messages; need not be unique.
     pub name: String,
     /// The program and its arguments. A program without `/` is looked up in `env`'s `PATH`;
-    /// one with `/` that is not absolute is taken below `dir`.
+    /// a relative one with `/` is relative to `dir`.
     pub argv: Vec<OsString>,
     /// Where it starts; must exist.
     pub dir: PathBuf,
@@ -65,14 +64,14 @@ pub struct Job {
     pub stderr: PathBuf,
     /// Wall time after which it is stopped.
     pub timeout: Option<Duration>,
-    /// Bytes of memory that its process group may hold together; more, and it is stopped.
-    /// Measured a few times a second, as [`Finished::peak_memory`] is.
+    /// Bytes of memory that its process group may hold in total; it is stopped if it holds more.
+    /// Measured a few times a second, like [`Finished::peak_memory`].
     pub memory: Option<u64>,
     /// Time between TERM and KILL.
     pub grace: Duration,
     /// Whether and how its file accesses are traced.
     pub tracing: Option<Tracing>,
-    /// What of its outputs is hidden; then it writes to pipes, not to its files.
+    /// What to hide in its output; if set, it writes to pipes instead of its files.
     pub redaction: Option<Redaction>,
 }
 
@@ -85,16 +84,16 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Wall time from start to end, in seconds.
     pub seconds: f64,
-    /// Peak memory in bytes, as far as the system tells: the larger of two figures. One is the
-    /// most that its process group was seen to hold together, a few times a second, with
-    /// shared pages counted once and mapped files not at all. The other is what the kernel
-    /// keeps of each process: the largest resident set of the first process or of a child that
-    /// it waited for, which misses nothing in between. The kernel counts what the caller held
-    /// when it started the job, so small numbers are an upper bound.
+    /// Peak memory in bytes, if the system reports it: the larger of two figures. One is the most
+    /// that its process group was seen to hold in total, sampled a few times a second, with shared
+    /// pages counted once and mapped files not at all. The other is the kernel's: the largest
+    /// resident set of the first process or of a child that it waited for, which misses nothing in
+    /// between. It includes what the caller held when it started the job, so small numbers are an
+    /// upper bound.
     pub peak_memory: Option<u64>,
     /// Processes were still running in its group after the first one had ended; they were stopped.
     pub leftovers: bool,
-    /// The files that it asked for, where that was traced.
+    /// The files that it asked for, if that was traced.
     pub trace: Option<Trace>,
 }
 
@@ -112,7 +111,7 @@ pub enum Outcome {
     /// Stopped because [`Executor::cancel`] was called.
     Cancelled,
     /// Never ran (the program is missing, not executable, or similar), or the system did not
-    /// tell how it ended; the reason.
+    /// report how it ended; the reason.
     NotStarted(String),
 }
 
@@ -123,7 +122,7 @@ impl Outcome {
     }
 }
 
-/// What an executor could not do.
+/// Why an executor failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// There is no program to run.

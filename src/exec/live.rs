@@ -1,5 +1,4 @@
 //! One job between submission and report: when it must be stopped, and how.
-//! It must not know how it is started or waited for.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use crate::base::clock::Instant;
 use crate::base::process::ProcessRef;
 use crate::exec::job::Job;
 
-/// The most that a job over its memory limit may take to end.
+/// The longest grace period of a job over its memory limit.
 const MEMORY_GRACE: Duration = Duration::from_secs(2);
 
 /// A job between submission and report.
@@ -28,11 +27,11 @@ pub(crate) struct Live {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Not started yet, or not reaped: its process id is its own.
+    /// Not started yet, or not reaped: its process id can't be another's.
     Held,
-    /// The first process was reaped: its number may be given to another.
+    /// The first process was reaped: the system may reuse its id.
     Reaped,
-    /// Nothing of it is left.
+    /// All its processes are gone.
     Ended,
 }
 
@@ -63,8 +62,8 @@ impl Live {
         self.process.clone()
     }
 
-    /// TERM now, KILL after the grace period; it is short for a job that eats the machine's
-    /// memory meanwhile.
+    /// TERM now, KILL after the grace period, which is short for a job that is using up the
+    /// machine's memory.
     pub(super) fn stop(&mut self) {
         self.signal(Signal::TERM);
         let grace = match self.cause {
@@ -74,7 +73,7 @@ impl Live {
         self.kill_at = Instant::now().checked_add(grace);
     }
 
-    /// Notes what it holds, and stops it if that is too much.
+    /// Records how much memory it holds, and stops it if that is too much.
     pub(super) fn measured(&mut self, held: u64) {
         self.peak = self.peak.max(held);
         let running = self.phase == Phase::Held && self.cause.is_none();
@@ -117,7 +116,7 @@ impl Live {
         [deadline, self.kill_at].into_iter().flatten().min()
     }
 
-    /// Its process group and its peak, while it has a first process.
+    /// Its process group and its peak, as long as its first process runs.
     pub(super) fn to_measure(&self) -> Option<(u32, u64)> {
         let process = self.process.as_ref();
         let running = process.filter(|_| self.phase == Phase::Held)?;

@@ -1,5 +1,4 @@
 //! Runs jobs as processes of this machine, each in its own process group.
-//! It must not know stages, or how many jobs should run at once.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -22,7 +21,7 @@ use crate::exec::redacting_pipe::{PipeError, RedactingPipes};
 use crate::exec::trace::{self, Trace, TraceError, Watcher};
 use crate::exec::watch::{self, Watch};
 
-/// A watching thread only waits: the default of 2 MiB would be wasted on it.
+/// A watching thread only waits and needs no more; the default is 2 MiB.
 const STACK: usize = 256 * 1024;
 
 /// Runs jobs on this machine. One thread waits for each job; one keeps time for all of them, and
@@ -30,7 +29,7 @@ const STACK: usize = 256 * 1024;
 ///
 /// A job is reported only when its whole process group is gone, so that nothing it left running
 /// can still write. A process that leaves its group (`setsid`) escapes this, and is not
-/// measured. When dropped, it kills what still runs.
+/// measured. On drop, running jobs are killed.
 #[derive(Debug)]
 pub struct LocalExecutor {
     watch: Arc<Watch>,
@@ -61,7 +60,7 @@ impl LocalExecutor {
         Self::default()
     }
 
-    /// Kills whatever runs when it is called, from any thread; nothing starts after that.
+    /// Kills all running jobs, from any thread; nothing starts after that.
     pub fn killer(&self) -> impl Fn() + Send + 'static {
         let watch = Arc::clone(&self.watch);
         move || watch.close()
@@ -103,7 +102,7 @@ impl Executor for LocalExecutor {
                         Err(_) => watch::start_when_free(&mut command, &watch, id),
                         started => started.map(Some),
                     };
-                    // With it goes our copy of a traced job's standard input.
+                    // This also closes our copy of a traced job's standard input.
                     drop(command);
                     let mut finished = match started {
                         Ok(Some(child)) => watch::see_through(child, &watch, id, since),
@@ -118,7 +117,7 @@ impl Executor for LocalExecutor {
                     if let Some(watcher) = watcher {
                         add_trace(&job, &mut finished, watcher.finish());
                     }
-                    // Nobody listens any more: the executor was dropped.
+                    // Fails if the executor was dropped.
                     let _ = sender.send(finished);
                 });
                 if let Err(error) = thread {
@@ -212,11 +211,11 @@ fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<RedactingPipes
     Ok((command, watcher, pipes))
 }
 
-/// Where the job's standard output and error go: to its files, but for a job with secrets.
+/// Where the job's standard output and error go: its files, or pipes for a job with secrets.
 fn outputs(job: &Job) -> Result<(OwnedFd, OwnedFd, Option<RedactingPipes>), PipeError> {
     let (out, err) = (job.stdout.as_path(), job.stderr.as_path());
     let stdout = fs::create(out)?;
-    // One open file, one position: two would overwrite each other.
+    // One open file has one position; two would overwrite each other.
     let one = out == err;
     Ok(match &job.redaction {
         None if one => (stdout.try_clone()?.into(), stdout.into(), None),
@@ -233,7 +232,7 @@ fn outputs(job: &Job) -> Result<(OwnedFd, OwnedFd, Option<RedactingPipes>), Pipe
     })
 }
 
-/// Adds what a watcher saw. A job that did not become its program, or was not seen, never ran.
+/// Adds the trace. A job that did not become its program, or was not seen, never ran.
 fn add_trace(job: &Job, finished: &mut Finished, seen: Result<Trace, TraceError>) {
     let ended_by_itself = matches!(finished.outcome, Outcome::Exited(_) | Outcome::Signaled(_));
     match seen {

@@ -1,5 +1,4 @@
 //! Real processes: how they end, how they are stopped, and what they leave behind.
-//! It must not know stages.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! Measures what running jobs hold in memory, a few times a second.
-//! It must not know what becomes of a job that holds too much.
 //!
-//! Why measure rather than have the kernel refuse: an address space limit (`ulimit -v`) breaks
+//! Why not limit memory by the kernel: an address space limit (`ulimit -v`) breaks
 //! programs that reserve much more than they use, CUDA above all, and control groups can
 //! rarely be written without root.
 
@@ -12,10 +11,10 @@ use crate::base::clock::Instant;
 use crate::base::{memory, process};
 use crate::exec::watch::Watch;
 
-/// Between two looks, at least.
+/// The shortest pause between two measurements.
 const PACE: Duration = Duration::from_millis(200);
-/// A look that takes long is followed by a pause this many times as long: measuring never
-/// costs more than a twentieth of a core.
+/// The pause is at least this many times as long as the measurement: measuring never costs more
+/// than a twentieth of a core.
 const PATIENCE: u32 = 20;
 
 /// Measures all jobs until the executor is closed.

@@ -1,8 +1,7 @@
 //! Replaces secret values in text and in streams of bytes, and finds them in files.
-//! It must not know whose secrets they are, nor where the bytes come from or go to.
 //!
-//! A value is looked for as it is, line by line if it has several lines, and as JSON writes it.
-//! Other encodings (base64, a URL's) are not seen.
+//! A value is searched for as it is, line by line if it has several lines, and as JSON writes it.
+//! Other encodings (base64, a URL's) are not found (docs/adr/0007).
 
 use std::fmt;
 use std::io::{self, Read};
@@ -10,12 +9,12 @@ use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
-/// Stands where a value stood.
+/// Replaces a value.
 const MASK: &[u8] = b"***";
-/// Bytes that are searched at once.
+/// Bytes searched at once.
 const PART: usize = 64 << 10;
 
-/// Values that nobody may see.
+/// Values to hide.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(Arc<Needles>);
 
@@ -34,11 +33,11 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Bytes that a value must have, white space around it apart: a shorter one would be found
-    /// in what has nothing to do with it. A shorter line of a longer value is not looked for.
+    /// The least bytes of a value, not counting surrounding white space: a shorter one would be
+    /// found in unrelated text. A shorter line of a longer value is not searched for.
     pub const SHORTEST: usize = 4;
 
-    /// Secrets with these values. Those that are too short are left out: the caller refuses them.
+    /// Secrets with these values, without those that are too short: the caller refuses them.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut needles = Needles::default();
         for value in values
@@ -76,8 +75,8 @@ impl Secrets {
         String::from_utf8_lossy(&shown).into_owned()
     }
 
-    /// Whether a whole value stands in these bytes. Single lines don't count: those of a key or
-    /// of JSON may well stand elsewhere too.
+    /// Whether these bytes contain a whole value. Single lines don't count: those of a key or of
+    /// JSON may well occur elsewhere too.
     pub fn stand_in(&self, mut bytes: impl Read) -> io::Result<bool> {
         let longest = self.0.whole.iter().map(Vec::len).max().unwrap_or(0);
         let finders: Vec<Finder<'_>> = self.0.whole.iter().map(Finder::new).collect();
@@ -94,14 +93,14 @@ impl Secrets {
             if finders.iter().any(|f| f.find(&part[..held]).is_some()) {
                 return Ok(true);
             }
-            // What may be the start of one that goes on in the next part.
+            // This may be the start of a value that continues in the next part.
             kept = held.min(longest.saturating_sub(1));
             part.copy_within(held - kept..held, 0);
         }
     }
 }
 
-/// The value without white space around it, and what it is within a JSON text.
+/// The trimmed value, and how a JSON text writes it.
 fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     let value = value.trim_ascii();
     let json = std::str::from_utf8(value)
@@ -113,11 +112,11 @@ fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// Replaces secrets in a stream, however it is cut into parts. Values that overlap become one mask.
+/// Replaces secrets in a stream, however it is split into parts. Overlapping values become one mask.
 #[derive(Debug)]
 pub(crate) struct Redactor {
     secrets: Secrets,
-    /// Not passed on yet: it may be the start of a value.
+    /// Not passed on yet, since it may be the start of a value.
     held: Vec<u8>,
     /// How much of `held` belongs to a value whose mask was written.
     covered: usize,
@@ -132,19 +131,19 @@ impl Redactor {
         }
     }
 
-    /// Takes a part of the stream and adds to `shown` what can be seen by all.
+    /// Takes a part of the stream and appends to `shown` what is safe to show.
     pub(crate) fn push(&mut self, part: &[u8], shown: &mut Vec<u8>) {
         self.held.extend_from_slice(part);
         let decided = self.start_of_unfinished();
         self.pass_on(decided, shown);
     }
 
-    /// The stream has ended: nothing goes on any more.
+    /// The stream has ended, so nothing continues.
     pub(crate) fn finish(&mut self, shown: &mut Vec<u8>) {
         self.pass_on(self.held.len(), shown);
     }
 
-    /// Where the first value may start whose end has not been seen.
+    /// Where a value may start whose end is still to come.
     fn start_of_unfinished(&self) -> usize {
         let needles = &self.secrets.0.any;
         let longest = needles.iter().map(Vec::len).max().unwrap_or(0);
@@ -174,7 +173,7 @@ impl Redactor {
         self.covered -= decided;
     }
 
-    /// All places of values that start before `decided`, overlapping ones too, in order.
+    /// All values that start before `decided`, overlapping ones too, in order.
     fn found(&self, decided: usize) -> Vec<(usize, usize)> {
         let mut found = Vec::new();
         for needle in &self.secrets.0.any {

@@ -1,5 +1,4 @@
 //! What is left of a text with secrets, however it arrives.
-//! It must not know how they are found.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,4 @@
 //! Jobs with secrets: what their files hold, while they run and when they have ended.
-//! It must not know how secrets are found.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

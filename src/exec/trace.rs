@@ -1,5 +1,4 @@
-//! Jobs whose file accesses are traced: how they are started, watched, and what is kept.
-//! It must not know what a job declares.
+//! Jobs whose file accesses are traced: how they are started and watched.
 //!
 //! A traced job starts as this very program, which becomes the job's program once the kernel
 //! reports its calls; see the crate `tracer`.
@@ -17,7 +16,7 @@ pub use tracer::{Access, Call, Trace, TraceError};
 
 use crate::base::fs;
 
-/// The first argument of a process that is to become a traced job.
+/// The first argument of a process that will become a traced job.
 pub const HELPER_ARGUMENT: &str = "__traced";
 
 /// How a job is traced.
@@ -25,16 +24,16 @@ pub const HELPER_ARGUMENT: &str = "__traced";
 pub struct Tracing {
     /// A program that calls [`tracer::enter`] with what follows [`HELPER_ARGUMENT`].
     pub helper: PathBuf,
-    /// Which paths are noted.
+    /// Which paths are recorded.
     pub scope: Scope,
 }
 
-/// Folders with a verdict: the innermost folder that holds a path decides about it.
+/// Folders to record or to skip: the innermost folder of a path decides.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope(Vec<(PathBuf, bool)>);
 
 impl Scope {
-    /// Notes what lies in the folder, or not. A later verdict on the same folder replaces an
+    /// Records paths in the folder, or skips them. A later call for the same folder replaces an
     /// earlier one. Links in the folder's path are resolved.
     pub fn set(&mut self, folder: &Path, noted: bool) {
         let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
@@ -42,7 +41,7 @@ impl Scope {
         self.0.push((real, noted));
     }
 
-    /// Whether the path is noted. What no folder holds is not.
+    /// Whether the path is recorded; paths in none of the folders are not.
     pub fn covers(&self, path: &Path) -> bool {
         let holding = self.0.iter().filter(|(folder, _)| path.starts_with(folder));
         holding
@@ -58,8 +57,8 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Starts to watch. The descriptor is the standard input that the helper must get; once
-    /// all copies of it are closed, nobody is there to be watched.
+    /// Starts to watch. The descriptor is the helper's standard input; once all copies of it are
+    /// closed, there is no process to watch.
     pub(crate) fn start(scope: Scope) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -70,7 +69,7 @@ impl Watcher {
         Ok((Self { thread, stop }, theirs.into()))
     }
 
-    /// What was seen until the job ended, which it must have.
+    /// What was seen. The job must have ended.
     pub(crate) fn finish(self) -> Result<Trace, TraceError> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or(Err(TraceError::Lost))
@@ -84,7 +83,7 @@ pub(crate) fn helper(helper: &Path) -> Command {
     command
 }
 
-/// Traces a run of `helper` itself, to see whether this system lets us.
+/// Traces a run of `helper` itself, to see whether this system allows it.
 pub fn check(helper_path: &Path) -> Result<(), TraceError> {
     let mut scope = Scope::default();
     scope.set(Path::new("/"), true);

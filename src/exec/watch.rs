@@ -1,5 +1,4 @@
 //! Follows started jobs to their end: limits, TERM and KILL, and what a group leaves behind.
-//! It must not know how a job's command is made, or how memory is measured.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,10 +18,10 @@ use crate::base::process::{ProcessRef, VANISH};
 use crate::exec::job::{Finished, JobId, Outcome};
 use crate::exec::live::{Cause, Live, Phase};
 
-/// Tries to start a program whose file someone still holds open for writing: about a second.
+/// Tries to start a program whose file is still open for writing: about a second.
 const BUSY_TRIES: u32 = 40;
 const BUSY_WAIT: Duration = Duration::from_millis(25);
-/// A last child may end a moment after its parent; that is no leftover.
+/// A last child may end a moment after its parent; that is not a leftover.
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// The jobs that have not been reported yet.
@@ -60,7 +59,7 @@ impl Watch {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is valid after every statement, so a panic elsewhere does not spoil it.
+        // The state is valid after every statement, so a panic elsewhere does not break it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -75,8 +74,8 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// The process groups to measure after `pause`, with the most that each was seen to hold.
-    /// Waits as long as there is none; nothing once closed.
+    /// The process groups to measure after `pause`, with the peak of each so far. Waits while
+    /// there is none; `None` once closed.
     pub(crate) fn due_for_measuring(&self, pause: Duration) -> Option<Vec<(JobId, u32, u64)>> {
         let mut state = self.lock();
         let mut since = Instant::now();
@@ -101,7 +100,7 @@ impl Watch {
         None
     }
 
-    /// Takes what a job's group was seen to hold.
+    /// Records how much memory a job's group holds.
     pub(crate) fn measured(&self, id: JobId, held: u64) {
         if let Some(live) = self.lock().jobs.get_mut(&id) {
             live.measured(held);
@@ -109,7 +108,7 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// Kills what still runs; the threads then end by themselves.
+    /// Kills all running jobs; the threads then end by themselves.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -121,7 +120,7 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// Kills and reaps a job that no thread could be had for.
+    /// Kills and reaps a job for which no thread could be started.
     pub(crate) fn abandon(&self, id: JobId) {
         if let Some(live) = self.lock().jobs.remove(&id) {
             live.signal(Signal::KILL);
@@ -177,8 +176,8 @@ pub(crate) fn start(command: &mut Command, watch: &Watch, id: JobId) -> io::Resu
     Ok(child)
 }
 
-/// Starts a program whose file was still open for writing, as soon as it is not. A file just
-/// written can be held for a moment by the fork of another thread. `None`: cancelled meanwhile.
+/// Starts a program whose file was still open for writing as soon as it is closed: the fork of
+/// another thread can hold a new file open for a moment. `None`: cancelled meanwhile.
 pub(crate) fn start_when_free(
     command: &mut Command,
     watch: &Watch,
@@ -202,7 +201,7 @@ pub(crate) fn start_when_free(
     start(command, watch, id).map(Some)
 }
 
-/// Waits for a started job's end, stops what it leaves behind, and says how it went.
+/// Waits for a started job's end and stops what it leaves behind.
 pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant) -> Finished {
     let process = ProcessRef::of(child.id());
     // Waiting without reaping keeps the process id ours: until the lock is held, signals to
@@ -226,7 +225,7 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
     if survived {
         stop_leftovers(&process, watch, id);
     }
-    // A job that has ended can't fail to: only dying here means anything.
+    // The job has ended: an injected failure has no meaning here, only an injected death.
     let _ = fault::point("wait", std::path::Path::new(""));
     if let Some(live) = watch.lock().jobs.get_mut(&id) {
         live.phase = Phase::Ended;
@@ -243,7 +242,7 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
     }
 }
 
-/// Asks the cheap question first: in nearly all cases the group is gone with its leader.
+/// Makes the cheap check first: nearly always the group is gone with its leader.
 fn outlives_its_leader(process: &ProcessRef, stopped: bool) -> bool {
     if !process.exists() || !process.is_alive() {
         return false;
@@ -256,7 +255,7 @@ fn outlives_its_leader(process: &ProcessRef, stopped: bool) -> bool {
 }
 
 /// TERM (unless it was sent), KILL after the grace period, then waits until all are gone; a
-/// process that the kernel cannot end is given up after a while.
+/// process that the kernel cannot end is abandoned after a while.
 fn stop_leftovers(process: &ProcessRef, watch: &Watch, id: JobId) {
     let mut killed_since = None;
     if let Some(live) = watch.lock().jobs.get_mut(&id)
@@ -288,11 +287,13 @@ fn outcome(used: &io::Result<ResUse>, cause: Option<Cause>) -> Outcome {
         (None, Ok(used)) => match (used.status.code(), used.status.signal()) {
             (Some(code), _) => Outcome::Exited(code),
             (None, Some(signal)) => Outcome::Signaled(signal),
-            (None, None) => Outcome::NotStarted(format!("it ended oddly: {}", used.status)),
+            (None, None) => {
+                Outcome::NotStarted(format!("it ended in an unknown way: {}", used.status))
+            }
         },
-        // Only where the caller's parent made it ignore SIGCHLD.
+        // Only if the caller's parent made it ignore SIGCHLD.
         (None, Err(error)) => {
-            Outcome::NotStarted(format!("the system did not tell how it ended: {error}"))
+            Outcome::NotStarted(format!("the system did not report how it ended: {error}"))
         }
     }
 }

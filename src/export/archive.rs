@@ -1,5 +1,4 @@
-//! A zip archive that an export makes: the same files, the same bytes.
-//! It must not know what is in it.
+//! A zip archive that an export makes: the same files give the same bytes.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,10 +11,10 @@ use rawzip::{CompressionMethod, ZipArchiveWriter};
 use super::replace::{PackageError, may_replace};
 use crate::base::fs::{self, Context, FsError, StagedFile};
 
-/// The archive's comment, which is its end: what ends so may be replaced.
+/// The archive's comment, which is its end: a file with this end may be replaced.
 const MARK: &str = "Made by `restage export`, which replaces it whole.";
 
-/// An archive in the making; dropped, it is removed.
+/// An unfinished archive; removed on drop.
 #[derive(Debug)]
 pub(super) struct Archive {
     writer: ZipArchiveWriter<File>,
@@ -40,8 +39,7 @@ impl Archive {
         })
     }
 
-    /// A new file, written by `write`. It bears no time and no permissions: they are nobody's
-    /// result.
+    /// A new file, written by `write`. Without times and permissions, which are not results.
     pub(super) fn create<T>(
         &mut self,
         path: &str,
@@ -61,7 +59,7 @@ impl Archive {
         Ok(written)
     }
 
-    /// A folder's own entry: readers ask for it by name.
+    /// An entry for the folder itself: some readers look it up.
     pub(super) fn create_folder(&mut self, path: &str) -> Result<(), FsError> {
         let created = self.writer.new_dir(format!("{path}/").as_str()).create();
         let created = created.map_err(io::Error::other);

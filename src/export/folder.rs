@@ -1,5 +1,4 @@
-//! Replaces a folder that an export made, whole: readers see the old one or the new one.
-//! It must not know what is in it.
+//! Replaces a folder that an export made as a whole: readers see the old one or the new one.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,11 +6,11 @@ use std::path::{Path, PathBuf};
 use super::replace::{PackageError, may_replace};
 use crate::base::fs::{self, FsError};
 
-/// Lies in every folder that an export made: what has it may be replaced.
+/// Marks every folder that an export made: a folder with this file may be replaced.
 const MARK: &str = ".restage-export";
 const NOTE: &str = "Made by `restage export`, which replaces this folder whole.\n";
 
-/// A folder in the making; dropped, it is removed.
+/// An unfinished folder; removed on drop.
 #[derive(Debug)]
 pub(super) struct Folder {
     temp: PathBuf,
@@ -19,14 +18,14 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Starts one that will stand at `target`, which holds nothing but what an export made.
+    /// Starts one that will replace `target`, which must be free or an export's.
     pub(super) fn start(target: &Path) -> Result<Self, PackageError> {
         ours(target)?;
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
         let temp = fs::temp_name(target);
-        // Left by a dead process that had our number.
+        // Left by a dead process with our process id.
         fs::remove_all(&temp)?;
         fs::create_dir(&temp)?;
         let folder = Self {
@@ -47,12 +46,12 @@ impl Folder {
         fs::create_new(&path)
     }
 
-    /// Puts it in its place, unless meanwhile something else stands there.
+    /// Moves it into place, unless something else has been put there meanwhile.
     pub(super) fn commit(self) -> Result<(), PackageError> {
         ours(&self.target)?;
         if fs::exists(&self.target)? {
-            // What is swapped out is removed on drop. Where a file system can't swap, there is a
-            // moment without either.
+            // The old folder is swapped out and removed on drop. On a file system that can't
+            // swap, there is a moment without either.
             if !fs::exchange(&self.temp, &self.target)? {
                 fs::remove_all(&self.target)?;
                 fs::rename(&self.temp, &self.target)?;
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exports_folder_is_replaced_whole_and_leaves_nothing_beside_it() {
+    fn an_exports_folder_is_replaced_as_a_whole_and_leaves_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("a/out");
         for name in ["one", "two/three"] {

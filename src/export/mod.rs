@@ -1,5 +1,5 @@
-//! Results in the forms of other tools, as bytes and folders.
-//! It must not know the pipeline, nor how results came about: it is told.
+//! Results in the formats of other tools, as bytes and folders.
+//! It must not know the pipeline or the store: callers pass plain data.
 
 mod archive;
 mod folder;

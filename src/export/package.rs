@@ -1,4 +1,4 @@
-//! What an export writes into: a folder or a zip archive, which appears whole or not at all.
+//! What an export writes to: a folder or a zip archive, which appears as a whole or not at all.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use super::replace::PackageError;
 use crate::base::fs::{Context, FsError};
 use crate::digest::{Digest, copy_and_digest};
 
-/// A folder or archive in the making; dropped, it is removed.
+/// An unfinished folder or archive; removed on drop.
 #[derive(Debug)]
 pub struct Package(Kind);
 
@@ -34,10 +34,10 @@ pub struct Copied {
 }
 
 impl Package {
-    /// Starts what will stand at `target`: an archive if its name ends in `.zip`, else a folder.
+    /// Starts the export to `target`: an archive if its name ends in `.zip`, else a folder.
     ///
     /// # Errors
-    /// `target` is something that no export made, or the disk.
+    /// `target` was not made by an export, or the disk fails.
     pub fn start(target: &Path) -> Result<Self, PackageError> {
         let zip = target
             .extension()
@@ -51,15 +51,15 @@ impl Package {
     /// Writes a new file; `path` is relative, `/` between its parts.
     ///
     /// # Errors
-    /// There is such a file already, or the disk.
+    /// There is such a file already, or the disk fails.
     pub fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), FsError> {
         self.with(path, |out, at| out.write_all(bytes).at("write", at))
     }
 
-    /// Copies a file to `path`, and says what was copied.
+    /// Copies a file to `path`.
     ///
     /// # Errors
-    /// The file can't be read, there is one at `path` already, or the disk.
+    /// The file can't be read, there is one at `path` already, or the disk fails.
     pub fn copy(&mut self, path: &str, from: &Path) -> Result<Copied, FsError> {
         self.with(path, |out, at| {
             let mut tee = Tee {
@@ -76,13 +76,13 @@ impl Package {
         })
     }
 
-    /// Says that there is a folder at `path`, whose files are there.
+    /// Adds an entry for the folder at `path`, whose files are there already.
     ///
     /// # Errors
-    /// The disk.
+    /// The disk fails.
     pub fn folder(&mut self, path: &str) -> Result<(), FsError> {
         match &mut self.0 {
-            // It came with its files.
+            // Its files created it.
             Kind::Folder(_) => Ok(()),
             Kind::Archive(archive) => archive.create_folder(path),
         }
@@ -103,10 +103,10 @@ impl Package {
         }
     }
 
-    /// Puts it in its place.
+    /// Moves it into place.
     ///
     /// # Errors
-    /// Meanwhile something else stands there, or the disk.
+    /// Something else has been put there meanwhile, or the disk fails.
     pub fn commit(self) -> Result<(), PackageError> {
         match self.0 {
             Kind::Folder(folder) => folder.commit(),
@@ -115,7 +115,7 @@ impl Package {
     }
 }
 
-/// Writes on, and digests what was written.
+/// Passes writes on and digests them.
 struct Tee<'a> {
     out: &'a mut dyn Write,
     sha256: Sha256,

@@ -8,15 +8,15 @@ use crate::base::fs::{self, FsError};
 /// Why nothing was exported.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
-    /// Something stands where the export should.
+    /// Something else is in the export's place.
     #[error("`{path}` is {what}; nothing was written", path = path.display())]
     NotOurs {
-        /// The folder or archive.
+        /// The export's place.
         path: PathBuf,
-        /// What it is instead.
+        /// What is there.
         what: &'static str,
     },
-    /// The disk.
+    /// The disk failed.
     #[error(transparent)]
     Fs(#[from] FsError),
 }
@@ -33,7 +33,7 @@ impl PackageError {
     }
 }
 
-/// Whether what stands at `path` may be replaced: nothing, or what `ours` says is an export's.
+/// Whether `path` may be replaced: nothing is there, or `ours` recognises an export.
 pub(super) fn may_replace(
     path: &Path,
     ours: impl FnOnce(&Metadata) -> Result<Result<(), &'static str>, FsError>,

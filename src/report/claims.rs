@@ -1,5 +1,4 @@
-//! What the paper says and what became of it: a table, and a line that counts.
-//! It must not judge.
+//! What the paper says and the verdicts on it: a table, and a line that counts them.
 
 use maud::{Markup, html};
 
@@ -17,7 +16,7 @@ fn look(mark: Mark) -> (&'static str, &'static str) {
     }
 }
 
-/// How many claims have which verdict, drawn and in words.
+/// How many claims have each verdict, as a bar and in words.
 pub(super) fn tally(claims: &[Claim]) -> Markup {
     let counted = MARKS.map(|mark| {
         let of = claims.iter().filter(|claim| claim.mark == mark);
@@ -61,8 +60,8 @@ pub(super) fn claims(claims: &[Claim]) -> Markup {
             h2 #claims-heading { "Claims" }
             p { "What the paper says, what was found here, and whether that counts as reproduced." }
             div.scroll role="group" aria-label="Claims" tabindex="0" {
-                // On a phone its rows are laid out as cards, which must stay rows to those who
-                // hear them: hence the roles.
+                // On a phone CSS lays the rows out as cards; the roles keep them rows for screen
+                // readers.
                 table.sortable.claims role="table" {
                     thead role="rowgroup" {
                         tr role="row" {

@@ -1,5 +1,4 @@
 //! The tables and figures of the page, with their provenance below.
-//! It must not know where either comes from.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,10 +8,10 @@ use super::number::{Format, cell_text, format, number};
 use super::runs::{anchor, chain};
 use super::{Figure, Item, Origin, Run, Table};
 
-/// A row's name of at most so many characters stays on one line, where there is room.
+/// A row's name up to this many characters stays on one line if there is room.
 const SHORT: usize = 30;
 
-/// One item; several tables are each closed until asked for, several figures stand side by side.
+/// One item. Several tables are each folded, several figures are side by side.
 pub(super) fn item(item: &Item, runs: &[Run]) -> Markup {
     match item {
         Item::Tables {
@@ -109,7 +108,7 @@ fn table(table: &Table, caption: Option<&str>, name: &str, runs: &[Run]) -> Mark
     }
 }
 
-/// The file's own text is what is sorted by, and shown to who asks.
+/// Sorts by the file's own text, which its tooltip shows.
 fn cell(text: &str, format: Format, is_name: bool, is_best: bool) -> Markup {
     let words = cell_text(text, format);
     let is_number = format != Format::Text;
@@ -133,7 +132,7 @@ fn cell(text: &str, format: Format, is_name: bool, is_best: bool) -> Markup {
     }
 }
 
-/// Where a file comes from, for who asks.
+/// Where a file comes from, folded.
 fn origin(origin: &Origin, runs: &[Run]) -> Markup {
     let run = origin.run.and_then(|at| Some((at, runs.get(at)?)));
     html! {

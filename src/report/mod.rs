@@ -1,8 +1,8 @@
-//! A page about results: plain data in, one HTML document out, that asks nothing of the network.
-//! It must not know the pipeline, the store, the disk, or how any of it was found out.
+//! A page about results: plain data in, one HTML document out that loads nothing from the network.
+//! It must not know the pipeline, the store or the disk (docs/adr/0012).
 //!
-//! maud escapes whatever it is given; only our own style sheet and script go in as they are. The
-//! page allows itself nothing else: its Content-Security-Policy names both by their digests.
+//! maud escapes whatever it is given; only our own style sheet and script go in unescaped. The
+//! page's Content-Security-Policy names both by their digests and allows nothing else.
 
 mod claims;
 mod items;
@@ -25,15 +25,15 @@ pub struct Page {
     pub facts: Vec<Fact>,
     /// What a reader must know before reading on.
     pub notices: Vec<String>,
-    /// What the paper says, and what became of it.
+    /// What the paper says, and the verdicts on it.
     pub claims: Vec<Claim>,
     /// Tables and figures.
     pub sections: Vec<Section>,
-    /// The runs behind them, each after those whose outs it read.
+    /// The runs behind them, each after the runs whose outs it read.
     pub runs: Vec<Run>,
     /// What the runs read that no stage wrote.
     pub sources: Vec<Source>,
-    /// Who made the page: at its end.
+    /// Which program made the page; at its end.
     pub made_by: String,
 }
 
@@ -42,9 +42,9 @@ pub struct Page {
 pub struct Fact {
     /// `Profile`.
     pub name: String,
-    /// As people read it.
+    /// For people.
     pub value: String,
-    /// The whole value, where the one above was shortened.
+    /// The whole value if the one above was shortened.
     pub full: Option<String>,
 }
 
@@ -61,22 +61,22 @@ pub struct Claim {
     pub paper: String,
     /// Ours, likewise.
     pub ours: String,
-    /// What became of it.
+    /// How good the verdict is.
     pub mark: Mark,
     /// The verdict in words.
     pub verdict: String,
-    /// Why there is none.
+    /// Why nothing was measured.
     pub reason: Option<String>,
 }
 
-/// How good a verdict is: a sign and a colour beside its words.
+/// How good a verdict is: a sign and a colour next to its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
     /// As the paper says.
     Good,
-    /// Half of it.
+    /// Partly.
     Half,
-    /// Otherwise.
+    /// Not as the paper says.
     Bad,
     /// Not known.
     Open,
@@ -98,7 +98,7 @@ pub struct Section {
 pub enum Item {
     /// Tables of one kind.
     Tables {
-        /// Words beside them.
+        /// Their caption.
         caption: Option<String>,
         /// Whether they are closed until asked for.
         folded: bool,
@@ -107,7 +107,7 @@ pub enum Item {
     },
     /// Pictures of one kind.
     Figures {
-        /// Words beside them.
+        /// Their caption.
         caption: Option<String>,
         /// At least one.
         figures: Vec<Figure>,
@@ -117,11 +117,11 @@ pub enum Item {
 /// A table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// What tells it from others of its kind.
+    /// What distinguishes it from the others of its item.
     pub title: Option<String>,
-    /// One a column.
+    /// One per column.
     pub headings: Vec<String>,
-    /// Texts as the file has them, one a heading.
+    /// Texts as in the file, one per heading.
     pub rows: Vec<Vec<String>>,
     /// Cells that are the best of their column: row and column, from 0.
     pub best: Vec<(usize, usize)>,
@@ -132,7 +132,7 @@ pub struct Table {
 /// A picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// What tells it from others of its kind.
+    /// What distinguishes it from the others of its item.
     pub title: Option<String>,
     /// What it shows, for those who can't see it.
     pub alt: String,
@@ -149,15 +149,15 @@ pub struct Figure {
 pub struct Origin {
     /// The file.
     pub path: String,
-    /// Digest of what stands there.
+    /// Digest of its current content.
     pub digest: String,
-    /// How that relates to its record, in words; a warning where `sound` is false.
+    /// How that compares with its record, in words; a warning if `sound` is false.
     pub standing: String,
-    /// Whether it is what a run or a source gave.
+    /// Whether it is what its run or source produced.
     pub sound: bool,
-    /// The run that wrote it: its place among [`Page::runs`].
+    /// The run that wrote it: its index in [`Page::runs`].
     pub run: Option<usize>,
-    /// Runs that it rests on, that one included, in order.
+    /// The runs that it depends on, that one included, in order.
     pub chain: Vec<usize>,
 }
 
@@ -166,11 +166,11 @@ pub struct Origin {
 pub struct Run {
     /// The stage.
     pub stage: String,
-    /// When it started, as people read it and in full (RFC 3339).
+    /// When it started, for people and in full (RFC 3339).
     pub started: (String, String),
-    /// How long it took, as people read it and in seconds.
+    /// How long it took, for people and in seconds.
     pub took: (String, String),
-    /// Most memory that it had, likewise in bytes.
+    /// Its peak memory, for people and in bytes.
     pub memory: Option<(String, String)>,
     /// The machine.
     pub host: String,
@@ -180,11 +180,11 @@ pub struct Run {
     pub command: Vec<(String, String)>,
     /// Its parameters, environment, tools and machine facts: names and values.
     pub given: Vec<(String, String)>,
-    /// What it read: path, digest or what stands for one, and the run that wrote it.
+    /// What it read: path, digest (or why there is none), and the run that wrote it.
     pub reads: Vec<(String, String, Option<usize>)>,
     /// What it wrote: path and digest.
     pub wrote: Vec<(String, String)>,
-    /// What a reader should know of it: that it is out of date, or not deterministic.
+    /// What a reader should know about it: that it is out of date, or not deterministic.
     pub remarks: Vec<String>,
 }
 
@@ -195,6 +195,6 @@ pub struct Source {
     pub path: String,
     /// What was read there.
     pub digest: String,
-    /// Whether that still stands there, and in git.
+    /// Whether that is still there, and in git.
     pub about: String,
 }

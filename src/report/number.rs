@@ -1,5 +1,4 @@
-//! Numbers of a table as people read them: a column has its decimals in line.
-//! It must not know what a column means.
+//! Numbers of a table for people: the decimals of a column are aligned.
 
 /// Significant digits of the greatest number in a column.
 const DIGITS: i32 = 5;
@@ -10,17 +9,17 @@ const SPREAD: f64 = 1e4;
 /// How the cells of one column are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Not all are numbers: as they are.
+    /// Unchanged: not all are numbers.
     Text,
-    /// Whole numbers, their thousands apart.
+    /// Whole numbers, in groups of thousands.
     Whole,
-    /// So many decimals.
+    /// This many decimals.
     Decimals(usize),
-    /// Each to three digits, in powers of ten where it must.
+    /// Each to three digits, with a power of ten if it needs one.
     Each,
 }
 
-/// How a column is shown; empty cells count for nothing.
+/// How a column is shown; empty cells don't matter.
 pub(super) fn format<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> Format {
     let filled = cells.map(str::trim).filter(|cell| !cell.is_empty());
     let numbers: Option<Vec<f64>> = filled.clone().map(number).collect();
@@ -62,7 +61,7 @@ fn is_whole(cell: &str) -> bool {
     !cell.contains(['.', 'e', 'E'])
 }
 
-/// A cell's text under its column's format.
+/// A cell's text in its column's format.
 pub(super) fn cell_text(cell: &str, format: Format) -> String {
     let cell = cell.trim();
     let Some(value) = number(cell) else {
@@ -82,7 +81,7 @@ fn signed(text: &str) -> String {
     text.replacen('-', "\u{2212}", 1)
 }
 
-/// Decimals that a text has; of one in powers of ten, those that it would have without.
+/// The decimals of a number's text; `1.5e-3` has those of `0.0015`.
 fn decimals(cell: &str) -> usize {
     let (mantissa, power) = cell.split_once(['e', 'E']).unwrap_or((cell, "0"));
     let written = mantissa
@@ -93,7 +92,7 @@ fn decimals(cell: &str) -> usize {
     usize::try_from(written.saturating_sub(power)).unwrap_or(0)
 }
 
-/// `11 178 186`, by narrow spaces that do not break.
+/// `11 178 186`, with narrow no-break spaces.
 fn grouped(text: &str) -> String {
     let digits = text.trim_start_matches(['-', '+']);
     let sign = if text.starts_with('-') { "-" } else { "" };

@@ -1,5 +1,4 @@
-//! The document: its head, its top, its sections, its end.
-//! It must not know what a table, a claim or a run looks like.
+//! The document: head, header, sections and footer.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,7 +13,7 @@ use super::{Page, Section};
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("sort.js");
 
-/// The whole HTML document, the same for the same page.
+/// The whole HTML document; the same page gives the same bytes.
 pub fn html(page: &Page) -> String {
     let ids = ids(&page.sections);
     let markup = html! {
@@ -55,7 +54,7 @@ pub fn html(page: &Page) -> String {
     markup.into_string()
 }
 
-/// Nothing but what is in the page: its pictures, its one style sheet, its one script.
+/// Allows only what is in the page: its pictures, its style sheet and its script.
 fn policy() -> String {
     let digest = |text: &str| BASE64.encode(Sha256::digest(text.as_bytes()));
     format!(
@@ -125,7 +124,7 @@ fn results(id: &str, section: &Section, page: &Page) -> Markup {
     }
 }
 
-/// A name for each section that stays the same while its title does, and is no other's.
+/// A unique id for each section, which stays the same as long as its title does.
 fn ids(sections: &[Section]) -> Vec<String> {
     let mut ids: Vec<String> = Vec::with_capacity(sections.len());
     for section in sections {

@@ -1,11 +1,10 @@
-//! The runs behind a page: a table of them, and a card for each with all that went in.
-//! It must not know how runs are found.
+//! The runs behind a page: a table, and a card for each with all its inputs.
 
 use maud::{Markup, html};
 
 use super::{Page, Run};
 
-/// The name of a run's card, for links.
+/// The id of a run's card, for links.
 pub(super) fn anchor(run: usize) -> String {
     format!("run-{}", run + 1)
 }
@@ -171,7 +170,7 @@ fn sources(page: &Page) -> Markup {
     }
 }
 
-/// The number that a text such as `4.5 s` begins with, to sort by.
+/// The number at the start of a text such as `4.5 s`, to sort by.
 fn seconds(text: &str) -> &str {
     text.split(' ').next().unwrap_or(text)
 }

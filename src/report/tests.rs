@@ -1,6 +1,4 @@
-//! What holds of every page: all text is escaped, and nothing else than its own style and script
-//! may act.
-//! It must not know a browser.
+//! What holds for every page: all text is escaped, and only its own style and script run.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

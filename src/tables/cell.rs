@@ -1,13 +1,12 @@
 //! Compares one cell with another.
-//! It must not know where in a table they stand.
 
 use crate::spec::ColumnRule;
 
-/// Whether `actual` may stand for `expected`.
+/// Whether `actual` matches `expected`.
 ///
-/// Under a tolerance equal texts match; otherwise both must be numbers: NaN matches NaN alone, an
-/// infinity the same one, -0 also 0, and an empty cell only an empty one. A share is one of the
-/// expected value, so of 0 it allows nothing.
+/// Under a tolerance equal texts match; otherwise both must be numbers: NaN matches only NaN, an
+/// infinity only itself, -0 also 0, and an empty cell only an empty one. A relative bound is a share
+/// of the expected value, so for 0 it allows nothing.
 pub(super) fn matches(rule: ColumnRule, expected: &str, actual: &str) -> bool {
     match rule {
         ColumnRule::Ignore => true,
@@ -41,7 +40,7 @@ fn within(expected: &str, actual: &str, allowed: impl Fn(f64) -> f64) -> bool {
     (a - e).abs() <= allowed + slack
 }
 
-/// How far two numbers lie apart; `None` unless both are finite.
+/// The absolute difference of two numbers; `None` unless both are finite.
 pub(super) fn difference(expected: &str, actual: &str) -> Option<f64> {
     let difference = (number(actual)? - number(expected)?).abs();
     difference.is_finite().then_some(difference)
@@ -49,7 +48,7 @@ pub(super) fn difference(expected: &str, actual: &str) -> Option<f64> {
 
 /// A cell as a number; spaces around it don't matter.
 ///
-/// What is too large for a double (`1e999`) is no number, rather than an infinity that would match
+/// A number too large for a double (`1e999`) is not a number here: as an infinity it would match
 /// every other one.
 pub(super) fn number(cell: &str) -> Option<f64> {
     let cell = cell.trim();

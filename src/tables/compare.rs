@@ -1,5 +1,4 @@
-//! Holds one file against another.
-//! It must not know how differences are shown.
+//! Compares one file with another.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use crate::spec::ColumnRule;
 
 /// Compares `actual` with `expected`.
 ///
-/// The module's documentation says what is a difference.
+/// The module's documentation says what counts as a difference.
 pub fn compare_tables(
     path: &str,
     expected: &[u8],
@@ -48,12 +47,12 @@ pub fn is_table(path: &str) -> bool {
     delimiter(path).is_some()
 }
 
-/// The bytes are known to differ.
+/// Requires that the bytes differ.
 fn first_difference(expected: &[u8], actual: &[u8]) -> Problem {
     let pairs = expected.iter().zip(actual);
     let offset = pairs.take_while(|(e, a)| e == a).count();
     let line = |bytes: &[u8]| {
-        // The line starts at the same byte in both: all before it is equal.
+        // The line starts at the same byte in both, since everything before it is equal.
         let start = bytes[..offset]
             .iter()
             .rposition(|byte| *byte == b'\n')
@@ -91,19 +90,19 @@ fn compare_columns(expected: &Table, actual: &Table, diff: &mut TableDiff) {
     };
     let missing = only_in(expected, actual);
     let extra = only_in(actual, expected);
-    // The same names in another order: cells are matched by name.
+    // The same names in another order are fine: cells are matched by name.
     diff.problems
         .extend(missing.into_iter().map(Problem::MissingColumn));
     diff.problems
         .extend(extra.into_iter().map(Problem::ExtraColumn));
 }
 
-/// Two tables, and the columns that they share.
+/// Two tables, and the columns that both have.
 struct Pairing<'a> {
     expected: &'a Table,
     actual: &'a Table,
     key: &'a [String],
-    /// Name, index in either, rule; without what is ignored or names the row.
+    /// Name, index in each, rule; without ignored columns and those of the key.
     columns: Vec<(&'a str, usize, usize, ColumnRule)>,
 }
 

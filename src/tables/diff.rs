@@ -1,5 +1,4 @@
 //! What differs between two tables, as data.
-//! It must not know how it is shown.
 
 use std::fmt;
 
@@ -12,49 +11,49 @@ use crate::spec::ColumnRule;
 pub struct TableDiff {
     /// The file, as its caller names it.
     pub path: String,
-    /// What is wrong with the whole.
+    /// Differences of the whole file.
     pub problems: Vec<Problem>,
     /// Cells that differ by more than their rule allows, in the order of the expected table.
     pub cells: Vec<CellDiff>,
-    /// Rows of the expected table that were held against one of the actual.
+    /// Rows that were compared.
     pub rows_compared: usize,
 }
 
 /// One of the two tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The one that should be.
+    /// The one to compare with.
     Expected,
-    /// The one that is.
+    /// The one that is there.
     Actual,
 }
 
-/// A difference that is no single cell's.
+/// A difference that is not one of a single cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// The file is expected and not there.
+    /// The file is expected but missing.
     MissingFile,
-    /// The file is there and not expected.
+    /// The file is there but not expected.
     UnexpectedFile,
-    /// One of the two is no table.
+    /// One of the two is not a table.
     Malformed {
         /// Which.
         side: Side,
         /// Why.
         fault: Fault,
     },
-    /// A column is expected and not there.
+    /// A column is expected but missing.
     MissingColumn(String),
-    /// A column is there and not expected.
+    /// A column is there but not expected.
     ExtraColumn(String),
-    /// A key column that the table does not have, so that no row has a name.
+    /// A key column is missing, so that no row has a name.
     NoKeyColumn {
         /// Where it is missing.
         side: Side,
         /// Its name.
         column: String,
     },
-    /// Two rows of one name.
+    /// Two rows have the same name.
     DuplicateKey {
         /// Where.
         side: Side,
@@ -63,32 +62,32 @@ pub enum Problem {
         /// Lines of the first two.
         lines: (u64, u64),
     },
-    /// A row, by name, is expected and not there.
+    /// A row, by name, is expected but missing.
     MissingRow(Row),
-    /// A row, by name, is there and not expected.
+    /// A row, by name, is there but not expected.
     ExtraRow(Row),
     /// Tables compared in order have different numbers of rows.
     RowCount {
-        /// Rows that should be.
+        /// In the expected table.
         expected: usize,
-        /// Rows that are.
+        /// In the actual one.
         actual: usize,
     },
-    /// Files that are no tables have different bytes.
+    /// Files that are not tables have different bytes.
     Bytes {
         /// The first byte that differs, from 0.
         offset: usize,
         /// Its line, from 1.
         line: u64,
-        /// That line as it should be; `None` if it is not text, or not there.
+        /// That line of the expected file; `None` if it is not text, or missing.
         expected: Option<String>,
-        /// That line as it is.
+        /// That line of the actual file.
         actual: Option<String>,
     },
 }
 
 impl Problem {
-    /// Whether it leaves open which cells differ: rows or columns have no names to match them by.
+    /// Whether cells can't be compared: rows or columns have no names to match them by.
     pub fn prevents_comparison(&self) -> bool {
         matches!(
             self,
@@ -128,22 +127,22 @@ pub struct CellDiff {
     pub row: Row,
     /// Its column.
     pub column: String,
-    /// What should be.
+    /// The expected text.
     pub expected: String,
-    /// What is.
+    /// The actual text.
     pub actual: String,
-    /// The line in which the row starts in the expected table, from 1.
+    /// The line where the row starts in the expected table, from 1.
     pub expected_line: u64,
     /// And in the actual one.
     pub actual_line: u64,
     /// The rule that it breaks.
     pub rule: ColumnRule,
-    /// How far the two lie apart, if both are finite numbers.
+    /// The absolute difference, if both are finite numbers.
     pub difference: Option<f64>,
 }
 
 impl CellDiff {
-    /// The difference as a share of the expected value; `None` where that is 0 or no number.
+    /// The difference as a share of the expected value; `None` if that is 0 or not a number.
     pub fn share(&self) -> Option<f64> {
         let share = self.difference? / cell::number(&self.expected)?.abs();
         share.is_finite().then_some(share)
@@ -162,7 +161,7 @@ impl TableDiff {
         }
     }
 
-    /// A file that is expected and not there.
+    /// A file that is expected but missing.
     pub fn missing(path: &str) -> Self {
         Self {
             problems: vec![Problem::MissingFile],
@@ -170,7 +169,7 @@ impl TableDiff {
         }
     }
 
-    /// A file that is there and not expected.
+    /// A file that is there but not expected.
     pub fn unexpected(path: &str) -> Self {
         Self {
             problems: vec![Problem::UnexpectedFile],
@@ -178,7 +177,7 @@ impl TableDiff {
         }
     }
 
-    /// Whether the two can't be held against each other, so that no cell was.
+    /// Whether the two can't be compared, so that no cell was.
     pub fn is_incomparable(&self) -> bool {
         self.problems.iter().any(Problem::prevents_comparison)
     }

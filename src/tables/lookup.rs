@@ -8,10 +8,10 @@ use super::row_name::RowName;
 pub struct Lookup(Table);
 
 impl Lookup {
-    /// Reads a table; commas stand between cells unless the name ends in `.tsv`.
+    /// Reads a table; the delimiter is a comma unless the name ends in `.tsv`.
     ///
     /// # Errors
-    /// Why it is no table.
+    /// Why it is not a table.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, String> {
         let delimiter = delimiter(path).unwrap_or(b',');
         Table::parse(bytes, delimiter)
@@ -37,7 +37,7 @@ impl Lookup {
     /// One cell, which isn't empty.
     ///
     /// # Errors
-    /// There is no such row or column, several rows are meant, or the cell is empty.
+    /// There is no such row or column, several rows match, or the cell is empty.
     pub fn cell(&self, row: &RowName, column: &str) -> Result<&str, String> {
         let at = self.index(column)?;
         let (line, name) = self.row(row)?;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_names_a_row_by_pairs_its_first_cell_or_its_number() {
+    fn a_row_is_named_by_pairs_its_first_cell_or_its_number() {
         let table = Lookup::parse("t.csv", b"epoch,x\n5,a\n6,b=c\n").unwrap();
         assert_eq!(table.row_name("x=a"), key(&[("x", "a")]));
         assert_eq!(
@@ -143,12 +143,12 @@ mod tests {
         assert_eq!(table.row_name("5"), key(&[("epoch", "5")]));
         assert_eq!(table.row_name("1"), RowName::Number(1));
         assert_eq!(table.row_name("-1"), RowName::Number(-1));
-        // No column: it can only be a value.
+        // Not a column, so it can only be a value.
         assert_eq!(table.row_name("b=c"), key(&[("epoch", "b=c")]));
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn a_missing_cell_is_explained() {
         for number in [0, 4, -4, i64::MAX, i64::MIN] {
             assert_eq!(
                 cell(&RowName::Number(number), "x"),

@@ -1,11 +1,10 @@
 //! Reads a table: UTF-8, a header of distinct names, rows of equal length.
-//! It must not know what it is compared with.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-/// Why a file is no table.
+/// Why a file is not a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// It has no header.
@@ -24,7 +23,7 @@ pub enum Fault {
         /// Cells in the row.
         found: usize,
     },
-    /// Two columns of one name.
+    /// Two columns have the same name.
     DuplicateColumn {
         /// The name.
         column: String,
@@ -65,7 +64,7 @@ pub(super) struct Line {
     pub(super) cells: csv::StringRecord,
 }
 
-/// The names of a file's columns, in order; none where it is no table.
+/// The names of a file's columns, in order; none if it is not a table.
 pub fn columns(path: &str, bytes: &[u8]) -> Vec<String> {
     let Some(delimiter) = delimiter(path) else {
         return Vec::new();
@@ -80,7 +79,7 @@ pub fn columns(path: &str, bytes: &[u8]) -> Vec<String> {
     )
 }
 
-/// What stands between the cells of a file of this name; `None` if it is not compared as a table.
+/// The delimiter of a file of this name; `None` if it is not compared as a table.
 pub(super) fn delimiter(path: &str) -> Option<u8> {
     let ending = Path::new(path).extension()?.to_str()?.to_ascii_lowercase();
     match ending.as_str() {
@@ -100,7 +99,7 @@ impl Table {
             .flexible(true)
             .delimiter(delimiter)
             .from_reader(text.as_bytes());
-        // Text in memory that is UTF-8 and may be ragged leaves the reader nothing to refuse.
+        // From UTF-8 text in memory, with ragged rows allowed, the reader has no errors.
         let mut records = reader.records().map_while(Result::ok);
         let header = records.next().ok_or(Fault::Empty)?;
         let columns: Vec<String> = header.iter().map(str::to_owned).collect();
@@ -130,7 +129,7 @@ impl Table {
     }
 }
 
-/// The line, from 1, that the byte at `offset` stands in.
+/// The line, from 1, of the byte at `offset`.
 pub(super) fn line_of(bytes: &[u8], offset: usize) -> u64 {
     let before = bytes.iter().take(offset);
     before.filter(|byte| **byte == b'\n').count() as u64 + 1

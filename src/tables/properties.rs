@@ -1,5 +1,4 @@
 //! What holds for all tables.
-//! They must not know where tables come from.
 
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use proptest::prelude::*;

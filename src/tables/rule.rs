@@ -1,5 +1,4 @@
 //! All rules that a file matches, merged into one.
-//! It must not know tables.
 
 use std::collections::BTreeMap;
 
@@ -38,9 +37,9 @@ impl EffectiveRule {
 
 /// The rules that match `path`, merged in order; `None` if none does.
 ///
-/// Of two rules for one column, or for `*`, the later wins, and so does the later key that is
-/// not empty. A column's own rule beats `*`, wherever either stands. A pattern that is no
-/// pattern matches nothing: reading the pipeline refuses it.
+/// If two rules are for the same column, or for `*`, the later wins, and so does the later key that
+/// is not empty. A column's own rule beats `*`, whatever their order. An invalid pattern matches
+/// nothing: loading the pipeline refuses it.
 pub fn effective_rule(rules: &[CompareRule], path: &RelPath) -> Option<EffectiveRule> {
     let mut effective = None;
     for rule in rules.iter().filter(|rule| applies(rule, path)) {
@@ -61,7 +60,7 @@ pub fn effective_rule(rules: &[CompareRule], path: &RelPath) -> Option<Effective
 /// Whether a rule is for the file at `path`.
 pub fn applies(rule: &CompareRule, path: &RelPath) -> bool {
     let pattern = rule.files.as_str();
-    // Most files share no folder with a rule: don't build the pattern for them.
+    // Most files are in other folders than the rule's: don't compile the pattern for them.
     let plain = pattern
         .trim_start_matches("./")
         .split(['*', '?', '[', '{', '\\'])

@@ -1,5 +1,4 @@
 //! What counts as a difference.
-//! They must not know where tables come from.
 
 use super::*;
 use crate::base::rel_path::RelPath;

@@ -1,5 +1,4 @@
 //! Systems that cannot trace.
-//! It must not know of any that can.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::{Trace, TraceError};
 
-/// Cannot.
+/// Always an error.
 pub fn enter(_: &[OsString]) -> Option<io::Error> {
     Some(io::Error::new(
         io::ErrorKind::Unsupported,
@@ -17,7 +16,7 @@ pub fn enter(_: &[OsString]) -> Option<io::Error> {
     ))
 }
 
-/// Cannot.
+/// Always an error.
 pub fn watch(
     _: UnixStream,
     _: &dyn Fn(&Path) -> bool,

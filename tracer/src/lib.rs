@@ -1,12 +1,11 @@
 //! Sees which files a process and its children ask the kernel for, without root.
-//! It must not know why anyone wants to know, or which files are worth a word.
 //!
-//! A process that is to be traced starts as a *helper*, this program itself: [`enter`] sets up
+//! A traced process starts as a *helper*, which is this program itself: [`enter`] sets up
 //! the kernel's seccomp user notification, sends its other end through standard input, and
 //! becomes the program. From then on each call that names a file waits until [`watch`] has
-//! looked at it and told the kernel to go on. Static binaries and children are seen like all
-//! others. Nothing is ever refused, but `io_uring`, whose file calls could not be seen:
-//! programs then do without it.
+//! looked at it and let the kernel continue. Static binaries and children are seen like all
+//! others. Only `io_uring` is refused, because its file calls could not be seen: programs then
+//! do without it.
 //!
 //! Not seen: changes of permissions and times, files that were open before or are passed on by
 //! a socket, and calls for another architecture (those are counted). A traced program gains no
@@ -37,7 +36,7 @@ mod elsewhere;
 )))]
 pub use elsewhere::{enter, watch};
 
-/// What was asked of a path.
+/// What a call does with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     /// A file's bytes.
@@ -46,18 +45,18 @@ pub enum Call {
     List,
     /// Whether there is a file, and its length and times.
     Look,
-    /// To make, change, rename or remove it.
+    /// Creating, changing, renaming or removing it.
     Write,
-    /// To run it.
+    /// Running it.
     Run,
 }
 
-/// A path and what was asked of it.
+/// A path and what was done with it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Access {
     /// Absolute, symbolic links resolved as far as the path exists.
     pub path: PathBuf,
-    /// What was asked.
+    /// What was done.
     pub call: Call,
     /// There was nothing at the path.
     pub absent: bool,
@@ -68,14 +67,14 @@ pub struct Access {
 pub struct Trace {
     /// Each access once, in the order in which it was first asked for.
     pub accesses: Vec<Access>,
-    /// Calls whose path could not be read, or that were too many to note.
+    /// Calls whose path could not be read, or that were too many to record.
     pub unseen: u64,
 }
 
 /// Why there is no trace.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// This system cannot.
+    /// This system cannot trace.
     #[error("only Linux on x86-64 and arm64 can trace a process's files")]
     System,
     /// The kernel or a sandbox around us does not allow it.
@@ -84,7 +83,7 @@ pub enum TraceError {
     /// The program could not be started.
     #[error("the program could not be started")]
     NotStarted(#[source] io::Error),
-    /// The helper ended before it said anything.
+    /// The helper ended before it sent anything.
     #[error("the helper ended before the program started")]
     Lost,
 }

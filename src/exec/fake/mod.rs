@@ -38,8 +38,8 @@ struct World {
 
 /// Runs scripts instead of jobs.
 ///
-/// `poll` never sleeps: it moves virtual time on to the next end, however far that is, or by
-/// `wait` if none is in sight.
+/// `poll` never sleeps: it advances virtual time to the next end, however far that is, or by `wait`
+/// if no job ends.
 #[derive(Debug, Default)]
 pub struct FakeExecutor(Arc<Mutex<World>>);
 
@@ -61,7 +61,7 @@ impl FakeExecutor {
         self
     }
 
-    /// The play for every job without one of its own.
+    /// The play for every other job.
     #[must_use]
     pub fn otherwise(self, play: Play) -> Self {
         lock(&self.0).otherwise = Some(play);
@@ -150,7 +150,7 @@ impl World {
         if matches!(outcome, Outcome::Exited(_) | Outcome::Signaled(_))
             && let Err(error) = (play.work)(&job).and_then(|files| write_all(&job, files))
         {
-            // The message is there for the test to read; it needs no second failure.
+            // The outcome already says that the job failed.
             let _ = write(job.stderr.clone(), error.as_bytes());
             outcome = Outcome::Exited(1);
         }

@@ -63,7 +63,7 @@ impl Play {
         Self::ends(End::Of(Outcome::Exited(code)))
     }
 
-    /// Is killed by a signal that nobody here sent.
+    /// Is killed by a signal from elsewhere.
     pub fn signaled(signal: i32) -> Self {
         Self::ends(End::Of(Outcome::Signaled(signal)))
     }
@@ -83,7 +83,7 @@ impl Play {
         Self { seconds, ..self }
     }
 
-    /// Does not listen to TERM: stopping it takes its whole grace period.
+    /// Ignores TERM: stopping it takes its whole grace period.
     pub fn stubborn(self) -> Self {
         Self {
             stubborn: true,

@@ -8,7 +8,7 @@ use crate::exec::{Job, Outcome};
 /// One line of a [`Record`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A job was started, beside these.
+    /// A job was started.
     Started {
         /// Virtual seconds.
         at: f64,
@@ -59,7 +59,7 @@ impl Record {
             .collect()
     }
 
-    /// How many jobs ran at once at most.
+    /// The most jobs that ran at once.
     pub fn most_at_once(&self) -> usize {
         let beside = |event: &Event| match event {
             Event::Started { beside, .. } => beside.len() + 1,

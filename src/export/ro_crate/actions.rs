@@ -1,5 +1,4 @@
 //! What happened: runs of stages, of steps, of the pipeline, and restage's own.
-//! It must not know what files are.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +9,7 @@ use super::{Document, StageRun, entity};
 const COMPLETED: &str = "http://schema.org/CompletedActionStatus";
 
 impl Document<'_> {
-    /// Every action, with machines, variables and measurements that only actions have.
+    /// Every action, with the machines, variables and measurements that belong to actions.
     pub(super) fn actions(&self) -> Vec<Value> {
         let mut found = vec![self.engine_run(), self.workflow_run()];
         for step in &self.of.steps {

@@ -1,5 +1,4 @@
 //! Names of entities, and references to them.
-//! It must not know what entities say.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -8,14 +7,14 @@ use crate::base::clock::WallTime;
 
 /// The run of the pipeline as a whole.
 pub(super) const WORKFLOW_RUN: &str = "#run";
-/// restage at work.
+/// The run of restage itself.
 pub(super) const ENGINE_RUN: &str = "#restage-run";
 /// restage.
 pub(super) const ENGINE: &str = "#restage";
 /// The language of pipeline.yaml.
 pub(super) const LANGUAGE: &str = "#restage-pipeline";
 
-/// What may not stand in a path of an address as it is.
+/// Characters to escape in the path of an address.
 const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -32,24 +31,24 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}')
-    // `a:b` would begin an address of its own.
+    // `a:b` would be read as an address with the scheme `a`.
     .add(b':');
 
 fn escaped(text: &str) -> String {
     utf8_percent_encode(text, PATH).to_string()
 }
 
-/// A file's path in the crate as its name.
+/// A file in the crate: its path.
 pub(super) fn file(path: &str) -> String {
     escaped(path)
 }
 
-/// A folder's.
+/// A folder in the crate.
 pub(super) fn folder(path: &str) -> String {
     format!("{}/", escaped(path))
 }
 
-/// What is known of a path whose bytes are not in the crate.
+/// A path whose bytes are not in the crate.
 pub(super) fn elsewhere(path: &str) -> String {
     format!("#elsewhere/{}", escaped(path))
 }
@@ -84,7 +83,7 @@ pub(super) fn part(pipeline: &str, kind: &str, name: &str) -> String {
     format!("{}#{kind}/{}", file(pipeline), escaped(name))
 }
 
-/// A value of a parameter or of a variable; `n` tells several of one name apart.
+/// A value of a parameter or variable; `n` distinguishes values of the same name.
 pub(super) fn value(kind: &str, name: &str, n: usize) -> String {
     match n {
         0 => format!("#{kind}/{}", escaped(name)),
@@ -96,7 +95,7 @@ pub(super) fn reference(id: &str) -> Value {
     json!({"@id": id})
 }
 
-/// Each once, in the order given; one alone stands without a list around it.
+/// Each once, in the order given; a single one without a list around it.
 pub(super) fn references<S: AsRef<str>>(ids: impl IntoIterator<Item = S>) -> Value {
     let mut seen = std::collections::BTreeSet::new();
     let ids = ids.into_iter();
@@ -110,12 +109,12 @@ pub(super) fn references<S: AsRef<str>>(ids: impl IntoIterator<Item = S>) -> Val
     }
 }
 
-/// RFC 3339 with an offset in numbers, the one way of ISO 8601 that every reader takes.
+/// RFC 3339 with a numeric offset, the form of ISO 8601 that every reader accepts.
 pub(super) fn time(time: WallTime) -> Value {
     json!(time.to_string().replace('Z', "+00:00"))
 }
 
-/// A licence's name: an address, that of an SPDX identifier, or one of ours for words.
+/// A licence's id: its address, that of its SPDX identifier, or one of ours for a text.
 pub(super) fn license(license: &str) -> String {
     match license {
         address if address.contains("://") => address.to_owned(),

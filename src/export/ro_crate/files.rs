@@ -1,13 +1,11 @@
-//! Files and folders: those in the crate, and those that it only knows by their digests.
-//! It must not know who wrote them.
+//! Files and folders: those in the crate, and those known by their digests only.
 
 use serde_json::{Value, json};
 
 use super::{Document, Item, entity};
 
 impl Document<'_> {
-    /// The name of what stands at a path. A folder none of whose files is in the crate is as
-    /// little in it as they are.
+    /// The id of a path. A folder is in the crate if any of its files is.
     pub(super) fn name_of(&self, path: &str) -> String {
         match self.of.items.get(path) {
             Some(Item::File { included: true, .. }) => entity::file(path),
@@ -26,13 +24,13 @@ impl Document<'_> {
         files.iter().any(is_included)
     }
 
-    /// The names of all data in the crate.
+    /// The ids of all data in the crate.
     pub(super) fn parts(&self) -> Vec<String> {
         let names = self.of.items.keys().map(|path| self.name_of(path));
         names.filter(|name| !name.starts_with('#')).collect()
     }
 
-    /// The entities of all paths but the pipeline's own.
+    /// The entities of all paths except the pipeline file.
     pub(super) fn data(&self) -> Vec<Value> {
         let mut found = Vec::new();
         for (path, item) in self
@@ -46,7 +44,7 @@ impl Document<'_> {
             let kind = match (item, here) {
                 (Item::Folder { .. }, true) => "Dataset",
                 (Item::File { .. }, true) => "File",
-                // A file or a folder of the crate would have to be there.
+                // As a file or folder, it would have to be in the crate.
                 _ => "CreativeWork",
             };
             let mut entity = json!({"@id": name, "@type": kind, "name": path});
@@ -62,7 +60,7 @@ impl Document<'_> {
         found
     }
 
-    /// Adds what is known of the bytes.
+    /// Adds what is known about the bytes.
     pub(super) fn describe(&self, path: &str, entity: &mut Value) {
         match self.of.items.get(path) {
             Some(Item::File {
@@ -87,7 +85,7 @@ impl Document<'_> {
     }
 }
 
-/// By the name alone: what isn't known is bytes.
+/// By the name alone; unknown names are bytes.
 fn media_type(path: &str) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or(path);
     if name == "pipeline.lock" {

@@ -1,7 +1,6 @@
 //! A reproduced pipeline as an RO-Crate: what ran, on what, to what.
-//! It must not know where files lie, nor how records are kept.
 //!
-//! Profiles: Provenance Run Crate 0.5 and those that it rests on (Process and Workflow Run Crate
+//! Profiles: Provenance Run Crate 0.5 and those that it extends (Process and Workflow Run Crate
 //! 0.5, Workflow RO-Crate 1.0), over RO-Crate 1.1. A stage of the file is a `HowToStep`, the
 //! program or command that it runs a `SoftwareApplication`, and each instance that ran a
 //! `CreateAction`; a `ControlAction` joins a step with its instances.
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::base::clock::WallTime;
 
-/// All that a crate says.
+/// The content of a crate.
 #[derive(Debug, Clone)]
 pub struct Crate {
     /// The experiment's name.
@@ -29,7 +28,7 @@ pub struct Crate {
     pub profile: String,
     /// What it is about.
     pub about: About,
-    /// Where the pipeline file lies in the crate.
+    /// The pipeline file's path in the crate.
     pub pipeline: String,
     /// restage's own version.
     pub version: String,
@@ -37,17 +36,16 @@ pub struct Crate {
     pub steps: Vec<Step>,
     /// Their instances, in an order in which they can run.
     pub runs: Vec<StageRun>,
-    /// What stands at each path that is named: the pipeline file, inputs, outs and what lies in
-    /// them.
+    /// Each path that is named: the pipeline file, inputs, outs and the files in them.
     pub items: BTreeMap<String, Item>,
 }
 
-/// What only people know.
+/// Metadata that only people know.
 #[derive(Debug, Clone, Default)]
 pub struct About {
     /// What the experiment is.
     pub description: Option<String>,
-    /// Of everything in the crate: an SPDX identifier, an address, or in words.
+    /// Of everything in the crate: an SPDX identifier, an address, or a text.
     pub license: Option<String>,
     /// Who ran it.
     pub agent: Option<Agent>,
@@ -100,7 +98,7 @@ pub struct StageRun {
     pub params: BTreeMap<String, Value>,
     /// Declared environment that was set.
     pub env: BTreeMap<String, String>,
-    /// What tools said of themselves, by the command that asked them.
+    /// The versions that tools print, by command.
     pub tools: BTreeMap<String, String>,
     /// Paths that it read.
     pub reads: Vec<String>,
@@ -112,7 +110,7 @@ pub struct StageRun {
     pub started: WallTime,
     /// When it ended.
     pub ended: WallTime,
-    /// Most memory that it had at once, in bytes.
+    /// Its peak memory in bytes.
     pub peak_memory: Option<u64>,
     /// The machine.
     pub host: String,
@@ -120,7 +118,7 @@ pub struct StageRun {
     pub nondeterministic: bool,
 }
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Debug, Clone)]
 pub enum Item {
     /// A file.
@@ -129,7 +127,7 @@ pub enum Item {
         size: u64,
         /// BLAKE3 of its bytes, in hexadecimal.
         blake3: String,
-        /// SHA-256 of its bytes, in hexadecimal; known where the file was read.
+        /// SHA-256 of its bytes, in hexadecimal; known if the file was read.
         sha256: Option<String>,
         /// Whether its bytes are in the crate.
         included: bool,
@@ -138,13 +136,13 @@ pub enum Item {
     Folder {
         /// The paths of all files below it.
         files: Vec<String>,
-        /// Its digest, by which restage knows it.
+        /// restage's digest of it.
         digest: String,
     },
 }
 
 impl Crate {
-    /// `ro-crate-metadata.json`: the same for the same crate. Its last line break is there.
+    /// `ro-crate-metadata.json`, with a final line break; the same crate gives the same bytes.
     pub fn to_json(&self) -> String {
         let document = Document {
             of: self,
@@ -160,7 +158,7 @@ impl Crate {
         graph.extend(self.about.license.as_deref().map(|license| {
             json!({"@id": entity::license(license), "@type": "CreativeWork", "name": license})
         }));
-        // Nothing to say is not said.
+        // Leave out fields without a value.
         for entity in graph.iter_mut().filter_map(Value::as_object_mut) {
             entity.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
         }
@@ -175,7 +173,7 @@ impl Crate {
     }
 }
 
-/// A crate on its way into JSON.
+/// Writes a crate as JSON.
 struct Document<'a> {
     of: &'a Crate,
     /// Different values of each parameter.

@@ -1,5 +1,4 @@
 //! Parameters and the values that runs had, each value once.
-//! It must not know what parameters are for.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A crate's metadata: every name leads somewhere, each once, and nothing is left over.
+//! A crate's metadata: every id is defined once, and every entity is referenced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,7 +132,7 @@ fn entity<'a>(graph: &'a [Value], id: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no `{id}`"))
 }
 
-/// Names that stand somewhere as a reference.
+/// Ids that are referenced.
 fn references(value: &Value, top: bool, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
@@ -163,7 +163,7 @@ fn every_name_leads_to_one_entity_and_every_entity_is_named_by_another() {
     graph
         .iter()
         .for_each(|entity| references(entity, true, &mut named));
-    // Of other people's.
+    // Other people's.
     let outside = ["https://w3id.org/ro/crate/1.1"];
     let dangling: Vec<_> = named
         .difference(&distinct)

@@ -1,5 +1,4 @@
 //! The pipeline file: its steps, what they run, and who runs them.
-//! It must not know what was read or written.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +28,7 @@ impl Document<'_> {
             "input": entity::references(self.parameter_names()),
         });
         self.describe(pipeline, &mut workflow);
-        // The file has no version but its bytes.
+        // The file's only version is its bytes.
         workflow["version"] = workflow["identifier"].clone();
         if let Some(agent) = &self.of.about.agent {
             workflow["creator"] = entity::reference(&agent.reference());
@@ -81,7 +80,7 @@ impl Document<'_> {
         self.of.runs.iter().filter(|run| run.step == step.name)
     }
 
-    /// Each tool once, by its name.
+    /// Each tool once, by id.
     fn tools(&self) -> BTreeMap<String, Value> {
         let mut found = BTreeMap::new();
         let mut inputs: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -105,7 +104,7 @@ impl Document<'_> {
 }
 
 impl StageRun {
-    /// The name of what it ran: programs of one package and other sources are several.
+    /// The id of what it ran: the same package built from other sources is another tool.
     pub(super) fn tool_name(&self) -> String {
         match &self.tool {
             Tool::Program { package, code } => {

@@ -1,5 +1,4 @@
 //! A run's parameters for TensorBoard's HParams page.
-//! It must not know scalars.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use super::message::{
     SummaryMetadata, SummaryValue, TensorProto, TensorShape, Written,
 };
 
-/// The start and the end of the session that TensorBoard takes a run for.
+/// The start and the end of the session that TensorBoard makes of a run.
 pub(super) fn summaries(origin: &Origin, start: f64) -> [Summary; 2] {
     let mut hparams = BTreeMap::new();
     for (path, value) in &origin.params {
@@ -40,7 +39,7 @@ pub(super) fn summaries(origin: &Origin, start: f64) -> [Summary; 2] {
     ]
 }
 
-/// The message is the tag's metadata; its value is a null that only has to be there.
+/// The message is the tag's metadata; its value is a null, which is required.
 fn summary(tag: &str, session: Session) -> Summary {
     let data = HParamsData {
         data: Some(session),
@@ -62,7 +61,7 @@ fn summary(tag: &str, session: Session) -> Summary {
     Summary { value: vec![value] }
 }
 
-/// Leaves by dotted path. A list is one value, written as JSON: the page has no columns for its
+/// Leaves by dotted path. A list is one value, written as JSON: the page has no columns for
 /// items.
 fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, ProtoValue>) {
     let kind = match value {

@@ -1,9 +1,8 @@
-//! The protocol buffers of an event file, as far as they are written here.
-//! It must not know what is put into them.
+//! The protocol buffers of an event file: the fields that we write.
 //!
 //! Field numbers are those of tensorflow/core/util/event.proto, core/framework/{summary,tensor,
 //! tensor_shape,types}.proto, tensorboard/plugins/hparams/plugin_data.proto and
-//! google/protobuf/struct.proto. What is not written is left out: readers pass over absent fields.
+//! google/protobuf/struct.proto. Readers skip absent fields.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +67,7 @@ pub(super) struct SummaryMetadata {
 pub(super) struct PluginData {
     #[prost(string, tag = "1")]
     pub(super) plugin_name: String,
-    /// A message of the plugin's own.
+    /// The plugin's own message.
     #[prost(bytes = "vec", tag = "2")]
     pub(super) content: Vec<u8>,
 }

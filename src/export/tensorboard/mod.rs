@@ -1,9 +1,8 @@
-//! A training run as a TensorBoard event file: the same run, the same bytes.
-//! It must not know where tables lie, nor which stage wrote them.
+//! A training run as a TensorBoard event file: the same run gives the same bytes.
 //!
-//! Scalars are 32-bit floats, as TensorBoard's are: a number beyond their range becomes infinite.
+//! Scalars are 32-bit floats, as in TensorBoard: a number beyond their range becomes infinite.
 //! NaN and the infinities are exported as they are; an empty cell is a step without that scalar.
-//! A column with any other text is not exported. All events of a run bear one time.
+//! A column with any other text is not exported. All events of a run have the same time.
 
 mod hparams;
 mod message;
@@ -26,7 +25,7 @@ pub use scalars::{Scalars, ScalarsError};
 pub struct Run {
     /// What was measured, step by step.
     pub scalars: Scalars,
-    /// What is known of the stage's run.
+    /// What is known about the stage's run.
     pub origin: Option<Origin>,
 }
 
@@ -42,14 +41,13 @@ pub struct Origin {
 }
 
 impl Run {
-    /// The time that all events bear: the run's start, or 0 where that is not known. In seconds
-    /// since 1970.
+    /// The time of all events: the run's start in seconds since 1970, or 0 if it is unknown.
     fn time(&self) -> f64 {
         let started = self.origin.as_ref().map(|origin| origin.started);
         started.map_or(0.0, |time| time.seconds as f64)
     }
 
-    /// The name of its file: TensorBoard takes what has `tfevents` in it, in order of names.
+    /// Its file's name: TensorBoard reads files with `tfevents` in their names, in name order.
     pub fn file_name(&self) -> String {
         format!("events.out.tfevents.{}.restage", self.time())
     }

@@ -1,5 +1,4 @@
 //! The columns of numbers of tables whose rows are steps.
-//! It must not know files, nor how scalars are written.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +14,8 @@ pub enum ScalarsError {
     /// There is no such column.
     #[error("has no column `{0}` to number its steps by")]
     NoStep(String),
-    /// A step that is no whole number from 0 on, or not greater than the one before it.
-    #[error("has step `{cell}` in row {row}, and steps are whole numbers that grow")]
+    /// A step that is not a whole number from 0, or not greater than the one before it.
+    #[error("has step `{cell}` in row {row}, and steps must be increasing whole numbers")]
     BadStep {
         /// The cell.
         cell: String,
@@ -26,8 +25,8 @@ pub enum ScalarsError {
     /// Another table of the same run has a column of this name.
     #[error("has a column `{0}`, and so has another table of the same run")]
     Twice(String),
-    /// There is nothing to show.
-    #[error("has no column of numbers beside `{0}`")]
+    /// No column has numbers.
+    #[error("has no column of numbers besides `{0}`")]
     NoNumbers(String),
 }
 
@@ -35,7 +34,7 @@ impl Scalars {
     /// Adds the columns of numbers of one table.
     ///
     /// # Errors
-    /// The steps are none, there are no numbers, or a column is there already.
+    /// The steps are wrong, there are no numbers, or a column is there already.
     pub fn add(&mut self, table: &Lookup, step: &str) -> Result<(), ScalarsError> {
         let no_step = || ScalarsError::NoStep(step.to_owned());
         let steps = steps(&table.column(step).map_err(|_| no_step())?)?;
@@ -106,7 +105,7 @@ fn numbers(cells: &[String]) -> Option<Vec<Option<f32>>> {
             "" => None,
             cell => {
                 some = true;
-                // By way of f64, as every other reader of the table sees it.
+                // Via f64, as every other reader of the table sees it.
                 Some(cell.parse::<f64>().ok()? as f32)
             }
         });

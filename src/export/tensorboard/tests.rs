@@ -1,4 +1,4 @@
-//! Event files against the format: known checksums, known bytes, and a reader of our own.
+//! Event files and their format: known checksums, known bytes, and our own reader.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn run(table: &str) -> Run {
     run
 }
 
-/// Step, tag and number of every scalar, as they stand in the file.
+/// Step, tag and number of every scalar, in the file's order.
 fn scalars(file: &[u8]) -> Vec<(i64, String, f32)> {
     let mut found = Vec::new();
     for event in read(file) {
@@ -125,9 +125,9 @@ fn what_has_no_steps_or_no_numbers_is_refused() {
     assert!(error("step,a\n1,1\n1,2\n").starts_with("has step `1` in row 2"));
     assert_eq!(
         error("step,a\n1,x\n"),
-        "has no column of numbers beside `step`"
+        "has no column of numbers besides `step`"
     );
-    assert_eq!(error("step,a\n"), "has no column of numbers beside `step`");
+    assert_eq!(error("step,a\n"), "has no column of numbers besides `step`");
 }
 
 #[test]

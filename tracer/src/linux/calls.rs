@@ -1,5 +1,4 @@
-//! The calls that name files, and what each asks of which path.
-//! It must not know how calls are caught, or what stands at a path.
+//! The calls that name files, and what each does with which path.
 
 use libc::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, c_long};
 
@@ -10,34 +9,34 @@ pub(super) struct Asked {
     pub(super) dir: i32,
     /// Where the text is, in the caller's memory.
     pub(super) text: u64,
-    /// What is asked.
+    /// What the call does with it.
     pub(super) what: What,
 }
 
-/// What a call asks of a path.
+/// What a call does with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// To open it with these flags.
+    /// Opens it with these flags.
     Open(u64),
-    /// To open it; the flags are the first eight bytes at this address.
+    /// Opens it; the flags are the first eight bytes at this address.
     OpenHow(u64),
-    /// Whether something is there; a symbolic link itself is meant unless followed.
+    /// Looks whether something is there; at a symbolic link itself unless it is followed.
     Look { follow: bool },
-    /// To be made where nothing is yet.
+    /// Creates it where nothing is yet.
     Make,
-    /// To be taken away.
+    /// Removes it.
     Remove,
-    /// To be put there, whatever was there.
+    /// Puts something there, whatever was there.
     Put,
-    /// To be cut.
+    /// Truncates it.
     Change,
-    /// Its bytes, by a further name.
+    /// Gives its bytes another name.
     Link,
-    /// To be run.
+    /// Runs it.
     Run,
 }
 
-/// All calls that are looked at but those in [`BY_DESCRIPTOR`].
+/// All calls that are watched except those in [`BY_DESCRIPTOR`].
 #[cfg(target_arch = "x86_64")]
 pub(super) const NUMBERS: &[c_long] = &[
     libc::SYS_openat,
@@ -70,7 +69,7 @@ pub(super) const NUMBERS: &[c_long] = &[
     libc::SYS_link,
 ];
 
-/// All calls that are looked at but those in [`BY_DESCRIPTOR`].
+/// All calls that are watched except those in [`BY_DESCRIPTOR`].
 #[cfg(target_arch = "aarch64")]
 pub(super) const NUMBERS: &[c_long] = &[
     libc::SYS_openat,
@@ -95,10 +94,10 @@ pub(super) const NUMBERS: &[c_long] = &[
 pub(super) const BY_DESCRIPTOR: [(c_long, u32); 2] =
     [(libc::SYS_newfstatat, 3), (libc::SYS_statx, 2)];
 
-/// What a call asks of which paths.
+/// What a call does with which paths.
 pub(super) fn asked(number: c_long, a: &[u64; 6]) -> Vec<Asked> {
     use What::{Change, Link, Look, Make, Open, OpenHow, Put, Remove, Run};
-    // Descriptors are 32 bits wide, whatever stands in the upper half.
+    // Descriptors are 32 bits wide; the upper half may hold anything.
     let at = |dir: u64, text: u64, what: What| Asked {
         dir: dir as i32,
         text,

@@ -1,5 +1,4 @@
-//! The kernel's part: a program that picks the calls to be looked at, and its installation.
-//! It must not know what becomes of a call.
+//! The kernel's part: a program that picks the calls to watch, and its installation.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -31,7 +30,7 @@ const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
 const NEW_LISTENER: libc::c_ulong = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-/// Signals that don't kill wait until we answered: a call is not asked again and again.
+/// Signals that don't kill wait for our answer, so that they don't restart a call again and again.
 /// Linux 5.19 or later.
 const WAIT_KILLABLE: libc::c_ulong = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 
@@ -42,8 +41,8 @@ const fn argument_at(n: u32) -> u32 {
     16 + 8 * n
 }
 
-/// Installs the filter for this thread and all that come from it, for good. Gives the
-/// descriptor by which calls are looked at.
+/// Installs the filter for this thread and all its descendants, for good. Returns the descriptor
+/// that calls are received from.
 pub(super) fn install() -> io::Result<OwnedFd> {
     rustix::thread::set_no_new_privs(true)?;
     match install_with(NEW_LISTENER | WAIT_KILLABLE) {

@@ -1,5 +1,4 @@
-//! The traced side: installs the filter, sends its other end away, becomes the program.
-//! It must not know who watches.
+//! The traced side: installs the filter, sends its other end to the watcher, becomes the program.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice};
@@ -19,13 +18,13 @@ pub(super) const REFUSED: u8 = b'r';
 /// There is a filter but no program; an error number follows.
 pub(super) const NOT_STARTED: u8 = b'n';
 
-/// A program whose file someone still holds open for writing is tried again: about a second.
+/// A program whose file is still open for writing is tried again: about a second.
 const BUSY_TRIES: u32 = 40;
 const BUSY_WAIT: Duration = Duration::from_millis(25);
 
 /// Turns this process, whose standard input must be the other end of [`super::watch()`]'s socket,
-/// into the program. Returns only if it could not; the error is one that the watcher has not
-/// been told.
+/// into the program. Returns only if that failed; the error is one that the watcher has not
+/// received.
 pub fn enter(argv: &[OsString]) -> Option<io::Error> {
     match socket() {
         Ok(socket) => enter_with(&socket, argv).err(),
@@ -33,7 +32,7 @@ pub fn enter(argv: &[OsString]) -> Option<io::Error> {
     }
 }
 
-/// Standard input, kept aside and closed when the program starts.
+/// A copy of standard input that is closed when the program starts.
 fn socket() -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?)
 }
@@ -45,7 +44,7 @@ fn enter_with(socket: &OwnedFd, argv: &[OsString]) -> io::Result<()> {
     };
     let listener = match super::filter::install() {
         Ok(listener) => listener,
-        Err(error) => return tell(socket, REFUSED, &error),
+        Err(error) => return send_error(socket, REFUSED, &error),
     };
     send(socket, &[INSTALLED], Some(listener.as_fd()))?;
     drop(listener);
@@ -57,14 +56,14 @@ fn enter_with(socket: &OwnedFd, argv: &[OsString]) -> io::Result<()> {
             .exec();
         tries += 1;
         if error.kind() != io::ErrorKind::ExecutableFileBusy || tries >= BUSY_TRIES {
-            return tell(socket, NOT_STARTED, &error);
+            return send_error(socket, NOT_STARTED, &error);
         }
         thread::sleep(BUSY_WAIT);
     }
 }
 
-/// Passes an error on.
-fn tell(socket: &OwnedFd, what: u8, error: &io::Error) -> io::Result<()> {
+/// Sends an error to the watcher.
+fn send_error(socket: &OwnedFd, what: u8, error: &io::Error) -> io::Result<()> {
     let mut message = vec![what];
     message.extend(error.raw_os_error().unwrap_or(0).to_ne_bytes());
     send(socket, &message, None)

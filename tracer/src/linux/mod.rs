@@ -1,5 +1,4 @@
 //! Tracing by seccomp user notification (Linux 5.5 or later).
-//! It must not know what a path means to whom.
 
 mod calls;
 mod filter;

@@ -1,17 +1,16 @@
-//! One call that waits for us: taken from the kernel, and let go on.
-//! It must not know what the call means.
+//! One call that waits for us: received from the kernel, and continued.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// The call is carried out as if nobody had looked.
+/// The kernel carries the call out as usual.
 const GO_ON: u32 = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
 
 /// A call that waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
     id: u64,
-    /// The thread.
+    /// The calling thread.
     pub(super) thread: u32,
     /// Of the call's number.
     pub(super) architecture: u32,
@@ -21,7 +20,7 @@ pub(super) struct Waiting {
     pub(super) arguments: [u64; 6],
 }
 
-/// Takes the next call. Nothing if the caller was killed meanwhile.
+/// Receives the next call. `None` if the caller was killed meanwhile.
 pub(super) fn receive(listener: impl AsFd) -> io::Result<Option<Waiting>> {
     // The kernel wants it zeroed.
     let mut found = libc::seccomp_notif {
@@ -60,7 +59,7 @@ pub(super) fn receive(listener: impl AsFd) -> io::Result<Option<Waiting>> {
     }))
 }
 
-/// Whether the call still waits: only then was what we read of its thread its own.
+/// Whether the call still waits: only then was the memory that we read its thread's.
 pub(super) fn still_waits(listener: impl AsFd, call: &Waiting) -> bool {
     // SAFETY: the kernel reads the eight bytes of `id`, which outlives the call.
     let done = unsafe {
@@ -73,7 +72,7 @@ pub(super) fn still_waits(listener: impl AsFd, call: &Waiting) -> bool {
     done == 0
 }
 
-/// Lets the call be carried out. One whose caller has gone needs no answer.
+/// Lets the kernel carry the call out. A call whose thread is gone needs no answer.
 pub(super) fn go_on(listener: impl AsFd, call: &Waiting) {
     let answer = libc::seccomp_notif_resp {
         id: call.id,

@@ -1,5 +1,4 @@
 //! What a caller's path text means: read from its memory, made absolute, links resolved.
-//! It must not know which call it came from.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
@@ -8,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
-/// The longest path that the kernel takes.
+/// The longest path that the kernel accepts.
 const LONGEST: usize = 4096;
 const PAGE: u64 = 4096;
 
@@ -25,7 +24,7 @@ impl Memory {
         let mut text = Vec::new();
         let mut at = address;
         while text.len() < LONGEST {
-            // Never beyond a page in one go: the next one may not be there.
+            // One page at a time: the next one may not be mapped.
             let mut page = [0; PAGE as usize];
             let rest = (PAGE - at % PAGE) as usize;
             let got = self.0.read_at(&mut page[..rest], at).ok()?;
@@ -43,7 +42,7 @@ impl Memory {
         None
     }
 
-    /// A number of eight bytes.
+    /// An eight-byte number at an address.
     pub(super) fn number(&self, address: u64) -> Option<u64> {
         let mut bytes = [0; 8];
         self.0.read_exact_at(&mut bytes, address).ok()?;
@@ -51,7 +50,7 @@ impl Memory {
     }
 }
 
-/// The absolute path that a thread's text means, links not resolved.
+/// The absolute path of a thread's text, links not resolved.
 pub(super) fn absolute(thread: u32, dir: i32, text: &OsString) -> io::Result<PathBuf> {
     let path = Path::new(text);
     if path.is_absolute() {
@@ -74,14 +73,14 @@ fn own_process(thread: u32, path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-/// A path with its links resolved, and what stands there.
+/// A path with its links resolved, and what is there.
 pub(super) struct Place {
     pub(super) path: PathBuf,
     pub(super) found: Option<Metadata>,
 }
 
-/// Resolves all links, the last part's only if `follow`. Where the path ends in nothing, the rest
-/// stays as it is written.
+/// Resolves all links, the last part's only if `follow`. From the first missing part on, the path
+/// stays as written.
 pub(super) fn resolve(path: &Path, follow: bool) -> Place {
     if follow && let Ok(real) = fs::canonicalize(path) {
         let found = fs::metadata(&real).ok();

@@ -1,5 +1,4 @@
-//! The watching side: takes each call that waits, notes what it asks for, lets it go on.
-//! It must not know which paths are worth noting: it is given a rule.
+//! The watching side: receives each waiting call, records what it asks for, lets it continue.
 
 use std::collections::HashSet;
 use std::io::{self, IoSliceMut, Read};
@@ -19,18 +18,18 @@ use super::notify::{self, Waiting};
 use super::paths::{self, Memory};
 use crate::{Access, Call, Trace, TraceError};
 
-/// How often `stop` is asked while nothing happens.
+/// How often `stop` is checked while nothing happens.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
-/// Accesses that are noted at most.
+/// The most accesses that are recorded.
 const MOST: usize = 20_000;
-/// Texts that are remembered, so that a path that is asked for again and again costs little.
+/// The most texts that are remembered, so that a path that is used again and again costs little.
 const REMEMBERED: usize = 100_000;
 
 /// Watches the process at the other end of `socket`, from before it becomes the program until
-/// it and all its children have ended, or `stop` is set. Notes the paths that `keep` wants.
+/// it and all its children have ended, or `stop` is set. Records the paths that `keep` accepts.
 pub fn watch(
     socket: UnixStream,
     keep: &dyn Fn(&Path) -> bool,
@@ -52,7 +51,7 @@ pub fn watch(
         match poll(&mut fds, Some(&LOOK)) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(TraceError::Refused(error.into())),
-            // What is left has left its group too, or it would have ended.
+            // Processes that remain have left the job's group, or they would have ended.
             Ok(_) if stop.load(Ordering::Relaxed) => break,
             Ok(_) => {}
         }
@@ -69,7 +68,7 @@ pub fn watch(
         }
         if says && let Some(mut open) = socket.take() {
             let mut message = [0; 5];
-            // It is closed when the program starts, or an error comes through it.
+            // It is closed when the program starts, or brings an error.
             let got = open.read(&mut message).unwrap_or(0);
             if let [NOT_STARTED, number @ ..] = &message[..got] {
                 return Err(TraceError::NotStarted(os_error(number)));
@@ -115,12 +114,12 @@ fn os_error(number: &[u8]) -> io::Error {
 struct Notes<'a> {
     keep: &'a dyn Fn(&Path) -> bool,
     trace: Trace,
-    /// What was asked, before links were resolved.
+    /// What was asked for, before links were resolved.
     texts: HashSet<(PathBuf, Question)>,
     accesses: HashSet<Access>,
 }
 
-/// A call's question with all that it depends on.
+/// What a call asks for, with all that the answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Question {
     Open { flags: i32, folder: bool },
@@ -142,7 +141,7 @@ impl Notes<'_> {
         }
         let asked = asked(call.number.into(), &call.arguments);
         let read: Vec<_> = asked.iter().map(|one| read(call.thread, one)).collect();
-        // A thread that has gone may have left its number to another.
+        // The id of a thread that is gone may be another's by now.
         if !notify::still_waits(listener, call) {
             return;
         }
@@ -190,8 +189,8 @@ fn is_x32(_: i32) -> bool {
 /// A path in the memory of a process that does not let us read it.
 struct Unreadable;
 
-/// Reads what is asked from the thread's memory. Nothing if there is no text, which the kernel
-/// will answer with an error or take for an open file.
+/// Reads the path from the thread's memory. `None` if there is no text: the kernel will return an
+/// error, or use an open file.
 fn read(thread: u32, asked: &Asked) -> Result<Option<(PathBuf, Question)>, Unreadable> {
     if asked.text == 0 {
         return Ok(None);
@@ -222,7 +221,7 @@ fn read(thread: u32, asked: &Asked) -> Result<Option<(PathBuf, Question)>, Unrea
     Ok(Some((path, question)))
 }
 
-/// What a question comes to, given what stands at the path now.
+/// The accesses of a call, given what is at the path now.
 fn accesses(path: &Path, question: Question) -> Vec<Access> {
     let follow = match question {
         Question::Open { flags, folder } => flags & libc::O_NOFOLLOW == 0 || folder,
@@ -239,7 +238,7 @@ fn accesses(path: &Path, question: Question) -> Vec<Access> {
         absent,
     };
     match question {
-        // A handle on a place: what is done by it says more.
+        // Only a handle: the calls that use it say more.
         Question::Open { flags, .. } if flags & libc::O_PATH != 0 => Vec::new(),
         Question::Open { flags, .. } => {
             let mode = flags & libc::O_ACCMODE;
@@ -250,7 +249,7 @@ fn accesses(path: &Path, question: Question) -> Vec<Access> {
             if is_folder && mode == libc::O_RDONLY {
                 return vec![one(Call::List)];
             }
-            // One opened for both is an input too, unless it is new or emptied.
+            // A file opened for both is an input too, unless it is new or truncated.
             if mode != libc::O_WRONLY && !absent && flags & libc::O_TRUNC == 0 {
                 all.push(one(Call::Read));
             }
@@ -259,10 +258,10 @@ fn accesses(path: &Path, question: Question) -> Vec<Access> {
             }
             all
         }
-        // Folders are looked at on the way to elsewhere.
+        // Folders are looked at on the way to other paths.
         Question::Look { .. } if is_folder => Vec::new(),
         Question::Look { .. } => vec![one(Call::Look)],
-        // What is there stays as it is, and what is not there stays so.
+        // This changes nothing, whether something is there or not.
         Question::Make if !absent => match is_folder {
             true => Vec::new(),
             false => vec![one(Call::Look)],
