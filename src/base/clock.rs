@@ -1,5 +1,4 @@
 //! The only place that asks what time it is.
-//! It must not know what is being timed.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,8 +46,8 @@ impl WallTime {
         Self::from(SystemTime::now())
     }
 
-    /// The clock that file systems stamp files with: it moves on in ticks of up to 10 ms, so
-    /// a file written now may carry a stamp older than [`WallTime::now`].
+    /// The clock that file systems stamp files with: it advances in ticks of up to 10 ms, so a
+    /// file written now may have a stamp older than [`WallTime::now`].
     pub fn file_clock() -> Self {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         Self {
@@ -69,7 +68,7 @@ impl WallTime {
         Self::from_nanos(self.as_nanos() + span.as_nanos() as i128)
     }
 
-    /// Reads what its text is: RFC 3339 in UTC, to the second. `None` for anything else.
+    /// Parses RFC 3339 in UTC, to the second. `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let pattern = "0000-00-00T00:00:00Z";
         let fits = |(c, p): (u8, u8)| match p {
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_not_read_as_one() {
+    fn what_is_not_a_moment_is_not_read_as_one() {
         for text in [
             "",
             "2026-11-23T15:53:16",

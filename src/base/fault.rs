@@ -1,10 +1,10 @@
-//! Fault points: where tests make restage die, or a call to the system fail, at a chosen moment.
-//! It must not know what a call is for. Without a plan a point costs one look at a number.
+//! Fault points: where tests make restage die, or a system call fail, at a chosen moment. Without
+//! a plan a point costs one comparison.
 //!
 //! Every open, write, flush, rename, removal, start of a process and end of one passes a point.
 //! `RESTAGE_FAULTS` holds the plan of one call: `log:FILE` writes a line for each point, `die:N`
-//! ends restage by SIGKILL at the Nth (a write dies half-done), `ENOSPC:N` lets that one fail so,
-//! and `ENOSPC:N+` that one and all after it (as `EIO`, `EACCES`, `EROFS`, `EMFILE` do).
+//! kills restage at the Nth (a write dies half-done), `ENOSPC:N` makes that one fail, and
+//! `ENOSPC:N+` that one and all after it (likewise `EIO`, `EACCES`, `EROFS`, `EMFILE`).
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -32,9 +32,9 @@ enum Plan {
 static PLAN: OnceLock<Plan> = OnceLock::new();
 static REACHED: AtomicU64 = AtomicU64::new(0);
 
-/// `RESTAGE_FAULTS` is no plan.
+/// `RESTAGE_FAULTS` is not a plan.
 #[derive(Debug, thiserror::Error)]
-#[error("RESTAGE_FAULTS=`{0}` is no plan of faults")]
+#[error("RESTAGE_FAULTS=`{0}` is not a plan of faults")]
 pub struct NoPlan(String);
 
 /// Follows a plan from here on.
@@ -78,14 +78,14 @@ fn parse(text: &str) -> Option<Plan> {
 /// What happens at this point, if anything does.
 pub(super) fn reached(op: &str, path: &Path) -> Option<Fault> {
     let plan = PLAN.get()?;
-    // What the system tells of processes is asked now and then, not at fixed points.
+    // /proc is read at irregular times, not at fixed points.
     if path.starts_with("/proc") {
         return None;
     }
     let number = REACHED.fetch_add(1, Ordering::Relaxed) + 1;
     match plan {
         Plan::Log(file) => {
-            // One write a line: threads don't cut each other's.
+            // One write per line, so that threads don't interleave.
             let line = format!("{op}\t{}\n", path.display());
             let _ = (&*file).write_all(line.as_bytes());
             None
@@ -103,7 +103,7 @@ pub fn point(op: &str, path: &Path) -> io::Result<()> {
     }
 }
 
-/// As a power cut, as far as one process can: nothing is cleaned up.
+/// Like a power cut for this process: nothing is cleaned up.
 pub(super) fn die() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort()

@@ -1,26 +1,25 @@
 //! Files below a folder, as the pipeline names them.
-//! It must not know why some are passed over.
 
 use std::path::Path;
 
-use super::fs::{self, FsError};
-use super::rel_path::RelPath;
+use crate::base::fs::{self, FsError};
+use crate::base::rel_path::RelPath;
 
-/// Folders that no pattern looks into: ours, git's.
+/// Folders that no pattern looks into: ours and git's.
 pub const HIDDEN: [&str; 2] = [".restage", ".git"];
 
-/// What lies below a folder.
+/// What is below a folder.
 #[derive(Debug, Default)]
 pub struct Below {
     /// Files and links, as paths below the root, sorted.
     pub files: Vec<RelPath>,
-    /// Folders that were listed to find them, as texts below the root: the first is the start.
+    /// Folders that were listed to find them, relative to the root: the first is the start.
     pub folders: Vec<String>,
 }
 
-/// Files below `root/start`. Links are listed, not followed; what `skip` says is left out, a
-/// folder with all that is in it; so are names that no path of a pipeline can have. A `start`
-/// that is not there has no files.
+/// Files below `root/start`. Links are listed, not followed. What `skip` matches is left out, a
+/// folder with its contents; so are names that no path of a pipeline can have. If `start` does
+/// not exist, there are no files.
 pub fn files_below(
     root: &Path,
     start: &str,

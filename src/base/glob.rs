@@ -1,7 +1,6 @@
 //! Patterns over paths below the pipeline's folder: `*`, `?`, `[..]`, `{a,b}` and `**`.
-//! It must not know the disk, nor which stage writes what.
 //!
-//! `*` and `?` never match `/`; `**/` matches any number of folders, none included; a final
+//! `*` and `?` never match `/`; `**/` matches any number of folders, even none; a final
 //! `/**` matches everything below a folder, but not the folder itself. A backslash is an
 //! ordinary character: a special one is escaped as `[*]`.
 
@@ -9,7 +8,7 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::rel_path::{RelPath, RelPathError};
+use crate::base::rel_path::{RelPath, RelPathError};
 
 /// A pattern, ready to match.
 #[derive(Debug, Clone)]
@@ -19,13 +18,13 @@ pub struct Glob {
     matcher: GlobMatcher,
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GlobError {
-    /// The pattern is no path below the pipeline's folder.
+    /// The pattern is not a path below the pipeline's folder.
     #[error(transparent)]
     Path(#[from] RelPathError),
-    /// `..` in a pattern: what it means would depend on the disk.
+    /// `..` in a pattern: its meaning would depend on the disk.
     #[error("pattern has `..`")]
     Parent,
     /// Unbalanced brackets and the like.
@@ -70,7 +69,7 @@ impl Glob {
         &self.prefix
     }
 
-    /// The folder that every match lies in, `""` for the pipeline's own: where a walk begins.
+    /// The folder that contains every match, `""` for the pipeline's own: where a walk begins.
     pub fn base_folder(&self) -> &str {
         self.prefix
             .rsplit_once('/')

@@ -1,21 +1,20 @@
-//! How much memory processes hold together, as the system tells below `/proc`.
-//! It must not know why anyone asks.
+//! How much memory a group of processes uses, according to `/proc`.
 //!
-//! What counts is memory that only its owners can give back: anonymous pages and shared
-//! memory. Pages of mapped files don't count, since the system drops them when it needs room.
-//! A page that several processes share counts once, not once for each: forked workers that
-//! read one big array hold it together. Memory on a graphics card counts nowhere here.
+//! Counted is memory that only its owners can free: anonymous pages and shared memory. Pages of
+//! mapped files don't count, since the system drops them when it needs room. A page that several
+//! processes share counts once, not once for each: forked workers that read one big array use it
+//! together. Memory on a graphics card is not counted.
 
 use std::path::PathBuf;
 
 use crate::base::fs;
 
-/// What the processes hold together, if that is more than `known`; cheap where it is not.
+/// What the processes use together, if that is more than `known`; cheap if it is not.
 ///
-/// What they hold one by one is told at once but counts shared pages again and again, so it
-/// is an upper bound. Shares are told exactly after a walk over all pages, so that is asked
-/// only where the bound says that there may be news. A process whose shares the system doesn't
-/// tell (an old kernel, or another user's process) counts with its bound.
+/// What each uses alone is cheap to read but counts shared pages several times, so it is an upper
+/// bound. For exact shares the kernel walks over all pages, so they are read only if the bound
+/// exceeds `known`. A process whose shares can't be read (an old kernel, or another user's
+/// process) counts with its bound.
 pub(crate) fn held_above(known: u64, pids: &[u32]) -> Option<u64> {
     let bounds: Vec<u64> = pids.iter().map(|pid| bound(*pid).unwrap_or(0)).collect();
     let mut held = bounds.iter().sum();
@@ -31,12 +30,12 @@ fn bound(pid: u32) -> Option<u64> {
     fields(pid, "status", ["RssAnon:", "RssShmem:"])
 }
 
-/// The process's share: a page that `n` processes share counts as one `n`-th.
+/// The process's share: a page that `n` processes share counts 1/`n`.
 fn share(pid: u32) -> Option<u64> {
     fields(pid, "smaps_rollup", ["Pss_Anon:", "Pss_Shmem:"])
 }
 
-/// The sum of two fields in bytes; nothing if the process has gone or a field is missing.
+/// The sum of two fields in bytes; `None` if the process is gone or a field is missing.
 fn fields(pid: u32, file: &str, names: [&str; 2]) -> Option<u64> {
     let text = fs::read(&PathBuf::from(format!("/proc/{pid}/{file}"))).ok()?;
     sum(&String::from_utf8_lossy(&text), names)

@@ -1,4 +1,5 @@
-//! What every module may use: paths, spans, files, processes, the clock.
+//! What every module may use: paths, spans, files, processes, the clock. Nothing here knows what a
+//! stage is.
 
 pub mod clock;
 pub mod fault;

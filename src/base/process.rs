@@ -1,6 +1,5 @@
-//! A process group that may outlive whoever started it: named so that it can be found again,
-//! looked at, and stopped.
-//! It must not know why it was started.
+//! A process group that may outlive the process that started it: named so that it can be found
+//! again, looked at, and stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::Instant;
 use crate::base::fs;
 
-/// How long a killed group may take to vanish before we stop waiting for it.
+/// How long we wait for a killed group to vanish.
 pub(crate) const VANISH: Duration = Duration::from_secs(5);
-/// How often a group that nobody can be woken by is looked at.
+/// How often we look at a group whose end we can't wait for.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// The name of this machine.
@@ -24,17 +23,17 @@ pub fn host_name() -> String {
     name.nodename().to_string_lossy().into_owned()
 }
 
-/// A job's first process, which leads its process group. Safe to keep on disk: with its start
-/// time and the machine's boot it is never mistaken for a later process of the same number.
+/// A job's first process, which leads its process group. Safe to keep on disk: thanks to its start
+/// time and the machine's boot it is never mistaken for a later process with the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessRef {
     /// Its process id, which is its group's id too.
     pub pid: u32,
-    /// Its session, where the system tells.
+    /// Its session, if known.
     pub session: Option<u32>,
-    /// When it started, in clock ticks since boot, where the system tells.
+    /// When it started, in clock ticks since boot, if known.
     pub started: Option<u64>,
-    /// The boot and the process namespace that its numbers belong to, where the system tells.
+    /// The boot and the process namespace that its numbers belong to, if known.
     pub space: Option<String>,
 }
 
@@ -88,7 +87,7 @@ impl ProcessRef {
     /// leader has not been reaped, or it was just seen alive.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(group) = self.group() {
-            // The only failure left is that everyone has gone, which is what we want.
+            // The only failure left is that the group is gone, which is what we want.
             let _ = rustix::process::kill_process_group(group, signal);
             if signal == Signal::TERM {
                 // A stopped process would not hear TERM.
@@ -97,7 +96,7 @@ impl ProcessRef {
         }
     }
 
-    /// Whether the group has any process, zombies and later owners of the number included.
+    /// Whether the group has any process, including zombies and later owners of the number.
     pub(crate) fn exists(&self) -> bool {
         self.group().is_some_and(|group| {
             rustix::process::test_kill_process_group(group) != Err(rustix::io::Errno::SRCH)
@@ -151,13 +150,13 @@ impl Stat {
     }
 }
 
-/// The processes of a group, or nothing where the system has no `/proc`.
+/// The processes of a group; `None` if the system has no `/proc`.
 fn members(group: u32) -> Option<Vec<Stat>> {
     Some(all()?.filter(|stat| stat.group == group).collect())
 }
 
-/// The ids of the processes in each of these groups, zombies left out; one look at all
-/// processes for any number of groups. Empty where the system has no `/proc`.
+/// The ids of the processes in each of these groups, without zombies; one pass over all processes
+/// for any number of groups. Empty if the system has no `/proc`.
 pub(crate) fn members_by_group(groups: &BTreeSet<u32>) -> BTreeMap<u32, Vec<u32>> {
     let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let wanted = |stat: &Stat| !stat.zombie && groups.contains(&stat.group);
@@ -167,7 +166,7 @@ pub(crate) fn members_by_group(groups: &BTreeSet<u32>) -> BTreeMap<u32, Vec<u32>
     found
 }
 
-/// Every process that can be seen, or nothing where the system has no `/proc`.
+/// Every process that can be seen; `None` if the system has no `/proc`.
 fn all() -> Option<impl Iterator<Item = Stat>> {
     space().as_ref()?;
     let entries = fs::read_dir(Path::new("/proc")).ok()?;
@@ -175,7 +174,7 @@ fn all() -> Option<impl Iterator<Item = Stat>> {
     Some(entries.into_iter().filter_map(of))
 }
 
-/// What makes process ids of this moment and place different from all others.
+/// The boot and namespace in which process ids are unique.
 fn space() -> &'static Option<String> {
     static SPACE: OnceLock<Option<String>> = OnceLock::new();
     SPACE.get_or_init(|| {

@@ -1,5 +1,4 @@
 //! A path below the pipeline's folder: relative, UTF-8, normalised, never leaving it.
-//! It must not know the disk.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelPath(String);
 
-/// Why a text is no path below the pipeline's folder.
+/// Why a text is not a path below the pipeline's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RelPathError {
     /// Nothing, or nothing but `.`.

@@ -1,5 +1,4 @@
 //! A place in a text file.
-//! It must not know what the text means.
 
 /// A range of bytes in a file, with its first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -1,10 +1,11 @@
-//! What differs between two keys, in words.
-//! It must not know the hash rule: it reads what [`StageKey::explain`] says.
+//! What differs between two keys, in words. It does not know the hash rule: it compares what
+//! [`StageKey::explain`] returns.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Digest, StageKey};
+use super::hash::Digest;
+use super::key::StageKey;
 
 /// One ingredient that differs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +18,7 @@ pub struct Change {
     pub new: Option<String>,
 }
 
-/// Every ingredient that differs, in the order in which `new` and then `old` have them.
+/// Every ingredient that differs, in the order of `new`; those that only `old` has come last.
 pub fn diff(old: &StageKey, new: &StageKey) -> Vec<Change> {
     let mut changes = differing_lines(&lines(old), &lines(new));
     if changes.is_empty() && old.digest() != new.digest() {

@@ -1,8 +1,7 @@
-//! Digests what stands on the disk: a file's bytes, a folder's tree.
-//! It must not know stages, nor remember anything between calls.
+//! Digests files and folders on the disk.
 //!
-//! A path that is a symbolic link is followed; links inside a folder are not: where they lead
-//! is part of the folder, what they lead to is not. Of permissions only the owner's execute
+//! A path that is a symbolic link is followed; links inside a folder are not: their target's name
+//! is part of the folder, its content is not. Of permissions only the owner's execute
 //! bit counts. A socket, pipe or device, and a name that is not UTF-8, is an error.
 
 use std::collections::BTreeSet;
@@ -11,7 +10,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{Digest, Kind, Manifest, ManifestEntry, Node, PathDigest};
+use super::hash::Digest;
+use super::manifest::{Manifest, ManifestEntry, Node};
+use super::path::{Kind, PathDigest};
 use crate::base::fault;
 use crate::base::fs::{self, Context, FsError};
 
@@ -23,8 +24,8 @@ pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
     digest_found(path, &fs::metadata(path)?)
 }
 
-/// As [`digest_file`], of a file that was looked at already: to open a pipe would be to wait for
-/// its writer.
+/// Like [`digest_file`], of a file that was looked at already: opening a pipe would wait for its
+/// writer.
 pub(crate) fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
     expect_file(path, metadata)?;
     let mut hasher = blake3::Hasher::new();
@@ -61,7 +62,7 @@ pub fn copy_and_digest(
     Ok((Digest(*hasher.finalize().as_bytes()), size))
 }
 
-/// Digest of a folder and what lies in it.
+/// Digest of a folder.
 pub fn digest_tree(path: &Path) -> Result<PathDigest, FsError> {
     Ok(tree(path, &digest_found)?.1)
 }
@@ -129,7 +130,7 @@ pub(crate) fn is_executable(metadata: &Metadata) -> bool {
     metadata.permissions().mode() & 0o100 != 0
 }
 
-/// Refuses what has no bytes of its own.
+/// Refuses anything that is not a regular file.
 pub(super) fn expect_file(path: &Path, metadata: &Metadata) -> Result<(), FsError> {
     use std::os::unix::fs::FileTypeExt;
     let kind = metadata.file_type();
@@ -147,7 +148,7 @@ pub(super) fn expect_file(path: &Path, metadata: &Metadata) -> Result<(), FsErro
     Err(refused(path, what))
 }
 
-const NOT_UTF8: &str = "its name is not UTF-8, so that no other machine could be told it";
+const NOT_UTF8: &str = "its name is not UTF-8, so it can't be written down for other machines";
 const NOT_UTF8_LINK: &str = "it is a link to a name that is not UTF-8";
 
 fn refused(path: &Path, why: &'static str) -> FsError {

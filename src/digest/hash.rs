@@ -1,5 +1,4 @@
 //! A 32-byte blake3 digest and its text form.
-//! It must not know what was digested.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +16,7 @@ pub struct Digest(pub [u8; 32]);
 pub struct ParseDigestError;
 
 impl Digest {
-    /// Digest of `bytes`.
+    /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }

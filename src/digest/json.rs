@@ -1,5 +1,4 @@
-//! One text for each JSON value.
-//! It must not know what the value is for.
+//! One text for each JSON value, so that it can be digested.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +26,7 @@ fn write(value: &Value, text: &mut String) {
             text.push(']');
         }
         Value::Object(map) => {
-            // serde_json may keep the order in which the file has them.
+            // serde_json may keep the file's order.
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
             text.push('{');
             for (i, (name, value)) in sorted.into_iter().enumerate() {

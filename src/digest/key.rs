@@ -1,16 +1,15 @@
-//! THE stage key: everything that can change a stage's result, and nothing else.
-//! It must not know how its ingredients were found, nor the disk.
+//! The stage key: everything that can change a stage's result, and nothing else.
 //!
 //! An include list: what is not a field here (a stage's name, description, resources,
 //! timeout, retries, threads, log level) changes no key. Two stages never share a key, since
 //! no two write the same path.
 //!
-//! Numbers in `params` are compared as JSON text after parsing: `1e-3` and `0.001` are one
-//! number, but the integer `1` and the float `1.0` are two, because a stage can tell them
-//! apart in what it is given.
+//! Numbers in `params` are compared as JSON text after parsing: `1e-3` and `0.001` are the same
+//! number, but the integer `1` and the float `1.0` are not, because a stage can tell them
+//! apart.
 //!
-//! History of `version`: 1, the first. `tools` and `secrets` came later, and are part of a key only
-//! where there are some; so they took no new version.
+//! History of `version`: 1, the first. `tools` and `secrets` came later; they did not need a new
+//! version because a key without them is what it was before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,8 +17,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Digest;
 use super::frame::Frame;
+use super::hash::Digest;
 use super::json::{canonical_json, escaped};
 
 /// Everything that can change a stage's result.
@@ -32,20 +31,20 @@ pub struct StageKey {
     pub action: KeyAction,
     /// Declared parameters by dotted path.
     pub params: BTreeMap<String, Value>,
-    /// What is read. Neither order nor repetition counts.
+    /// What is read. Order and repetition don't count.
     pub deps: Vec<KeyDep>,
-    /// Globs among the deps. Neither order nor repetition counts.
+    /// Globs among the deps. Order and repetition don't count.
     pub globs: Vec<KeyGlob>,
     /// Declared environment; `None` is a variable that is not set.
     pub env: BTreeMap<String, Option<String>>,
-    /// What is written. Neither order nor repetition counts.
+    /// What is written. Order and repetition don't count.
     pub outs: Vec<KeyOut>,
     /// Facts of the machine that change bits, such as the kind of its GPU.
     pub machine: BTreeMap<String, String>,
-    /// What commands say that the stage declares as its tools, by command.
+    /// Outputs of the commands that the stage declares as its tools, by command.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, String>,
-    /// Names of variables whose values must change nothing.
+    /// Names of variables whose values must not change the result.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub secrets: BTreeSet<String>,
 }
@@ -106,16 +105,16 @@ pub struct KeyOut {
     pub volatile: bool,
 }
 
-/// What the one walk over a key is told to.
+/// What the walk over a key reports to.
 trait Sink {
     /// Structure: a count or a variant's number.
     fn number(&mut self, number: u64);
     /// A value, and what people call it.
     fn value(&mut self, label: fmt::Arguments<'_>, value: &str);
-    /// A part of the key that has a label of its own further down.
+    /// A part of the key whose value follows with a label that contains it.
     fn name(&mut self, name: &str);
-    /// A digest, and what people call it; `role` says whose digest it is, where that is not
-    /// plain.
+    /// A digest, and what people call it; `role` says whose digest it is, unless that is
+    /// obvious.
     fn digest(&mut self, label: fmt::Arguments<'_>, role: &str, digest: &Digest);
 }
 
@@ -139,8 +138,8 @@ impl StageKey {
         lines.0
     }
 
-    /// Of [`explain`](Self::explain) what a run was given beside its code, command and files:
-    /// parameters, environment, secrets' names, tools and the machine's facts.
+    /// The part of [`explain`](Self::explain) that is not code, command or files: parameters,
+    /// environment, names of secrets, tools and the machine's facts.
     pub fn given(&self) -> Vec<(String, String)> {
         let kinds = ["param ", "env ", "machine ", "tool ", "secret "];
         let mut given = self.explain();
@@ -148,7 +147,7 @@ impl StageKey {
         given
     }
 
-    /// The hash rule, once: what is walked here is the key, in this order.
+    /// The hash rule, written once: what is walked here is the key, in this order.
     fn walk(&self, sink: &mut impl Sink) {
         sink.value(format_args!("key version"), &self.version.to_string());
         match &self.action {
@@ -236,8 +235,8 @@ impl StageKey {
             sink.name(fact);
             sink.value(format_args!("machine {fact}"), value);
         }
-        // Each part that follows is there only where it has something in it, and begins with a
-        // name of its own: keys without it stay what they were before it was thought of.
+        // The following parts are left out if they are empty, and each begins with its name, so
+        // that keys without them stay what they were before these parts were added.
         if !self.tools.is_empty() {
             sink.name("tools");
             sink.number(self.tools.len() as u64);
@@ -261,7 +260,7 @@ impl StageKey {
     }
 }
 
-/// A list's members, sorted, each once: what is left when order and repetition don't count.
+/// The distinct items of a list, sorted: order and repetition don't count.
 fn set<T: Ord>(list: &[T]) -> Vec<&T> {
     let mut items: Vec<&T> = list.iter().collect();
     items.sort_unstable();
@@ -281,7 +280,7 @@ fn walk_value(label: &str, value: &Value, sink: &mut impl Sink) {
         Value::Object(map) if !map.is_empty() => {
             sink.number(2);
             sink.number(map.len() as u64);
-            // serde_json may keep the order in which the file has them.
+            // serde_json may keep the file's order.
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
             for (name, value) in sorted {
                 sink.name(name);
@@ -295,7 +294,7 @@ fn walk_value(label: &str, value: &Value, sink: &mut impl Sink) {
     }
 }
 
-/// `label.name`; a name that could be taken for several is quoted.
+/// `label.name`; a name that could be mistaken for several is quoted.
 fn member(label: &str, name: &str) -> String {
     if name.is_empty() || name.contains(['.', '[', '"', ' ']) {
         format!("{label}.{}", escaped(name))

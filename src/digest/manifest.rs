@@ -1,30 +1,30 @@
-//! A folder as one value: what lies in it, and the digest of each file.
-//! It must not know the disk: entries are given to it, bytes come out.
+//! A folder as one value: its entries, and the digest of each file.
 //!
 //! Layout, by the framing rule of [`super::frame`]: the text `restage tree`, the count of
 //! entries, then each entry, sorted bytewise by path: path as text, variant, content.
 //! Variant 0 is a file and 1 an executable file (its size as a number, its digest), 2 a
-//! symbolic link (what it leads to, as text), 3 an empty folder. Folders that are not empty
-//! are known by what lies in them. The folder's digest is the digest of these bytes.
+//! symbolic link (its target, as text), 3 an empty folder. Folders that are not empty are
+//! implied by their entries. The folder's digest is the digest of these bytes.
 
-use super::Digest;
+use super::frame::{Frame, Reader};
+use super::hash::Digest;
 
 const DOMAIN: &str = "restage tree";
 
-/// What lies in a folder.
+/// The entries of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest(Vec<ManifestEntry>);
 
-/// One thing in a folder.
+/// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestEntry {
     /// Path relative to the folder, `/` between its parts.
     pub path: String,
-    /// What stands there.
+    /// What it is.
     pub node: Node,
 }
 
-/// What stands at a path in a folder.
+/// What a folder has at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A file.
@@ -36,23 +36,23 @@ pub enum Node {
         /// The owner's execute bit.
         executable: bool,
     },
-    /// A symbolic link and what it leads to, which is never looked at.
+    /// A symbolic link with its target, which is never looked at.
     Link(String),
-    /// A folder with nothing in it.
+    /// An empty folder.
     EmptyFolder,
 }
 
-/// Why entries or bytes are no manifest.
+/// Why entries or bytes are not a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// The bytes end early, go on too long, or are something else.
-    #[error("the bytes are no folder's manifest")]
+    #[error("the bytes are not a folder's manifest")]
     Malformed,
     /// A path that a folder can't have: absolute, with `.` or `..`, empty, or not in order.
-    #[error("`{0}` is no path inside a folder, or is listed out of order")]
+    #[error("`{0}` is not a path inside a folder, or is listed out of order")]
     Path(String),
     /// A file or link with something below it.
-    #[error("`{0}` lies inside something that is no folder")]
+    #[error("`{0}` lies inside something that is not a folder")]
     InsideFile(String),
 }
 
@@ -98,92 +98,57 @@ impl Manifest {
 
     /// The bytes whose digest is the folder's.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64 + self.0.len() * 96);
-        put_text(DOMAIN, &mut bytes);
-        put_number(self.0.len() as u64, &mut bytes);
+        let mut frame = Frame::new(DOMAIN);
+        frame.number(self.0.len() as u64);
         for ManifestEntry { path, node } in &self.0 {
-            put_text(path, &mut bytes);
+            frame.text(path);
             match node {
                 Node::File {
                     digest,
                     size,
                     executable,
                 } => {
-                    put_number(u64::from(*executable), &mut bytes);
-                    put_number(*size, &mut bytes);
-                    bytes.extend_from_slice(&digest.0);
+                    frame.number(u64::from(*executable));
+                    frame.number(*size);
+                    frame.digest(digest);
                 }
                 Node::Link(target) => {
-                    put_number(2, &mut bytes);
-                    put_text(target, &mut bytes);
+                    frame.number(2);
+                    frame.text(target);
                 }
-                Node::EmptyFolder => put_number(3, &mut bytes),
+                Node::EmptyFolder => frame.number(3),
             }
         }
-        bytes
+        frame.into_bytes()
     }
 
     /// Reads what [`Manifest::to_bytes`] wrote. Bytes from elsewhere are safe to read: no
     /// path leads out of the folder.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let mut rest = bytes;
-        let entries = read_entries(&mut rest).ok_or(ManifestError::Malformed)?;
-        if !rest.is_empty() {
-            return Err(ManifestError::Malformed);
-        }
+        let entries = read_entries(bytes).ok_or(ManifestError::Malformed)?;
         Self::checked(entries)
     }
 }
 
-fn put_number(number: u64, bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(&number.to_le_bytes());
-}
-
-fn put_text(text: &str, bytes: &mut Vec<u8>) {
-    put_number(text.len() as u64, bytes);
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-fn read_entries(rest: &mut &[u8]) -> Option<Vec<ManifestEntry>> {
-    if take_text(rest)? != DOMAIN {
-        return None;
-    }
-    let count = take_number(rest)?;
+fn read_entries(bytes: &[u8]) -> Option<Vec<ManifestEntry>> {
+    let mut reader = Reader::new(DOMAIN, bytes)?;
+    let count = reader.number()?;
     let mut entries = Vec::new();
     for _ in 0..count {
-        let path = take_text(rest)?;
-        let node = match take_number(rest)? {
-            variant @ (0 | 1) => {
-                let size = take_number(rest)?;
-                let digest = Digest(take(rest, 32)?.try_into().ok()?);
-                Node::File {
-                    digest,
-                    size,
-                    executable: variant == 1,
-                }
-            }
-            2 => Node::Link(take_text(rest)?),
+        let path = reader.text()?.to_owned();
+        let node = match reader.number()? {
+            variant @ (0 | 1) => Node::File {
+                size: reader.number()?,
+                digest: reader.digest()?,
+                executable: variant == 1,
+            },
+            2 => Node::Link(reader.text()?.to_owned()),
             3 => Node::EmptyFolder,
             _ => return None,
         };
         entries.push(ManifestEntry { path, node });
     }
-    Some(entries)
-}
-
-fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let (head, tail) = rest.split_at_checked(len)?;
-    *rest = tail;
-    Some(head)
-}
-
-fn take_number(rest: &mut &[u8]) -> Option<u64> {
-    Some(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?))
-}
-
-fn take_text(rest: &mut &[u8]) -> Option<String> {
-    let len = usize::try_from(take_number(rest)?).ok()?;
-    String::from_utf8(take(rest, len)?.to_vec()).ok()
+    reader.is_at_end().then_some(entries)
 }
 
 #[cfg(test)]

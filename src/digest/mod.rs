@@ -1,4 +1,5 @@
-//! Content digests, the framing rule and the stage key.
+//! Content digests, the framing rule and the stage key. Files import each other by name, never
+//! this one, so that their order shows.
 
 mod code;
 mod diff;
@@ -12,7 +13,6 @@ mod key_tests;
 mod manifest;
 mod path;
 mod stat_cache;
-mod stat_file;
 mod stat_snapshot;
 
 pub use code::{CodeDigest, CodeDigests, CodeError};

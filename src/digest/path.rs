@@ -1,10 +1,9 @@
-//! What a file or folder is digested to.
-//! It must not know how the digest was found.
+//! The digest of a file or folder.
 
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
 use super::frame::Frame;
+use super::hash::Digest;
 
 /// The content of a file or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,7 +18,7 @@ pub struct PathDigest {
     pub files: u64,
 }
 
-/// What stands at a path.
+/// File or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -33,8 +32,8 @@ pub enum Kind {
 }
 
 impl PathDigest {
-    /// One digest that also holds what `digest` leaves out: equal exactly when a stage that
-    /// reads the path reads the same. It is `digest` itself but for an executable file.
+    /// One digest that covers the execute bit too: equal exactly when a stage that reads the path
+    /// reads the same. It is `digest` itself, except for an executable file.
     pub fn content_id(&self) -> Digest {
         match self.kind {
             Kind::File { executable: true } => {

@@ -1,26 +1,32 @@
 //! Remembers a file's digest by what `stat` says of it, so that an unchanged file is not read
-//! again. It must not be believed where a change could hide from `stat`.
+//! again, unless a change could be invisible to `stat`.
 //!
-//! A file is known by device and inode, so that every name of it is; its digest holds while
-//! size, modification time and change time stay. A file that was touched within one tick of
+//! A file is known by device and inode, under all its names; its digest is valid as long as
+//! size, modification time and change time stay the same. A file that was touched within one tick of
 //! the clock before it was read could be changed once more with the same times: its digest is
 //! used but not remembered (git calls such entries racy).
 //!
-//! Linking and unlinking move a file's change time on. The store's own objects are sealed:
-//! read-only, theirs to the last link, and trusted without their change time.
+//! Linking and unlinking change a file's change time. The store's objects are sealed: read-only
+//! under all their names, and trusted without their change time.
+//!
+//! Layout of the file: 16 bytes of name and version, entries of 80 bytes sorted by device and
+//! inode, the blake3 digest of everything before. Little-endian; local to one machine.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::file::{digest_found, expect_file, is_executable, tree};
-use super::stat_file::{self, Entry, Stamp};
-use super::{Digest, Kind, Manifest, PathDigest};
+use super::hash::Digest;
+use super::manifest::Manifest;
+use super::path::{Kind, PathDigest};
 use crate::base::clock::WallTime;
 use crate::base::fs::{self, FsError};
 use crate::base::rel_path::RelPath;
@@ -29,13 +35,17 @@ use crate::base::rel_path::RelPath;
 const TICK: i64 = 20_000_000;
 /// Two seconds and a bit, for file systems that keep whole seconds, or even ones.
 const COARSE_TICK: i64 = 2_100_000_000;
-/// How often something may change while it is read before that is an error. Not few: each link
-/// that another restage makes to an out changes the out's times.
+/// How often something may change while it is read before that is an error. Not just a few times:
+/// each link that another restage makes to an out changes the out's times.
 const ATTEMPTS: u32 = 8;
 /// Before the second reading; doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Saves for which an entry is kept though nobody asked for it.
+/// For how many saves an entry is kept that nobody asks for.
 const KEEP_UNUSED: u32 = 100;
+/// Starts the file: name and version.
+const HEAD: &[u8; 16] = b"restage stat v1\n";
+/// Bytes per entry.
+const ENTRY: usize = 80;
 
 /// Digests of files by what `stat` says of them; shared by threads.
 #[derive(Debug)]
@@ -47,7 +57,7 @@ pub struct StatCache {
     used: Vec<AtomicBool>,
     /// Whether each loaded entry was found to be wrong.
     wrong: Vec<AtomicBool>,
-    /// Found or sealed since; these stand in for loaded ones.
+    /// Found or sealed since; these replace loaded ones.
     found: Mutex<BTreeMap<(u64, u64), Entry>>,
     warning: Option<String>,
 }
@@ -58,7 +68,7 @@ impl StatCache {
     pub fn load(file: &Path) -> StatCache {
         let (loaded, warning) = match fs::read_if_exists(file) {
             Ok(None) => (Vec::new(), None),
-            Ok(Some(bytes)) => match stat_file::parse(&bytes) {
+            Ok(Some(bytes)) => match parse(&bytes) {
                 Some(entries) => (entries, None),
                 None => {
                     let file = file.display();
@@ -81,7 +91,7 @@ impl StatCache {
         }
     }
 
-    /// What was wrong with the file, if anything was.
+    /// What was wrong with the file, if anything.
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
@@ -92,7 +102,7 @@ impl StatCache {
         self.digest_at(&rel.under(root))
     }
 
-    /// As [`StatCache::path_digest`], for any path. A folder that is replaced while it is read
+    /// Like [`StatCache::path_digest`], for any path. A folder that is replaced while it is read
     /// is read again.
     pub fn digest_at(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
         for attempt in 1..ATTEMPTS {
@@ -185,8 +195,8 @@ impl StatCache {
         found.ok()
     }
 
-    /// Holds what is remembered of a file against the digest of its bytes, which were read
-    /// just now. What is wrong is forgotten; returns whether it was.
+    /// Compares what is remembered of a file with the digest of its bytes, which were read just
+    /// now. A wrong entry is forgotten; returns whether it was wrong.
     pub fn refute(&self, metadata: &Metadata, digest: Option<Digest>) -> bool {
         let remembered = self.lookup(metadata);
         if remembered.is_none() || remembered == digest {
@@ -200,8 +210,8 @@ impl StatCache {
         true
     }
 
-    /// Keeps a digest, unless the file was touched so late before `now` that it could have
-    /// been changed after it was read without another time to show for it.
+    /// Keeps a digest, unless the file was touched so shortly before `now` that a change after
+    /// it was read could have left the same times.
     fn remember(&self, metadata: &Metadata, digest: Digest, now: WallTime) {
         let stamp = Stamp::of(metadata);
         if settled_before(&stamp, now) {
@@ -233,8 +243,8 @@ impl StatCache {
         Ok(())
     }
 
-    /// Vouches as [`StatCache::seal`] does for an object that another process made, if its bytes
-    /// were read and remembered: linking it must not mean to read it again.
+    /// Like [`StatCache::seal`], for an object that another process made, if its bytes were read
+    /// and remembered: otherwise linking it would mean reading it again.
     pub fn adopt(&self, path: &Path, digest: Digest) -> Result<(), FsError> {
         let stamp = Stamp::of(&fs::symlink_metadata(path)?);
         let id = stamp.id();
@@ -244,7 +254,7 @@ impl StatCache {
             (!self.wrong[at].load(Ordering::Relaxed)).then(|| self.loaded[at])
         };
         let known = found.or_else(loaded);
-        // What is remembered was so old when it was read that a change since shows in its times.
+        // What is remembered was old enough when it was read that a later change shows in its times.
         let same = |entry: &Entry| {
             let ctime = entry.stamp.ctime;
             entry.digest == digest && entry.stamp == Stamp { ctime, ..stamp }
@@ -264,11 +274,11 @@ impl StatCache {
     }
 
     fn found(&self) -> MutexGuard<'_, BTreeMap<(u64, u64), Entry>> {
-        // A map is whole after every insert, whatever became of the thread that did it.
+        // The map is valid after every insert, even if the thread panicked afterwards.
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the cache if anything was learnt since it was loaded.
+    /// Writes the cache if it changed since it was loaded.
     pub fn save(&self) -> Result<(), FsError> {
         let mut entries = self.found().clone();
         let wrong = |at: usize| self.wrong[at].load(Ordering::Relaxed);
@@ -291,7 +301,7 @@ impl StatCache {
             }
         }
         let entries: Vec<Entry> = entries.into_values().collect();
-        fs::write_atomic(&self.file, &stat_file::to_bytes(&entries))
+        fs::write_atomic(&self.file, &to_bytes(&entries))
     }
 }
 
@@ -299,8 +309,8 @@ fn pause(attempt: u32) {
     std::thread::sleep(PAUSE * (1 << (attempt - 1)));
 }
 
-/// Whether a file was last touched so long before `now`, on [`WallTime::file_clock`], that a later
-/// change shows in its times.
+/// Whether a file was last touched long enough before `now`, on [`WallTime::file_clock`], that a
+/// later change shows in its times.
 pub(super) fn settled_before(stamp: &Stamp, now: WallTime) -> bool {
     let tick = if stamp.ctime % 1_000_000_000 == 0 {
         COARSE_TICK
@@ -309,6 +319,123 @@ pub(super) fn settled_before(stamp: &Stamp, now: WallTime) -> bool {
     };
     let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
     stamp.mtime.max(stamp.ctime).saturating_add(tick) <= now
+}
+
+/// What `stat` says of a file that changes when its bytes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    /// Nanoseconds since 1970.
+    mtime: i64,
+    /// Nanoseconds since 1970.
+    ctime: i64,
+}
+
+impl Stamp {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let nanos =
+            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
+            ctime: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Which file, whatever its name.
+    fn id(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+}
+
+/// A file's stamp and the digest of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    stamp: Stamp,
+    digest: Digest,
+    /// One of the store's objects: its change time may move on.
+    sealed: bool,
+    /// Saves since somebody last asked for it.
+    unused: u32,
+}
+
+impl Entry {
+    /// Whether a file with this stamp still has these bytes.
+    fn vouches_for(&self, stamp: &Stamp, writable: bool) -> bool {
+        if self.sealed {
+            !writable
+                && Stamp {
+                    ctime: self.stamp.ctime,
+                    ..*stamp
+                } == self.stamp
+        } else {
+            *stamp == self.stamp
+        }
+    }
+}
+
+/// Entries, sorted by file, as bytes.
+fn to_bytes(entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD.len() + entries.len() * ENTRY + 32);
+    bytes.extend_from_slice(HEAD);
+    for Entry {
+        stamp,
+        digest,
+        sealed,
+        unused,
+    } in entries
+    {
+        for number in [stamp.dev, stamp.ino, stamp.size] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&stamp.mtime.to_le_bytes());
+        bytes.extend_from_slice(&stamp.ctime.to_le_bytes());
+        bytes.extend_from_slice(&digest.0);
+        bytes.extend_from_slice(&u32::from(*sealed).to_le_bytes());
+        bytes.extend_from_slice(&unused.to_le_bytes());
+    }
+    let check = Digest::of(&bytes);
+    bytes.extend_from_slice(&check.0);
+    bytes
+}
+
+/// Reads what [`to_bytes`] wrote; `None` if a single bit differs.
+fn parse(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let (body, check) = bytes.split_last_chunk::<32>()?;
+    if Digest::of(body).0 != *check {
+        return None;
+    }
+    let entries = body.strip_prefix(HEAD)?.chunks_exact(ENTRY);
+    if !entries.remainder().is_empty() {
+        return None;
+    }
+    let entries: Option<Vec<Entry>> = entries.map(parse_entry).collect();
+    entries.filter(|entries| entries.is_sorted_by_key(|entry| entry.stamp.id()))
+}
+
+fn parse_entry(mut bytes: &[u8]) -> Option<Entry> {
+    Some(Entry {
+        stamp: Stamp {
+            dev: u64::from_le_bytes(take(&mut bytes)?),
+            ino: u64::from_le_bytes(take(&mut bytes)?),
+            size: u64::from_le_bytes(take(&mut bytes)?),
+            mtime: i64::from_le_bytes(take(&mut bytes)?),
+            ctime: i64::from_le_bytes(take(&mut bytes)?),
+        },
+        digest: Digest(take(&mut bytes)?),
+        sealed: u32::from_le_bytes(take(&mut bytes)?) != 0,
+        unused: u32::from_le_bytes(take(&mut bytes)?),
+    })
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*head)
 }
 
 #[cfg(test)]

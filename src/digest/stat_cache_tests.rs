@@ -1,7 +1,10 @@
-//! What the stat cache may be believed, and what it must not.
+//! When the stat cache is trusted, and when it is not.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::*;
-use std::time::Duration;
 
 struct Setup {
     dir: tempfile::TempDir,
@@ -78,7 +81,7 @@ fn an_edit_of_equal_length_with_the_old_modification_time_is_noticed() {
 #[test]
 fn a_sealed_file_is_known_by_every_name_and_after_linking() {
     let setup = Setup::new();
-    fs::set_read_only(&setup.path()).unwrap();
+    fs::set_mode(&setup.path(), 0o444).unwrap();
     let cache = setup.cache();
     cache.seal(&setup.path(), Digest::of(b"one")).unwrap();
     settle();
@@ -164,7 +167,7 @@ fn a_folder_has_the_digest_that_is_found_without_a_cache() {
 #[test]
 fn what_is_refuted_is_forgotten_for_good_and_what_is_right_stays() {
     let setup = Setup::new();
-    fs::set_read_only(&setup.path()).unwrap();
+    fs::set_mode(&setup.path(), 0o444).unwrap();
     let cache = setup.cache();
     cache.seal(&setup.path(), Digest::of(b"two")).unwrap();
     cache.save().unwrap();
@@ -203,4 +206,38 @@ fn an_object_that_another_process_made_is_read_once_however_often_it_is_linked()
     cache.adopt(&setup.path(), digest).unwrap();
     fs::set_mode(&setup.path(), 0o444).unwrap();
     assert!(!setup.remembered(&cache));
+}
+
+fn entries(count: u64) -> Vec<Entry> {
+    (0..count)
+        .map(|i| Entry {
+            stamp: Stamp {
+                dev: 1,
+                ino: i,
+                size: i * 7,
+                mtime: -1,
+                ctime: i64::MAX,
+            },
+            digest: Digest::of(&i.to_le_bytes()),
+            sealed: i % 2 == 0,
+            unused: i as u32,
+        })
+        .collect()
+}
+
+#[test]
+fn entries_read_back_as_they_were() {
+    assert_eq!(parse(&to_bytes(&entries(5))), Some(entries(5)));
+    assert_eq!(parse(&to_bytes(&[])), Some(Vec::new()));
+}
+
+proptest! {
+    #[test]
+    fn one_flipped_bit_or_a_cut_makes_it_worthless(at in any::<prop::sample::Index>()) {
+        let mut bytes = to_bytes(&entries(3));
+        let bit = at.index(bytes.len() * 8);
+        prop_assert_eq!(parse(&bytes[..bit / 8]), None);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert_eq!(parse(&bytes), None);
+    }
 }

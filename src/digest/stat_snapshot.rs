@@ -8,8 +8,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::stat_cache::settled_before;
-use super::stat_file::Stamp;
+use super::stat_cache::{Stamp, settled_before};
 use crate::base::clock::WallTime;
 use crate::base::fs::{self, FsError};
 

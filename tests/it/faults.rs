@@ -241,5 +241,5 @@ fn fail_at_each(stride: usize) {
 #[test]
 fn a_malformed_plan_of_faults_is_refused() {
     let said = Said::from(call(&space(), "burn")).exits(2);
-    said.says("RESTAGE_FAULTS=`burn` is no plan of faults");
+    said.says("RESTAGE_FAULTS=`burn` is not a plan of faults");
 }

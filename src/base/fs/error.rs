@@ -1,23 +1,22 @@
 //! A failed file operation: what was tried, on which path, why it failed, what may help.
-//! It must not know what the file was for.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file operation that failed. Its text holds the cause, so `source` starts below it.
+/// A file operation that failed. Its text includes the cause, so `source` starts below that.
 #[derive(Debug)]
 pub struct FsError {
     /// The verb, as in "cannot {op} `{path}`".
     pub op: &'static str,
-    /// What it was done to.
+    /// The file or folder.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
 impl FsError {
-    /// What the reader may do about it, where the cause is a usual one.
+    /// What the user can do about it, if the cause is a common one.
     pub fn hint(&self) -> Option<&'static str> {
         use rustix::io::Errno;
         let errno = Errno::from_io_error(&self.source)?;
@@ -66,7 +65,7 @@ impl std::error::Error for FsError {
     }
 }
 
-/// The system's words in this program's style: lower case, no error number.
+/// The system's message in this program's style: lower case, without the error number.
 fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);

@@ -1,5 +1,4 @@
-//! Putting one file's bytes at a second path: shared blocks, a second name, a copy, a link.
-//! It must not choose among them.
+//! Ways to have one file's bytes at a second path: a clone, a hard link, a copy, a symbolic link.
 #![expect(
     clippy::disallowed_methods,
     reason = "this module is what others call instead"
@@ -9,17 +8,18 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::super::fault;
-use super::{Context, FsError};
+use super::error::{Context, FsError};
+use super::ops::{create_new, open, remove_file};
+use crate::base::fault;
 
 /// Whether a file's blocks could be shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clone {
     /// The new file shares them.
     Made,
-    /// Not those of this file; there is no new one.
+    /// Not for this file; there is no new one.
     Refused,
-    /// The file system, or these two, never can; there is no new file.
+    /// Never on this file system, or between these two; there is no new file.
     Never,
 }
 
@@ -27,13 +27,13 @@ pub enum Clone {
 /// later write to one never shows in the other.
 pub fn reflink(from: &Path, to: &Path) -> Result<Clone, FsError> {
     use rustix::io::Errno;
-    let source = super::open(from)?;
-    let target = super::create_new(to)?;
+    let source = open(from)?;
+    let target = create_new(to)?;
     fault::point("clone to", to).at("clone to", to)?;
     match rustix::fs::ioctl_ficlone(&target, &source) {
         Ok(()) => Ok(Clone::Made),
         Err(error) => {
-            super::remove_file(to)?;
+            remove_file(to)?;
             match error {
                 Errno::OPNOTSUPP | Errno::XDEV | Errno::NOTTY | Errno::NOSYS => Ok(Clone::Never),
                 Errno::INVAL | Errno::PERM | Errno::TXTBSY | Errno::ISDIR => Ok(Clone::Refused),
@@ -43,8 +43,8 @@ pub fn reflink(from: &Path, to: &Path) -> Result<Clone, FsError> {
     }
 }
 
-/// Gives the file at `from` a second name. `false` where the file system cannot, or allows no
-/// more names; `to` must not exist.
+/// Gives the file at `from` a second name. `false` if the file system can't, or allows no more
+/// names; `to` must not exist.
 pub fn hard_link(from: &Path, to: &Path) -> Result<bool, FsError> {
     use rustix::io::Errno;
     fault::point("link to", to).at("link to", to)?;
@@ -61,19 +61,19 @@ pub fn hard_link(from: &Path, to: &Path) -> Result<bool, FsError> {
 
 /// Copies the bytes of `from` into a new file at `to`; permissions are the process's default.
 pub fn copy(from: &Path, to: &Path) -> Result<u64, FsError> {
-    let mut source = super::open(from)?;
-    let mut target: File = super::create_new(to)?;
+    let mut source = open(from)?;
+    let mut target: File = create_new(to)?;
     fault::point("copy to", to).at("copy to", to)?;
     io::copy(&mut source, &mut target).at("copy to", to)
 }
 
-/// Makes a symbolic link at `path` that leads to `target`.
+/// Creates a symbolic link to `target` at `path`.
 pub fn symlink(target: &Path, path: &Path) -> Result<(), FsError> {
     fault::point("create the link", path).at("create the link", path)?;
     std::os::unix::fs::symlink(target, path).at("create the link", path)
 }
 
-/// Swaps two paths in one step. `false` where the file system cannot.
+/// Swaps two paths in one step. `false` if the file system can't.
 pub fn exchange(a: &Path, b: &Path) -> Result<bool, FsError> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;

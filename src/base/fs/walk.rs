@@ -1,13 +1,13 @@
-//! Lists what lies below a folder, in an order that no machine changes.
-//! It must not know what the entries are for.
+//! Lists everything below a folder, in the same order on every machine.
 
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{FsError, read_dir, symlink_metadata_if_exists};
+use super::error::FsError;
+use super::ops::{read_dir, symlink_metadata_if_exists};
 
-/// Something below the folder that was walked.
+/// A file, link or folder below the folder that was walked.
 #[derive(Debug)]
 pub struct Entry {
     /// Path relative to that folder.
@@ -16,9 +16,9 @@ pub struct Entry {
     pub metadata: Metadata,
 }
 
-/// Everything below `root`, folders included, `root` itself left out, sorted bytewise by
-/// relative path. Symbolic links are listed and not followed (`root` itself may be one).
-/// What vanishes during the walk is left out.
+/// Everything below `root`, including folders but not `root` itself, sorted bytewise by relative
+/// path. Symbolic links are listed and not followed (`root` itself may be one). What vanishes
+/// during the walk is left out.
 pub fn walk(root: &Path) -> Result<Vec<Entry>, FsError> {
     let mut entries = Vec::new();
     let mut folders = vec![PathBuf::new()];

@@ -1,5 +1,4 @@
-//! Writing a file so that a reader, or a crash, sees the old one or the new one, never half.
-//! It must not know what is written.
+//! Writes a file so that a reader, or a crash, sees the old one or the new one, never half of it.
 #![expect(
     clippy::disallowed_methods,
     reason = "this module is what others call instead"
@@ -12,19 +11,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::fault::{self, Fault};
-use super::{Context, FsError};
+use super::error::{Context, FsError};
+use super::ops::{metadata_if_exists, remove_all, sync_dir};
+use crate::base::fault::{self, Fault};
 
-/// Replaces the file at `path` by `bytes`: a temporary file beside it, flushed, renamed, its
-/// folder flushed. Permissions of a file that is replaced are kept; a symbolic link is
-/// followed, so that what it leads to is replaced.
+/// Replaces the file at `path` by `bytes`: writes a temporary file beside it, flushes it, renames
+/// it and flushes the folder. The old file's permissions are kept; if `path` is a symbolic link,
+/// its target is replaced.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     let target = leads_to(path)?;
     replace(StagedFile::new(&target)?, &target, bytes)
 }
 
-/// As [`write_atomic`], but with the temporary file in a folder that collects what dead
-/// processes leave, where that is on the file system of the file.
+/// Like [`write_atomic`], but with the temporary file in `folder`, where leftovers of dead processes
+/// are removed, if that is on the same file system.
 pub fn write_atomic_from(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     let target = leads_to(path)?;
     match replace(StagedFile::new_in(folder, &target)?, &target, bytes) {
@@ -35,7 +35,7 @@ pub fn write_atomic_from(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(),
     }
 }
 
-/// The path itself or, if it is a symbolic link, what it leads to.
+/// The path itself or, if it is a symbolic link, its target.
 fn leads_to(path: &Path) -> Result<PathBuf, FsError> {
     match std::fs::canonicalize(path) {
         Ok(target) => Ok(target),
@@ -45,18 +45,18 @@ fn leads_to(path: &Path) -> Result<PathBuf, FsError> {
 }
 
 fn replace(mut staged: StagedFile, target: &Path, bytes: &[u8]) -> Result<(), FsError> {
-    if let Some(old) = super::metadata_if_exists(target)? {
+    if let Some(old) = metadata_if_exists(target)? {
         staged.set_mode(old.permissions().mode())?;
     }
     staged.write(bytes)?;
     staged.commit()?;
-    super::sync_dir(parent(target))
+    sync_dir(parent(target))
 }
 
 /// Writes all of `bytes` to an open file, which `path` names in errors.
 pub fn write_all(file: &mut File, bytes: &[u8], path: &Path) -> Result<(), FsError> {
     if let Some(fault) = fault::reached("write", path) {
-        // A call that dies or fails has often done a part.
+        // A call that dies or fails has often done half of its work.
         let _ = file.write_all(&bytes[..bytes.len() / 2]);
         match fault {
             Fault::Die => fault::die(),
@@ -70,7 +70,7 @@ pub fn write_all(file: &mut File, bytes: &[u8], path: &Path) -> Result<(), FsErr
 pub fn temp_name(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // A name may have 255 bytes: a long one gives way to the number.
+    // A name may have 255 bytes: a long one is left out, to have room for the number.
     let name = path
         .file_name()
         .map(OsString::from)
@@ -102,8 +102,7 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// A file in the making, on the file system of the one that it will replace; dropped, it is
-/// removed.
+/// A new version of a file, not yet in its place; it is removed if it is dropped.
 #[derive(Debug)]
 pub struct StagedFile {
     file: File,
@@ -118,8 +117,8 @@ impl StagedFile {
         Self::start(temp_name(target), target)
     }
 
-    /// As [`StagedFile::new`], but in a folder of the same file system that collects what
-    /// dead processes leave.
+    /// Like [`StagedFile::new`], but in a folder of the same file system where leftovers of dead
+    /// processes are removed.
     pub fn new_in(folder: &Path, target: &Path) -> Result<Self, FsError> {
         let name = target.file_name().unwrap_or_default();
         Self::start(temp_name(&folder.join(name)), target)
@@ -129,9 +128,9 @@ impl StagedFile {
         fault::point("create", target).at("create", target)?;
         loop {
             match File::create_new(&temp) {
-                // Left by a dead process that had our number.
+                // Left by a dead process that had our id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    super::remove_all(&temp)?;
+                    remove_all(&temp)?;
                 }
                 file => {
                     let file = file.at("create", target)?;
@@ -146,7 +145,7 @@ impl StagedFile {
         }
     }
 
-    /// The open file; errors of its own calls are named by the caller.
+    /// The open file; the caller adds the path to errors.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
     }
@@ -171,7 +170,7 @@ impl StagedFile {
         self.commit_unflushed()
     }
 
-    /// Renames the file over the target, for a caller that flushes it there.
+    /// Renames the file over the target; the caller flushes it there.
     pub fn commit_unflushed(mut self) -> Result<(), FsError> {
         fault::point("rename to", &self.target).at("rename to", &self.target)?;
         std::fs::rename(&self.temp, &self.target).at("rename to", &self.target)?;
