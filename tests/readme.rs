@@ -13,6 +13,14 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "readme/pieces.rs"]
+mod pieces;
+#[path = "readme/yaml.rs"]
+mod yaml;
+
+use pieces::{Kind, Piece, all_pieces, documents, pieces};
+use yaml::loads;
+
 const RESTAGE: &str = env!("CARGO_BIN_EXE_restage");
 
 /// Columns that `compare:`, `claims:` and the documents name; every table of the scratch has them.
@@ -20,113 +28,6 @@ const COLUMNS: &str = "model,epoch,id,test_accuracy,train_minutes,seconds_per_ep
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A piece of a document that can be checked.
-struct Piece {
-    file: String,
-    line: usize,
-    kind: Kind,
-    text: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    /// A fenced block, with the language behind its fence.
-    Block(String),
-    /// A command in the first column of a table. It runs like a block.
-    Row,
-    /// A command between backticks in a sentence: its flags must exist.
-    Inline,
-}
-
-impl Piece {
-    fn place(&self) -> String {
-        format!("{}:{}", self.file, self.line)
-    }
-
-    /// The commands of a shell block: lines joined at backslashes, split at `&&`.
-    fn commands(&self) -> Vec<Vec<String>> {
-        let joined = self.text.replace("\\\n", " ");
-        let commands = joined.lines().flat_map(|line| line.split(" && "));
-        let words = commands.map(|command| {
-            command
-                .split_whitespace()
-                .map(|word| word.trim_matches(['"', '\'']).to_owned())
-                .collect()
-        });
-        words
-            .filter(|words: &Vec<String>| !words.is_empty())
-            .collect()
-    }
-}
-
-/// All Markdown files that are written by hand.
-fn documents() -> Vec<String> {
-    let mut found = vec![
-        "README.md".to_owned(),
-        "CONTRIBUTING.md".to_owned(),
-        "CHANGELOG.md".to_owned(),
-    ];
-    let mut folders = vec![root().join("docs")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a readable folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                let name = path.strip_prefix(root()).expect("below the root");
-                found.push(name.display().to_string());
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-fn pieces(file: &str) -> Vec<Piece> {
-    let text = fs::read_to_string(root().join(file)).expect("a document");
-    let mut found = Vec::new();
-    let mut block: Option<Piece> = None;
-    let mut paragraph = String::new();
-    for (number, line) in text.lines().enumerate() {
-        let piece = |kind, text: &str| Piece {
-            file: file.to_owned(),
-            line: number + 1,
-            kind,
-            text: text.to_owned(),
-        };
-        if let Some(language) = line.trim_start().strip_prefix("```") {
-            match block.take() {
-                Some(done) => found.push(done),
-                None => block = Some(piece(Kind::Block(language.to_owned()), "")),
-            }
-        } else if let Some(open) = &mut block {
-            open.text.push_str(line);
-            open.text.push('\n');
-        } else if let Some(row) = line.strip_prefix("| `restage ") {
-            let command = row.split('`').next().expect("a first part");
-            found.push(piece(Kind::Row, &format!("restage {command}")));
-        } else {
-            paragraph.push_str(line);
-            paragraph.push(' ');
-            // A span may go over a line's end; it is whole once backticks are even.
-            if paragraph.matches('`').count() % 2 == 0 {
-                for span in paragraph.split('`').skip(1).step_by(2) {
-                    if span.starts_with("restage ") || span.starts_with("make ") {
-                        found.push(piece(Kind::Inline, span));
-                    }
-                }
-                paragraph.clear();
-            }
-        }
-    }
-    assert!(block.is_none(), "{file}: a code block has no end");
-    found
-}
-
-fn all_pieces() -> Vec<Piece> {
-    documents().iter().flat_map(|file| pieces(file)).collect()
 }
 
 /// Fails with what the call printed unless it succeeded.
@@ -386,7 +287,7 @@ fn every_block_is_of_a_kind_that_is_checked() {
                     check_without_running(&place, &words);
                 }
             }
-            "yaml" => loads(&place, &piece.text),
+            "yaml" => loads(&piece),
             "python" => imports_exist(&place, &piece.text),
             // Drawings and layouts.
             "text" => {}
@@ -471,27 +372,6 @@ fn slug(heading: &str) -> String {
         .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
         .map(|letter| if letter == ' ' { '-' } else { letter })
         .collect()
-}
-
-/// A whole pipeline, or fields of one to which a stage is added, through the binary.
-fn loads(place: &str, text: &str) {
-    let dir = TempDir::new().expect("a temporary folder");
-    let mut pipeline = text.to_owned();
-    if !text.starts_with("schema:") {
-        pipeline.insert_str(0, "schema: 1\nname: fragment\n");
-    }
-    if !text.lines().any(|line| line == "stages:") {
-        pipeline.push_str("stages: {s: {cmd: 'true > s.txt', outs: [s.txt]}}\n");
-    }
-    fs::write(dir.path().join("pipeline.yaml"), &pipeline).expect("a file to write");
-    let call = |args: &[&str]| {
-        let output = isolated(RESTAGE, dir.path()).args(args).output();
-        succeeds(place, &args.join(" "), &output.expect("restage starts"));
-    };
-    call(&["dag", "--no-status"]);
-    if text.starts_with("claims:") {
-        call(&["claims"]);
-    }
 }
 
 /// `from FILE import a, b`: the names are defined in the file beside the document.
