@@ -10,7 +10,7 @@ if [ -n "${RESTAGE_COMMIT:-}" ]; then
     commit=$RESTAGE_COMMIT
 else
     commit=$(git rev-parse HEAD)
-    [ -z "$(git status --porcelain -- src stages pipeline.yaml Cargo.lock)" ] || commit="$commit with uncommitted changes"
+    [ -z "$(git status --porcelain -- src crates stages pipeline.yaml Cargo.lock)" ] || commit="$commit with uncommitted changes"
 fi
 gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1) || gpu=
 cat <<EOF

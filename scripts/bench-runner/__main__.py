@@ -98,7 +98,7 @@ def facts(taking_part):
     versions = [(tool.name, tool.version()) for tool in taking_part]
     return [
         ("date", datetime.date.today().isoformat()),
-        ("commit", repository.commit(ROOT, ["src", "Cargo.lock"])),
+        ("commit", repository.commit(ROOT, ["src", "crates", "Cargo.lock"])),
         ("machine", f"{machine.cpu_name()}, {machine.cpus()} CPUs, {machine.memory_gib():.0f} GiB"),
         ("system", f"{platform.system()} {platform.release()}, glibc {platform.libc_ver()[1] or 'unknown'}"),
         ("stages at once", tools.JOBS),

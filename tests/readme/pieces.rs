@@ -100,7 +100,7 @@ pub(crate) fn pieces(file: &str) -> Vec<Piece> {
             paragraph.push_str(line);
             paragraph.push(' ');
             // A span may go over a line's end; it is whole once backticks are even.
-            if paragraph.matches('`').count() % 2 == 0 {
+            if paragraph.matches('`').count().is_multiple_of(2) {
                 for span in paragraph.split('`').skip(1).step_by(2) {
                     if span.starts_with("restage ") || span.starts_with("make ") {
                         found.push(piece(Kind::Inline, span));
