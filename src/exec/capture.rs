@@ -245,7 +245,10 @@ mod tests {
             let found = limits
                 .map(|limit| capture(line, dir.path(), &env, limit).unwrap_err())
                 .find(|error| error.output() == "half");
-            assert!(matches!(found, Some(CaptureError::TimedOut { .. })), "{line}");
+            assert!(
+                matches!(found, Some(CaptureError::TimedOut { .. })),
+                "{line}"
+            );
             let group: u32 = std::fs::read_to_string(dir.path().join("group"))
                 .unwrap()
                 .trim()
