@@ -112,7 +112,7 @@ fn missing_tables_foreign_folders_and_tables_without_steps_are_reported() {
     space.write("slow.in", "epoch,loss\n2,1\n1,1\n");
     space.restage(&["reproduce"]).exits(0);
     let said = space.restage(&["export", "tensorboard"]).exits(2);
-    said.says("`r/slow/seed-1/history.csv` has step `1` in row 2, and steps are whole numbers")
+    said.says("`r/slow/seed-1/history.csv` has step `1` in row 2, and steps must be increasing whole numbers")
         .says("pipeline.yaml:");
     assert!(!space.exists("tensorboard"));
     space.stages("  s: {cmd: 'echo > s', outs: [s]}\n");
