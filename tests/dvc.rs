@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use restage::cli::diagnostics::render;
-use restage::spec::{DvcFile, Imported, LoadOptions};
+use restage_import_dvc::{DvcFile, Imported};
+use restage_pipeline::LoadOptions;
+use restage_pipeline::render::render;
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "specs/common.rs"]

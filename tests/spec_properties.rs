@@ -3,8 +3,8 @@
 use std::fs;
 
 use proptest::prelude::*;
-use restage::cli::diagnostics::render;
-use restage::spec::{self, LoadOptions};
+use restage_pipeline::render::render;
+use restage_pipeline::{self as spec, LoadOptions};
 
 #[path = "specs/common.rs"]
 mod common;

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use restage::cli::diagnostics::render;
-use restage::graph::Graph;
-use restage::spec::{
+use restage_pipeline::graph::Graph;
+use restage_pipeline::render::render;
+use restage_pipeline::{
     self, Action, ColumnRule, DepPattern, LoadOptions, Pipeline, Resources, Stage,
 };
 
@@ -88,7 +88,7 @@ fn working_pipelines_load_and_build() {
 }
 
 fn load(text: &str) -> Pipeline {
-    spec::load("pipeline.yaml", text, &LoadOptions::default())
+    restage_pipeline::load("pipeline.yaml", text, &LoadOptions::default())
         .unwrap_or_else(|diagnostics| panic!("{}", render(&diagnostics, false)))
 }
 
@@ -166,7 +166,7 @@ fn fields_become_what_they_say() {
         prepare.resources,
         Resources {
             cpu: 2,
-            gpu: restage::spec::Gpus::Count(1),
+            gpu: restage_pipeline::Gpus::Count(1),
             mem: Some(3 << 29)
         }
     );
@@ -229,7 +229,8 @@ fn line_ends_and_a_byte_order_mark_do_not_matter() {
         }
     }
     let broken = "\u{feff}schema: 1\r\nname: t\r\nstagess: {}\r\n";
-    let error = spec::load("pipeline.yaml", broken, &LoadOptions::default()).unwrap_err();
+    let error =
+        restage_pipeline::load("pipeline.yaml", broken, &LoadOptions::default()).unwrap_err();
     let marked = error.items[0].location;
     assert_eq!(&broken[marked.offset..marked.end()], "stagess");
     assert_eq!(marked.line, 3);
@@ -253,7 +254,8 @@ fn aliases_can_neither_grow_without_bound_nor_contain_themselves() {
         (itself, "alias"),
         (deep, "not valid YAML"),
     ] {
-        let error = spec::load("pipeline.yaml", &text, &LoadOptions::default()).unwrap_err();
+        let error =
+            restage_pipeline::load("pipeline.yaml", &text, &LoadOptions::default()).unwrap_err();
         check_places(&error);
         assert!(
             error
@@ -282,7 +284,7 @@ fn later_overrides_win_and_scalars_stay_text_where_text_stood() {
         overrides,
         ..LoadOptions::default()
     };
-    let pipeline = spec::load("pipeline.yaml", text, &options).unwrap();
+    let pipeline = restage_pipeline::load("pipeline.yaml", text, &options).unwrap();
     let expected = serde_json::json!(
         {"lr": 0.5, "label": "0012", "deep": {"a": null, "b": 3}, "off": [1, "x"]}
     );
@@ -364,7 +366,7 @@ fn the_paper_loads_in_every_profile_with_an_override() {
 
 #[test]
 fn the_pipeline_that_init_writes_works_and_can_be_run_by_hand() {
-    let [(name, text)] = spec::init_files();
+    let [(name, text)] = restage_pipeline::init_files();
     assert_eq!(name, "pipeline.yaml");
     let graph = build(text, &LoadOptions::default())
         .unwrap_or_else(|diagnostics| panic!("{}", render(&diagnostics, false)));
@@ -374,7 +376,7 @@ fn the_pipeline_that_init_writes_works_and_can_be_run_by_hand() {
         for out in &stage.outs {
             fs::create_dir_all(out.path.under(folder.path()).parent().unwrap()).unwrap();
         }
-        let spec::Action::Command(line) = &stage.action else {
+        let restage_pipeline::Action::Command(line) = &stage.action else {
             panic!("{}", stage.name)
         };
         let status = std::process::Command::new("sh")

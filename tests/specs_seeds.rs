@@ -1,7 +1,7 @@
 //! What `seeds` turns a stage into, and how values are put into expressions.
 
-use restage::cli::diagnostics::render;
-use restage::spec::{self, Action, ClaimRule, LoadOptions, Pipeline, Stage};
+use restage_pipeline::render::render;
+use restage_pipeline::{self as spec, Action, ClaimRule, LoadOptions, Pipeline, Stage};
 
 fn load() -> Pipeline {
     let text = include_str!("specs/valid/seeds.yaml");

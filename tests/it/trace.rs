@@ -337,7 +337,10 @@ fn a_result_of_another_machine_is_said_to_be_one() {
     let mut value: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     value["host"] = "far-away".into();
     let json = value.to_string();
-    let sealed = format!("{json}\n{}\n", restage::digest::Digest::of(json.as_bytes()));
+    let sealed = format!(
+        "{json}\n{}\n",
+        restage_core::digest::Digest::of(json.as_bytes())
+    );
     std::fs::remove_file(&record).unwrap();
     std::fs::write(&record, sealed).unwrap();
     let restored = two

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use restage::cli::diagnostics::render;
-use restage::graph::Graph;
-use restage::spec::{self, Diagnostics, LoadOptions};
+use restage_pipeline::graph::Graph;
+use restage_pipeline::render::render;
+use restage_pipeline::{self as spec, Diagnostics, LoadOptions};
 
 pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -27,7 +27,7 @@ pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 
 pub(crate) fn build(text: &str, options: &LoadOptions) -> Result<Graph, Diagnostics> {
     let options = LoadOptions {
-        check_expression: restage::claims::check_expression,
+        check_expression: restage_claims::check_expression,
         ..options.clone()
     };
     let pipeline = spec::load("pipeline.yaml", text, &options)?;

@@ -8,13 +8,12 @@ mod archive;
 #[path = "../../../stages/download/src/meter.rs"]
 mod meter;
 
-use restage::claims::check_expression;
-use restage::cli::diagnostics;
-use restage::digest::Digest;
-use restage::graph::Graph;
-use restage::spec::{LoadOptions, Pipeline, load};
-use restage::store::Record;
-use restage::store::lockfile::{LockFile, merge};
+use restage_claims::check_expression;
+use restage_core::digest::Digest;
+use restage_pipeline::graph::Graph;
+use restage_pipeline::{LoadOptions, Pipeline, load};
+use restage_store::Record;
+use restage_store::lockfile::{LockFile, merge};
 
 #[cfg(not(test))]
 pub use archive::archive;
@@ -69,7 +68,7 @@ fn built(text: &str) -> Option<Pipeline> {
             Some(pipeline)
         }
         Err(errors) => {
-            assert!(!diagnostics::render(&errors, false).is_empty());
+            assert!(!restage_pipeline::render::render(&errors, false).is_empty());
             None
         }
     }

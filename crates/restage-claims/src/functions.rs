@@ -1,0 +1,248 @@
+//! The functions that expressions of claims can call besides CEL's own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cel::extractors::Arguments;
+use cel::{Context, DeclarationError, ExecutionError, Value};
+
+use super::cells::Cells;
+use super::samples::{Samples, mean};
+use crate::tables::RowName;
+use restage_core::glob::Glob;
+use restage_core::rel_path::RelPath;
+
+/// For hints.
+pub(super) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, column)`, \
+    `column(file, column)`, `first(file, column, at_least, column)`, `abs(number)`, `min(list)`, \
+    `max(list)`, `mean(list)`, and over the runs of a pattern such as `seed-*/summary.csv` \
+    `samples(pattern, row, column)`, `difference(samples, samples)`, `scaled(samples, factor)`";
+
+type Fold = fn(&[f64]) -> f64;
+
+type Given = Result<Value, ExecutionError>;
+
+pub(super) fn context(
+    cells: &Arc<dyn Cells>,
+) -> Result<Context<'static, 'static>, DeclarationError> {
+    let mut context = Context::default();
+    let [c, t, l, f, s] = [cells; 5].map(Arc::clone);
+    context.add_function("cell", move |Arguments(args): Arguments| -> Given {
+        let [file, row, column] = exactly(&args)?;
+        to_number(&one_cell(&*c, file, row, column)?)
+    })?;
+    context.add_function("text", move |Arguments(args): Arguments| -> Given {
+        let [file, row, column] = exactly(&args)?;
+        Ok(Value::String(Arc::new(one_cell(&*t, file, row, column)?)))
+    })?;
+    context.add_function("column", move |Arguments(args): Arguments| -> Given {
+        let [file, column] = exactly(&args)?;
+        let cells = l.column(&path(file)?, text(column)?).map_err(gone)?;
+        let numbers: Result<Vec<_>, _> = cells.iter().map(|cell| to_number(cell)).collect();
+        Ok(Value::List(Arc::new(numbers?)))
+    })?;
+    context.add_function("first", move |Arguments(args): Arguments| first(&*f, &args))?;
+    context.add_function("samples", move |Arguments(args): Arguments| -> Given {
+        let [files, row, column] = exactly(&args)?;
+        let (row, column) = (row_name(row)?, text(column)?);
+        sampled(&*s, files, |file| {
+            decimal(&s.cell(file, &row, column).map_err(gone)?)
+        })
+    })?;
+    context.add_function("difference", |Arguments(args): Arguments| -> Given {
+        let [one, two] = exactly(&args)?;
+        if let (Some(one), Some(two)) = (number(one), number(two)) {
+            return Ok(Value::Float(one - two));
+        }
+        let of = |value| samples(value).ok_or_else(|| unlike(value, "samples"));
+        let difference = of(one)?.difference(of(two)?);
+        difference
+            .map(|found| Value::Opaque(Arc::new(found)))
+            .ok_or_else(|| unlike(two, "samples of one quantity"))
+    })?;
+    context.add_function("scaled", |Arguments(args): Arguments| -> Given {
+        let [value, factor] = exactly(&args)?;
+        let factor = number(factor).ok_or_else(|| unlike(factor, "a number"))?;
+        match (number(value), samples(value)) {
+            (Some(value), _) => Ok(Value::Float(value * factor)),
+            (_, Some(samples)) => Ok(Value::Opaque(Arc::new(samples.scaled(factor)))),
+            _ => Err(unlike(value, "samples or a number")),
+        }
+    })?;
+    context.add_function("abs", |Arguments(args): Arguments| -> Given {
+        let [value] = exactly(&args)?;
+        Ok(Value::Float(
+            number(value)
+                .ok_or_else(|| unlike(value, "a number"))?
+                .abs(),
+        ))
+    })?;
+    let folds: [(&'static str, Fold); 3] = [
+        ("min", least),
+        ("max", greatest),
+        ("mean", |numbers| mean(numbers)),
+    ];
+    for (name, fold) in folds {
+        context.add_function(name, move |Arguments(args): Arguments| -> Given {
+            let [list] = exactly(&args)?;
+            let numbers: Option<Vec<f64>> = match (list, samples(list)) {
+                (Value::List(items), _) => items.iter().map(number).collect(),
+                (_, Some(samples)) if name == "mean" => Some(vec![samples.mean()]),
+                (_, Some(samples)) => samples
+                    .values()
+                    .map(|values| values.values().copied().collect()),
+                _ => None,
+            };
+            let numbers = numbers.ok_or_else(|| unlike(list, "a list of numbers"))?;
+            match numbers.is_empty() {
+                true => Err(gone(format!("`{name}` of nothing"))),
+                false => Ok(Value::Float(fold(&numbers))),
+            }
+        })?;
+    }
+    Ok(context)
+}
+
+/// One number from each file that matches a pattern, by the part of its path that the pattern leaves
+/// open.
+fn sampled(
+    cells: &dyn Cells,
+    files: &Value,
+    number: impl Fn(&RelPath) -> Result<f64, ExecutionError>,
+) -> Given {
+    let what = "a pattern with one match a run, such as `results/seed-*/summary.csv`";
+    let pattern = text(files)?;
+    let pattern = Glob::new(pattern)
+        .ok()
+        .filter(|_| Glob::is_glob(pattern))
+        .ok_or_else(|| unlike(files, what))?;
+    let mut values = BTreeMap::new();
+    for file in cells.matching(&pattern).map_err(gone)? {
+        let run = pattern.open_part(&file).to_owned();
+        values.insert(run, number(&file)?);
+    }
+    Ok(Value::Opaque(Arc::new(Samples::Single(values))))
+}
+
+/// The value of one column in the first row where another reaches a bound, infinite if none does. For
+/// a pattern, that of each file.
+fn first(cells: &dyn Cells, args: &[Value]) -> Given {
+    let [file, column, least, other] = exactly(args)?;
+    let least = number(least).ok_or_else(|| unlike(least, "a number"))?;
+    let (column, other) = (text(column)?, text(other)?);
+    let of = |file: &RelPath| {
+        let reached = cells.column(file, column).map_err(gone)?;
+        for (at, cell) in reached.iter().enumerate() {
+            if decimal(cell)? >= least {
+                let row = RowName::Number(i64::try_from(at + 1).unwrap_or(i64::MAX));
+                return decimal(&cells.cell(file, &row, other).map_err(gone)?);
+            }
+        }
+        Ok(f64::INFINITY)
+    };
+    match Glob::is_glob(text(file)?) {
+        true => sampled(cells, file, of),
+        false => of(&path(file)?).map(Value::Float),
+    }
+}
+
+fn one_cell(
+    cells: &dyn Cells,
+    file: &Value,
+    row: &Value,
+    column: &Value,
+) -> Result<String, ExecutionError> {
+    cells
+        .cell(&path(file)?, &row_name(row)?, text(column)?)
+        .map_err(gone)
+}
+
+fn exactly<const N: usize>(args: &[Value]) -> Result<&[Value; N], ExecutionError> {
+    args.try_into()
+        .map_err(|_| ExecutionError::InvalidArgumentCount {
+            expected: N,
+            actual: args.len(),
+        })
+}
+
+fn text(value: &Value) -> Result<&str, ExecutionError> {
+    match value {
+        Value::String(text) => Ok(text.as_str()),
+        _ => Err(unlike(value, "text")),
+    }
+}
+
+fn path(value: &Value) -> Result<RelPath, ExecutionError> {
+    RelPath::new(text(value)?).map_err(|_| unlike(value, "a path below the pipeline's folder"))
+}
+
+/// `3`, `-1`, or `"model=a, split=test"`. A value of the first column alone is refused: it is more
+/// often a slip than a name, and so the slip shows when the pipeline is loaded.
+fn row_name(value: &Value) -> Result<RowName, ExecutionError> {
+    let name = match value {
+        Value::Int(number) if *number != 0 => Some(RowName::Number(*number)),
+        Value::String(text) => RowName::key(text),
+        _ => None,
+    };
+    let what = "a row: its number from 1 (-1 is the last), or `column=value`";
+    name.ok_or_else(|| unlike(value, what))
+}
+
+pub(super) fn samples(value: &Value) -> Option<&Samples> {
+    match value {
+        Value::Opaque(value) => value.downcast_ref(),
+        _ => None,
+    }
+}
+
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(number) => Some(*number),
+        Value::Int(number) => Some(*number as f64),
+        Value::UInt(number) => Some(*number as f64),
+        _ => None,
+    }
+}
+
+fn to_number(cell: &str) -> Given {
+    decimal(cell).map(Value::Float)
+}
+
+fn decimal(cell: &str) -> Result<f64, ExecutionError> {
+    let number = cell.trim().parse();
+    number.map_err(|_| gone(format!("the cell `{cell}` is no number")))
+}
+
+/// What an expression reads is missing.
+fn gone(message: String) -> ExecutionError {
+    ExecutionError::function_error("tables", message)
+}
+
+/// The kind of a value, for messages.
+pub(super) fn kind(value: &Value) -> String {
+    match value {
+        Value::Opaque(value) => value.runtime_type_name().to_owned(),
+        value => format!("{:?}", value.type_of()).to_lowercase(),
+    }
+}
+
+/// An argument of the wrong kind.
+fn unlike(value: &Value, want: &str) -> ExecutionError {
+    let got = match value {
+        Value::String(text) => format!("`{text}`"),
+        Value::Int(number) => format!("{number}"),
+        value => kind(value),
+    };
+    ExecutionError::UnexpectedType {
+        got,
+        want: want.to_owned(),
+    }
+}
+
+fn least(numbers: &[f64]) -> f64 {
+    numbers.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn greatest(numbers: &[f64]) -> f64 {
+    numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}

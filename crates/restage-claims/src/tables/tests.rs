@@ -1,0 +1,271 @@
+//! What counts as a difference.
+
+use super::*;
+use restage_core::rel_path::RelPath;
+use restage_pipeline::ColumnRule::{self, Absolute, Exact, Ignore, Relative};
+use restage_pipeline::CompareRule;
+
+pub(super) fn rule(
+    key: &[&str],
+    columns: &[(&str, ColumnRule)],
+    others: ColumnRule,
+) -> EffectiveRule {
+    EffectiveRule {
+        key: key.iter().map(|&column| column.into()).collect(),
+        columns: columns
+            .iter()
+            .map(|&(column, rule)| (column.into(), rule))
+            .collect(),
+        others,
+    }
+}
+
+fn compare(expected: &str, actual: &str, rule: &EffectiveRule) -> TableDiff {
+    compare_tables("t.csv", expected.as_bytes(), actual.as_bytes(), rule)
+}
+
+fn problems(expected: &str, actual: &str, key: &[&str]) -> Vec<Problem> {
+    let diff = compare(expected, actual, &rule(key, &[], Exact));
+    assert_eq!(diff.cells, []);
+    diff.problems
+}
+
+fn key(value: &str) -> Row {
+    Row::Key(vec![("id".into(), value.into())])
+}
+
+#[test]
+fn a_cell_that_differs_is_named_by_row_column_and_line() {
+    let expected = "id,loss,note\na,0.5,x\nb,0.25,y\n";
+    let diff = compare(
+        expected,
+        "id,loss,note\na,0.5,x\nb,0.75,y\n",
+        &rule(&["id"], &[], Exact),
+    );
+    assert_eq!(diff.problems, []);
+    assert_eq!(
+        diff.cells,
+        [CellDiff {
+            row: key("b"),
+            column: "loss".into(),
+            expected: "0.25".into(),
+            actual: "0.75".into(),
+            expected_line: 3,
+            actual_line: 3,
+            rule: Exact,
+            difference: Some(0.5),
+        }]
+    );
+}
+
+#[test]
+fn rows_are_matched_in_order_without_a_key_and_in_any_order_with_one() {
+    let (one, other) = ("id,n\na,1\nb,2\n", "id,n\nb,2\na,1\n");
+    assert!(compare(one, other, &rule(&["id"], &[], Exact)).is_same());
+    let diff = compare(one, other, &rule(&[], &[], Exact));
+    assert_eq!(diff.cells.len(), 4);
+    assert_eq!(diff.cells[2].row, Row::Number(2));
+}
+
+#[test]
+fn each_column_follows_its_own_rule() {
+    let rule = rule(
+        &[],
+        &[("a", Absolute(0.1)), ("r", Relative(0.1)), ("i", Ignore)],
+        Exact,
+    );
+    assert!(compare("a,r,i,e\n1,100,x,z\n", "a,r,i,e\n1.1,110,,z\n", &rule).is_same());
+    let diff = compare("a,r,i,e\n1,100,x,z\n", "a,r,i,e\n1.2,111,,Z\n", &rule);
+    let columns: Vec<&str> = diff.cells.iter().map(|cell| cell.column.as_str()).collect();
+    assert_eq!(columns, ["a", "r", "e"]);
+}
+
+#[test]
+fn headers_must_match_even_where_cells_are_ignored() {
+    let ignore = rule(&[], &[], Ignore);
+    let diff = compare("a,b\n1,2\n", "a,c\n1,2\n", &ignore);
+    assert_eq!(
+        diff.problems,
+        [
+            Problem::MissingColumn("b".into()),
+            Problem::ExtraColumn("c".into())
+        ]
+    );
+}
+
+#[test]
+fn columns_are_matched_by_name_so_their_order_is_no_difference() {
+    for key in [&[][..], &["a"]] {
+        let rule = rule(key, &[], Exact);
+        assert!(compare("a,b\n1,2\n", "b,a\n2,1\n", &rule).is_same());
+        let diff = compare("a,b\n1,2\n", "b,a\n3,1\n", &rule);
+        assert_eq!(diff.problems, []);
+        assert_eq!((diff.cells.len(), diff.cells[0].column.as_str()), (1, "b"));
+    }
+}
+
+#[test]
+fn rows_must_match_even_where_cells_are_ignored() {
+    let diff = compare("a\n1\n2\n", "a\n3\n", &rule(&[], &[], Ignore));
+    assert_eq!(
+        diff.problems,
+        [Problem::RowCount {
+            expected: 2,
+            actual: 1
+        }]
+    );
+    let found = problems("id\na\nb\n", "id\nc\nb\n", &["id"]);
+    assert_eq!(
+        found,
+        [Problem::MissingRow(key("a")), Problem::ExtraRow(key("c"))]
+    );
+}
+
+#[test]
+fn what_is_no_table_is_told_apart() {
+    let fault = |actual: &[u8]| {
+        let rule = EffectiveRule::default();
+        let diff = compare_tables("t.csv", b"id,n\na,1\n", actual, &rule);
+        match &diff.problems[..] {
+            [
+                Problem::Malformed {
+                    side: Side::Actual,
+                    fault,
+                },
+            ] => fault.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(fault(b""), Fault::Empty);
+    assert_eq!(fault(b"id,n\na,\xff\n"), Fault::NotText { line: 2 });
+    assert_eq!(
+        fault(b"id,n\na,1\nb\n"),
+        Fault::Ragged {
+            line: 3,
+            expected: 2,
+            found: 1
+        }
+    );
+    assert_eq!(
+        fault(b"id,id\na,1\n"),
+        Fault::DuplicateColumn {
+            column: "id".into()
+        }
+    );
+}
+
+#[test]
+fn keys_must_name_rows() {
+    let twice = problems("id,n\na,1\n", "id,n\na,1\nb,1\na,1\n", &["id"]);
+    let expected = Problem::DuplicateKey {
+        side: Side::Actual,
+        row: key("a"),
+        lines: (2, 4),
+    };
+    assert_eq!(twice, [expected]);
+    // Equal values of both rows, and the same twice on either side, don't say which row is meant.
+    let both = problems("id,n\na,1\na,1\n", "id,n\na,1\na,1\n\n", &["id"]);
+    let sides: Vec<bool> = both.iter().map(Problem::prevents_comparison).collect();
+    assert_eq!(sides, [true, true]);
+    // But the same bytes are the same file.
+    assert_eq!(problems("id\na\na\n", "id\na\na\n", &["id"]), []);
+    // A key is its text: 1 and 1.0 are two rows.
+    assert_eq!(problems("id\n1\n1.0\n", "id\n1.0\n1\n", &["id"]), []);
+    let none = problems("id,n\na,1\n", "id,n\na,2\n", &["name"]);
+    assert_eq!(none.len(), 2);
+    assert!(
+        matches!(&none[0], Problem::NoKeyColumn { side: Side::Expected, column } if column == "name")
+    );
+}
+
+#[test]
+fn line_ends_and_quotes_are_no_content() {
+    let rule = EffectiveRule::default();
+    assert!(compare("a,b\n1,2\n", "a,\"b\"\r\n\"1\",2\r\n", &rule).is_same());
+    assert!(compare("a,b\n1,\"x\"\"y\"\n", "\u{feff}a,b\n\n1,\"x\"\"y\"", &rule).is_same());
+    let broken = compare("a\n\"x\ny\"\n", "a\n\"x\r\ny\"\n", &rule);
+    assert_eq!(broken.cells.len(), 1, "a line break in a cell is content");
+    let tabs = compare_tables("t.tsv", b"a\tb\n1\t2\n", b"a\tb\n1\t3", &rule);
+    assert_eq!((tabs.cells.len(), tabs.rows_compared), (1, 1));
+}
+
+#[test]
+fn empty_cells_match_empty_cells_alone() {
+    for others in [Exact, Absolute(1e9), Relative(1e9)] {
+        let rule = rule(&[], &[], others);
+        assert!(compare("a,b\n,1\n", "a,b\n\"\",1\n", &rule).is_same());
+        for other in ["0", "NaN", " ", "-"] {
+            let diff = compare("a,b\n,1\n", &format!("a,b\n{other},1\n"), &rule);
+            assert_eq!(diff.cells.len(), 1, "{other:?}");
+            assert_eq!(
+                (diff.cells[0].difference, diff.cells[0].share()),
+                (None, None)
+            );
+        }
+    }
+}
+
+#[test]
+fn other_files_must_have_the_same_bytes() {
+    let rule = rule(&[], &[], Ignore);
+    assert!(compare_tables("fig.svg", b"\xff", b"\xff", &rule).is_same());
+    let diff = compare_tables("fig.svg", b"<svg>\n<a/>\n", b"<svg>\n<b/>\n", &rule);
+    let (expected, actual) = (Some("<a/>".into()), Some("<b/>".into()));
+    assert_eq!(
+        diff.problems,
+        [Problem::Bytes {
+            offset: 7,
+            line: 2,
+            expected,
+            actual
+        }]
+    );
+    let diff = compare_tables("x", b"a\n", b"a\nb", &rule);
+    let (expected, actual) = (None, Some("b".into()));
+    assert_eq!(
+        diff.problems,
+        [Problem::Bytes {
+            offset: 2,
+            line: 2,
+            expected,
+            actual
+        }]
+    );
+}
+
+#[test]
+fn later_rules_win_and_a_named_column_beats_all_others() {
+    let rule = |files: &str, key: &[&str], columns: &[(&str, ColumnRule)]| CompareRule {
+        files: files.into(),
+        key: key.iter().map(|&column| column.into()).collect(),
+        columns: columns
+            .iter()
+            .map(|&(column, rule)| (column.into(), rule))
+            .collect(),
+    };
+    let rules = [
+        rule(
+            "results/**/*.csv",
+            &["id"],
+            &[("a", Absolute(0.1)), ("b", Exact)],
+        ),
+        rule(
+            "results/*/{x,y}.csv",
+            &[],
+            &[("*", Ignore), ("b", Relative(0.5))],
+        ),
+        rule("other/*", &["z"], &[]),
+    ];
+    let effective = |path| effective_rule(&rules, &RelPath::new(path).unwrap());
+    let merged = effective("results/quick/x.csv").unwrap();
+    assert_eq!(
+        (merged.of("a"), merged.of("b"), merged.of("c")),
+        (Absolute(0.1), Relative(0.5), Ignore)
+    );
+    assert_eq!(merged.key, ["id"]);
+    let first = effective("results/x.csv").unwrap();
+    assert_eq!((first.of("b"), first.of("c")), (Exact, Exact));
+    assert_eq!(effective("results/quick/deep/z.csv").unwrap(), first);
+    assert_eq!(effective("results/quick/fig.svg"), None);
+    assert_eq!(effective("result"), None);
+}

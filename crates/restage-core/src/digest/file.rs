@@ -1,0 +1,266 @@
+//! Digests files and folders on the disk.
+//!
+//! A path that is a symbolic link is followed; links inside a folder are not: their target's name
+//! is part of the folder, its content is not. Of permissions only the owner's execute
+//! bit counts. A socket, pipe or device, and a name that is not UTF-8, is an error.
+
+use std::collections::BTreeSet;
+use std::fs::Metadata;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::hash::Digest;
+use super::manifest::{Manifest, ManifestEntry, Node};
+use super::path::{Kind, PathDigest};
+use crate::fault;
+use crate::fs::{self, Context, FsError};
+
+/// From this size on a file is mapped into memory and hashed by all cores.
+const MAP_FROM: u64 = 1 << 20;
+
+/// Digest of a file's bytes; a symbolic link is followed.
+pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
+    digest_found(path, &fs::metadata(path)?)
+}
+
+/// Like [`digest_file`], of a file that was looked at already: opening a pipe would wait for its
+/// writer.
+pub fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
+    expect_file(path, metadata)?;
+    let mut hasher = blake3::Hasher::new();
+    if metadata.len() >= MAP_FROM {
+        hasher.update_mmap_rayon(path).at("read", path)?;
+    } else {
+        hasher.update_reader(fs::open(path)?).at("read", path)?;
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+/// Copies a file's bytes and digests exactly what was copied.
+pub fn copy_and_digest(
+    from: &Path,
+    to: &mut impl Write,
+    to_path: &Path,
+) -> Result<(Digest, u64), FsError> {
+    let mut source = fs::open(from)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        let len = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).at("read", from),
+        };
+        hasher.update(&buffer[..len]);
+        fault::point("write", to_path).at("write", to_path)?;
+        to.write_all(&buffer[..len]).at("write", to_path)?;
+        size += len as u64;
+    }
+    Ok((Digest(*hasher.finalize().as_bytes()), size))
+}
+
+/// Digest of a folder.
+pub fn digest_tree(path: &Path) -> Result<PathDigest, FsError> {
+    Ok(tree(path, &digest_found)?.1)
+}
+
+/// Manifest and digest of a folder whose files are digested by `digest`, which gets each
+/// file's path and metadata.
+pub fn tree(
+    root: &Path,
+    digest: &(dyn Fn(&Path, &Metadata) -> Result<Digest, FsError> + Sync),
+) -> Result<(Manifest, PathDigest), FsError> {
+    use rayon::prelude::*;
+    let found = fs::walk(root)?;
+    let parents: BTreeSet<&Path> = found
+        .iter()
+        .filter_map(|entry| entry.path.parent())
+        .collect();
+    let nodes: Vec<Option<ManifestEntry>> = found
+        .par_iter()
+        .map(|entry| {
+            let full = root.join(&entry.path);
+            let path = entry
+                .path
+                .to_str()
+                .ok_or_else(|| refused(&full, NOT_UTF8))?
+                .to_owned();
+            let node = if entry.metadata.is_dir() {
+                if parents.contains(entry.path.as_path()) {
+                    return Ok(None);
+                }
+                Node::EmptyFolder
+            } else if entry.metadata.is_symlink() {
+                let target = fs::read_link(&full)?;
+                Node::Link(
+                    target
+                        .to_str()
+                        .ok_or_else(|| refused(&full, NOT_UTF8_LINK))?
+                        .to_owned(),
+                )
+            } else {
+                expect_file(&full, &entry.metadata)?;
+                Node::File {
+                    digest: digest(&full, &entry.metadata)?,
+                    size: entry.metadata.len(),
+                    executable: is_executable(&entry.metadata),
+                }
+            };
+            Ok(Some(ManifestEntry { path, node }))
+        })
+        .collect::<Result<_, FsError>>()?;
+    let entries: Vec<ManifestEntry> = nodes.into_iter().flatten().collect();
+    let manifest = Manifest::new(entries)
+        .map_err(io::Error::other)
+        .at("list a folder that changes meanwhile:", root)?;
+    let whole = PathDigest {
+        digest: Digest::of(&manifest.to_bytes()),
+        kind: Kind::Tree,
+        size: manifest.files().map(|(_, size)| size).sum(),
+        files: manifest.files().count() as u64,
+    };
+    Ok((manifest, whole))
+}
+
+/// Whether the owner may execute the file.
+pub fn is_executable(metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & 0o100 != 0
+}
+
+/// Refuses anything that is not a regular file.
+pub(super) fn expect_file(path: &Path, metadata: &Metadata) -> Result<(), FsError> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    let what = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "it is a folder, not a file"
+    } else if kind.is_fifo() {
+        "it is a pipe: only files, folders and links have a content"
+    } else if kind.is_socket() {
+        "it is a socket: only files, folders and links have a content"
+    } else {
+        "it is a device: only files, folders and links have a content"
+    };
+    Err(refused(path, what))
+}
+
+const NOT_UTF8: &str = "its name is not UTF-8, so it can't be written down for other machines";
+const NOT_UTF8_LINK: &str = "it is a link to a name that is not UTF-8";
+
+fn refused(path: &Path, why: &'static str) -> FsError {
+    let source = io::Error::new(io::ErrorKind::InvalidInput, why);
+    FsError {
+        op: "digest",
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tempdir_with(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file.as_bytes()).unwrap();
+        }
+        dir
+    }
+
+    fn digest(dir: &tempfile::TempDir) -> Digest {
+        digest_tree(dir.path()).unwrap().digest
+    }
+
+    #[test]
+    fn a_big_file_has_the_digest_of_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..3 << 20).map(|i: u32| (i % 251) as u8).collect();
+        let path = dir.path().join("big");
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(digest_file(&path).unwrap(), Digest::of(&bytes));
+        let mut copied = Vec::new();
+        let (copy, size) = copy_and_digest(&path, &mut copied, &path).unwrap();
+        assert_eq!((copy, size), (Digest::of(&bytes), bytes.len() as u64));
+        assert_eq!(copied, bytes);
+    }
+
+    #[test]
+    fn equal_folders_have_equal_digests_wherever_they_are() {
+        let (a, b) = (tempdir_with(&["x/y", "z"]), tempdir_with(&["z", "x/y"]));
+        assert_eq!(
+            digest_tree(a.path()).unwrap(),
+            digest_tree(b.path()).unwrap()
+        );
+        assert_eq!(digest_tree(a.path()).unwrap().files, 2);
+        assert_eq!(digest_tree(a.path()).unwrap().size, 4);
+    }
+
+    #[test]
+    fn bytes_names_execute_bits_links_and_empty_folders_count() {
+        let plain = digest(&tempdir_with(&["x", "y/z"]));
+        let mut seen = vec![plain];
+        let mut changed = |change: &dyn Fn(&Path)| {
+            let dir = tempdir_with(&["x", "y/z"]);
+            change(dir.path());
+            seen.push(digest(&dir));
+        };
+        changed(&|root| std::fs::write(root.join("x"), b"X").unwrap());
+        changed(&|root| std::fs::rename(root.join("x"), root.join("w")).unwrap());
+        changed(&|root| fs::set_mode(&root.join("x"), 0o755).unwrap());
+        changed(&|root| fs::create_dir(&root.join("empty")).unwrap());
+        changed(&|root| fs::symlink(Path::new("x"), &root.join("link")).unwrap());
+        changed(&|root| fs::symlink(Path::new("y"), &root.join("link")).unwrap());
+        let count = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), count);
+    }
+
+    #[test]
+    fn other_permissions_and_times_do_not_count() {
+        let dir = tempdir_with(&["x"]);
+        let before = digest(&dir);
+        fs::set_mode(&dir.path().join("x"), 0o400).unwrap();
+        assert_eq!(digest(&dir), before);
+        std::fs::remove_file(dir.path().join("x")).unwrap();
+        std::fs::write(dir.path().join("x"), b"x").unwrap();
+        assert_eq!(digest(&dir), before);
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let dir = tempdir_with(&["x"]);
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let error = digest_tree(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("it is a pipe"), "{error}");
+        assert!(digest_file(&pipe).is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_refused_by_name() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempdir_with(&["x"]);
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+        std::fs::write(dir.path().join(name), b"").unwrap();
+        let error = digest_tree(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("caf\u{fffd}") && error.contains("not UTF-8"),
+            "{error}"
+        );
+    }
+}

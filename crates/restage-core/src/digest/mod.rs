@@ -1,0 +1,28 @@
+//! Content digests, the framing rule and the stage key. Files import each other by name, never
+//! this one, so that their order shows.
+
+mod diff;
+mod file;
+mod frame;
+mod hash;
+mod json;
+mod key;
+#[cfg(test)]
+mod key_tests;
+mod manifest;
+mod path;
+mod stat_cache;
+mod stat_snapshot;
+
+pub use diff::{Change, diff};
+pub use file::digest_found;
+pub use file::{copy_and_digest, digest_file, digest_tree};
+pub use file::{is_executable, tree};
+pub use frame::Frame;
+pub use hash::{Digest, ParseDigestError};
+pub use json::canonical_json;
+pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
+pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
+pub use path::{Kind, PathDigest};
+pub use stat_cache::StatCache;
+pub use stat_snapshot::StatSnapshot;

@@ -1,0 +1,443 @@
+//! Remembers a file's digest by what `stat` says of it, so that an unchanged file is not read
+//! again, unless a change could be invisible to `stat`.
+//!
+//! A file is known by device and inode, under all its names; its digest is valid as long as
+//! size, modification time and change time stay the same. A file that was touched within one tick of
+//! the clock before it was read could be changed once more with the same times: its digest is
+//! used but not remembered (git calls such entries racy).
+//!
+//! Linking and unlinking change a file's change time. The store's objects are sealed: read-only
+//! under all their names, and trusted without their change time.
+//!
+//! Layout of the file: 16 bytes of name and version, entries of 80 bytes sorted by device and
+//! inode, the blake3 digest of everything before. Little-endian; local to one machine.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::{digest_found, expect_file, is_executable, tree};
+use super::hash::Digest;
+use super::manifest::Manifest;
+use super::path::{Kind, PathDigest};
+use crate::clock::WallTime;
+use crate::fs::{self, FsError};
+use crate::rel_path::RelPath;
+
+/// Two ticks of the slowest kernel clock in use (100 Hz).
+const TICK: i64 = 20_000_000;
+/// Two seconds and a bit, for file systems that keep whole seconds, or even ones.
+const COARSE_TICK: i64 = 2_100_000_000;
+/// How often something may change while it is read before that is an error. Not just a few times:
+/// each link that another restage makes to an out changes the out's times.
+const ATTEMPTS: u32 = 8;
+/// Before the second reading; doubled before each further one.
+const PAUSE: Duration = Duration::from_millis(1);
+/// For how many saves an entry is kept that nobody asks for.
+const KEEP_UNUSED: u32 = 100;
+/// Starts the file: name and version.
+const HEAD: &[u8; 16] = b"restage stat v1\n";
+/// Bytes per entry.
+const ENTRY: usize = 80;
+
+/// Digests of files by what `stat` says of them; shared by threads.
+#[derive(Debug)]
+pub struct StatCache {
+    file: PathBuf,
+    /// As loaded: sorted by device and inode.
+    loaded: Vec<Entry>,
+    /// Whether each loaded entry was asked for.
+    used: Vec<AtomicBool>,
+    /// Whether each loaded entry was found to be wrong.
+    wrong: Vec<AtomicBool>,
+    /// Found or sealed since; these replace loaded ones.
+    found: Mutex<BTreeMap<(u64, u64), Entry>>,
+    warning: Option<String>,
+}
+
+impl StatCache {
+    /// Loads the cache. One that is damaged, unreadable or of another version counts as
+    /// empty, and [`StatCache::warning`] says so: it costs time, never correctness.
+    pub fn load(file: &Path) -> StatCache {
+        let (loaded, warning) = match fs::read_if_exists(file) {
+            Ok(None) => (Vec::new(), None),
+            Ok(Some(bytes)) => match parse(&bytes) {
+                Some(entries) => (entries, None),
+                None => {
+                    let file = file.display();
+                    let why = "is damaged or of another version: files are read again";
+                    (Vec::new(), Some(format!("`{file}` {why}")))
+                }
+            },
+            Err(error) => (Vec::new(), Some(format!("{error}: files are read again"))),
+        };
+        let flags = || loaded.iter().map(|_| AtomicBool::new(false)).collect();
+        let (used, wrong) = (flags(), flags());
+        let found = Mutex::new(BTreeMap::new());
+        StatCache {
+            file: file.to_owned(),
+            loaded,
+            used,
+            wrong,
+            found,
+            warning,
+        }
+    }
+
+    /// What was wrong with the file, if anything.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Content of the file or folder at `rel`; `None` if nothing is there. A path that is a
+    /// symbolic link is followed; one that leads nowhere is nothing.
+    pub fn path_digest(&self, root: &Path, rel: &RelPath) -> Result<Option<PathDigest>, FsError> {
+        self.digest_at(&rel.under(root))
+    }
+
+    /// Like [`StatCache::path_digest`], for any path. A folder that is replaced while it is read
+    /// is read again.
+    pub fn digest_at(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
+        for attempt in 1..ATTEMPTS {
+            match self.digest_now(path) {
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => pause(attempt),
+                done => return done,
+            }
+        }
+        self.digest_now(path)
+    }
+
+    fn digest_now(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
+        let Some(metadata) = fs::metadata_if_exists(path)? else {
+            return Ok(None);
+        };
+        if metadata.is_dir() {
+            return Ok(Some(self.tree(path)?.1));
+        }
+        let (digest, metadata) = self.file(path, metadata)?;
+        let kind = Kind::File {
+            executable: is_executable(&metadata),
+        };
+        Ok(Some(PathDigest {
+            digest,
+            kind,
+            size: metadata.len(),
+            files: 1,
+        }))
+    }
+
+    /// Digest of a file that was looked at already.
+    pub fn digest_of(&self, path: &Path, metadata: Metadata) -> Result<Digest, FsError> {
+        Ok(self.file(path, metadata)?.0)
+    }
+
+    /// Manifest and digest of a folder.
+    pub fn tree(&self, path: &Path) -> Result<(Manifest, PathDigest), FsError> {
+        tree(path, &|file, metadata| {
+            Ok(self.file(file, metadata.clone())?.0)
+        })
+    }
+
+    /// Digest of a file, and what `stat` said of exactly those bytes.
+    fn file(&self, path: &Path, mut metadata: Metadata) -> Result<(Digest, Metadata), FsError> {
+        expect_file(path, &metadata)?;
+        if let Some(digest) = self.lookup(&metadata) {
+            return Ok((digest, metadata));
+        }
+        for attempt in 1..=ATTEMPTS {
+            let now = WallTime::file_clock();
+            let digest = digest_found(path, &metadata)?;
+            let after = fs::metadata(path)?;
+            if Stamp::of(&after) == Stamp::of(&metadata) {
+                self.remember(&metadata, digest, now);
+                return Ok((digest, metadata));
+            }
+            metadata = after;
+            pause(attempt);
+        }
+        let source = io::Error::other("it keeps changing while it is read");
+        Err(FsError {
+            op: "digest",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    fn lookup(&self, metadata: &Metadata) -> Option<Digest> {
+        let stamp = Stamp::of(metadata);
+        let writable = metadata.permissions().mode() & 0o222 != 0;
+        let id = stamp.id();
+        if let Some(at) = self.loaded_at(id)
+            && !self.wrong[at].load(Ordering::Relaxed)
+            && self.loaded[at].vouches_for(&stamp, writable)
+        {
+            self.used[at].store(true, Ordering::Relaxed);
+            return Some(self.loaded[at].digest);
+        }
+        let found = self.found();
+        found
+            .get(&id)
+            .filter(|entry| entry.vouches_for(&stamp, writable))
+            .map(|e| e.digest)
+    }
+
+    fn loaded_at(&self, id: (u64, u64)) -> Option<usize> {
+        let found = self
+            .loaded
+            .binary_search_by_key(&id, |entry| entry.stamp.id());
+        found.ok()
+    }
+
+    /// Compares what is remembered of a file with the digest of its bytes, which were read just
+    /// now. A wrong entry is forgotten; returns whether it was wrong.
+    pub fn refute(&self, metadata: &Metadata, digest: Option<Digest>) -> bool {
+        let remembered = self.lookup(metadata);
+        if remembered.is_none() || remembered == digest {
+            return false;
+        }
+        let id = Stamp::of(metadata).id();
+        if let Some(at) = self.loaded_at(id) {
+            self.wrong[at].store(true, Ordering::Relaxed);
+        }
+        self.found().remove(&id);
+        true
+    }
+
+    /// Keeps a digest, unless the file was touched so shortly before `now` that a change after
+    /// it was read could have left the same times.
+    fn remember(&self, metadata: &Metadata, digest: Digest, now: WallTime) {
+        let stamp = Stamp::of(metadata);
+        if settled_before(&stamp, now) {
+            self.found().insert(
+                stamp.id(),
+                Entry {
+                    stamp,
+                    digest,
+                    sealed: false,
+                    unused: 0,
+                },
+            );
+        }
+    }
+
+    /// Vouches for a read-only file of the store, whose bytes were just digested and which
+    /// nobody can be writing to.
+    pub fn seal(&self, path: &Path, digest: Digest) -> Result<(), FsError> {
+        let stamp = Stamp::of(&fs::symlink_metadata(path)?);
+        self.found().insert(
+            stamp.id(),
+            Entry {
+                stamp,
+                digest,
+                sealed: true,
+                unused: 0,
+            },
+        );
+        Ok(())
+    }
+
+    /// Like [`StatCache::seal`], for an object that another process made, if its bytes were read
+    /// and remembered: otherwise linking it would mean reading it again.
+    pub fn adopt(&self, path: &Path, digest: Digest) -> Result<(), FsError> {
+        let stamp = Stamp::of(&fs::symlink_metadata(path)?);
+        let id = stamp.id();
+        let found = self.found().get(&id).copied();
+        let loaded = || {
+            let at = self.loaded_at(id)?;
+            (!self.wrong[at].load(Ordering::Relaxed)).then(|| self.loaded[at])
+        };
+        let known = found.or_else(loaded);
+        // What is remembered was old enough when it was read that a later change shows in its times.
+        let same = |entry: &Entry| {
+            let ctime = entry.stamp.ctime;
+            entry.digest == digest && entry.stamp == Stamp { ctime, ..stamp }
+        };
+        if let Some(entry) = known.filter(same)
+            && !entry.sealed
+        {
+            let sealed = Entry {
+                stamp,
+                sealed: true,
+                unused: 0,
+                ..entry
+            };
+            self.found().insert(id, sealed);
+        }
+        Ok(())
+    }
+
+    fn found(&self) -> MutexGuard<'_, BTreeMap<(u64, u64), Entry>> {
+        // The map is valid after every insert, even if the thread panicked afterwards.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the cache if it changed since it was loaded.
+    pub fn save(&self) -> Result<(), FsError> {
+        let mut entries = self.found().clone();
+        let wrong = |at: usize| self.wrong[at].load(Ordering::Relaxed);
+        if entries.is_empty() && !(0..self.loaded.len()).any(wrong) {
+            return Ok(());
+        }
+        for (at, (entry, used)) in self.loaded.iter().zip(&self.used).enumerate() {
+            if wrong(at) {
+                continue;
+            }
+            let unused = if used.load(Ordering::Relaxed) {
+                0
+            } else {
+                entry.unused + 1
+            };
+            if unused <= KEEP_UNUSED {
+                entries
+                    .entry(entry.stamp.id())
+                    .or_insert(Entry { unused, ..*entry });
+            }
+        }
+        let entries: Vec<Entry> = entries.into_values().collect();
+        fs::write_atomic(&self.file, &to_bytes(&entries))
+    }
+}
+
+fn pause(attempt: u32) {
+    std::thread::sleep(PAUSE * (1 << (attempt - 1)));
+}
+
+/// Whether a file was last touched long enough before `now`, on [`WallTime::file_clock`], that a
+/// later change shows in its times.
+pub(super) fn settled_before(stamp: &Stamp, now: WallTime) -> bool {
+    let tick = if stamp.ctime % 1_000_000_000 == 0 {
+        COARSE_TICK
+    } else {
+        TICK
+    };
+    let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+    stamp.mtime.max(stamp.ctime).saturating_add(tick) <= now
+}
+
+/// What `stat` says of a file that changes when its bytes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    /// Nanoseconds since 1970.
+    mtime: i64,
+    /// Nanoseconds since 1970.
+    ctime: i64,
+}
+
+impl Stamp {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let nanos =
+            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
+            ctime: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Which file, whatever its name.
+    fn id(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+}
+
+/// A file's stamp and the digest of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    stamp: Stamp,
+    digest: Digest,
+    /// One of the store's objects: its change time may move on.
+    sealed: bool,
+    /// Saves since somebody last asked for it.
+    unused: u32,
+}
+
+impl Entry {
+    /// Whether a file with this stamp still has these bytes.
+    fn vouches_for(&self, stamp: &Stamp, writable: bool) -> bool {
+        if self.sealed {
+            !writable
+                && Stamp {
+                    ctime: self.stamp.ctime,
+                    ..*stamp
+                } == self.stamp
+        } else {
+            *stamp == self.stamp
+        }
+    }
+}
+
+/// Entries, sorted by file, as bytes.
+fn to_bytes(entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD.len() + entries.len() * ENTRY + 32);
+    bytes.extend_from_slice(HEAD);
+    for Entry {
+        stamp,
+        digest,
+        sealed,
+        unused,
+    } in entries
+    {
+        for number in [stamp.dev, stamp.ino, stamp.size] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&stamp.mtime.to_le_bytes());
+        bytes.extend_from_slice(&stamp.ctime.to_le_bytes());
+        bytes.extend_from_slice(&digest.0);
+        bytes.extend_from_slice(&u32::from(*sealed).to_le_bytes());
+        bytes.extend_from_slice(&unused.to_le_bytes());
+    }
+    let check = Digest::of(&bytes);
+    bytes.extend_from_slice(&check.0);
+    bytes
+}
+
+/// Reads what [`to_bytes`] wrote; `None` if a single bit differs.
+fn parse(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let (body, check) = bytes.split_last_chunk::<32>()?;
+    if Digest::of(body).0 != *check {
+        return None;
+    }
+    let entries = body.strip_prefix(HEAD)?.chunks_exact(ENTRY);
+    if !entries.remainder().is_empty() {
+        return None;
+    }
+    let entries: Option<Vec<Entry>> = entries.map(parse_entry).collect();
+    entries.filter(|entries| entries.is_sorted_by_key(|entry| entry.stamp.id()))
+}
+
+fn parse_entry(mut bytes: &[u8]) -> Option<Entry> {
+    Some(Entry {
+        stamp: Stamp {
+            dev: u64::from_le_bytes(take(&mut bytes)?),
+            ino: u64::from_le_bytes(take(&mut bytes)?),
+            size: u64::from_le_bytes(take(&mut bytes)?),
+            mtime: i64::from_le_bytes(take(&mut bytes)?),
+            ctime: i64::from_le_bytes(take(&mut bytes)?),
+        },
+        digest: Digest(take(&mut bytes)?),
+        sealed: u32::from_le_bytes(take(&mut bytes)?) != 0,
+        unused: u32::from_le_bytes(take(&mut bytes)?),
+    })
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*head)
+}
+
+#[cfg(test)]
+#[path = "stat_cache_tests.rs"]
+mod tests;

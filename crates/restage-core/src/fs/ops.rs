@@ -1,0 +1,331 @@
+//! Single calls: read, look, list, create, rename, remove, flush.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is what others call instead"
+)]
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::{Context, FsError};
+use crate::fault;
+
+/// `Ok(None)` if the path, or a folder above it, does not exist.
+fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The file's bytes.
+pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
+    fault::point("read", path).at("read", path)?;
+    std::fs::read(path).at("read", path)
+}
+
+/// The file's bytes, or `None` if there is no such file.
+pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    fault::point("read", path).at("read", path)?;
+    optional(std::fs::read(path)).at("read", path)
+}
+
+/// The file's text; it is an error if it is not UTF-8.
+pub fn read_to_string(path: &Path) -> Result<String, FsError> {
+    fault::point("read", path).at("read", path)?;
+    std::fs::read_to_string(path).at("read", path)
+}
+
+/// Opens an existing file for reading.
+pub fn open(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
+    File::open(path).at("open", path)
+}
+
+/// Creates a file, or empties an existing one, for writing in place (logs; results go
+/// through [`write_atomic`]).
+pub fn create(path: &Path) -> Result<File, FsError> {
+    fault::point("create", path).at("create", path)?;
+    File::create(path).at("create", path)
+}
+
+/// Creates a file that must not exist yet.
+pub fn create_new(path: &Path) -> Result<File, FsError> {
+    fault::point("create", path).at("create", path)?;
+    File::create_new(path).at("create", path)
+}
+
+/// Creates a named pipe, which must not exist yet, that only this user may open.
+pub fn make_pipe(path: &Path) -> Result<(), FsError> {
+    fault::point("create", path).at("create", path)?;
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let made = rustix::fs::mkfifoat(rustix::fs::CWD, path, mode);
+    made.map_err(io::Error::from).at("create", path)
+}
+
+/// Opens a file for appending, creating it if missing.
+pub fn append(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .at("open", path)
+}
+
+/// Opens a file for reading and writing in place, creating it if missing (lock files).
+pub fn open_or_create(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).at("open", path)
+}
+
+/// What the path leads to, symbolic links followed.
+pub fn metadata(path: &Path) -> Result<Metadata, FsError> {
+    std::fs::metadata(path).at("look at", path)
+}
+
+/// What the path leads to, symbolic links followed; `None` if nothing is there.
+pub fn metadata_if_exists(path: &Path) -> Result<Option<Metadata>, FsError> {
+    optional(std::fs::metadata(path)).at("look at", path)
+}
+
+/// What is at the path itself, even a symbolic link.
+pub fn symlink_metadata(path: &Path) -> Result<Metadata, FsError> {
+    std::fs::symlink_metadata(path).at("look at", path)
+}
+
+/// What is at the path itself, even a symbolic link; `None` if nothing is there.
+pub fn symlink_metadata_if_exists(path: &Path) -> Result<Option<Metadata>, FsError> {
+    optional(std::fs::symlink_metadata(path)).at("look at", path)
+}
+
+/// Whether anything is at the path, even a broken link.
+pub fn exists(path: &Path) -> Result<bool, FsError> {
+    Ok(symlink_metadata_if_exists(path)?.is_some())
+}
+
+/// The target of a symbolic link.
+pub fn read_link(path: &Path) -> Result<PathBuf, FsError> {
+    std::fs::read_link(path).at("read the link", path)
+}
+
+/// The absolute path without symbolic links.
+pub fn canonicalize(path: &Path) -> Result<PathBuf, FsError> {
+    std::fs::canonicalize(path).at("find", path)
+}
+
+/// Names in a folder, sorted bytewise.
+pub fn read_dir(path: &Path) -> Result<Vec<OsString>, FsError> {
+    fault::point("list", path).at("list", path)?;
+    let names = std::fs::read_dir(path)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
+        .at("list", path);
+    names.map(|mut names: Vec<OsString>| {
+        names.sort_unstable();
+        names
+    })
+}
+
+/// Names in a folder, sorted bytewise; empty if there is no such folder.
+pub fn read_dir_if_exists(path: &Path) -> Result<Vec<OsString>, FsError> {
+    match read_dir(path) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => names,
+    }
+}
+
+/// Creates one folder, which must not exist yet.
+pub fn create_dir(path: &Path) -> Result<(), FsError> {
+    fault::point("create the folder", path).at("create the folder", path)?;
+    std::fs::create_dir(path).at("create the folder", path)
+}
+
+/// Creates a folder and its parents, unless they exist.
+pub fn create_dir_all(path: &Path) -> Result<(), FsError> {
+    fault::point("create the folder", path).at("create the folder", path)?;
+    std::fs::create_dir_all(path).at("create the folder", path)
+}
+
+/// Renames within one file system, replacing a file at `to`.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    fault::point("rename to", to).at("rename to", to)?;
+    std::fs::rename(from, to).at("rename to", to)
+}
+
+/// Removes a file or symbolic link.
+pub fn remove_file(path: &Path) -> Result<(), FsError> {
+    fault::point("remove", path).at("remove", path)?;
+    std::fs::remove_file(path).at("remove", path)
+}
+
+/// Removes an empty folder.
+pub fn remove_dir(path: &Path) -> Result<(), FsError> {
+    fault::point("remove the folder", path).at("remove the folder", path)?;
+    std::fs::remove_dir(path).at("remove the folder", path)
+}
+
+/// Removes whatever is at the path: a file, a link, or a folder with its contents, even if a
+/// folder inside is read-only. Does nothing if nothing is there.
+pub fn remove_all(path: &Path) -> Result<(), FsError> {
+    let Some(found) = symlink_metadata_if_exists(path)? else {
+        return Ok(());
+    };
+    fault::point("remove", path).at("remove", path)?;
+    if !found.is_dir() {
+        return optional(std::fs::remove_file(path))
+            .at("remove", path)
+            .map(drop);
+    }
+    match optional(std::fs::remove_dir_all(path)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_folders_writable(path)?;
+            optional(std::fs::remove_dir_all(path))
+                .at("remove", path)
+                .map(drop)
+        }
+        done => done.at("remove", path).map(drop),
+    }
+}
+
+/// Removes all files and links in a folder, and leaves its folders, except read-only ones, which
+/// are removed with their contents. If `path` is a file, it is left alone.
+pub fn remove_files(path: &Path) -> Result<(), FsError> {
+    fault::point("empty", path).at("empty", path)?;
+    match remove_files_below(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => remove_all(path),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        done => done.at("empty", path),
+    }
+}
+
+fn remove_files_below(path: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => remove_files_below(&entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
+fn make_folders_writable(path: &Path) -> Result<(), FsError> {
+    set_mode(path, 0o700)?;
+    for name in read_dir(path)? {
+        let child = path.join(name);
+        if symlink_metadata(&child)?.is_dir() {
+            make_folders_writable(&child)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sets the permission bits.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
+    fault::point("set the permissions of", path).at("set the permissions of", path)?;
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .at("set the permissions of", path)
+}
+
+/// Waits until the file's bytes are on the disk.
+pub fn sync_file(path: &Path) -> Result<(), FsError> {
+    let file = open(path)?;
+    fault::point("flush", path).at("flush", path)?;
+    file.sync_all().at("flush", path)
+}
+
+/// Waits until the folder's entries are on the disk. File systems that can't do so (some network
+/// and FUSE ones) are trusted.
+pub fn sync_dir(path: &Path) -> Result<(), FsError> {
+    let folder = open(path)?;
+    fault::point("flush the folder", path).at("flush the folder", path)?;
+    match folder.sync_all() {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+            Ok(())
+        }
+        done => done.at("flush the folder", path),
+    }
+}
+
+/// Waits until everything written to the path's file system is on the disk: cheaper than
+/// flushing hundreds of files one by one.
+pub fn sync_file_system(path: &Path) -> Result<(), FsError> {
+    let file = open(path)?;
+    fault::point("flush the disk of", path).at("flush the disk of", path)?;
+    rustix::fs::syncfs(file)
+        .map_err(io::Error::from)
+        .at("flush the disk of", path)
+}
+
+/// How many bytes we may still write on the disk that holds `path`.
+pub fn available_space(path: &Path) -> Result<u64, FsError> {
+    let found = rustix::fs::statvfs(path).at("measure", path)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::symlink;
+
+    #[test]
+    fn an_error_names_the_operation_and_the_path() {
+        let error = read(Path::new("/nowhere/at all")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read `/nowhere/at all`: no such file or directory"
+        );
+    }
+
+    #[test]
+    fn what_is_absent_is_none_and_not_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"x").unwrap();
+        assert_eq!(read_if_exists(&dir.path().join("a/b")).unwrap(), None);
+        assert!(metadata_if_exists(&file.join("below")).unwrap().is_none());
+        assert!(
+            read_dir_if_exists(&dir.path().join("a"))
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_broken_link_exists_and_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        symlink(Path::new("gone"), &link).unwrap();
+        assert!(exists(&link).unwrap());
+        assert!(metadata_if_exists(&link).unwrap().is_none());
+    }
+
+    #[test]
+    fn removing_all_takes_read_only_folders_too_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("kept");
+        std::fs::write(&kept, b"x").unwrap();
+        let inner = dir.path().join("tree/inner");
+        create_dir_all(&inner).unwrap();
+        std::fs::write(inner.join("file"), b"x").unwrap();
+        symlink(&kept, &inner.join("link")).unwrap();
+        set_mode(&inner, 0o555).unwrap();
+        remove_all(&dir.path().join("tree")).unwrap();
+        remove_all(&dir.path().join("tree")).unwrap();
+        assert!(!exists(&dir.path().join("tree")).unwrap());
+        assert!(exists(&kept).unwrap());
+    }
+}

@@ -1,0 +1,172 @@
+//! Patterns over paths below the pipeline's folder: `*`, `?`, `[..]`, `{a,b}` and `**`.
+//!
+//! `*` and `?` never match `/`; `**/` matches any number of folders, even none; a final
+//! `/**` matches everything below a folder, but not the folder itself. A backslash is an
+//! ordinary character: a special one is escaped as `[*]`.
+
+use std::fmt;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::rel_path::{RelPath, RelPathError};
+
+/// A pattern, ready to match.
+#[derive(Debug, Clone)]
+pub struct Glob {
+    pattern: String,
+    prefix: String,
+    matcher: GlobMatcher,
+}
+
+/// Why a text is not a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GlobError {
+    /// The pattern is not a path below the pipeline's folder.
+    #[error(transparent)]
+    Path(#[from] RelPathError),
+    /// `..` in a pattern: its meaning would depend on the disk.
+    #[error("pattern has `..`")]
+    Parent,
+    /// Unbalanced brackets and the like.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+impl Glob {
+    /// Whether `text` has a character that is special in patterns.
+    pub fn is_glob(text: &str) -> bool {
+        text.contains(['*', '?', '[', '{'])
+    }
+
+    /// Reads and normalises a pattern (`./a//*.csv` is `a/*.csv`).
+    pub fn new(text: &str) -> Result<Self, GlobError> {
+        if text.split('/').any(|part| part == "..") {
+            return Err(GlobError::Parent);
+        }
+        let pattern = RelPath::new(text)?.as_str().to_owned();
+        let matcher = GlobBuilder::new(&pattern)
+            .literal_separator(true)
+            .backslash_escape(false)
+            .build()
+            .map_err(|error| GlobError::Syntax(error.kind().to_string()))?
+            .compile_matcher();
+        let literal = pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len());
+        let prefix = pattern[..literal].to_owned();
+        Ok(Self {
+            pattern,
+            prefix,
+            matcher,
+        })
+    }
+
+    /// The normalised pattern.
+    pub fn as_str(&self) -> &str {
+        &self.pattern
+    }
+
+    /// The text before the first special character: every match begins with it.
+    pub fn literal_prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The folder that contains every match, `""` for the pipeline's own: where a walk begins.
+    pub fn base_folder(&self) -> &str {
+        self.prefix
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder)
+    }
+
+    /// The part of a match that the pattern leaves open: `43` of `run-*/a.csv` and `run-43/a.csv`.
+    pub fn open_part<'p>(&self, path: &'p RelPath) -> &'p str {
+        let special = |c| matches!(c, '*' | '?' | ']' | '}');
+        let end = self.pattern.rfind(special).map_or(0, |last| last + 1);
+        let path = path.as_str();
+        let path = path.strip_prefix(self.prefix.as_str()).unwrap_or(path);
+        path.strip_suffix(&self.pattern[end..]).unwrap_or(path)
+    }
+
+    /// Whether the pattern matches this path.
+    pub fn matches(&self, path: &RelPath) -> bool {
+        path.as_str().starts_with(&self.prefix) && self.matcher.is_match(path.as_str())
+    }
+}
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern
+    }
+}
+
+impl Eq for Glob {}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.pattern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Glob::new(pattern)
+            .unwrap()
+            .matches(&RelPath::new(path).unwrap())
+    }
+
+    #[test]
+    fn stars_stay_within_a_folder() {
+        assert!(matches("a/*.csv", "a/b.csv"));
+        assert!(!matches("a/*.csv", "a/b/c.csv"));
+        assert!(!matches("a?b", "a/b"));
+    }
+
+    #[test]
+    fn two_stars_cross_folders() {
+        assert!(matches("a/**/c.csv", "a/c.csv"));
+        assert!(matches("a/**/c.csv", "a/x/y/c.csv"));
+        assert!(matches("a/**", "a/x/y"));
+        assert!(!matches("a/**", "a"));
+    }
+
+    #[test]
+    fn braces_and_classes_list_alternatives() {
+        assert!(matches("a/{b,c}.csv", "a/c.csv"));
+        assert!(!matches("a/{b,c}.csv", "a/d.csv"));
+        assert!(matches("a[0-9]", "a7"));
+    }
+
+    #[test]
+    fn broken_patterns_are_refused() {
+        assert_eq!(Glob::new("../*"), Err(GlobError::Parent));
+        assert_eq!(Glob::new("a/../*"), Err(GlobError::Parent));
+        assert_eq!(
+            Glob::new("/*"),
+            Err(GlobError::Path(RelPathError::Absolute))
+        );
+        assert!(matches!(Glob::new("a[b"), Err(GlobError::Syntax(_))));
+        assert!(matches!(Glob::new("a{b"), Err(GlobError::Syntax(_))));
+    }
+
+    #[test]
+    fn the_open_part_tells_matches_apart() {
+        let part = |pattern: &str, path: &str| {
+            let path = RelPath::new(path).unwrap();
+            assert!(Glob::new(pattern).unwrap().matches(&path), "{pattern}");
+            Glob::new(pattern).unwrap().open_part(&path).to_owned()
+        };
+        assert_eq!(part("a/run-*/x.csv", "a/run-43/x.csv"), "43");
+        assert_eq!(part("a/*/run-[0-9].csv", "a/b/run-4.csv"), "b/run-4");
+        assert_eq!(part("a/{x,y}-?.csv", "a/x-1.csv"), "x-1");
+        assert_eq!(part("a/**/x.csv", "a/x.csv"), "x.csv");
+        assert_eq!(part("a/**", "a/x/y"), "x/y");
+    }
+
+    #[test]
+    fn the_base_folder_holds_every_match() {
+        assert_eq!(Glob::new("./a//b*/c").unwrap().base_folder(), "a");
+        assert_eq!(Glob::new("*.csv").unwrap().base_folder(), "");
+        assert_eq!(Glob::new("a/b/**").unwrap().base_folder(), "a/b");
+    }
+}

@@ -1,0 +1,239 @@
+//! One attempt at a stage: its work directory, its environment, its command.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::audit::{self, Audit};
+use super::error::RunError;
+use super::facts::Facts;
+use super::host::declared_environment;
+use super::params_text;
+use super::programs::Programs;
+use super::secrets;
+use super::tokens::Lease;
+use super::workspace::Workspace;
+use restage_core::digest::{DepContent, StageKey};
+use restage_core::fs;
+use restage_core::rel_path::RelPath;
+use restage_exec::{Job, Secrets, Tracing};
+use restage_pipeline::graph::{Graph, Input, StageId};
+use restage_pipeline::{Action, Stage};
+use restage_store::{KeyLock, LogPaths, Placement, Record, StoreError};
+
+/// Between TERM and KILL: long enough to finish writing a checkpoint.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A stage ready to be started.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// Where it runs.
+    pub(super) dir: PathBuf,
+    /// Files for what it prints.
+    pub(super) logs: LogPaths,
+    /// Where it reports its progress.
+    pub(super) events: PathBuf,
+    /// What was put into `dir`: the rest is undeclared.
+    pub(super) placed: Vec<RelPath>,
+    /// What the executor gets.
+    pub(super) job: Job,
+    /// From 1.
+    pub(super) number: u32,
+    /// Values to hide in everything that is kept or shown of it.
+    pub(super) secrets: Secrets,
+}
+
+/// What a stage holds from before its first attempt until its last one has ended.
+pub(super) struct Held {
+    /// The key of its result.
+    pub(super) key: Arc<StageKey>,
+    /// The right to work on that key.
+    pub(super) lock: KeyLock,
+    /// Its share of the machine.
+    pub(super) lease: Lease,
+}
+
+/// What an attempt is made from.
+pub(super) struct Parts<'a> {
+    pub(super) ws: &'a Workspace,
+    pub(super) graph: &'a Graph,
+    pub(super) id: StageId,
+    /// The records whose outs it reads.
+    pub(super) inputs: &'a dyn Fn(StageId) -> Option<Arc<Record>>,
+    pub(super) programs: &'a Programs,
+    /// From 1.
+    pub(super) number: u32,
+    pub(super) audit: Option<&'a Audit>,
+}
+
+/// Makes the work directory, which holds what the stage declares and nothing else
+/// (docs/adr/0003).
+pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunError> {
+    let Parts { ws, graph, id, .. } = *parts;
+    let stage = graph.stage(id);
+    let scratch = held.lock.scratch()?;
+    let dir = ws.attempts().workdirs().new_work(&stage.name)?;
+    let logs = ws
+        .attempts()
+        .workdirs()
+        .new_logs(&ws.qualified(&stage.name))?;
+    let events = logs.events.clone();
+    let mut placed = Vec::new();
+    for input in graph.inputs(id) {
+        match input {
+            Input::Source { path } => place_source(ws, &held.key, path, &dir, &mut placed)?,
+            Input::SourceGlob { pattern } => {
+                for (path, _) in ws.glob(pattern)? {
+                    place_source(ws, &held.key, &path, &dir, &mut placed)?;
+                }
+            }
+            Input::Produced {
+                stage: producer,
+                out,
+                path,
+            } => {
+                let declared = &graph.stage(*producer).outs[*out].path;
+                let record = (parts.inputs)(*producer);
+                let outs = record.iter().flat_map(|record| &record.outs);
+                let recorded = outs.into_iter().find(|out| out.path == declared.as_str());
+                let Some(recorded) = recorded else { continue };
+                let dest = path.under(&dir);
+                if fs::symlink_metadata_if_exists(&dest)?.is_some() {
+                    continue;
+                }
+                if path == declared {
+                    ws.store
+                        .objects()
+                        .materialize(&recorded.content, &dest, Placement::Linked)?;
+                } else {
+                    let inside = path.as_str()[declared.as_str().len()..].trim_start_matches('/');
+                    ws.store.objects().materialize_part(
+                        &recorded.content,
+                        inside,
+                        &dest,
+                        Placement::Linked,
+                    )?;
+                }
+                placed.push(path.clone());
+            }
+        }
+    }
+    for out in &stage.outs {
+        make_parent(&out.path.under(&dir))?;
+    }
+    let argv = argv(stage, parts.programs);
+    let tracing = parts.audit.map(|audit| {
+        let program = argv.first().map(Path::new).filter(|p| p.is_absolute());
+        let mut own = vec![dir.as_path(), logs.dir.as_path(), scratch.as_path()];
+        own.extend(program);
+        Tracing {
+            helper: audit.helper.clone(),
+            scope: audit::scope(&ws.root, &ws.env, &own),
+        }
+    });
+    let secrets = secrets::of(stage, &ws.env);
+    let redaction = secrets::redaction(stage, &secrets, &logs);
+    let written = redaction.as_ref().map_or(&events, |r| &r.pipe);
+    let job = Job {
+        name: stage.name.clone(),
+        argv,
+        env: environment(ws, stage, &held.lease, &scratch, written),
+        dir: dir.clone(),
+        stdout: logs.stdout.clone(),
+        stderr: logs.stderr.clone(),
+        timeout: stage.timeout,
+        memory: stage.resources.mem,
+        tracing,
+        redaction,
+        grace: GRACE,
+    };
+    Ok(Attempt {
+        dir,
+        logs,
+        events,
+        placed,
+        job,
+        number: parts.number,
+        secrets,
+    })
+}
+
+fn make_parent(path: &Path) -> Result<(), RunError> {
+    match path.parent() {
+        Some(parent) => Ok(fs::create_dir_all(parent)?),
+        None => Ok(()),
+    }
+}
+
+/// Puts a source at its declared place. A stage only gets the bytes that are in its key: an edit
+/// that is undone before the stage ends would leave no other trace.
+fn place_source(
+    ws: &Workspace,
+    key: &StageKey,
+    path: &RelPath,
+    dir: &Path,
+    placed: &mut Vec<RelPath>,
+) -> Result<(), RunError> {
+    let deps = &key.deps;
+    let dest = path.under(dir);
+    // A folder placed earlier may contain it already.
+    let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
+    if let (Some(found), None) = (found, fs::symlink_metadata_if_exists(&dest)?) {
+        let at = deps.binary_search_by(|dep| dep.path.as_str().cmp(path.as_str()));
+        if at.map(|at| &deps[at].content) != Ok(&DepContent::Bytes(found.content_id())) {
+            let path = path.under(&ws.root);
+            return Err(StoreError::SourceChanged { path }.into());
+        }
+        ws.store
+            .objects()
+            .place_source(&path.under(&ws.root), &found, &dest)?;
+        placed.push(path.clone());
+    }
+    Ok(())
+}
+
+fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
+    match &stage.action {
+        Action::Program { package, args } => programs
+            .get(package)
+            .map(|path| path.clone().into_os_string())
+            .into_iter()
+            .chain(args.iter().map(OsString::from))
+            .collect(),
+        Action::Command(line) => vec!["/bin/sh".into(), "-c".into(), line.into()],
+    }
+}
+
+fn environment(
+    ws: &Workspace,
+    stage: &Stage,
+    lease: &Lease,
+    scratch: &Path,
+    events: &Path,
+) -> BTreeMap<OsString, OsString> {
+    let mut env = declared_environment(&ws.env, &stage.env);
+    for secret in &stage.secrets {
+        if let Some(value) = ws.env.get(&secret.name) {
+            env.insert((&secret.name).into(), value.to_owned());
+        }
+    }
+    // An override for measuring; results never depend on it.
+    let threads = ws
+        .env
+        .text("RESTAGE_THREADS")
+        .unwrap_or_else(|| lease.cpu.to_string());
+    env.insert("CUDA_VISIBLE_DEVICES".into(), lease.gpus.join(",").into());
+    // A number has to mean the same card to us, to `nvidia-smi` and to CUDA.
+    env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
+    env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
+    env.insert(
+        "RESTAGE_PARAMS".into(),
+        params_text::text(&stage.params).into(),
+    );
+    env.insert("RESTAGE_THREADS".into(), threads.into());
+    env.insert("RESTAGE_EVENTS".into(), events.into());
+    env.insert("RESTAGE_SCRATCH".into(), scratch.into());
+    env
+}

@@ -1,0 +1,435 @@
+//! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::Attempt;
+use super::audit::{self, Audit};
+use super::error::RunError;
+use super::event::{Audited, Failure};
+use super::facts::Facts;
+use super::secrets;
+use super::workspace::Workspace;
+use restage_core::clock::WallTime;
+use restage_core::digest::{DepContent, StageKey};
+use restage_core::fs;
+use restage_core::rel_path::RelPath;
+use restage_exec::{Finished, Outcome, Secrets};
+use restage_pipeline::graph::{Graph, Input, StageId};
+use restage_pipeline::{Gpus, Resources, Stage, duration_text, size_text};
+use restage_store::{Placement, Record, RecordedOut, Store, Unflushed};
+
+/// Lines of stderr that a failure shows.
+const TAIL_LINES: usize = 12;
+/// A disk with less free space than this counts as full.
+const FULL_BYTES: u64 = 64 << 10;
+/// Most undeclared files that a record names.
+const MOST_UNDECLARED: usize = 20;
+
+/// A result that is yet to be committed.
+#[derive(Debug)]
+pub(super) struct Success {
+    pub(super) record: Arc<Record>,
+    /// What must reach the disk before the record is written.
+    pub(super) unflushed: Unflushed,
+    /// Whether its outs equal those of its last run.
+    pub(super) unchanged: bool,
+    /// Things worth a warning.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What an attempt that has ended came to.
+pub(super) struct Completion {
+    /// What it did that the stage does not declare, where it was traced and did anything.
+    pub(super) audited: Option<Audited>,
+    pub(super) result: Result<Success, Box<Failure>>,
+    /// Whether another attempt could end differently.
+    pub(super) may_retry: bool,
+}
+
+/// Looks at what an attempt left. Its outs are in the store afterwards, if it succeeded.
+pub(super) fn complete(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &Arc<StageKey>,
+    attempt: &Attempt,
+    finished: &Finished,
+    audit: Option<&Audit>,
+) -> Completion {
+    let audited = finished
+        .trace
+        .as_ref()
+        .map(|trace| audit::audit(ws, graph, id, trace))
+        .map(|audited| secrets::hide(&attempt.secrets, audited))
+        .filter(|audited| !audited.is_clean());
+    let strict = audit.is_some_and(|audit| audit.strict);
+    let refused = audited.as_ref();
+    let refused = refused.filter(|_| strict && finished.outcome.is_success());
+    let started = !matches!(finished.outcome, Outcome::NotStarted(_));
+    Completion {
+        may_retry: refused.is_none() && started,
+        result: match refused {
+            Some(audited) => Err(refuse(graph.stage(id), attempt, audited)),
+            None => result(ws, graph, id, key, attempt, finished),
+        },
+        audited,
+    }
+}
+
+/// Takes an attempt's outs into the store, or says why it has no result.
+fn result(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &Arc<StageKey>,
+    attempt: &Attempt,
+    finished: &Finished,
+) -> Result<Success, Box<Failure>> {
+    let stage = graph.stage(id);
+    let fail =
+        |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
+    if let Some((reason, hint)) = bad_end(stage, &finished.outcome) {
+        return Err(fail(reason, hint));
+    }
+    let machine = |error: RunError| not_kept(stage, attempt, &error);
+    if let Some((reason, hint)) = missing_out(stage, attempt).map_err(machine)? {
+        return Err(fail(reason, Some(hint)));
+    }
+    if let Some(path) = secrets::leaked(stage, &attempt.secrets, &attempt.dir).map_err(machine)? {
+        return Err(Box::new(leak(stage, attempt, &path)));
+    }
+    if let Some(path) = moved_input(ws, graph, id, key).map_err(machine)? {
+        return Err(moved_failure(stage, attempt, &path));
+    }
+    take_in(ws, stage, key, attempt, finished).map_err(machine)
+}
+
+/// The failure of a stage whose inputs are no longer those of its key, so that another attempt
+/// would read different ones. An input that can't be read is left to that attempt.
+pub(super) fn moved(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &StageKey,
+    attempt: &Attempt,
+) -> Option<Box<Failure>> {
+    let path = moved_input(ws, graph, id, key).ok()??;
+    Some(moved_failure(graph.stage(id), attempt, &path))
+}
+
+fn moved_failure(stage: &Stage, attempt: &Attempt, path: &str) -> Box<Failure> {
+    let reason = format!("read `{path}`, which changed while it ran");
+    let hint = Some("nothing was recorded; run again".to_owned());
+    Box::new(failure(stage, attempt, reason, hint))
+}
+
+/// The failure, under `--strict`, of a stage that did what it does not declare.
+fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
+    let reason = match audited.files.len() {
+        0 => format!("made {} calls that the audit could not see", audited.unseen),
+        1 => format!(
+            "used `{}`, which it does not declare",
+            audited.files[0].path
+        ),
+        n => format!("used {n} files that it does not declare"),
+    };
+    let hint = "nothing was recorded; without `--strict` it would only have been reported";
+    Box::new(failure(stage, attempt, reason, Some(hint.to_owned())))
+}
+
+/// The failure of a stage that wrote a secret into an out. Its files are not kept for reading.
+fn leak(stage: &Stage, attempt: &Attempt, path: &str) -> Failure {
+    let reason = format!("wrote the value of a secret into `{path}`");
+    let hint = "nothing was recorded and its files were removed; outs are kept as they are, so a \
+                stage must not write its secrets there";
+    let mut failure = failure(stage, attempt, reason, Some(hint.to_owned()));
+    match fs::remove_all(&attempt.dir) {
+        Ok(()) => failure.work_dir = None,
+        Err(_) => failure.machine = true,
+    }
+    failure
+}
+
+fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)> {
+    match outcome {
+        Outcome::Exited(0) => None,
+        Outcome::Exited(code) => Some((format!("exited with {code}"), None)),
+        Outcome::Signaled(9) => Some((
+            "was killed (signal 9)".to_owned(),
+            Some("often the system's out-of-memory killer; see `resources.mem`".to_owned()),
+        )),
+        Outcome::Signaled(signal) => Some((format!("was ended by signal {signal}"), None)),
+        Outcome::TimedOut => {
+            let limit = stage.timeout.unwrap_or_default();
+            let raise = format!("timeout: {}", duration_text(limit.saturating_mul(2)));
+            Some((
+                format!("ran longer than its timeout of {}", duration_text(limit)),
+                Some(limit_hint(stage, &raise)),
+            ))
+        }
+        Outcome::OverMemory(held) => {
+            let limit = stage.resources.mem.unwrap_or_default();
+            let (held_text, limit_text) = (size_text(*held), size_text(limit));
+            Some((
+                format!("held {held_text} of memory, more than its `mem` of {limit_text}"),
+                Some(limit_hint(stage, &with_room(stage.resources, *held))),
+            ))
+        }
+        Outcome::Cancelled => Some(("was cancelled".to_owned(), None)),
+        Outcome::NotStarted(why) => Some((format!("could not be started: {why}"), None)),
+    }
+}
+
+/// The line that raises a stage's limit.
+fn limit_hint(stage: &Stage, line: &str) -> String {
+    format!(
+        "under `{}:` (line {} of the pipeline) write `{line}`\n  \
+         it then resumes from what it left in RESTAGE_SCRATCH",
+        stage.group, stage.location.line
+    )
+}
+
+/// The stage's resources with more memory than it held when it was stopped, and at least half as
+/// much again as its limit.
+fn with_room(resources: Resources, held: u64) -> String {
+    let wanted = (held / 4 * 5).max(resources.mem.unwrap_or(0) / 2 * 3);
+    let step = if wanted < 1 << 30 {
+        64 << 20
+    } else {
+        512 << 20
+    };
+    let mut fields = Vec::new();
+    if resources.cpu > 1 {
+        fields.push(format!("cpu: {}", resources.cpu));
+    }
+    match resources.gpu {
+        Gpus::Count(0) => {}
+        Gpus::Count(count) => fields.push(format!("gpu: {count}")),
+        Gpus::Auto => fields.push("gpu: auto".to_owned()),
+        Gpus::Card(number) => fields.push(format!("gpu: cuda:{number}")),
+    }
+    let mem = wanted.div_ceil(step).saturating_mul(step);
+    fields.push(format!("mem: {}", size_text(mem)));
+    format!("resources: {{{}}}", fields.join(", "))
+}
+
+fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String>) -> Failure {
+    // On a full disk the stage's own message may not have reached its log.
+    let full = fs::available_space(&attempt.dir).is_ok_and(|bytes| bytes < FULL_BYTES);
+    let full_hint = || {
+        let place = attempt.dir.display();
+        format!("no space is left on the disk that holds `{place}`; nothing was recorded")
+    };
+    let hint = if full { Some(full_hint()) } else { hint };
+    Failure {
+        reason: attempt.secrets.text(&reason),
+        attempt: attempt.number,
+        attempts: stage.retries + 1,
+        hint: hint.map(|hint| attempt.secrets.text(&hint)),
+        work_dir: Some(attempt.dir.clone()),
+        log: Some(attempt.logs.stderr.clone()),
+        tail: tail(&attempt.logs.stderr, &attempt.secrets),
+        machine: false,
+    }
+}
+
+/// The last lines of a log, without control characters.
+fn tail(path: &Path, secrets: &Secrets) -> Vec<String> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..]
+        .iter()
+        .map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>())
+        // Without its control characters a line may show a secret after all.
+        .map(|line| secrets.text(&line).chars().take(200).collect())
+        .collect()
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text += &format!(": {source}");
+        cause = source.source();
+    }
+    text
+}
+
+fn missing_out(stage: &Stage, attempt: &Attempt) -> Result<Option<(String, String)>, RunError> {
+    let mut missing = Vec::new();
+    for out in &stage.outs {
+        if !fs::exists(&out.path.under(&attempt.dir))? {
+            missing.push(format!("`{}`", out.path));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let wrote = undeclared(stage, attempt)?;
+    let hint = if wrote.is_empty() {
+        "it wrote nothing else; nothing was recorded".to_owned()
+    } else {
+        format!(
+            "it did write `{}`; nothing was recorded",
+            wrote.join("`, `")
+        )
+    };
+    Ok(Some((
+        format!("exited with 0 but did not write {}", missing.join(", ")),
+        hint,
+    )))
+}
+
+/// Files in the work directory that are neither deps nor outs, nor lie in one.
+fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
+    let declared = |path: &RelPath| {
+        attempt.placed.contains(path) || stage.outs.iter().any(|out| out.path == *path)
+    };
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(prefix) = folders.pop() {
+        for name in fs::read_dir(&attempt.dir.join(&prefix))? {
+            let name = name.to_string_lossy();
+            let text = match prefix.as_str() {
+                "" => name.into_owned(),
+                prefix => format!("{prefix}/{name}"),
+            };
+            if RelPath::new(&text).is_ok_and(|path| declared(&path)) {
+                continue;
+            }
+            if fs::symlink_metadata(&attempt.dir.join(&text))?.is_dir() {
+                folders.push(text);
+            } else if found.len() < MOST_UNDECLARED {
+                found.push(attempt.secrets.text(&text).escape_debug().to_string());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A source whose content no longer matches the key.
+fn moved_input(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    key: &StageKey,
+) -> Result<Option<String>, RunError> {
+    let same = |path: &RelPath, content: DepContent| {
+        key.deps
+            .iter()
+            .any(|dep| dep.path == path.as_str() && dep.content == content)
+    };
+    for input in graph.inputs(id) {
+        match input {
+            Input::Source { path } => {
+                let now = ws.source(path)?;
+                if !now.is_some_and(|digest| same(path, DepContent::Bytes(digest))) {
+                    return Ok(Some(path.to_string()));
+                }
+            }
+            Input::SourceGlob { pattern } => {
+                let now = ws.glob(pattern)?;
+                for (path, digest) in &now {
+                    if !same(path, DepContent::Bytes(*digest)) {
+                        return Ok(Some(path.to_string()));
+                    }
+                }
+                let before = key.globs.iter().find(|glob| glob.pattern == *pattern);
+                if before.is_some_and(|glob| glob.paths.len() != now.len()) {
+                    return Ok(Some(pattern.clone()));
+                }
+            }
+            Input::Produced { .. } => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The failure to keep a result, which is the machine's fault.
+pub(super) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
+    let reason = format!("could not be recorded: {}", chain(error));
+    let mut failure = failure(stage, attempt, reason, error.hint());
+    failure.machine = true;
+    Box::new(failure)
+}
+
+fn take_in(
+    ws: &Workspace,
+    stage: &Stage,
+    key: &Arc<StageKey>,
+    attempt: &Attempt,
+    finished: &Finished,
+) -> Result<Success, RunError> {
+    // The stage has just ended; from here on it is our own time.
+    let ran = Duration::try_from_secs_f64(finished.seconds).unwrap_or_default();
+    let started = WallTime::now().earlier(ran);
+    let undeclared = undeclared(stage, attempt)?;
+    let mut unflushed = Unflushed::default();
+    let mut outs = Vec::new();
+    for out in &stage.outs {
+        let path = out.path.under(&attempt.dir);
+        outs.push(RecordedOut {
+            path: out.path.to_string(),
+            volatile: out.volatile,
+            content: ws.attempts().objects().ingest_into(&path, &mut unflushed)?,
+        });
+    }
+    let before = ws.last_record(&stage.name);
+    let record = Record::new(
+        key.as_ref().clone(),
+        ws.qualified(&stage.name),
+        outs,
+        started,
+        finished.seconds,
+        finished.peak_memory,
+        undeclared.clone(),
+    );
+    let mut warnings = Vec::new();
+    if !undeclared.is_empty() {
+        warnings.push(format!(
+            "wrote files that it does not declare, which are not kept: {}",
+            undeclared.join(", ")
+        ));
+    }
+    if finished.leftovers {
+        warnings.push("left processes running; they were stopped".to_owned());
+    }
+    let unchanged = before.is_some_and(|before| stable(&before) == stable(&record));
+    Ok(Success {
+        record: Arc::new(record),
+        unflushed,
+        unchanged,
+        warnings,
+    })
+}
+
+/// The part of a record that later stages depend on.
+fn stable(record: &Record) -> Vec<(&str, restage_core::digest::Digest)> {
+    let kept = record.outs.iter().filter(|out| !out.volatile);
+    kept.map(|out| (out.path.as_str(), out.content.content_id()))
+        .collect()
+}
+
+/// Puts a recorded out into the workspace. Results are plain files, for git and editors.
+pub(super) fn publish(store: &Store, root: &Path, out: &RecordedOut) -> Result<(), RunError> {
+    let placement = if out.path.starts_with("results/") {
+        Placement::Plain
+    } else {
+        Placement::Linked
+    };
+    let dest = root.join(&out.path);
+    if let Some(parent) = dest.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    Ok(store
+        .objects()
+        .materialize(&out.content, &dest, placement)?)
+}

@@ -1,0 +1,128 @@
+//! What stops a whole run. How a single stage ends is a value, not an error.
+
+use super::facts::FactsError;
+use restage_core::fs::FsError;
+use restage_core::span::Location;
+use restage_exec::{ExecError, Secrets, TraceError};
+use restage_programs::CargoError;
+use restage_store::StoreError;
+
+/// Why a run was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The plan could not be made.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    /// A stage wants more graphics cards than there are.
+    #[error("stage `{stage}` needs {wanted}, and this machine has {have}")]
+    NoGpu {
+        /// The stage's name.
+        stage: String,
+        /// Such as `2 GPU(s)`, or `GPU 1`.
+        wanted: String,
+        /// How many cards there are.
+        have: usize,
+    },
+    /// Stages cannot be traced here.
+    #[error("this machine cannot trace what stages read and write, which `--audit` needs")]
+    CannotTrace(#[source] TraceError),
+    /// A stage that is to run can't be given a secret.
+    #[error("stage `{stage}` needs the secret `{name}`, which {problem}")]
+    Secret {
+        /// The stage's name.
+        stage: String,
+        /// The variable.
+        name: String,
+        /// Where it is declared.
+        location: Location,
+        /// Why not.
+        problem: SecretProblem,
+    },
+    /// Programs could not be built.
+    #[error(transparent)]
+    Cargo(#[from] CargoError),
+    /// Sources were edited while cargo built them.
+    #[error("the sources of `{package}` changed while it was built")]
+    SourcesMoved {
+        /// The package.
+        package: String,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A job could not be started.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// There is no thread to keep results.
+    #[error("no thread could be started to keep results")]
+    NoThread(#[source] std::io::Error),
+}
+
+/// Why a secret can't be given to a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretProblem {
+    /// It has no value.
+    #[error("is not set")]
+    NotSet,
+    /// Its value is too short to be told from other text.
+    #[error("is shorter than {} characters", Secrets::SHORTEST)]
+    TooShort,
+}
+
+impl RunError {
+    /// Whether the pipeline, its code or the command line is to blame, not the machine.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::NoGpu { .. } | Self::SourcesMoved { .. } | Self::Secret { .. } => true,
+            Self::Cargo(error) => matches!(
+                error,
+                CargoError::Failed { .. } | CargoError::NoBinary { .. }
+            ),
+            Self::CannotTrace(_)
+            | Self::Facts(_)
+            | Self::Fs(_)
+            | Self::Store(_)
+            | Self::Exec(_)
+            | Self::NoThread(_) => false,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::CannotTrace(_) => Some(
+                "nothing ran; tracing needs Linux 5.5 or later on x86-64 or arm64, and no sandbox around \
+                 restage that forbids it or does the same"
+                    .to_owned(),
+            ),
+            Self::NoGpu { .. } => Some(
+                "run it on a machine with cards, or ask for fewer in `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
+                 says which cards may be used"
+                    .to_owned(),
+            ),
+            Self::Secret {
+                problem: SecretProblem::NotSet,
+                ..
+            } => Some(
+                "nothing ran; set the variable in the environment that restage is started in"
+                    .to_owned(),
+            ),
+            Self::Secret {
+                problem: SecretProblem::TooShort,
+                ..
+            } => Some(
+                "nothing ran; so short a value would be hidden wherever it occurs by chance: use a longer \
+                 one, or declare the variable under `env` if it is not a secret"
+                    .to_owned(),
+            ),
+            Self::SourcesMoved { .. } => Some("nothing ran; run again".to_owned()),
+            Self::Cargo(error) => error.hint(),
+            Self::Fs(error) => error.hint().map(ToOwned::to_owned),
+            Self::Store(error) => error.hint(),
+            Self::Facts(_) | Self::Exec(_) | Self::NoThread(_) => None,
+        }
+    }
+}

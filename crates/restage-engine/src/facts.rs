@@ -1,0 +1,90 @@
+//! What a plan asks about the world. [`super::Workspace`] finds the answers; tests invent them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::cards::Card;
+use restage_core::digest::{Digest, StageKey};
+use restage_core::fs::FsError;
+use restage_core::rel_path::RelPath;
+use restage_core::span::Location;
+use restage_exec::CaptureError;
+use restage_pipeline::graph::{Graph, StageId};
+use restage_pipeline::{Stage, Tool};
+use restage_programs::CodeError;
+use restage_store::{Record, RecordedOut, StoreError};
+
+/// Answers about files, code, records and the environment.
+pub trait Facts {
+    /// Content of a file or folder that no stage writes; `None` where there is none.
+    fn source(&self, path: &RelPath) -> Result<Option<Digest>, FactsError>;
+    /// Files that a pattern matches and no stage writes, sorted by path, with their contents.
+    fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError>;
+    /// Digest of the sources that a package's program is built from.
+    fn code(&self, package: &str) -> Result<Digest, FactsError>;
+    /// A variable of the caller's environment.
+    fn host_env(&self, name: &str) -> Option<String>;
+    /// Graphics cards that stages may use.
+    fn cards(&self) -> &[Card];
+    /// Announces that the tools of these stages will be asked, so that they can run in parallel.
+    fn ask_tools(&self, _graph: &Graph, _stages: &BTreeSet<StageId>) {}
+    /// The answer of one of the stage's tools; the same each time.
+    fn tool(&self, stage: &Stage, tool: &Tool) -> Result<String, FactsError>;
+    /// The record of a key.
+    fn record(&self, key: &Digest) -> Result<Option<Arc<Record>>, FactsError>;
+    /// Whether the workspace holds exactly this out.
+    fn out_in_place(&self, out: &RecordedOut) -> Result<bool, FactsError>;
+    /// Whether the store holds this out.
+    fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError>;
+    /// The key of the stage's last success.
+    fn last_key(&self, stage: &str) -> Option<Arc<StageKey>>;
+    /// Wall time of the stage's last success.
+    fn last_seconds(&self, stage: &str) -> Option<f64>;
+}
+
+/// Why a plan can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// A declared input is not there, and no stage writes it.
+    #[error("stage `{stage}` reads `{path}`, which does not exist and which no stage writes")]
+    MissingInput {
+        /// The stage's name.
+        stage: String,
+        /// The input.
+        path: String,
+        /// Where it is declared.
+        location: Location,
+    },
+    /// A file could not be read.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A program's sources could not be found or read.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// A tool did not report its version.
+    #[error("`{line}`, a tool of stage `{stage}`, {reason}")]
+    Tool {
+        /// The stage's name.
+        stage: String,
+        /// The command.
+        line: String,
+        /// Where it is declared.
+        location: Location,
+        /// What happened.
+        reason: CaptureError,
+    },
+    /// A glob is malformed.
+    #[error("`{pattern}` is not a valid pattern: {reason}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A stage's input has no record: a bug of ours.
+    #[error("stage `{0}` was asked for its outs before it had any")]
+    Unsettled(String),
+}

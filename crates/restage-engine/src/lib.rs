@@ -1,0 +1,59 @@
+//! What runs, why, in which order, and how it ends. Reports events, never prints.
+//!
+//! [`plan()`] says what is stale without changing anything, [`run()`] brings it up to date.
+
+#![forbid(unsafe_code)]
+// Tests may touch the disk and the clock directly (see clippy.toml).
+#![cfg_attr(
+    not(test),
+    warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
+)]
+
+mod attempt;
+mod audit;
+mod baseline;
+mod cards;
+mod completion;
+mod dispatch;
+mod error;
+mod estimate;
+mod event;
+mod facts;
+mod flusher;
+mod host;
+pub mod lineage;
+mod maintenance;
+mod noop;
+#[cfg(test)]
+mod order_tests;
+mod params_text;
+mod pipeline_lock;
+mod plan;
+#[cfg(test)]
+mod plan_tests;
+mod preflight;
+mod programs;
+mod progress;
+mod scheduler;
+mod secrets;
+mod tokens;
+mod tools;
+mod verify;
+mod workspace;
+
+pub use audit::Audit;
+pub use baseline::{Difference, Verdict};
+pub use cards::Card;
+pub use error::RunError;
+pub use estimate::{Estimate, estimate};
+pub use event::{Access, Audited, Event, Failure, Observer, StageOutcome, Summary, Undeclared};
+pub use facts::{Facts, FactsError};
+pub use host::HostEnv;
+pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
+pub use noop::{NoopRequest, nothing_to_do, remember_noop};
+pub use plan::{Decision, Plan, Planned, Reason, plan};
+pub use progress::{Metric, Progress, StageEvent};
+pub use scheduler::{RunOptions, run};
+pub use tokens::Capacity;
+pub use verify::{Verification, Verified, VerifiedOut};
+pub use workspace::Workspace;

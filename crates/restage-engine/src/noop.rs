@@ -1,0 +1,226 @@
+//! Answers a request that has nothing to do without reading the pipeline: see docs/adr/0005.
+//!
+//! A plan is a function of the request (the pipeline's text, profile, overrides, targets) and of
+//! facts: files, folders that patterns look into, code, environment, cards, tools, records. When a
+//! plan found every stage fresh, a snapshot of all these is kept, with what a run without work would
+//! write: history and `pipeline.lock`. While nothing in it has changed, the plan would be the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::cards::Card;
+use super::event::Summary;
+use super::facts::{Facts, FactsError};
+use super::host::HostEnv;
+use super::tools::{Question, all_unchanged};
+use super::workspace::{Workspace, code_digests};
+use restage_core::clock::{Instant, WallTime};
+use restage_core::digest::{Digest, Frame, StageKey, StatSnapshot};
+use restage_pipeline::graph::{Graph, Input, StageId};
+use restage_pipeline::{Action, Gpus};
+use restage_store::lockfile::LockFile;
+use restage_store::{Location, Store, StoreError, noop};
+
+/// What was asked for, and where.
+#[derive(Debug, Clone)]
+pub struct NoopRequest<'a> {
+    /// The pipeline's folder.
+    pub root: &'a Path,
+    /// Its store.
+    pub location: &'a Location,
+    /// The caller's environment.
+    pub env: &'a HostEnv,
+    /// The text of the pipeline file.
+    pub pipeline: &'a str,
+    /// `--profile`.
+    pub profile: Option<&'a str>,
+    /// `-S`, in order.
+    pub overrides: &'a [String],
+    /// Stages, groups and outs, in order.
+    pub targets: &'a [String],
+    /// Whether what depends on them is meant too.
+    pub downstream: bool,
+}
+
+impl NoopRequest<'_> {
+    /// Equal for equal requests to the same restage.
+    pub fn digest(&self) -> Digest {
+        let mut frame = Frame::new("request");
+        frame.text(env!("CARGO_PKG_VERSION"));
+        frame.number(u64::from(StageKey::VERSION));
+        let store = self.location.shared().unwrap_or(Path::new("")).as_os_str();
+        frame.digest(&Digest::of(store.as_encoded_bytes()));
+        frame.text(self.pipeline);
+        frame.number(u64::from(self.profile.is_some()));
+        frame.text(self.profile.unwrap_or_default());
+        for list in [self.overrides, self.targets] {
+            frame.number(list.len() as u64);
+            list.iter().for_each(|text| frame.text(text));
+        }
+        frame.number(u64::from(self.downstream));
+        frame.finish()
+    }
+}
+
+/// That all stages were fresh, and everything that depended on.
+#[derive(Debug, Serialize, Deserialize)]
+struct NoopSnapshot {
+    stages: usize,
+    env: BTreeMap<String, Option<String>>,
+    code: BTreeMap<String, Digest>,
+    files: StatSnapshot,
+    /// Each tool's answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<(Question, String)>,
+    /// The graphics cards, if a stage asks for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cards: Option<Vec<Card>>,
+}
+
+/// The summary of a request that would find every stage fresh, because it did and nothing has
+/// changed since. An error is for the plan to find and explain.
+pub fn nothing_to_do(request: &NoopRequest<'_>) -> Option<Summary> {
+    let started = Instant::now();
+    let stages = unchanged(request).ok().flatten()?;
+    Some(Summary {
+        fresh: stages,
+        seconds: started.elapsed().as_secs_f64(),
+        ..Summary::default()
+    })
+}
+
+/// How many stages the request is about, if its snapshot still holds.
+fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
+    let (root, location, env) = (request.root, request.location, request.env);
+    let Some(text) = noop::read(location.own(), &request.digest())? else {
+        return Ok(None);
+    };
+    let Ok(found) = serde_json::from_str::<NoopSnapshot>(&text) else {
+        return Ok(None);
+    };
+    let same_env = |(name, value): (&String, &Option<String>)| env.text(name) == *value;
+    if !found.env.iter().all(same_env) || !found.files.holds(root) {
+        return Ok(None);
+    }
+    if found.cards.is_some_and(|cards| cards != env.cards()) {
+        return Ok(None);
+    }
+    if !found.code.is_empty() {
+        let store = Store::open_patiently(location, &|| {})?;
+        let Ok(code) = code_digests(root, &store, env) else {
+            return Ok(None);
+        };
+        let same = |(package, digest): (&String, &Digest)| {
+            code.of(package).is_ok_and(|code| code.digest == *digest)
+        };
+        if !found.code.iter().all(same) {
+            return Ok(None);
+        }
+    }
+    // The `stat` of a program says nothing about the libraries that make up its version, or about
+    // links and wrappers on the way to it: tools are asked again.
+    if !all_unchanged(&found.tools, root, env) {
+        return Ok(None);
+    }
+    Ok(Some(found.stages))
+}
+
+/// Keeps a snapshot for [`nothing_to_do`], if a run that planned after `since` found all of
+/// `selected` fresh. Does nothing where a change since then could have gone unseen. `program` is
+/// restage itself: another build may see things differently.
+pub fn remember_noop(
+    ws: &Workspace,
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+    summary: &Summary,
+    request: &Digest,
+    since: WallTime,
+    program: &str,
+) -> Result<(), FactsError> {
+    if summary.fresh < selected.len() {
+        return Ok(());
+    }
+    let Some([mut paths, mut folders]) = results(ws, graph, selected)? else {
+        return Ok(());
+    };
+    paths.extend([program.to_owned(), "pipeline.lock".to_owned()]);
+    let mut env = BTreeMap::new();
+    let mut code = BTreeMap::new();
+    let mut tools = BTreeMap::new();
+    let mut cards = None;
+    for &id in selected {
+        let stage = graph.stage(id);
+        paths.extend(stage.outs.iter().map(|out| out.path.to_string()));
+        for input in graph.inputs(id) {
+            match input {
+                Input::Source { path } => {
+                    paths.insert(path.to_string());
+                }
+                Input::SourceGlob { pattern } => {
+                    let below = ws.matches(pattern)?;
+                    paths.extend(below.files.iter().map(ToString::to_string));
+                    folders.extend(below.folders);
+                }
+                // An out of a stage that is selected too.
+                Input::Produced { .. } => {}
+            }
+        }
+        let from_host = stage.env.iter().filter(|(_, value)| value.is_none());
+        env.extend(from_host.map(|(name, _)| (name.clone(), ws.env.text(name))));
+        if stage.resources.gpu != Gpus::Count(0) {
+            cards = Some(ws.env.cards().to_vec());
+        }
+        for tool in &stage.tools {
+            tools.insert(Question::of(stage, tool), ws.tool(stage, tool)?);
+        }
+        if let Action::Program { package, .. } = &stage.action {
+            code.insert(package.clone(), ws.code_digests()?.of(package)?.digest);
+        }
+    }
+    if let Some(files) = StatSnapshot::take(&ws.root, paths, folders, since)? {
+        let found = NoopSnapshot {
+            stages: selected.len(),
+            env,
+            code,
+            files,
+            tools: tools.into_iter().collect(),
+            cards,
+        };
+        let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");
+        noop::write(ws.store.location().own(), request, &text)?;
+    }
+    Ok(())
+}
+
+/// Paths and folders that show a change of the history or of the stages' records; `None` where
+/// they can't be named.
+fn results(
+    ws: &Workspace,
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+) -> Result<Option<[BTreeSet<String>; 2]>, FactsError> {
+    let text = |path: &Path| path.to_str().map(str::to_owned);
+    if ws.store.location().shared().is_none() {
+        let history = ".restage/history.jsonl".to_owned();
+        let records = ".restage/records".to_owned();
+        return Ok(Some([[history].into(), [records].into()]));
+    }
+    // Others add records to a shared folder all the time: only our own count.
+    let lock = LockFile::read(&ws.root.join("pipeline.lock"))?;
+    let mut paths = BTreeSet::new();
+    for &id in selected {
+        let entry = lock.get(&ws.profile, &graph.stage(id).name);
+        let Some(record) = entry.and_then(|entry| text(&ws.store.records().path(&entry.key)))
+        else {
+            return Ok(None);
+        };
+        paths.insert(record);
+    }
+    let Some(history) = text(ws.store.records().history_path()) else {
+        return Ok(None);
+    };
+    paths.insert(history);
+    Ok(Some([paths, BTreeSet::new()]))
+}

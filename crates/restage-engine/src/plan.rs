@@ -1,0 +1,327 @@
+//! What is stale and why: a pure function of the graph and of facts.
+//! It must not touch the disk, start anything or know the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::facts::{Facts, FactsError};
+use restage_core::digest::{
+    Change, DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff,
+};
+use restage_pipeline::graph::{Graph, Input, StageId};
+use restage_pipeline::{Action, Gpus, Stage};
+use restage_store::Record;
+
+/// What becomes of one stage.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// There is a record for its key and its outs are in place.
+    Fresh(Arc<Record>),
+    /// There is a record for its key, but these outs are missing or edited in the workspace.
+    Restore(Arc<Record>, Vec<String>),
+    /// There is no record for its key.
+    Run(Vec<Reason>),
+    /// Stages that it reads from will run. If their outs stay the same, it is fresh after all.
+    Waits(BTreeSet<StageId>),
+}
+
+/// Why a stage runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    /// Nothing is known of it.
+    NeverRan,
+    /// This differs from its last run.
+    Changed(Change),
+    /// The user forced it.
+    Forced,
+    /// Its record is there, but the store has lost this out.
+    Lost(String),
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NeverRan => f.write_str("never ran"),
+            Self::Changed(change) => write!(f, "{change}"),
+            Self::Forced => f.write_str("forced"),
+            Self::Lost(out) => write!(f, "the store has lost `{out}`"),
+        }
+    }
+}
+
+/// A decision, and the key if that is known already.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What becomes of the stage.
+    pub decision: Decision,
+    /// Its key; unknown while it waits.
+    pub key: Option<Arc<StageKey>>,
+}
+
+impl Planned {
+    /// The record of a stage that need not run.
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        match &self.decision {
+            Decision::Fresh(record) | Decision::Restore(record, _) => Some(record),
+            Decision::Run(_) | Decision::Waits(_) => None,
+        }
+    }
+}
+
+/// What becomes of each selected stage.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// By stage.
+    pub stages: BTreeMap<StageId, Planned>,
+}
+
+impl Plan {
+    /// Stages that run, or may.
+    pub fn pending(&self) -> impl Iterator<Item = StageId> {
+        self.stages
+            .iter()
+            .filter(|(_, planned)| planned.record().is_none())
+            .map(|(id, _)| *id)
+    }
+
+    /// Whether nothing has to be done.
+    pub fn is_fresh(&self) -> bool {
+        self.stages
+            .values()
+            .all(|planned| matches!(planned.decision, Decision::Fresh(_)))
+    }
+}
+
+/// Decides for every selected stage. `forced` ones run whatever is recorded.
+pub fn plan(
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+    forced: &BTreeSet<StageId>,
+    facts: &dyn Facts,
+) -> Result<Plan, FactsError> {
+    facts.ask_tools(graph, selected);
+    let mut plan = Plan::default();
+    for &id in graph
+        .topological()
+        .iter()
+        .filter(|id| selected.contains(id))
+    {
+        let running: BTreeSet<StageId> = graph
+            .dependencies(id)
+            .iter()
+            .copied()
+            .filter(|up| plan.stages.get(up).is_none_or(|p| p.record().is_none()))
+            .collect();
+        let planned = if running.is_empty() {
+            let upstream = |up: StageId| plan.stages.get(&up).and_then(Planned::record).cloned();
+            decide(graph, id, forced.contains(&id), &upstream, facts)?
+        } else {
+            Planned {
+                decision: Decision::Waits(running),
+                key: None,
+            }
+        };
+        plan.stages.insert(id, planned);
+    }
+    Ok(plan)
+}
+
+/// Runs every selected stage on the recorded inputs, so that nothing waits.
+pub(crate) fn plan_rerun(
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+    inputs: &BTreeMap<StageId, Arc<Record>>,
+    facts: &dyn Facts,
+) -> Result<Plan, FactsError> {
+    let upstream = |up: StageId| inputs.get(&up).cloned();
+    facts.ask_tools(graph, selected);
+    let mut plan = Plan::default();
+    for &id in selected {
+        let planned = decide(graph, id, true, &upstream, facts)?;
+        plan.stages.insert(id, planned);
+    }
+    Ok(plan)
+}
+
+/// Decides for one stage whose upstream records are all known.
+pub(crate) fn decide(
+    graph: &Graph,
+    id: StageId,
+    forced: bool,
+    upstream: &dyn Fn(StageId) -> Option<Arc<Record>>,
+    facts: &dyn Facts,
+) -> Result<Planned, FactsError> {
+    let stage = graph.stage(id);
+    let key = Arc::new(stage_key(graph, id, upstream, facts)?);
+    let decision = match facts.record(&key.digest())? {
+        _ if forced => Decision::Run(vec![Reason::Forced]),
+        Some(record) => placed(record, facts)?,
+        None => Decision::Run(reasons(&stage.name, &key, facts)),
+    };
+    Ok(Planned {
+        decision,
+        key: Some(key),
+    })
+}
+
+fn placed(record: Arc<Record>, facts: &dyn Facts) -> Result<Decision, FactsError> {
+    let mut missing = Vec::new();
+    for out in &record.outs {
+        if facts.out_in_place(out)? {
+            continue;
+        }
+        if !facts.out_in_store(out)? {
+            return Ok(Decision::Run(vec![Reason::Lost(out.path.clone())]));
+        }
+        missing.push(out.path.clone());
+    }
+    Ok(if missing.is_empty() {
+        Decision::Fresh(record)
+    } else {
+        Decision::Restore(record, missing)
+    })
+}
+
+fn reasons(stage: &str, key: &StageKey, facts: &dyn Facts) -> Vec<Reason> {
+    match facts.last_key(stage) {
+        None => vec![Reason::NeverRan],
+        Some(old) => diff(&old, key).into_iter().map(Reason::Changed).collect(),
+    }
+}
+
+/// Everything that can change the stage's result, and nothing else.
+fn stage_key(
+    graph: &Graph,
+    id: StageId,
+    upstream: &dyn Fn(StageId) -> Option<Arc<Record>>,
+    facts: &dyn Facts,
+) -> Result<StageKey, FactsError> {
+    let stage = graph.stage(id);
+    let mut deps = Vec::new();
+    let mut globs = Vec::new();
+    for input in graph.inputs(id) {
+        match input {
+            Input::Source { path } => {
+                let content = facts
+                    .source(path)?
+                    .ok_or_else(|| missing_input(stage, path.as_str()))?;
+                deps.push(KeyDep {
+                    path: path.to_string(),
+                    content: DepContent::Bytes(content),
+                });
+            }
+            Input::SourceGlob { pattern } => {
+                let found = facts.glob(pattern)?;
+                globs.push(KeyGlob {
+                    pattern: pattern.clone(),
+                    paths: found.iter().map(|(path, _)| path.to_string()).collect(),
+                });
+                deps.extend(found.into_iter().map(|(path, content)| KeyDep {
+                    path: path.to_string(),
+                    content: DepContent::Bytes(content),
+                }));
+            }
+            Input::Produced {
+                stage: producer,
+                out,
+                path,
+            } => {
+                let record = upstream(*producer)
+                    .ok_or_else(|| FactsError::Unsettled(graph.stage(*producer).name.clone()))?;
+                let content = produced(graph.stage(*producer), *out, &record)?;
+                deps.push(KeyDep {
+                    path: path.to_string(),
+                    content,
+                });
+            }
+        }
+    }
+    deps.sort();
+    deps.dedup();
+    Ok(StageKey {
+        version: StageKey::VERSION,
+        action: match &stage.action {
+            Action::Program { package, args } => KeyAction::Program {
+                package: package.clone(),
+                code: facts.code(package)?,
+                args: args.clone(),
+            },
+            Action::Command(line) => KeyAction::Command(line.clone()),
+        },
+        params: stage.params.clone(),
+        deps,
+        globs,
+        env: stage
+            .env
+            .iter()
+            .map(|(name, value)| {
+                let value = value.clone().or_else(|| facts.host_env(name));
+                (name.clone(), value)
+            })
+            .collect(),
+        outs: stage
+            .outs
+            .iter()
+            .map(|out| KeyOut {
+                path: out.path.to_string(),
+                volatile: out.volatile,
+            })
+            .collect(),
+        machine: machine(stage.resources.gpu, facts),
+        tools: stage
+            .tools
+            .iter()
+            .map(|tool| Ok((tool.line.clone(), facts.tool(stage, tool)?)))
+            .collect::<Result<_, FactsError>>()?,
+        secrets: stage.secrets.iter().map(|s| s.name.clone()).collect(),
+    })
+}
+
+fn produced(producer: &Stage, out: usize, record: &Record) -> Result<DepContent, FactsError> {
+    let lost = || FactsError::Unsettled(producer.name.clone());
+    let declared = producer.outs.get(out).ok_or_else(lost)?;
+    if declared.volatile {
+        return Ok(DepContent::VolatileOf(record.key));
+    }
+    let recorded = record
+        .outs
+        .iter()
+        .find(|recorded| recorded.path == declared.path.as_str())
+        .ok_or_else(lost)?;
+    Ok(DepContent::Bytes(recorded.content.content_id()))
+}
+
+fn missing_input(stage: &Stage, path: &str) -> FactsError {
+    let location = stage
+        .deps
+        .iter()
+        .find(|dep| matches!(&dep.pattern, restage_pipeline::DepPattern::Path(p) if p.as_str() == path))
+        .map_or(stage.location, |dep| dep.location);
+    FactsError::MissingInput {
+        stage: stage.name.clone(),
+        path: path.to_owned(),
+        location,
+    }
+}
+
+/// What changes the bits of a stage that computes on graphics cards: their kinds. Which card it
+/// gets is not known yet, so all that it may get are named.
+fn machine(gpus: Gpus, facts: &dyn Facts) -> BTreeMap<String, String> {
+    if gpus == Gpus::Count(0) {
+        return BTreeMap::new();
+    }
+    let cards = facts.cards();
+    let kinds: BTreeSet<&str> = match gpus {
+        Gpus::Card(number) => cards.get(number as usize..=number as usize),
+        Gpus::Count(_) | Gpus::Auto => Some(cards),
+    }
+    .unwrap_or_default()
+    .iter()
+    .map(|card| card.kind.as_str())
+    .collect();
+    if kinds.is_empty() {
+        return BTreeMap::new();
+    }
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    BTreeMap::from([("gpu".to_owned(), kinds.join(" or "))])
+}

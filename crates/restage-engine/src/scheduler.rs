@@ -1,0 +1,475 @@
+//! Carries a plan out: which stage is decided, started and settled when. See docs/adr/0014.
+//!
+//! How a stage starts is in `dispatch`, what its end means in `completion`; both return values,
+//! and only the scheduler acts on them.
+
+mod states;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::states::{Settled, State, States};
+use super::attempt::{Attempt, Held, Parts};
+use super::audit::Audit;
+use super::completion::{self, Success};
+use super::dispatch::{self, Reserved, Running};
+use super::error::RunError;
+use super::event::{Event, Failure, Observer, StageOutcome, Summary};
+use super::facts::Facts;
+use super::flusher::{Commit, Flusher};
+use super::pipeline_lock;
+use super::plan::{Decision, Plan, Planned, decide, plan, plan_rerun};
+use super::preflight;
+use super::programs::{self, Programs};
+use super::tokens::{Capacity, Tokens};
+use super::workspace::Workspace;
+use restage_core::clock::Instant;
+use restage_exec::{Executor, Finished, JobId, Outcome};
+use restage_pipeline::graph::{Graph, StageId};
+use restage_store::{CommitOutcome, Record};
+
+/// How long one wait lasts at most: progress is read and interrupts are seen this often.
+const TICK: Duration = Duration::from_millis(100);
+/// How often we try again to start a stage that another restage runs.
+const BUSY_TICK: Duration = Duration::from_millis(250);
+
+/// What to run and with what.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// What may be used at once.
+    pub capacity: Capacity,
+    /// After a failure, go on with what does not depend on it.
+    pub keep_going: bool,
+    /// Stages to bring up to date.
+    pub selected: BTreeSet<StageId>,
+    /// Stages to run whatever is recorded.
+    pub forced: BTreeSet<StageId>,
+    /// Trace the stages that run, and report what they do not declare.
+    pub audit: Option<Audit>,
+}
+
+/// Brings the selected stages up to date. `interrupted` is asked often.
+pub fn run(
+    ws: &Workspace,
+    graph: &Graph,
+    options: &RunOptions,
+    executor: &mut dyn Executor,
+    observer: &mut dyn Observer,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Summary, RunError> {
+    let (summary, _) = run_to_records(ws, graph, options, executor, observer, interrupted)?;
+    Ok(summary)
+}
+
+/// As [`run`]; also returns the records of all stages that have a result.
+pub(super) fn run_to_records(
+    ws: &Workspace,
+    graph: &Graph,
+    options: &RunOptions,
+    executor: &mut dyn Executor,
+    observer: &mut dyn Observer,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<(Summary, BTreeMap<StageId, Arc<Record>>), RunError> {
+    let started = Instant::now();
+    let plan = match &ws.rerun {
+        Some(rerun) => plan_rerun(graph, &options.selected, &rerun.inputs, ws)?,
+        None => plan(graph, &options.selected, &options.forced, ws)?,
+    };
+    preflight::check(ws, graph, &plan, &options.capacity, options.audit.as_ref())?;
+    observer.event(&Event::Planned { graph, plan: &plan });
+    let programs = programs::build(ws, graph, &plan, observer)?;
+    let mut scheduler = Scheduler::new(ws, graph, options, executor, observer, programs, plan);
+    let result = scheduler.carry_out(interrupted);
+    if result.is_err() {
+        scheduler.stop_everything();
+    }
+    let flushed = scheduler.flush_all();
+    let (mut summary, records) = (scheduler.summary, scheduler.states.records());
+    let swept = ws.attempts().workdirs().empty_trash();
+    let locked = match ws.rerun {
+        Some(_) => Ok(()),
+        None => pipeline_lock::write(ws, graph, &records, observer),
+    };
+    let mut warnings = ws.store.take_warnings();
+    warnings.extend(ws.attempts().take_warnings());
+    for text in warnings {
+        observer.event(&Event::Warning {
+            stage: ".restage",
+            text: &text,
+        });
+    }
+    summary.seconds = started.elapsed().as_secs_f64();
+    result?;
+    flushed?;
+    locked?;
+    swept?;
+    Ok((summary, records))
+}
+
+/// A run that is under way.
+struct Scheduler<'a> {
+    ws: &'a Workspace,
+    graph: &'a Graph,
+    options: &'a RunOptions,
+    executor: &'a mut dyn Executor,
+    observer: &'a mut dyn Observer,
+    programs: Programs,
+    plan: Plan,
+    states: States<'a, Box<Running>>,
+    tokens: Tokens,
+    flusher: Flusher,
+    /// Nothing new may start.
+    halted: bool,
+    summary: Summary,
+}
+
+impl<'a> Scheduler<'a> {
+    fn new(
+        ws: &'a Workspace,
+        graph: &'a Graph,
+        options: &'a RunOptions,
+        executor: &'a mut dyn Executor,
+        observer: &'a mut dyn Observer,
+        programs: Programs,
+        plan: Plan,
+    ) -> Self {
+        let stages = plan.stages.keys().copied();
+        let seconds = |id: StageId| ws.last_seconds(&graph.stage(id).name);
+        Self {
+            states: States::new(graph, stages, ws.rerun.is_some(), &seconds),
+            tokens: Tokens::new(options.capacity.clone()),
+            flusher: Flusher::new(ws),
+            halted: false,
+            summary: Summary::default(),
+            ws,
+            graph,
+            options,
+            executor,
+            observer,
+            programs,
+            plan,
+        }
+    }
+
+    fn carry_out(&mut self, interrupted: &dyn Fn() -> bool) -> Result<(), RunError> {
+        self.decide_due()?;
+        while self.states.any_open() || self.flusher.is_busy() {
+            if interrupted() && !self.summary.interrupted {
+                self.summary.interrupted = true;
+                self.halted = true;
+                self.observer.event(&Event::Interrupted);
+                self.cancel_jobs();
+            }
+            // A result that could not be kept may halt the run.
+            self.take_committed(false);
+            if self.halted && !self.states.is_running() {
+                self.cancel_rest();
+                break;
+            }
+            if !self.halted {
+                self.start_ready()?;
+            }
+            if !self.states.is_running() && self.flusher.is_busy() {
+                self.take_committed(true);
+                continue;
+            }
+            if !self.states.any_open() {
+                break;
+            }
+            for finished in self.executor.poll(TICK) {
+                self.report_progress(finished.id);
+                self.finished(&finished)?;
+            }
+            for job in self.states.jobs() {
+                self.report_progress(job);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides about every due stage, and about those that become due by that. A loop, not
+    /// recursion: a chain may have ten thousand links.
+    fn decide_due(&mut self) -> Result<(), RunError> {
+        while let Some(id) = self.states.next_due() {
+            if let Some(blame) = self.states.blame(id) {
+                let outcome = match self.summary.interrupted {
+                    true => StageOutcome::Cancelled,
+                    false => StageOutcome::Blocked {
+                        by: self.graph.stage(blame).name.clone(),
+                    },
+                };
+                self.settle_without(id, &outcome, blame);
+                continue;
+            }
+            let planned = match self.plan.stages.get(&id) {
+                Some(planned) if !matches!(planned.decision, Decision::Waits(_)) => planned.clone(),
+                _ => decide_now(self.ws, self.graph, self.options, &self.states, id)?,
+            };
+            self.follow(id, planned)?;
+        }
+        Ok(())
+    }
+
+    /// Does what was decided about a stage, or lets it start when there is room.
+    fn follow(&mut self, id: StageId, planned: Planned) -> Result<(), RunError> {
+        let (record, outcome) = match planned.decision {
+            Decision::Fresh(record) => (record, StageOutcome::Fresh),
+            Decision::Restore(record, outs) => {
+                for out in record.outs.iter().filter(|out| outs.contains(&out.path)) {
+                    completion::publish(&self.ws.store, &self.ws.root, out)?;
+                }
+                (record, StageOutcome::Restored { outs: outs.len() })
+            }
+            Decision::Run(_) | Decision::Waits(_) => {
+                let key = planned.key.expect("its inputs are known");
+                self.states.set(id, State::Ready(key));
+                return Ok(());
+            }
+        };
+        self.ws.store.records().mark_current(&record)?;
+        self.conclude(id, &outcome);
+        let settled = State::Settled(Settled::Result(record));
+        self.states.set(id, settled);
+        Ok(())
+    }
+
+    fn start_ready(&mut self) -> Result<(), RunError> {
+        for id in self.states.ready() {
+            let (key, tried) = match self.states.get(id) {
+                State::Ready(key) => (Arc::clone(key), None),
+                State::Busy { key, tried } => (Arc::clone(key), Some(*tried)),
+                _ => continue,
+            };
+            if tried.is_some_and(|tried| tried.elapsed() < BUSY_TICK) {
+                continue;
+            }
+            let stage = self.graph.stage(id);
+            let (states, tokens) = (&self.states, &mut self.tokens);
+            let decide_again = || decide_now(self.ws, self.graph, self.options, states, id);
+            match dispatch::reserve(self.ws, tokens, stage.resources, &key, decide_again)? {
+                Reserved::NoRoom => {}
+                Reserved::Busy => {
+                    if tried.is_none() {
+                        let stage = &stage.name;
+                        self.observer.event(&Event::WaitingForOther { stage });
+                    }
+                    let tried = Instant::now();
+                    self.states.set(id, State::Busy { key, tried });
+                }
+                Reserved::Changed(planned) => {
+                    self.follow(id, planned)?;
+                    self.decide_due()?;
+                }
+                Reserved::Held(held) => self.start(id, *held, 1)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts an attempt; the first is number 1.
+    fn start(&mut self, id: StageId, held: Held, number: u32) -> Result<(), RunError> {
+        let parts = Parts {
+            ws: self.ws,
+            graph: self.graph,
+            id,
+            inputs: &|up| input(self.ws, &self.states, up),
+            programs: &self.programs,
+            number,
+            audit: self.options.audit.as_ref(),
+        };
+        let (job, running) = dispatch::start(&parts, held, self.executor, self.observer)?;
+        self.states.set(id, State::Running(job, Box::new(running)));
+        Ok(())
+    }
+
+    fn report_progress(&mut self, job: JobId) {
+        let Some((id, running)) = self.states.running(job) else {
+            return;
+        };
+        let stage = &self.graph.stage(id).name;
+        for event in running.tail.read() {
+            let event = &event;
+            self.observer.event(&Event::Stage { stage, event });
+        }
+    }
+
+    /// Settles a stage whose job has ended, or starts another attempt.
+    fn finished(&mut self, finished: &Finished) -> Result<(), RunError> {
+        let Some((id, running)) = self.states.end(finished.id) else {
+            return Ok(());
+        };
+        let Running { held, attempt, .. } = *running;
+        let stage = self.graph.stage(id);
+        let (key, audit) = (&held.key, self.options.audit.as_ref());
+        let ended = completion::complete(self.ws, self.graph, id, key, &attempt, finished, audit);
+        if let Some(audited) = &ended.audited {
+            let stage = &stage.name;
+            self.observer.event(&Event::Audited { stage, audited });
+        }
+        let tries_left = attempt.number <= stage.retries && ended.may_retry && !self.halted;
+        match ended.result {
+            Ok(success) => self.succeeded(id, held, attempt, success, finished.seconds)?,
+            Err(_) if finished.outcome == Outcome::Cancelled => {
+                self.tokens.give_back(held.lease);
+                self.settle_without(id, &StageOutcome::Cancelled, id);
+            }
+            Err(failure) if tries_left => self.retry(id, held, &attempt, &failure)?,
+            Err(failure) => self.failed(id, held, *failure),
+        }
+        self.decide_due()
+    }
+
+    /// Hands a result to the flusher. Stages that read it need not wait for that.
+    fn succeeded(
+        &mut self,
+        id: StageId,
+        held: Held,
+        attempt: Attempt,
+        success: Success,
+        seconds: f64,
+    ) -> Result<(), RunError> {
+        self.tokens.give_back(held.lease);
+        for text in &success.warnings {
+            let stage = &self.graph.stage(id).name;
+            self.observer.event(&Event::Warning { stage, text });
+        }
+        self.flusher.submit(Commit {
+            id,
+            lock: held.lock,
+            record: Arc::clone(&success.record),
+            unflushed: success.unflushed,
+            attempt,
+        })?;
+        let unchanged = success.unchanged;
+        self.conclude(id, &StageOutcome::Ran { seconds, unchanged });
+        self.states.set(id, State::Committing(success.record));
+        Ok(())
+    }
+
+    fn retry(
+        &mut self,
+        id: StageId,
+        held: Held,
+        attempt: &Attempt,
+        failure: &Failure,
+    ) -> Result<(), RunError> {
+        let stage = &self.graph.stage(id).name;
+        self.observer.event(&Event::Retrying { stage, failure });
+        match completion::moved(self.ws, self.graph, id, &held.key, attempt) {
+            None => self.start(id, held, attempt.number + 1),
+            Some(failure) => {
+                self.failed(id, held, *failure);
+                Ok(())
+            }
+        }
+    }
+
+    fn failed(&mut self, id: StageId, held: Held, failure: Failure) {
+        self.tokens.give_back(held.lease);
+        self.settle_without(id, &StageOutcome::Failed(failure), id);
+    }
+
+    /// Settles the stages whose results have been flushed since the last call, or could not be.
+    fn take_committed(&mut self, wait: bool) {
+        for committed in self.flusher.take(wait) {
+            let id = committed.id;
+            let stage = self.graph.stage(id);
+            let outcome = match committed.result {
+                Ok(outcome) => outcome,
+                // What has started meanwhile read bytes that were right: it goes on.
+                Err(error) => {
+                    self.summary.ran -= 1;
+                    let failure = completion::not_kept(stage, &committed.attempt, &error);
+                    self.settle_without(id, &StageOutcome::Failed(*failure), id);
+                    continue;
+                }
+            };
+            if let CommitOutcome::Differs { outs } = outcome {
+                let text = format!(
+                    "is not reproducible: the same inputs gave other bytes in {}; both are kept",
+                    outs.join(", ")
+                );
+                self.observer.event(&Event::Warning {
+                    stage: &stage.name,
+                    text: &text,
+                });
+            }
+            let settled = State::Settled(Settled::Result(committed.record));
+            self.states.set(id, settled);
+        }
+    }
+
+    /// Waits until every result that was handed over is on the disk.
+    fn flush_all(&mut self) -> Result<(), RunError> {
+        while self.flusher.is_busy() {
+            self.take_committed(true);
+        }
+        self.flusher.close()
+    }
+
+    /// Ends a stage that has no result.
+    fn settle_without(&mut self, id: StageId, outcome: &StageOutcome, blame: StageId) {
+        self.conclude(id, outcome);
+        let settled = State::Settled(Settled::NoResult { blame });
+        self.states.set(id, settled);
+    }
+
+    /// The one place where a stage's end is counted and reported.
+    fn conclude(&mut self, id: StageId, outcome: &StageOutcome) {
+        self.summary.count(outcome);
+        if let StageOutcome::Failed(_) = outcome {
+            self.halted |= !self.options.keep_going;
+        }
+        self.observer.event(&Event::Finished {
+            stage: &self.graph.stage(id).name,
+            outcome,
+        });
+    }
+
+    /// Cancels what has not started.
+    fn cancel_rest(&mut self) {
+        for &id in self.graph.topological() {
+            if self.states.is_open(id) {
+                self.settle_without(id, &StageOutcome::Cancelled, id);
+            }
+        }
+    }
+
+    fn cancel_jobs(&mut self) {
+        for job in self.states.jobs() {
+            self.executor.cancel(job);
+        }
+    }
+
+    /// After an error of our own: nothing that we started may run on.
+    fn stop_everything(&mut self) {
+        self.cancel_jobs();
+        while self.executor.running() > 0 {
+            self.executor.poll(TICK);
+        }
+    }
+}
+
+/// What becomes of a stage, by the results that there are now.
+fn decide_now(
+    ws: &Workspace,
+    graph: &Graph,
+    options: &RunOptions,
+    states: &States<'_, Box<Running>>,
+    id: StageId,
+) -> Result<Planned, RunError> {
+    let inputs = |up| input(ws, states, up);
+    let forced = options.forced.contains(&id);
+    Ok(decide(graph, id, forced, &inputs, ws)?)
+}
+
+/// The record whose outs stages read as those of `up`.
+fn input(ws: &Workspace, states: &States<'_, Box<Running>>, up: StageId) -> Option<Arc<Record>> {
+    match &ws.rerun {
+        Some(rerun) => rerun.inputs.get(&up).cloned(),
+        None => states.record(up).cloned(),
+    }
+}

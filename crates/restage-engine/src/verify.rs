@@ -1,0 +1,240 @@
+//! Reruns up-to-date stages from their recorded inputs and compares their outputs with the record.
+//!
+//! A round runs in a temporary store below `.restage/tmp`, so that outs, history and `pipeline.lock`
+//! stay as they are. A record changes in one case only: a stage that wrote something else is marked
+//! nondeterministic, and both results are kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::baseline::{Baseline, Verdict};
+use super::error::RunError;
+use super::event::{Observer, Summary};
+use super::facts::FactsError;
+use super::plan::{Decision, plan};
+use super::scheduler::{RunOptions, run_to_records};
+use super::tokens::Capacity;
+use super::workspace::{Rerun, Workspace};
+use restage_core::digest::Digest;
+use restage_core::fs;
+use restage_exec::Executor;
+use restage_pipeline::CompareRule;
+use restage_pipeline::graph::{Graph, StageId};
+use restage_store::{Placement, Record, Store};
+
+/// How often we try to lock a key that another restage holds.
+const BUSY_TICK: Duration = Duration::from_millis(250);
+
+/// A stage that was rerun.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Its name.
+    pub stage: String,
+    /// Its key.
+    pub key: Digest,
+    /// Reruns that were compared with the record.
+    pub reruns: u32,
+    /// Its outs in declared order, each with the worst verdict of all reruns.
+    pub outs: Vec<VerifiedOut>,
+    /// Whether a second result is kept with the recorded one.
+    pub kept: bool,
+}
+
+/// An out that a rerun wrote.
+#[derive(Debug, Clone)]
+pub struct VerifiedOut {
+    /// Relative to the pipeline's folder.
+    pub path: String,
+    /// What was recorded.
+    pub recorded: Digest,
+    /// What the rerun wrote that the verdict is about.
+    pub now: Digest,
+    /// How they compare.
+    pub verdict: Verdict,
+}
+
+impl Verified {
+    /// The first out that differs by more than is allowed.
+    pub fn differing(&self) -> Option<&VerifiedOut> {
+        let differs = |out: &&VerifiedOut| matches!(out.verdict, Verdict::Differs(_));
+        self.outs.iter().find(differs)
+    }
+}
+
+/// Stages that are verified, and the verdicts so far.
+#[derive(Debug)]
+pub struct Verification<'a> {
+    ws: &'a Workspace,
+    graph: &'a Graph,
+    rules: &'a [CompareRule],
+    /// Of the stages and all that they depend on.
+    records: BTreeMap<StageId, Arc<Record>>,
+    /// Stages that are rerun in the next round: they have neither failed nor differed.
+    left: BTreeSet<StageId>,
+    found: BTreeMap<StageId, Verified>,
+}
+
+impl<'a> Verification<'a> {
+    /// Checks that `stages` are fresh; `needed` are these and all that they depend on. The inner
+    /// `Err` holds the names of those that are not.
+    pub fn begin(
+        ws: &'a Workspace,
+        graph: &'a Graph,
+        rules: &'a [CompareRule],
+        stages: &BTreeSet<StageId>,
+        needed: &BTreeSet<StageId>,
+    ) -> Result<Result<Self, Vec<String>>, FactsError> {
+        let plan = plan(graph, needed, &BTreeSet::new(), ws)?;
+        let fresh = |id: &StageId| {
+            let planned = plan.stages.get(id);
+            planned.is_some_and(|planned| matches!(planned.decision, Decision::Fresh(_)))
+        };
+        let stale: Vec<String> = stages
+            .iter()
+            .filter(|id| !fresh(id))
+            .map(|id| graph.stage(*id).name.clone())
+            .collect();
+        if !stale.is_empty() {
+            return Ok(Err(stale));
+        }
+        let record = |(id, planned): (&StageId, &super::plan::Planned)| {
+            Some((*id, Arc::clone(planned.record()?)))
+        };
+        Ok(Ok(Self {
+            ws,
+            graph,
+            rules,
+            records: plan.stages.iter().filter_map(record).collect(),
+            left: stages.clone(),
+            found: BTreeMap::new(),
+        }))
+    }
+
+    /// Reruns each stage once, independently of the others.
+    pub fn round(
+        &mut self,
+        capacity: &Capacity,
+        keep_going: bool,
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Summary, RunError> {
+        let ws = self.ws.for_rerun(Rerun {
+            store: self.ws.store.throwaway("verify")?,
+            inputs: self.records.clone(),
+        });
+        let options = RunOptions {
+            capacity: capacity.clone(),
+            keep_going,
+            selected: self.left.clone(),
+            forced: self.left.clone(),
+            audit: None,
+        };
+        let ran = run_to_records(&ws, self.graph, &options, executor, observer, interrupted);
+        let compared = ran.and_then(|(summary, records)| {
+            for &id in &options.selected {
+                match records.get(&id) {
+                    Some(record) => self.compare(id, record, ws.attempts(), interrupted)?,
+                    None => drop(self.left.remove(&id)),
+                }
+            }
+            Ok(summary)
+        });
+        // A failed stage's files stay for reading until the store is opened next.
+        if !compared.as_ref().is_ok_and(|summary| summary.failed > 0) {
+            let dir = ws.attempts().location().dir().to_owned();
+            drop(ws);
+            let removed = self.ws.store.workdirs().remove(&dir);
+            let summary = compared?;
+            removed?;
+            return Ok(summary);
+        }
+        compared
+    }
+
+    /// What was found, in declared order.
+    pub fn found(&self) -> impl Iterator<Item = &Verified> {
+        self.found.values()
+    }
+
+    /// Compares a rerun with its record.
+    fn compare(
+        &mut self,
+        id: StageId,
+        rerun: &Record,
+        scratch: &Store,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), RunError> {
+        let Some(record) = self.records.get(&id).cloned() else {
+            return Ok(());
+        };
+        let folder = scratch.location().dir().join("baseline");
+        fs::create_dir_all(&folder)?;
+        let baseline = Baseline {
+            recorded: &self.ws.store,
+            now: scratch,
+            rules: self.rules,
+            folder,
+        };
+        let mut outs = Vec::new();
+        for (old, new) in record.outs.iter().zip(&rerun.outs) {
+            outs.push(VerifiedOut {
+                path: old.path.clone(),
+                recorded: old.content.digest,
+                now: new.content.digest,
+                verdict: baseline.verdict(old, new)?,
+            });
+        }
+        let found = self.found.entry(id).or_insert_with(|| Verified {
+            stage: self.graph.stage(id).name.clone(),
+            key: record.key,
+            reruns: 0,
+            outs: outs.clone(),
+            kept: false,
+        });
+        found.reruns += 1;
+        for (worst, out) in found.outs.iter_mut().zip(outs) {
+            if severity(&out.verdict) > severity(&worst.verdict) {
+                *worst = out;
+            }
+        }
+        if found.differing().is_some() {
+            self.left.remove(&id);
+            found.kept = keep(&self.ws.store, rerun, &baseline, interrupted)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds what a rerun wrote to the record of its key. `false` if the user interrupts the wait for
+/// another restage that works on the key.
+fn keep(
+    store: &Store,
+    rerun: &Record,
+    baseline: &Baseline<'_>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<bool, RunError> {
+    let Some(lock) = store.locks().lock(&rerun.key, interrupted, BUSY_TICK)? else {
+        return Ok(false);
+    };
+    for out in &rerun.outs {
+        if !store.objects().has(&out.content)? {
+            let place = baseline.folder.join("kept");
+            fs::remove_all(&place)?;
+            let from = baseline.now;
+            from.objects()
+                .materialize(&out.content, &place, Placement::Linked)?;
+            store.objects().ingest(&place)?;
+        }
+    }
+    Ok(store.keep_variant(&lock, &rerun.outs)?)
+}
+
+fn severity(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Volatile | Verdict::Identical => 0,
+        Verdict::Within => 1,
+        Verdict::Differs(_) => 2,
+    }
+}

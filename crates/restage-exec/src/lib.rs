@@ -1,0 +1,29 @@
+//! Runs commands on this machine, and builds programs by cargo. A fake executor is for tests.
+//! It must not know stages, keys, parameters or the store.
+
+#![forbid(unsafe_code)]
+// Tests may touch the disk and the clock directly (see clippy.toml).
+#![cfg_attr(
+    not(test),
+    warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
+)]
+
+mod capture;
+mod job;
+mod live;
+mod local;
+mod meter;
+mod redact;
+mod redacting_pipe;
+mod trace;
+mod watch;
+
+pub use capture::{CaptureError, capture};
+pub use job::{ExecError, Executor, Finished, Job, JobId, Outcome};
+pub use local::LocalExecutor;
+pub use redact::Secrets;
+pub use redacting_pipe::Redaction;
+pub use restage_core::process::ProcessRef;
+pub use trace::{
+    Access, Call, HELPER_ARGUMENT, Scope, Trace, TraceError, Tracing, check as check_tracing,
+};

@@ -1,0 +1,284 @@
+//! Runs jobs as processes of this machine, each in its own process group.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+use crate::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
+use crate::live::Live;
+use crate::meter;
+use crate::redacting_pipe::{PipeError, RedactingPipes};
+use crate::trace::{self, Trace, TraceError, Watcher};
+use crate::watch::{self, Watch};
+use restage_core::clock::Instant;
+use restage_core::fs;
+use restage_core::process::ProcessRef;
+
+/// A watching thread only waits and needs no more; the default is 2 MiB.
+const STACK: usize = 256 * 1024;
+
+/// Runs jobs on this machine. One thread waits for each job; one keeps time for all of them, and
+/// one measures their memory.
+///
+/// A job is reported only when its whole process group is gone, so that nothing it left running
+/// can still write. A process that leaves its group (`setsid`) escapes this, and is not
+/// measured. On drop, running jobs are killed.
+#[derive(Debug)]
+pub struct LocalExecutor {
+    watch: Arc<Watch>,
+    sender: Sender<Finished>,
+    finished: Receiver<Finished>,
+    submitted: u64,
+    running: usize,
+    threads: bool,
+}
+
+impl Default for LocalExecutor {
+    fn default() -> Self {
+        let (sender, finished) = mpsc::channel();
+        Self {
+            watch: Arc::default(),
+            sender,
+            finished,
+            submitted: 0,
+            running: 0,
+            threads: false,
+        }
+    }
+}
+
+impl LocalExecutor {
+    /// An executor with nothing running.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Kills all running jobs, from any thread; nothing starts after that.
+    pub fn killer(&self) -> impl Fn() + Send + 'static {
+        let watch = Arc::clone(&self.watch);
+        move || watch.close()
+    }
+
+    fn start_threads(&mut self, name: &str) -> Result<(), ExecError> {
+        if !self.threads {
+            let (time, memory) = (Arc::clone(&self.watch), Arc::clone(&self.watch));
+            spawn_thread(name, move || time.keep_time())?;
+            spawn_thread(name, move || meter::keep_measuring(&memory))?;
+            self.threads = true;
+        }
+        Ok(())
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn submit(&mut self, job: Job) -> Result<JobId, ExecError> {
+        if job.argv.first().is_none_or(|program| program.is_empty()) {
+            return Err(ExecError::EmptyCommand { name: job.name });
+        }
+        self.start_threads(&job.name)?;
+        let (mut command, watcher, pipes) = command(&job)?;
+        let id = JobId(self.submitted);
+        let since = Instant::now();
+        self.watch.jobs().insert(id, Live::new(&job));
+
+        let started = watch::start(&mut command, &self.watch, id);
+        match started {
+            Err(source) if source.kind() != io::ErrorKind::ExecutableFileBusy => {
+                let reason = why_not_started(&job, &source);
+                let _ = self.sender.send(watch::not_started(id, since, reason));
+            }
+            started => {
+                let watch = Arc::clone(&self.watch);
+                let sender = self.sender.clone();
+                let thread = spawn_thread(&job.name.clone(), move || {
+                    let started = match started {
+                        Err(_) => watch::start_when_free(&mut command, &watch, id),
+                        started => started.map(Some),
+                    };
+                    // This also closes our copy of a traced job's standard input.
+                    drop(command);
+                    let mut finished = match started {
+                        Ok(Some(child)) => watch::see_through(child, &watch, id, since),
+                        Ok(None) => watch::ended_before_start(&watch, id, since),
+                        Err(source) => {
+                            watch::not_started(id, since, why_not_started(&job, &source))
+                        }
+                    };
+                    if let Some(pipes) = pipes {
+                        pipes.finish();
+                    }
+                    if let Some(watcher) = watcher {
+                        add_trace(&job, &mut finished, watcher.finish());
+                    }
+                    // Fails if the executor was dropped.
+                    let _ = sender.send(finished);
+                });
+                if let Err(error) = thread {
+                    self.watch.abandon(id);
+                    return Err(error);
+                }
+            }
+        }
+        self.submitted += 1;
+        self.running += 1;
+        Ok(id)
+    }
+
+    fn poll(&mut self, wait: Duration) -> Vec<Finished> {
+        let mut all = Vec::new();
+        if let Ok(first) = self.finished.recv_timeout(wait) {
+            all.push(first);
+            all.extend(self.finished.try_iter());
+        }
+        let mut jobs = self.watch.jobs();
+        for finished in &all {
+            jobs.remove(&finished.id);
+        }
+        self.running -= all.len();
+        all
+    }
+
+    fn cancel(&mut self, id: JobId) {
+        self.watch.cancel(id);
+    }
+
+    fn running(&self) -> usize {
+        self.running
+    }
+
+    fn process(&self, id: JobId) -> Option<ProcessRef> {
+        self.watch.jobs().get(&id).and_then(Live::process)
+    }
+}
+
+impl Drop for LocalExecutor {
+    fn drop(&mut self) {
+        self.watch.close();
+    }
+}
+
+fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), ExecError> {
+    thread::Builder::new()
+        .name("job".into())
+        .stack_size(STACK)
+        .spawn(body)
+        .map(drop)
+        .map_err(|source| ExecError::Exhausted {
+            name: name.to_owned(),
+            source,
+        })
+}
+
+fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<RedactingPipes>), ExecError> {
+    let exhausted = |source| ExecError::Exhausted {
+        name: job.name.clone(),
+        source,
+    };
+    let (stdout, stderr, pipes) = outputs(job).map_err(|error| match error {
+        PipeError::System(source) => exhausted(source),
+        PipeError::File(source) => ExecError::Log {
+            name: job.name.clone(),
+            source,
+        },
+    })?;
+    let (mut command, watcher) = match &job.tracing {
+        None => {
+            let mut command = Command::new(&job.argv[0]);
+            command.args(&job.argv[1..]).stdin(Stdio::null());
+            (command, None)
+        }
+        Some(tracing) => {
+            let mut command = trace::helper(&tracing.helper);
+            let (watcher, stdin) = Watcher::start(tracing.scope.clone()).map_err(exhausted)?;
+            command.args(&job.argv).stdin(stdin);
+            (command, Some(watcher))
+        }
+    };
+    command
+        .current_dir(&job.dir)
+        .env_clear()
+        .envs(&job.env)
+        .process_group(0)
+        .stdout(stdout)
+        .stderr(stderr);
+    Ok((command, watcher, pipes))
+}
+
+/// Where the job's standard output and error go: its files, or pipes for a job with secrets.
+fn outputs(job: &Job) -> Result<(OwnedFd, OwnedFd, Option<RedactingPipes>), PipeError> {
+    let (out, err) = (job.stdout.as_path(), job.stderr.as_path());
+    let stdout = fs::create(out)?;
+    // One open file has one position; two would overwrite each other.
+    let one = out == err;
+    Ok(match &job.redaction {
+        None if one => (stdout.try_clone()?.into(), stdout.into(), None),
+        None => (stdout.into(), fs::create(err)?.into(), None),
+        Some(redaction) if one => {
+            let (pipes, [pipe]) = RedactingPipes::start(redaction, [(out, stdout)])?;
+            (pipe.try_clone()?, pipe, Some(pipes))
+        }
+        Some(redaction) => {
+            let files = [(out, stdout), (err, fs::create(err)?)];
+            let (pipes, [stdout, stderr]) = RedactingPipes::start(redaction, files)?;
+            (stdout, stderr, Some(pipes))
+        }
+    })
+}
+
+/// Adds the trace. A job that did not become its program, or was not seen, never ran.
+fn add_trace(job: &Job, finished: &mut Finished, seen: Result<Trace, TraceError>) {
+    let ended_by_itself = matches!(finished.outcome, Outcome::Exited(_) | Outcome::Signaled(_));
+    match seen {
+        Ok(trace) => finished.trace = Some(trace),
+        Err(TraceError::NotStarted(source)) if ended_by_itself => {
+            finished.outcome = Outcome::NotStarted(why_not_started(job, &source));
+        }
+        Err(error) if ended_by_itself => {
+            finished.outcome = Outcome::NotStarted(format!("it could not be traced: {error}"));
+        }
+        Err(_) => {}
+    }
+}
+
+/// The system says "no such file" for a missing folder, program and interpreter alike.
+fn why_not_started(job: &Job, source: &io::Error) -> String {
+    let program = job
+        .argv
+        .first()
+        .map_or(OsStr::new(""), |program| program.as_os_str());
+    let shown = program.to_string_lossy();
+    let has_slash = shown.contains('/');
+    match source.kind() {
+        io::ErrorKind::NotFound if !fs::exists(&job.dir).unwrap_or(true) => {
+            format!("its folder `{}` does not exist", job.dir.display())
+        }
+        io::ErrorKind::NotFound if !has_slash => match path_variable(&job.env) {
+            Some(path) => format!("there is no program `{shown}` in PATH={path}"),
+            None => format!("there is no program `{shown}`, and its environment has no PATH"),
+        },
+        io::ErrorKind::NotFound if fs::exists(&job.dir.join(program)).unwrap_or(false) => {
+            format!("the interpreter that `{shown}` names in its first line does not exist")
+        }
+        io::ErrorKind::NotFound => format!("there is no program `{shown}`"),
+        io::ErrorKind::PermissionDenied => {
+            format!("`{shown}` may not be run: {source}")
+        }
+        _ => format!("`{shown}` could not be started: {source}"),
+    }
+}
+
+fn path_variable(env: &BTreeMap<OsString, OsString>) -> Option<String> {
+    env.get(OsStr::new("PATH"))
+        .map(|path| path.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

@@ -1,0 +1,332 @@
+//! Follows started jobs to their end: limits, TERM and KILL, and what a group leaves behind.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use wait4::{ResUse, Wait4};
+
+use crate::job::{Finished, JobId, Outcome};
+use crate::live::{Cause, Live, Phase};
+use restage_core::clock::Instant;
+use restage_core::fault;
+use restage_core::process::{ProcessRef, VANISH};
+
+/// Tries to start a program whose file is still open for writing: about a second.
+const BUSY_TRIES: u32 = 40;
+const BUSY_WAIT: Duration = Duration::from_millis(25);
+/// A last child may end a moment after its parent; that is not a leftover.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// The jobs that have not been reported yet.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: BTreeMap<JobId, Live>,
+    closed: bool,
+}
+
+/// The jobs, locked.
+pub(crate) struct Jobs<'a>(MutexGuard<'a, State>);
+
+impl std::ops::Deref for Jobs<'_> {
+    type Target = BTreeMap<JobId, Live>;
+    fn deref(&self) -> &Self::Target {
+        &self.0.jobs
+    }
+}
+
+impl std::ops::DerefMut for Jobs<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0.jobs
+    }
+}
+
+impl Watch {
+    pub(crate) fn jobs(&self) -> Jobs<'_> {
+        Jobs(self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is valid after every statement, so a panic elsewhere does not break it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn cancel(&self, id: JobId) {
+        if let Some(live) = self.lock().jobs.get_mut(&id)
+            && live.phase == Phase::Held
+            && live.cause.is_none()
+        {
+            live.cause = Some(Cause::Cancelled);
+            live.stop();
+        }
+        self.changed.notify_all();
+    }
+
+    /// The process groups to measure after `pause`, with the peak of each so far. Waits while
+    /// there is none; `None` once closed.
+    pub(crate) fn due_for_measuring(&self, pause: Duration) -> Option<Vec<(JobId, u32, u64)>> {
+        let mut state = self.lock();
+        let mut since = Instant::now();
+        while !state.closed {
+            let running = state.jobs.iter().filter_map(|(id, live)| {
+                let (group, peak) = live.to_measure()?;
+                Some((*id, group, peak))
+            });
+            let due: Vec<_> = running.collect();
+            let rest = pause.saturating_sub(since.elapsed());
+            if due.is_empty() {
+                let woken = self.changed.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                since = Instant::now();
+            } else if rest.is_zero() {
+                return Some(due);
+            } else {
+                let woken = self.changed.wait_timeout(state, rest);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        None
+    }
+
+    /// Records how much memory a job's group holds.
+    pub(crate) fn measured(&self, id: JobId, held: u64) {
+        if let Some(live) = self.lock().jobs.get_mut(&id) {
+            live.measured(held);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Kills all running jobs; the threads then end by themselves.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for live in state.jobs.values_mut() {
+            live.cause.get_or_insert(Cause::Cancelled);
+            live.signal(Signal::KILL);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Kills and reaps a job for which no thread could be started.
+    pub(crate) fn abandon(&self, id: JobId) {
+        if let Some(live) = self.lock().jobs.remove(&id) {
+            live.signal(Signal::KILL);
+            if let Some(pid) = live.process.as_ref().and_then(|process| pid(process.pid)) {
+                let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+            }
+        }
+    }
+
+    /// Enforces deadlines and grace periods until closed. Sleeps until the next one.
+    pub(crate) fn keep_time(&self) {
+        let mut state = self.lock();
+        while !state.closed {
+            let now = Instant::now();
+            let next = state
+                .jobs
+                .values_mut()
+                .filter_map(|live| live.tick(now))
+                .min();
+            state = match next {
+                Some(at) => {
+                    let wait = at.since(now);
+                    let woken = self.changed.wait_timeout(state, wait);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+/// Starts the job's first process, unless the job was cancelled meanwhile.
+pub(crate) fn start(command: &mut Command, watch: &Watch, id: JobId) -> io::Result<Child> {
+    let program = std::path::Path::new(command.get_program());
+    fault::point("start", program)?;
+    let child = command.spawn()?;
+    let process = ProcessRef::of(child.id());
+    let mut state = watch.lock();
+    let closed = state.closed;
+    if let Some(live) = state.jobs.get_mut(&id) {
+        live.process = Some(process);
+        if closed {
+            live.signal(Signal::KILL);
+        } else if live.cause.is_some() {
+            live.stop();
+        }
+    }
+    drop(state);
+    watch.changed.notify_all();
+    Ok(child)
+}
+
+/// Starts a program whose file was still open for writing as soon as it is closed: the fork of
+/// another thread can hold a new file open for a moment. `None`: cancelled meanwhile.
+pub(crate) fn start_when_free(
+    command: &mut Command,
+    watch: &Watch,
+    id: JobId,
+) -> io::Result<Option<Child>> {
+    for _ in 0..BUSY_TRIES {
+        thread::sleep(BUSY_WAIT);
+        if watch
+            .lock()
+            .jobs
+            .get(&id)
+            .is_none_or(|live| live.cause.is_some())
+        {
+            return Ok(None);
+        }
+        match start(command, watch, id) {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+            started => return started.map(Some),
+        }
+    }
+    start(command, watch, id).map(Some)
+}
+
+/// Waits for a started job's end and stops what it leaves behind.
+pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant) -> Finished {
+    let process = ProcessRef::of(child.id());
+    // Waiting without reaping keeps the process id ours: until the lock is held, signals to
+    // the group cannot reach a stranger.
+    if let Some(pid) = pid(child.id()) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), options) {}
+    }
+    let (used, cause, seen) = {
+        let mut state = watch.lock();
+        let used = child.wait4();
+        match state.jobs.get_mut(&id) {
+            Some(live) => {
+                live.phase = Phase::Reaped;
+                (used, live.cause, live.peak)
+            }
+            None => (used, None, 0),
+        }
+    };
+    let survived = outlives_its_leader(&process, cause.is_some());
+    if survived {
+        stop_leftovers(&process, watch, id);
+    }
+    // The job has ended: an injected failure has no meaning here, only an injected death.
+    let _ = fault::point("wait", std::path::Path::new(""));
+    if let Some(live) = watch.lock().jobs.get_mut(&id) {
+        live.phase = Phase::Ended;
+    }
+    Finished {
+        id,
+        outcome: outcome(&used, cause),
+        seconds: since.elapsed().as_secs_f64(),
+        peak_memory: used
+            .map_or(Some(seen), |used| Some(seen.max(used.rusage.maxrss)))
+            .filter(|bytes| *bytes > 0),
+        leftovers: survived && cause.is_none(),
+        trace: None,
+    }
+}
+
+/// Makes the cheap check first: nearly always the group is gone with its leader.
+fn outlives_its_leader(process: &ProcessRef, stopped: bool) -> bool {
+    if !process.exists() || !process.is_alive() {
+        return false;
+    }
+    let since = Instant::now();
+    while !stopped && since.elapsed() < MOMENT && process.is_alive() {
+        thread::sleep(MOMENT / 20);
+    }
+    process.is_alive()
+}
+
+/// TERM (unless it was sent), KILL after the grace period, then waits until all are gone; a
+/// process that the kernel cannot end is abandoned after a while.
+fn stop_leftovers(process: &ProcessRef, watch: &Watch, id: JobId) {
+    let mut killed_since = None;
+    if let Some(live) = watch.lock().jobs.get_mut(&id)
+        && live.cause.is_none()
+    {
+        live.stop();
+    }
+    watch.changed.notify_all();
+    let mut pause = Duration::from_millis(1);
+    while process.is_alive() {
+        let killed = watch
+            .lock()
+            .jobs
+            .get(&id)
+            .is_none_or(|live| live.kill_at.is_none());
+        if killed && killed_since.get_or_insert_with(Instant::now).elapsed() > VANISH {
+            break;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+fn outcome(used: &io::Result<ResUse>, cause: Option<Cause>) -> Outcome {
+    match (cause, used) {
+        (Some(Cause::Cancelled), _) => Outcome::Cancelled,
+        (Some(Cause::TimedOut), _) => Outcome::TimedOut,
+        (Some(Cause::OverMemory(held)), _) => Outcome::OverMemory(held),
+        (None, Ok(used)) => match (used.status.code(), used.status.signal()) {
+            (Some(code), _) => Outcome::Exited(code),
+            (None, Some(signal)) => Outcome::Signaled(signal),
+            (None, None) => {
+                Outcome::NotStarted(format!("it ended in an unknown way: {}", used.status))
+            }
+        },
+        // Only if the caller's parent made it ignore SIGCHLD.
+        (None, Err(error)) => {
+            Outcome::NotStarted(format!("the system did not report how it ended: {error}"))
+        }
+    }
+}
+
+pub(crate) fn not_started(id: JobId, since: Instant, reason: String) -> Finished {
+    ended(id, since, Outcome::NotStarted(reason))
+}
+
+/// The job was cancelled, or timed out, before it could start.
+pub(crate) fn ended_before_start(watch: &Watch, id: JobId, since: Instant) -> Finished {
+    let cause = watch.lock().jobs.get(&id).and_then(|live| live.cause);
+    ended(
+        id,
+        since,
+        match cause {
+            Some(Cause::TimedOut) => Outcome::TimedOut,
+            _ => Outcome::Cancelled,
+        },
+    )
+}
+
+fn ended(id: JobId, since: Instant, outcome: Outcome) -> Finished {
+    let seconds = since.elapsed().as_secs_f64();
+    Finished {
+        id,
+        outcome,
+        seconds,
+        peak_memory: None,
+        leftovers: false,
+        trace: None,
+    }
+}
+
+fn pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}

@@ -1,0 +1,117 @@
+//! What a stage is given of params files: paths of parameters, and how each file comes to it.
+//! It must not know the stage's other fields.
+
+use super::params::{DEFAULT_FILE, Form};
+use super::paths;
+use super::stage::{Reader, Refusal, items, refusal};
+use super::template::{Context, Use};
+use restage_core::span::Location;
+pub use restage_pipeline::node::{Node, Value};
+
+pub(super) struct Given {
+    /// With the params files that it reads whole.
+    pub(super) deps: Vec<String>,
+    /// Dotted paths.
+    pub(super) params: Vec<String>,
+    /// Params files that its command makes.
+    pub(super) files: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// Its params, and how each params file comes to it.
+    pub(super) fn given(
+        &mut self,
+        context: &Context<'_>,
+        deps: Vec<String>,
+    ) -> Result<Given, Refusal> {
+        let mut given = Given {
+            deps,
+            params: Vec::new(),
+            files: Vec::new(),
+        };
+        for item in items(self.stage.body, "params") {
+            let wanted = match item.scalar_text() {
+                Some(key) => vec![(DEFAULT_FILE.to_owned(), vec![key], item.location)],
+                None => item
+                    .entries()
+                    .iter()
+                    .map(|entry| {
+                        let keys = match &entry.value.value {
+                            Value::List(keys) => {
+                                keys.iter().filter_map(Node::scalar_text).collect()
+                            }
+                            _ => Vec::new(),
+                        };
+                        (entry.key.clone(), keys, entry.key_location)
+                    })
+                    .collect(),
+            };
+            for (file, keys, at) in wanted {
+                let name = context
+                    .translate(&file, Use::Text, &mut self.changes)
+                    .and_then(|file| paths::join(&self.folder, &file))
+                    .map_err(|reason| refusal(at, "params", reason))?;
+                self.file(&name, &keys, at, context, &mut given)?;
+            }
+        }
+        Ok(given)
+    }
+
+    fn file(
+        &mut self,
+        name: &str,
+        keys: &[String],
+        at: Location,
+        context: &Context<'_>,
+        given: &mut Given,
+    ) -> Result<(), Refusal> {
+        let form = if given.deps.iter().any(|dep| paths::is_within(name, dep)) {
+            Form::Whole("it is a dep")
+        } else if self.written.contains(name) {
+            Form::Whole("a stage writes it")
+        } else {
+            self.params.form(name, self.texts)
+        };
+        match form {
+            Form::Missing => {
+                self.unmapped(at, "params", format!("there is no `{name}` to copy from"));
+            }
+            Form::Whole(reason) => {
+                if !given.deps.iter().any(|dep| paths::is_within(name, dep)) {
+                    given.deps.push(name.to_owned());
+                }
+                self.changes.push(format!(
+                    "it reads `{name}` whole, since {reason}: edit that file; any edit reruns it"
+                ));
+            }
+            Form::Given => {
+                let all = self.params.keys(name);
+                let keys = if keys.is_empty() { &all } else { keys };
+                for key in keys {
+                    let path = context
+                        .translate(key, Use::Text, &mut self.changes)
+                        .map_err(|reason| refusal(at, "params", reason))?;
+                    let path = match path.contains("${") {
+                        true => Some(path),
+                        false => self.params.reachable(name, &path),
+                    };
+                    match path {
+                        Some(path) if given.params.contains(&path) => {}
+                        Some(path) => given.params.push(path),
+                        None => {
+                            self.unmapped(
+                                at,
+                                format!("params: {key}"),
+                                format!("`{name}` has no `{key}`"),
+                            );
+                        }
+                    }
+                }
+                if !given.files.iter().any(|file| file == name) {
+                    given.files.push(name.to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}

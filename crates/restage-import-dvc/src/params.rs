@@ -1,0 +1,326 @@
+//! What `${..}` of a `dvc.yaml` can name, and what a stage may be given: `params.yaml`, `vars` and
+//! the params files of stages, laid together.
+//! It must not know what a stage does with them.
+
+use std::collections::BTreeMap;
+
+use super::emit;
+use restage_core::span::Location;
+use restage_pipeline::diagnostic::Diagnostics;
+pub use restage_pipeline::node::{Entry, Node, Value};
+use restage_pipeline::template::RESERVED;
+use restage_pipeline::yaml;
+
+/// What DVC reads without being told.
+pub(super) const DEFAULT_FILE: &str = "params.yaml";
+
+/// How a params file comes to a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Form {
+    /// JSON is YAML: the command writes it from `RESTAGE_PARAMS`.
+    Given,
+    /// As the file that it is.
+    Whole(&'static str),
+    /// It is not there.
+    Missing,
+}
+
+/// All parameters.
+#[derive(Debug)]
+pub(super) struct Params {
+    /// What references can name.
+    pub(super) values: Node,
+    /// By name: those that were read.
+    files: BTreeMap<String, Node>,
+    /// In order: what goes under `params:`, with its source and that one's text.
+    sections: Vec<Section>,
+}
+
+#[derive(Debug)]
+struct Section {
+    from: String,
+    node: Node,
+    text: Option<String>,
+}
+
+/// The value of a dotted path, in which items of lists are numbers; and whether our own paths
+/// lead there.
+pub(super) fn find<'a>(root: &'a Node, path: &str) -> Option<(&'a Node, bool)> {
+    let mut node = root;
+    let mut ours = true;
+    for segment in path.split('.') {
+        node = match &node.value {
+            Value::List(items) => {
+                ours = false;
+                items.get(segment.parse::<usize>().ok()?)?
+            }
+            _ => node.get(segment)?,
+        };
+    }
+    Some((node, ours))
+}
+
+pub(super) fn map(entries: Vec<Entry>) -> Node {
+    Node::new(Value::Map(entries), Location::default())
+}
+
+impl Params {
+    /// Reads the files that are there.
+    pub(super) fn read(files: &BTreeMap<String, String>) -> Result<Self, Diagnostics> {
+        let mut read = BTreeMap::new();
+        for (name, text) in files {
+            if let Some(node) = parse(name, text)? {
+                read.insert(name.clone(), node);
+            }
+        }
+        let mut params = Self {
+            values: map(Vec::new()),
+            files: read,
+            sections: Vec::new(),
+        };
+        // Nothing is there yet that it could contradict.
+        if let Some(node) = params.files.get(DEFAULT_FILE).cloned() {
+            let _ = params.add(DEFAULT_FILE, &node, files.get(DEFAULT_FILE));
+        }
+        Ok(params)
+    }
+
+    /// One item of `vars`: a map, a file, or `file:key,key`.
+    pub(super) fn add_vars(
+        &mut self,
+        item: &Node,
+        folder: &str,
+        texts: &BTreeMap<String, String>,
+    ) -> Result<(), String> {
+        let Value::Text(text) = &item.value else {
+            return self.add("vars", item, None);
+        };
+        let (name, keys) = text.split_once(':').unwrap_or((text, ""));
+        let name = super::paths::join(folder, name)?;
+        let Some(node) = self.files.get(&name).cloned() else {
+            return Err(format!("`{name}` is not there, or not YAML, JSON or TOML"));
+        };
+        let keys: Vec<&str> = keys.split(',').filter(|key| !key.is_empty()).collect();
+        if keys.is_empty() {
+            let text = texts.get(&name).filter(|_| is_yaml(&name));
+            return self.add(&name, &node, text);
+        }
+        let chosen = node.entries().iter();
+        let chosen = chosen.filter(|entry| keys.contains(&entry.key.as_str()));
+        self.add(&name, &map(chosen.cloned().collect()), None)
+    }
+
+    /// How a stage that lists a params file gets it.
+    pub(super) fn form(&mut self, name: &str, texts: &BTreeMap<String, String>) -> Form {
+        let Some(text) = texts.get(name) else {
+            return Form::Missing;
+        };
+        if !is_yaml(name) {
+            return Form::Whole("only YAML and JSON can be made from `RESTAGE_PARAMS`");
+        }
+        let Some(node) = self.files.get(name).cloned() else {
+            return Form::Whole("it holds no map");
+        };
+        let unusable = |key: &str| key.contains('.') || RESERVED.contains(&key);
+        if node.keys().any(unusable) {
+            return Form::Whole("it has a key that no parameter can have");
+        }
+        match self.add(name, &node, Some(text)) {
+            Ok(()) => Form::Given,
+            Err(_) => Form::Whole("it gives a key that another file gives too, with another value"),
+        }
+    }
+
+    /// The top-level keys of a params file.
+    pub(super) fn keys(&self, name: &str) -> Vec<String> {
+        let node = self.files.get(name);
+        let keys = node.into_iter().flat_map(Node::keys);
+        keys.map(ToOwned::to_owned).collect()
+    }
+
+    /// What a path in a params file is for us: itself, or what holds it.
+    pub(super) fn reachable(&self, name: &str, path: &str) -> Option<String> {
+        let root = self.files.get(name)?;
+        let (_, ours) = find(root, path)?;
+        if ours {
+            return Some(path.to_owned());
+        }
+        let mut parent = path;
+        while let Some((shorter, _)) = parent.rsplit_once('.') {
+            parent = shorter;
+            if let Some((_, true)) = find(root, parent) {
+                return Some(parent.to_owned());
+            }
+        }
+        None
+    }
+
+    /// Lays values beside those that are there; a value is never replaced by another.
+    fn add(&mut self, from: &str, node: &Node, text: Option<&String>) -> Result<(), String> {
+        if self
+            .sections
+            .iter()
+            .any(|section| section.from == from && section.node == *node)
+        {
+            return Ok(());
+        }
+        let mut values = self.values.clone();
+        lay(&mut values, node, "")?;
+        self.values = values;
+        self.sections.push(Section {
+            from: from.to_owned(),
+            node: node.clone(),
+            text: text.cloned(),
+        });
+        Ok(())
+    }
+
+    /// `params:` of the pipeline; empty if there are none.
+    pub(super) fn emit(&self) -> String {
+        let kept = usable(&self.values);
+        if kept.entries().is_empty() {
+            return String::new();
+        }
+        let as_written = self.as_written();
+        let written = yaml::parse(&as_written, &mut Vec::new());
+        let same = written
+            .is_some_and(|root| root.get("params").map(Node::to_json) == Some(kept.to_json()));
+        match same {
+            true => as_written,
+            false => format!("# {}.\n{}", self.origin(), emit::entry("params", &kept, 0)),
+        }
+    }
+
+    /// Where the values came from, and that this is where they are edited from now on.
+    fn origin(&self) -> String {
+        let mut names: Vec<String> = Vec::new();
+        for section in &self.sections {
+            let name = match section.from.as_str() {
+                "vars" => "`vars`".to_owned(),
+                file => format!("`{file}`"),
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        format!("Copied from {}: edit the values here", names.join(", "))
+    }
+
+    /// With the comments and the order of the files.
+    fn as_written(&self) -> String {
+        let mut shown = format!("# {}.\nparams:\n", self.origin());
+        for section in &self.sections {
+            if self.sections.len() > 1 {
+                shown += &format!("  # {}\n", section.from);
+            }
+            match &section.text {
+                Some(text) => {
+                    let lines = text.trim_end().lines().filter(|line| *line != "---");
+                    for line in lines {
+                        let indent = if line.trim().is_empty() { "" } else { "  " };
+                        shown += &format!("{indent}{line}\n");
+                    }
+                }
+                None => {
+                    for Entry { key, value, .. } in usable(&section.node).entries() {
+                        shown += &emit::entry(key, value, 2);
+                    }
+                }
+            }
+        }
+        shown
+    }
+
+    /// Whether values of this file stand under `params:`.
+    pub(super) fn was_copied(&self, name: &str) -> bool {
+        self.sections.iter().any(|section| section.from == name)
+    }
+
+    /// Top-level names that mean something else here.
+    pub(super) fn reserved(&self) -> Vec<&str> {
+        let keys = self.values.keys();
+        keys.filter(|key| RESERVED.contains(key)).collect()
+    }
+}
+
+/// Without the names that mean something else here.
+fn usable(node: &Node) -> Node {
+    let entries = node.entries().iter();
+    let entries = entries.filter(|entry| !RESERVED.contains(&entry.key.as_str()));
+    map(entries.cloned().collect())
+}
+
+fn is_yaml(name: &str) -> bool {
+    [".yaml", ".yml", ".json"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+/// The map in a params file; `None` for what is no map, or no format that we read.
+fn parse(name: &str, text: &str) -> Result<Option<Node>, Diagnostics> {
+    let node = if is_yaml(name) {
+        let mut report = Vec::new();
+        let node = yaml::parse(text, &mut report);
+        if !report.is_empty() {
+            return Err(Diagnostics::new(name, text, report));
+        }
+        node
+    } else if name.ends_with(".toml") {
+        toml::from_str::<serde_json::Value>(text)
+            .ok()
+            .map(|value| from_json(&value))
+    } else {
+        None
+    };
+    Ok(node.and_then(|node| match node.value {
+        Value::Map(_) => Some(node),
+        Value::Null => Some(map(Vec::new())),
+        _ => None,
+    }))
+}
+
+fn from_json(value: &serde_json::Value) -> Node {
+    use serde_json::Value as Json;
+    let value = match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => Value::Number(number.clone()),
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) => Value::List(items.iter().map(from_json).collect()),
+        Json::Object(entries) => Value::Map(
+            entries
+                .iter()
+                .map(|(key, value)| entry(key, from_json(value)))
+                .collect(),
+        ),
+    };
+    Node::new(value, Location::default())
+}
+
+pub(super) fn entry(key: &str, value: Node) -> Entry {
+    Entry {
+        key: key.to_owned(),
+        key_location: Location::default(),
+        value,
+    }
+}
+
+fn lay(below: &mut Node, above: &Node, path: &str) -> Result<(), String> {
+    let (Value::Map(into), Value::Map(from)) = (&mut below.value, &above.value) else {
+        return match below.to_json() == above.to_json() {
+            true => Ok(()),
+            false => Err(format!("`{path}` has another value already")),
+        };
+    };
+    for entry in from {
+        let path = match path {
+            "" => entry.key.clone(),
+            path => format!("{path}.{}", entry.key),
+        };
+        match into.iter_mut().find(|found| found.key == entry.key) {
+            Some(found) => lay(&mut found.value, &entry.value, &path)?,
+            None => into.push(entry.clone()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! One stage of a `dvc.yaml`, field by field: what becomes of it, and what does not map.
+//! It must not know other stages, but for what they write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::command::{self, Parts};
+use super::params::Params;
+use super::paths;
+use super::shape::DvcStage;
+use super::template::{Context, Use};
+use super::variants::{self, Variants};
+use super::{Change, Notes, Unmapped};
+use restage_core::span::Location;
+pub use restage_pipeline::node::{Node, Value};
+
+/// A stage as it goes into our file.
+pub(super) struct Converted {
+    pub(super) name: String,
+    pub(super) changes: Vec<String>,
+    pub(super) desc: Option<String>,
+    pub(super) over: Option<Variants>,
+    pub(super) cmd: String,
+    pub(super) deps: Vec<String>,
+    pub(super) params: Vec<String>,
+    pub(super) outs: Vec<String>,
+    /// Whether its command makes a params file.
+    pub(super) makes_params: bool,
+}
+
+/// Why a stage cannot be had at all.
+pub(super) struct Refusal {
+    at: Location,
+    field: &'static str,
+    reason: String,
+}
+
+pub(super) struct Reader<'a> {
+    pub(super) stage: DvcStage<'a>,
+    /// Its name in our file.
+    pub(super) name: &'a str,
+    pub(super) params: &'a mut Params,
+    pub(super) texts: &'a BTreeMap<String, String>,
+    /// What any stage writes, where that is known without expanding.
+    pub(super) written: &'a BTreeSet<String>,
+    pub(super) notes: &'a mut Notes,
+    pub(super) changes: Vec<String>,
+    pub(super) folder: String,
+}
+
+/// A list field's items; none if it is absent or empty.
+pub(super) fn items<'n>(body: &'n Node, name: &str) -> &'n [Node] {
+    match body.get(name).map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// A path with what is said of it: `a.csv`, or `a.csv: {cache: false}`.
+pub(super) fn described(item: &Node) -> Vec<(String, Option<&Node>)> {
+    match item.scalar_text() {
+        Some(path) => vec![(path, None)],
+        None => {
+            let entries = item.entries().iter();
+            entries
+                .map(|entry| (entry.key.clone(), Some(&entry.value)))
+                .collect()
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// The stage; `None` if it cannot be had, which is noted.
+    pub(super) fn read(mut self) -> Option<Converted> {
+        match self.convert() {
+            Ok(converted) => {
+                for text in &converted.changes {
+                    self.notes.changes.push(Change {
+                        line: self.stage.entry.key_location.line,
+                        stage: self.name.to_owned(),
+                        text: text.clone(),
+                    });
+                }
+                Some(converted)
+            }
+            Err(Refusal { at, field, reason }) => {
+                let advice = format!("the stage is left out: {reason}; write it by hand");
+                self.unmapped(at, field, advice);
+                None
+            }
+        }
+    }
+
+    pub(super) fn unmapped(
+        &mut self,
+        at: Location,
+        field: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.notes.unmapped.push(Unmapped {
+            line: at.line,
+            stage: Some(self.stage.entry.key.clone()),
+            field: field.into(),
+            advice: advice.into(),
+        });
+    }
+
+    fn convert(&mut self) -> Result<Converted, Refusal> {
+        let DvcStage { body, .. } = self.stage;
+        let folder = body.get("wdir").and_then(Node::scalar_text);
+        let folder = paths::join("", &folder.unwrap_or_default()).unwrap_or_default();
+        for item in items(body, "vars") {
+            let added = self.params.add_vars(item, &folder, self.texts);
+            added.map_err(|reason| refusal(item.location, "vars", reason))?;
+        }
+        let values = self.params.values.clone();
+        let outside = Context {
+            values: &values,
+            variants: None,
+        };
+        let over = match (self.stage.foreach, self.stage.matrix) {
+            (Some(data), _) => Some(
+                variants::foreach(&data.value, &outside)
+                    .map_err(|reason| refusal(data.key_location, "foreach", reason))?,
+            ),
+            (None, Some(data)) => Some(
+                variants::matrix(&data.value, &outside)
+                    .map_err(|reason| refusal(data.key_location, "matrix", reason))?,
+            ),
+            (None, None) => None,
+        };
+        let context = Context {
+            values: &values,
+            variants: over.as_ref().map(|over| over.all.as_slice()),
+        };
+        self.changes
+            .extend(over.as_ref().and_then(|over| over.change.clone()));
+        self.folder = self.wdir(&context)?;
+        let deps = self.deps(&context)?;
+        let mut outs = self.outs(&context)?;
+        let given = self.given(&context, deps)?;
+        let stamp = outs.is_empty().then(|| self.stamp(over.is_some()));
+        outs.extend(stamp.clone());
+        let commands = self.commands(&context)?;
+        let inside = |path: &String| paths::is_within(path, &self.folder) && *path != self.folder;
+        let cmd = command::join(&Parts {
+            folder: &self.folder,
+            make_folder: !given.deps.iter().chain(&outs).any(inside)
+                && !given.deps.contains(&self.folder),
+            params_files: &given.files,
+            commands,
+            stamp: stamp.as_deref(),
+        });
+        let texts = [&given.deps, &outs, &given.params];
+        let uses_key = cmd.contains("${key}")
+            || texts
+                .into_iter()
+                .flatten()
+                .any(|text| text.contains("${key}"));
+        let renamed = over.as_ref().is_some_and(|over| over.renamed);
+        if renamed && uses_key && stamp.is_none() {
+            let at = self.stage.entry.key_location;
+            let reason = "`${key}` has characters that a stage's name cannot have";
+            return Err(refusal(at, "foreach", reason));
+        }
+        let desc = match body.get("desc").and_then(Node::scalar_text) {
+            Some(text) => context.translate(&text, Use::Text, &mut self.changes).ok(),
+            None => None,
+        };
+        self.rest();
+        self.changes.dedup();
+        Ok(Converted {
+            name: self.name.to_owned(),
+            changes: std::mem::take(&mut self.changes),
+            desc,
+            over,
+            cmd,
+            deps: given.deps,
+            params: given.params,
+            outs,
+            makes_params: !given.files.is_empty(),
+        })
+    }
+
+    fn wdir(&mut self, context: &Context<'_>) -> Result<String, Refusal> {
+        let Some(node) = self.stage.body.get("wdir") else {
+            return Ok(String::new());
+        };
+        let text = node.scalar_text().unwrap_or_default();
+        let folder = context.translate(&text, Use::Text, &mut self.changes);
+        folder
+            .and_then(|folder| paths::join("", &folder))
+            .map_err(|reason| refusal(node.location, "wdir", reason))
+    }
+
+    fn commands(&mut self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
+        let Some(node) = self.stage.body.get("cmd") else {
+            return Ok(Vec::new());
+        };
+        let lines: Vec<String> = match &node.value {
+            Value::List(items) => items.iter().filter_map(Node::scalar_text).collect(),
+            // DVC runs each line on its own.
+            _ => {
+                let text = node.scalar_text().unwrap_or_default();
+                text.lines().map(ToOwned::to_owned).collect()
+            }
+        };
+        let mut commands = Vec::new();
+        for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+            let command = context.translate(line.trim(), Use::Command, &mut self.changes);
+            commands.push(command.map_err(|reason| refusal(node.location, "cmd", reason))?);
+        }
+        if commands.is_empty() {
+            return Err(refusal(node.location, "cmd", "it is blank"));
+        }
+        let named = ["DVC_ROOT", "DVC_STAGE"];
+        if let Some(name) = named
+            .iter()
+            .find(|name| commands.iter().any(|c| c.contains(**name)))
+        {
+            let advice = format!("`{name}` is not set; the stage's name is in `RESTAGE_STAGE`");
+            self.unmapped(node.location, "cmd", advice);
+        }
+        Ok(commands)
+    }
+
+    fn deps(&mut self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
+        let mut deps: Vec<String> = Vec::new();
+        for item in items(self.stage.body, "deps") {
+            let text = item.scalar_text().unwrap_or_default();
+            let path = context
+                .translate(&text, Use::Dep, &mut self.changes)
+                .map_err(|reason| refusal(item.location, "deps", reason))?;
+            match paths::join(&self.folder, &path) {
+                Ok(path) if path.is_empty() => {
+                    let advice = "it is the whole folder; name the files and folders in it";
+                    self.unmapped(item.location, format!("deps: {text}"), advice);
+                }
+                Ok(path) if deps.contains(&path) => {}
+                Ok(path) => deps.push(path),
+                Err(reason) => {
+                    let advice = format!(
+                        "{reason}; add a stage that fetches it into this folder, and name that"
+                    );
+                    self.unmapped(item.location, format!("deps: {text}"), advice);
+                }
+            }
+        }
+        Ok(deps)
+    }
+
+    fn outs(&mut self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
+        let mut outs: Vec<String> = Vec::new();
+        for field in ["outs", "metrics", "plots"] {
+            for item in items(self.stage.body, field) {
+                for (text, said) in described(item) {
+                    let label = format!("{field}: {text}");
+                    let path = context
+                        .translate(&text, Use::Out, &mut self.changes)
+                        .and_then(|path| paths::join(&self.folder, &path));
+                    match path {
+                        Ok(path) if outs.contains(&path) => {}
+                        Ok(path) if !path.is_empty() => outs.push(path),
+                        Ok(_) => self.unmapped(item.location, &label, "it is the whole folder"),
+                        Err(reason) => {
+                            let advice = format!("{reason}; write it below this folder");
+                            self.unmapped(item.location, &label, advice);
+                        }
+                    }
+                    self.out_fields(&label, said);
+                }
+            }
+        }
+        Ok(outs)
+    }
+
+    fn out_fields(&mut self, label: &str, said: Option<&Node>) {
+        let lists: Vec<&Node> = match said.map(|node| (node, &node.value)) {
+            Some((_, Value::List(items))) => items.iter().collect(),
+            Some((node, _)) => vec![node],
+            None => Vec::new(),
+        };
+        let mut drawn = false;
+        for entry in lists.iter().flat_map(|node| node.entries()) {
+            let on = entry.value.value == Value::Bool(true);
+            let advice = match entry.key.as_str() {
+                // Every out is stored, and none is pushed.
+                "cache" | "push" => continue,
+                "persist" | "checkpoint" if !on => continue,
+                "persist" | "checkpoint" => {
+                    "a stage never sees its earlier outs; keep what it continues from in `RESTAGE_SCRATCH`"
+                }
+                "remote" => "there are no remotes; copy the outs that others need",
+                "desc" | "type" | "labels" | "meta" => "it describes the file; write a comment",
+                "x" | "y" | "x_label" | "y_label" | "title" | "template" | "header" => {
+                    if std::mem::replace(&mut drawn, true) {
+                        continue;
+                    }
+                    "how it is drawn; let a stage draw it, or keep this for `dvc plots`"
+                }
+                _ => "an out has no such field",
+            };
+            self.unmapped(
+                entry.key_location,
+                format!("{label}: {}", entry.key),
+                advice,
+            );
+        }
+    }
+
+    /// What only says that the stage ran: without an out, nothing could.
+    fn stamp(&mut self, expanded: bool) -> String {
+        let name = match expanded {
+            true => format!("{}-${{key}}.done", self.name),
+            false => format!("{}.done", self.name),
+        };
+        self.changes.push(format!(
+            "it has no outs in dvc.yaml: `{name}` says that it ran"
+        ));
+        paths::join(&self.folder, &name).unwrap_or(name)
+    }
+
+    /// Fields that say how DVC runs a stage.
+    fn rest(&mut self) {
+        let DvcStage { body, entry, .. } = self.stage;
+        let beside = match self.stage.foreach {
+            Some(_) => entry.value.entries(),
+            None => &[],
+        };
+        for entry in body.entries().iter().chain(beside) {
+            let on = entry.value.value == Value::Bool(true);
+            let advice = match entry.key.as_str() {
+                "cmd" | "wdir" | "deps" | "outs" | "metrics" | "plots" | "params" | "vars"
+                | "desc" | "foreach" | "do" | "matrix" => continue,
+                "frozen" | "always_changed" if !on => continue,
+                "frozen" => "name the stages to run: `restage reproduce STAGE`",
+                "always_changed" => {
+                    "it runs when what it declares changes; `restage reproduce -f STAGE` runs it anyway"
+                }
+                "meta" => "nothing of it enters a result; write a comment",
+                _ => "a stage has no such field",
+            };
+            self.unmapped(entry.key_location, &entry.key, advice);
+        }
+    }
+}
+
+pub(super) fn refusal(at: Location, field: &'static str, reason: impl Into<String>) -> Refusal {
+    let reason = reason.into();
+    Refusal { at, field, reason }
+}

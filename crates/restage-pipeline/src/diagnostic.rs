@@ -1,0 +1,150 @@
+//! What is wrong with a pipeline file, where, and what to do about it.
+//! It must not know how it is shown.
+
+use std::fmt;
+
+use restage_core::span::Location;
+
+/// Everything wrong with one file, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    /// As the user knows it: `pipeline.yaml`.
+    pub file_name: String,
+    /// The file's text, which locations point into.
+    pub text: String,
+    /// At least one.
+    pub items: Vec<Diagnostic>,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What is wrong: a lower-case fragment.
+    pub message: String,
+    /// Said under the marked text. Empty: no text is shown, the notes say where.
+    pub label: String,
+    /// The marked text.
+    pub location: Location,
+    /// Further places or facts, one a line.
+    pub notes: Vec<Note>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Where the location points, if not into the file.
+    pub source: Option<Source>,
+}
+
+/// A further line of a diagnostic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The line.
+    pub text: String,
+    /// The place in the file that it speaks of.
+    pub location: Option<Location>,
+}
+
+/// A text that is not the pipeline file: an argument on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// `command line`.
+    pub name: String,
+    /// `-S train.epochs=five`.
+    pub text: String,
+}
+
+impl Diagnostics {
+    /// Sorts by place and drops repetitions (instances of one stage share their mistakes).
+    pub fn new(file_name: &str, text: &str, mut items: Vec<Diagnostic>) -> Self {
+        // Arguments come last, in the order in which they were given.
+        items.sort_by(|a, b| match (&a.source, &b.source) {
+            (None, None) => (a.location, &a.message).cmp(&(b.location, &b.message)),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        });
+        items.dedup_by(|a, b| {
+            (a.location, &a.message, &a.source) == (b.location, &b.message, &b.source)
+        });
+        Self {
+            file_name: file_name.to_owned(),
+            text: text.to_owned(),
+            items,
+        }
+    }
+}
+
+impl Diagnostic {
+    /// A mistake at a place; the label is said under it.
+    pub fn new(location: Location, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            label: label.into(),
+            location,
+            notes: Vec::new(),
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// With advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With advice, if there is any.
+    #[must_use]
+    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// With a further line that speaks of a place in the file.
+    #[must_use]
+    pub fn note_at(mut self, text: impl Into<String>, location: Location) -> Self {
+        self.notes.push(Note {
+            text: text.into(),
+            location: Some(location),
+        });
+        self
+    }
+
+    /// With a further line.
+    #[must_use]
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(Note {
+            text: text.into(),
+            location: None,
+        });
+        self
+    }
+
+    /// Pointing into an argument instead of the file.
+    #[must_use]
+    pub fn in_argument(mut self, text: &str) -> Self {
+        self.source = Some(Source {
+            name: "command line".to_owned(),
+            text: text.to_owned(),
+        });
+        self
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, item) in self.items.iter().enumerate() {
+            if n > 0 {
+                f.write_str("; ")?;
+            }
+            match &item.source {
+                Some(source) => write!(f, "{}: {}", source.text, item.message)?,
+                None => write!(
+                    f,
+                    "{}:{}: {}",
+                    self.file_name, item.location.line, item.message
+                )?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}

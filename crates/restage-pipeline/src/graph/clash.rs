@@ -1,0 +1,142 @@
+//! The messages for stages whose paths do not fit together.
+//! It must not know how that was found out.
+
+use std::collections::HashSet;
+
+use super::StageId;
+use super::owners::Owners;
+use crate::{Dep, Diagnostic, Stage};
+use restage_core::glob::Glob;
+use restage_core::rel_path::RelPath;
+
+/// Which stage, and which of its `outs`.
+type OutId = (StageId, usize);
+
+/// Every output that is another's, or lies inside another's.
+pub(super) fn shared_outs(stages: &[Stage], owners: &Owners, report: &mut Vec<Diagnostic>) {
+    let mut said = HashSet::new();
+    for (index, stage) in stages.iter().enumerate() {
+        for (n, out) in stage.outs.iter().enumerate() {
+            let this = (StageId::new(index), n);
+            let first = owners
+                .exactly(out.path.as_str())
+                .filter(|first| *first != this);
+            let Some(other) = first.or_else(|| owners.around(out.path.as_str())) else {
+                continue;
+            };
+            let writer = &stages[other.0.index()];
+            // Instances share their declaration: one message is enough.
+            if said.insert((out.location, writer.outs[other.1].location)) {
+                report.push(shared(stage, n, writer, other.1));
+            }
+        }
+    }
+}
+
+fn shared(stage: &Stage, n: usize, writer: &Stage, m: usize) -> Diagnostic {
+    let (out, other) = (&stage.outs[n], &writer.outs[m]);
+    let same = out.path == other.path;
+    let message = match (same, stage.name == writer.name) {
+        (true, true) => format!("stage `{}` declares `{}` twice", stage.name, out.path),
+        (true, false) => {
+            format!(
+                "stages `{}` and `{}` both write `{}`",
+                writer.name, stage.name, out.path
+            )
+        }
+        (false, _) => format!(
+            "stage `{}` writes `{}` inside `{}` of stage `{}`",
+            stage.name, out.path, other.path, writer.name
+        ),
+    };
+    let label = if same {
+        "written by two"
+    } else {
+        "lies inside another output"
+    };
+    let hint = if out.location == other.location && stage.variant() == writer.variant() {
+        "put `${seed}` into the path, so that each seed writes its own"
+    } else if out.location == other.location {
+        "put `${key}` into the path, so that each instance writes its own"
+    } else if stage.name == writer.name {
+        "keep one of the two"
+    } else if same {
+        "give each stage a path of its own"
+    } else {
+        "write beside that folder, or let its stage declare the files one by one"
+    };
+    let diagnostic = Diagnostic::new(out.location, message, label).hint(hint);
+    if out.location == other.location {
+        return diagnostic;
+    }
+    diagnostic.note_at(
+        format!("`{}` writes `{}`", writer.name, other.path),
+        other.location,
+    )
+}
+
+/// Two stages of one name: nothing could tell them apart.
+pub(super) fn same_name(stage: &Stage, first: &Stage) -> Diagnostic {
+    Diagnostic::new(
+        stage.location,
+        format!("two stages are called `{}`", stage.name),
+        "again here",
+    )
+    .note_at("the first", first.location)
+    .hint("rename one of them")
+}
+
+/// A dep that is a folder in which stages write.
+pub(super) fn folder_of_outs(
+    stage: &Stage,
+    dep: &Dep,
+    path: &RelPath,
+    (writer, out): OutId,
+    stages: &[Stage],
+) -> Diagnostic {
+    let writer = &stages[writer.index()];
+    let out = &writer.outs[out];
+    Diagnostic::new(
+        dep.location,
+        format!(
+            "stage `{}` reads the folder `{path}`, in which stages write",
+            stage.name
+        ),
+        "which of its files, and when?",
+    )
+    .note_at(
+        format!("`{}` writes `{}`", writer.name, out.path),
+        out.location,
+    )
+    .hint(format!(
+        "name the files that are read, or use a pattern such as \"{path}/*\""
+    ))
+}
+
+/// A pattern below a folder that a stage writes as a whole.
+pub(super) fn pattern_inside_out(
+    stage: &Stage,
+    dep: &Dep,
+    glob: &Glob,
+    (writer, out): OutId,
+    stages: &[Stage],
+) -> Diagnostic {
+    let writer = &stages[writer.index()];
+    let out = &writer.outs[out];
+    Diagnostic::new(
+        dep.location,
+        format!(
+            "stage `{}` reads `{glob}`, a pattern inside an output of `{}`",
+            stage.name, writer.name
+        ),
+        "its matches are not known before that stage has run",
+    )
+    .note_at(
+        format!("`{}` writes `{}`", writer.name, out.path),
+        out.location,
+    )
+    .hint(format!(
+        "read the whole folder, `{}`, or a file in it by name",
+        out.path
+    ))
+}

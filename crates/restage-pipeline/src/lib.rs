@@ -1,0 +1,51 @@
+//! `pipeline.yaml`, from text to a validated pipeline: located nodes, then instances.
+//! It must not know the disk, the graph, or what has already run.
+
+#![forbid(unsafe_code)]
+// Tests may touch the disk and the clock directly (see clippy.toml).
+#![cfg_attr(
+    not(test),
+    warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
+)]
+
+mod cel_text;
+mod claim;
+mod compare;
+pub mod diagnostic;
+pub mod expand;
+mod export;
+mod expression;
+pub mod fields;
+pub mod graph;
+mod init;
+mod language;
+mod load;
+pub mod node;
+mod other_seeds;
+mod params;
+mod paths;
+mod pipeline;
+mod profiles;
+pub mod render;
+mod report;
+pub mod scalar;
+mod schema;
+mod seeds;
+mod settings;
+pub mod shell;
+mod stage;
+pub mod suggest;
+mod syntax;
+pub mod template;
+mod units;
+pub mod yaml;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Note, Source};
+pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
+pub use init::{INIT_TEMPLATE, init_files};
+pub use load::{LoadOptions, SCHEMA, load};
+pub use other_seeds::OtherSeeds;
+pub use pipeline::*;
+pub use report::PICTURES;
+pub use schema::schema;
+pub use units::{duration_text, size as parse_size, size_text};

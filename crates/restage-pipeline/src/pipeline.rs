@@ -1,0 +1,399 @@
+//! The validated pipeline: one profile chosen, matrices expanded, templates filled in.
+//! It must not know YAML, the disk, or what has already run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::expression::Expression;
+
+use restage_core::glob::Glob;
+use restage_core::rel_path::RelPath;
+use restage_core::span::Location;
+
+/// An experiment, ready to be made into a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// The experiment's name.
+    pub name: String,
+    /// The profile that the parameters were resolved for.
+    pub profile: String,
+    /// Every profile that there is, in declared order.
+    pub profiles: Vec<String>,
+    /// Every parameter after profile and overrides were merged in.
+    pub params: Value,
+    /// Stage instances in the order in which the file declares them.
+    pub stages: Vec<Stage>,
+    /// How result tables are compared, in order; a later rule wins.
+    pub compare: Vec<CompareRule>,
+    /// What the paper says, to be held against results.
+    pub claims: Vec<Claim>,
+    /// What other tools are shown of the results.
+    pub export: Export,
+    /// The page that shows results.
+    pub report: Option<Report>,
+}
+
+/// One stage instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// `train@resnet18+43`: the group's name, `@` and the key where there is `foreach` or `matrix`,
+    /// `+` and the seed where there are `seeds`.
+    pub name: String,
+    /// The name under `stages:`.
+    pub group: String,
+    /// For people; never part of a key.
+    pub desc: Option<String>,
+    /// What is run.
+    pub action: Action,
+    /// What is read, in declared order.
+    pub deps: Vec<Dep>,
+    /// Declared parameters: dotted path and value, sorted by path.
+    pub params: BTreeMap<String, Value>,
+    /// What is written, in declared order.
+    pub outs: Vec<Out>,
+    /// Environment: a value sets it, `None` passes the caller's value on. Both enter the key.
+    pub env: BTreeMap<String, Option<String>>,
+    /// Variables whose values are the caller's and never shown; only their names enter the key.
+    pub secrets: Vec<Secret>,
+    /// Commands whose output is an input.
+    pub tools: Vec<Tool>,
+    /// What is reserved, and the memory that is enforced; never part of a key.
+    pub resources: Resources,
+    /// Wall time after which an attempt is stopped.
+    pub timeout: Option<Duration>,
+    /// Attempts after the first one.
+    pub retries: u32,
+    /// Where the stage's name stands in the file.
+    pub location: Location,
+}
+
+impl Stage {
+    /// The name without the seed, which all seeds of one variant share: `train@resnet18`.
+    #[must_use]
+    pub fn variant(&self) -> &str {
+        // Neither groups nor keys can have a `+`.
+        self.name.split('+').next().unwrap_or_default()
+    }
+}
+
+/// What a stage runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// A workspace crate under `stages/`, built by cargo; its code is part of the key.
+    Program {
+        /// The package's name.
+        package: String,
+        /// Its arguments, templates filled in.
+        args: Vec<String>,
+    },
+    /// A line for `sh -c`, templates filled in and quoted.
+    Command(String),
+}
+
+/// A declared input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dep {
+    /// The path or pattern as declared, after templates.
+    pub pattern: DepPattern,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// A file, folder or glob, relative to the pipeline's folder.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DepPattern {
+    /// Exactly this file or folder.
+    Path(RelPath),
+    /// Every match of `*`, `?`, `[..]`, `{a,b}` and `**`, among the declared outs of other stages
+    /// and the files on disk that no stage wrote ([`crate::OtherSeeds`]). The matched set is
+    /// part of the key.
+    Glob(String),
+}
+
+/// A variable of the caller's whose value is shown nowhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Secret {
+    /// The variable's name.
+    pub name: String,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// A command that says which version of a tool there is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// A line for `sh -c`, templates filled in and quoted.
+    pub line: String,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// A declared output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Out {
+    /// A file or folder.
+    pub path: RelPath,
+    /// Its bytes enter no key (times, memory).
+    pub volatile: bool,
+    /// The path with `*` for the seed, where the stage has `seeds`.
+    pub any_seed: Option<String>,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// What is reserved for a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// Cores, at least 1.
+    pub cpu: u32,
+    /// Graphics cards.
+    pub gpu: Gpus,
+    /// Memory in bytes that its processes may hold together; more, and it is ended.
+    pub mem: Option<u64>,
+}
+
+/// Which graphics cards a stage holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gpus {
+    /// So many, whichever are free.
+    Count(u32),
+    /// One if the machine has any (`auto`).
+    Auto,
+    /// This one of those that may be used, from 0 (`cuda:1`).
+    Card(u32),
+}
+
+impl Gpus {
+    /// How many a machine must have that has `cards` of them.
+    #[must_use]
+    pub fn needed(self, cards: usize) -> usize {
+        match self {
+            Self::Count(count) => count as usize,
+            Self::Auto => cards.min(1),
+            Self::Card(number) => number as usize + 1,
+        }
+    }
+
+    /// Of a device as training takes it: `auto`, `cpu`, `cuda`, `cuda:1`.
+    #[must_use]
+    pub fn of_device(device: &str) -> Option<Self> {
+        match device {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Count(0)),
+            "cuda" => Some(Self::Count(1)),
+            _ => {
+                let digits = device.strip_prefix("cuda:")?;
+                let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+                plain.then(|| digits.parse().ok().map(Self::Card))?
+            }
+        }
+    }
+}
+
+/// Which tables are compared, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompareRule {
+    /// Glob over paths relative to the pipeline's folder, after templates.
+    pub files: String,
+    /// Key columns that name a row; empty: rows are compared in order.
+    pub key: Vec<String>,
+    /// Rule by column; `*` is every column that is not named.
+    pub columns: BTreeMap<String, ColumnRule>,
+}
+
+/// How one column must match.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ColumnRule {
+    /// The same text.
+    Exact,
+    /// Not compared.
+    Ignore,
+    /// Numbers that differ by at most this.
+    Absolute(f64),
+    /// Numbers that differ by at most this share of the expected one.
+    Relative(f64),
+}
+
+/// What other tools are shown of the results.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Export {
+    /// Tables of what happened step by step.
+    pub tensorboard: Vec<StepTables>,
+    /// What people know of the experiment.
+    pub ro_crate: RoCrate,
+}
+
+/// What an RO-Crate says beside what was recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoCrate {
+    /// What the experiment is.
+    pub description: Option<String>,
+    /// Of all that is in the crate: an SPDX identifier, an address, or in words.
+    pub license: Option<String>,
+    /// Who ran it.
+    pub agent: Option<Agent>,
+    /// Globs over files that go along, after templates.
+    pub also: Vec<String>,
+}
+
+/// A person or an organisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Its address, such as an ORCID's.
+    pub id: Option<String>,
+}
+
+/// Tables with a row for each step of a training run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTables {
+    /// Path or glob, relative to the pipeline's folder, after templates.
+    pub tables: String,
+    /// The column that numbers the steps.
+    pub step: String,
+    /// Where `tables` stands in the file.
+    pub location: Location,
+}
+
+/// Something that the paper says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Its name, `accuracy@resnet18` where it was expanded.
+    pub id: String,
+    /// The paper's words.
+    pub says: String,
+    /// Where it says so.
+    pub section: Option<String>,
+    /// Its value, a number where there is a tolerance.
+    pub paper: Option<PaperValue>,
+    /// Of both values.
+    pub unit: Option<String>,
+    /// Our value.
+    pub ours: Option<Expression>,
+    /// What counts as reproduced.
+    pub rule: ClaimRule,
+    /// What counts as half of it.
+    pub direction: Option<Direction>,
+    /// Where this doesn't hold, nothing is measured.
+    pub needs: Option<Expression>,
+    /// The reason that is given then.
+    pub otherwise: Option<String>,
+    /// Differs from machine to machine: never held against the committed verdict.
+    pub volatile: bool,
+}
+
+/// A value in the paper.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PaperValue {
+    /// To compute with.
+    Number(f64),
+    /// To show.
+    Text(String),
+}
+
+/// What counts as reproduced.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClaimRule {
+    /// Ours and the paper's differ by at most this.
+    Absolute(f64),
+    /// They differ by at most this share of the paper's.
+    Relative(f64),
+    /// This holds.
+    Holds(Expression),
+}
+
+/// On which side of a bound our value must lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Direction {
+    /// Greater than this.
+    Above(f64),
+    /// Less than this.
+    Below(f64),
+}
+
+/// A page that shows results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Where it is written; ends in `.html`.
+    pub path: RelPath,
+    /// At its top.
+    pub title: String,
+    /// Below the title; an empty line begins a paragraph.
+    pub text: Option<String>,
+    /// What its head says of the results, in order.
+    pub facts: Vec<Fact>,
+    /// Its sections, in order.
+    pub sections: Vec<Section>,
+    /// Where `report` stands in the file.
+    pub location: Location,
+}
+
+/// A name for the text of a table's cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fact {
+    /// What the text says, such as `Data`.
+    pub name: String,
+    /// The table's file.
+    pub table: RelPath,
+    /// Its row, as `restage trace --row` takes it.
+    pub row: String,
+    /// Its column.
+    pub column: String,
+    /// Where it stands in the file.
+    pub location: Location,
+}
+
+/// Tables and figures under a heading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The heading.
+    pub title: String,
+    /// Below the heading; an empty line begins a paragraph.
+    pub text: Option<String>,
+    /// What is shown, in order.
+    pub show: Vec<Show>,
+}
+
+/// A table or figure, or several of a kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Show {
+    /// The file or files, templates filled in.
+    pub files: Glob,
+    /// As what.
+    pub shown: Shown,
+    /// Words beside it.
+    pub caption: Option<String>,
+    /// Where the file is named.
+    pub location: Location,
+}
+
+/// How a file is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// As a table.
+    Table {
+        /// Columns with their headings, in order; empty: all, as the file has them.
+        columns: Vec<(String, String)>,
+        /// Columns whose best cell is bold.
+        best: BTreeMap<String, Best>,
+        /// Whether it is closed until it is asked for.
+        folded: bool,
+    },
+    /// As a picture.
+    Figure {
+        /// What it shows, for those who can't see it.
+        alt: String,
+    },
+}
+
+/// Which cell of a column is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best {
+    /// The greatest.
+    Max,
+    /// The least.
+    Min,
+}

@@ -1,0 +1,140 @@
+//! What can go wrong in the store.
+
+use std::path::PathBuf;
+
+use restage_core::digest::{Digest, ManifestError};
+use restage_core::fs::FsError;
+use restage_core::process::ProcessRef;
+
+/// The store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// A newer restage made the store.
+    #[error("`{}` has format {found}, and this restage knows formats up to {known}", dir.display())]
+    NewerFormat {
+        /// The store's folder.
+        dir: PathBuf,
+        /// Its format.
+        found: String,
+        /// The newest that can be read.
+        known: u32,
+    },
+    /// A shared store can't be written to.
+    #[error("the shared store `{}` can't be used: {source}", dir.display())]
+    ReadOnly {
+        /// The store's folder.
+        dir: PathBuf,
+        /// What failed.
+        source: FsError,
+    },
+    /// The folder given as the shared store belongs to one workspace.
+    #[error("`{}` belongs to another workspace", dir.display())]
+    NotShared {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Another process has the store open, and the operation needs it alone.
+    #[error("another restage has `{}` open; nothing was changed", dir.display())]
+    InUse {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+    /// An object's bytes don't match its name. It was moved aside, so the stage that writes it
+    /// counts as not run.
+    #[error("object {} is damaged: its bytes have a different digest", digest.short())]
+    CorruptObject {
+        /// The digest in its name.
+        digest: Digest,
+        /// Where it was moved to.
+        moved_to: PathBuf,
+    },
+    /// An object is not there.
+    #[error("object {} is missing from the store", digest.short())]
+    MissingObject {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A folder's manifest has the right digest but describes no folder.
+    #[error("object {} is not a folder: {source}", digest.short())]
+    NoManifest {
+        /// Its digest.
+        digest: Digest,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// A folder's object has nothing at this path.
+    #[error("object {} does not contain `{path}`", digest.short())]
+    NotInTree {
+        /// The folder's digest.
+        digest: Digest,
+        /// The path inside it.
+        path: String,
+    },
+    /// `pipeline.lock` can't be read.
+    #[error("`{}` can't be read: {reason}", path.display())]
+    LockFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file changed after it was digested.
+    #[error("`{}` changed after it was read", path.display())]
+    SourceChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A record that is not about the locked key.
+    #[error("a record of key {} can't be committed by the lock on key {}", record.short(), lock.short())]
+    WrongKey {
+        /// The record's.
+        record: Digest,
+        /// The lock's.
+        lock: Digest,
+    },
+    /// A stage that a dead restage started is still running and can't be stopped.
+    #[error("process {} still runs for a restage that is gone, and can't be stopped", process.pid)]
+    Orphan {
+        /// The stage's process.
+        process: ProcessRef,
+    },
+}
+
+impl StoreError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Fs(error) => error.hint()?,
+            Self::NewerFormat { .. } => {
+                "update restage, or move the folder away: every stage then runs again"
+            }
+            Self::ReadOnly { .. } => {
+                "nothing was changed; give your group write permission (`chmod -R g+rwX`, and umask \
+                 002 for everyone who uses it), or go on without `--store` and RESTAGE_STORE"
+            }
+            Self::NotShared { .. } => {
+                "nothing was changed; name a folder that does not belong to a workspace: it is \
+                 created if missing"
+            }
+            Self::InUse { .. } => "wait until it ends, or run this again later",
+            Self::CorruptObject { .. }
+            | Self::MissingObject { .. }
+            | Self::NoManifest { .. }
+            | Self::NotInTree { .. } => {
+                "run `restage reproduce` again: the stage that writes it will run"
+            }
+            Self::LockFile { .. } => {
+                "run `restage reproduce`: it sets the file aside and writes a new one; no result is lost"
+            }
+            Self::SourceChanged { .. } => {
+                "nothing was recorded: leave the file alone and run again"
+            }
+            Self::Orphan { .. } => "stop that process, then run again",
+            Self::WrongKey { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -1,0 +1,133 @@
+//! Finds what nothing needs any more, and removes it. What the pipeline needs is given as
+//! [`Needs`].
+//!
+//! A record is removed before the objects that it needs, and the history forgets it before that,
+//! so that a crash at any moment leaves no record that lacks an object.
+
+mod attempts;
+mod garbage;
+mod roots;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::listing;
+use super::lockfile::LockFile;
+use super::record::Record;
+use super::registry::{Presence, members};
+use super::store::{Store, remove_leftover};
+use restage_core::digest::{Digest, KeyAction};
+use restage_core::fs;
+
+pub use garbage::{Category, Garbage, Tally};
+pub use roots::Needs;
+
+/// What nothing needs, in the workspace at `root`. Changes nothing. The store must be open alone:
+/// no record names the outs of a run that is going on.
+pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreError> {
+    let location = store.location();
+    let lock = LockFile::read(&root.join("pipeline.lock"))?;
+    let records = store.records().all()?;
+    let mut live = roots::live_keys(store, root, &records, &lock, needs)?;
+    let mut members = members(location)?;
+    for member in &mut members {
+        if needs.forget_unseen && member.presence == Presence::Unseen {
+            member.presence = Presence::Gone;
+        }
+        live.extend(roots::live_keys_of(store, member, &records, needs.runs)?);
+    }
+    let live_records: Vec<&Arc<Record>> = records
+        .iter()
+        .filter(|record| live.contains(&record.key))
+        .collect();
+    let mut garbage = Garbage::default();
+    let listing = store.records().list()?;
+    let dead = listing.named.iter().filter(|(key, _)| !live.contains(key));
+    garbage.forgotten = dead.map(|(key, _)| *key).collect();
+    garbage.members = members;
+    garbage.settle_listed(Category::Records, listing, &live)?;
+    let objects = roots::live_objects(store, &live_records)?;
+    garbage.settle_listed(Category::Objects, store.objects().list()?, &objects)?;
+    let code = live_records
+        .iter()
+        .filter_map(|record| match &record.inputs.action {
+            KeyAction::Program { code, .. } => Some(*code),
+            KeyAction::Command(_) => None,
+        });
+    let programs = attempts::live_programs(store, code.collect(), needs.programs.as_ref())?;
+    garbage.settle_listed(Category::Programs, attempts::programs(store)?, &programs)?;
+    attempts::work(&mut garbage, store, &roots::own(store, &records)?)?;
+    scratch(&mut garbage, store, needs.scratch.as_ref())?;
+    attempts::logs(&mut garbage, store, needs.runs)?;
+    garbage.remove_all_of(Category::Quarantine, store.objects().quarantined()?)?;
+    garbage.remove_all_of(Category::Leftovers, store.workdirs().leftovers()?)?;
+    for (category, name) in [
+        (Category::Quarantine, "pipeline.lock.damaged"),
+        // The name of `noop/` before it was called so.
+        (Category::Leftovers, "standstills"),
+    ] {
+        let path = location.own().join(name);
+        if fs::exists(&path)? {
+            garbage.settle(category, path, false)?;
+        }
+    }
+    Ok(garbage)
+}
+
+fn scratch(
+    garbage: &mut Garbage,
+    store: &Store,
+    needed: Option<&BTreeSet<Digest>>,
+) -> Result<(), StoreError> {
+    let folder = store.location().dir().join("scratch");
+    for (key, path) in listing::of_digests(&folder, "")?.named {
+        let needed = needed.is_none_or(|keys| keys.contains(&key));
+        let keep = needed || store.locks().has_orphan(&key)?;
+        garbage.settle(Category::Scratch, path, keep)?;
+    }
+    // We are alone: whoever locked a key is dead, but what it started may live.
+    for (key, path) in store.locks().list()?.named {
+        let keep = store.locks().has_orphan(&key)?;
+        garbage.settle(Category::Claims, path, keep)?;
+    }
+    Ok(())
+}
+
+/// Removes what [`find`] found. The store must have been open alone since.
+pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
+    store.records().forget(&garbage.forgotten)?;
+    for member in garbage.members() {
+        match member.presence {
+            Presence::Gone => store.workdirs().remove(&member.entry)?,
+            Presence::Here | Presence::Unseen => {
+                let theirs = store.seen_by(member);
+                theirs.records().forget(&garbage.forgotten)?;
+            }
+        }
+    }
+    for path in garbage.of(Category::Records) {
+        fs::remove_file(path)?;
+    }
+    // Objects go only once the disk knows that the records are gone.
+    store.records().flush_removals()?;
+    let mut shards = BTreeSet::new();
+    for path in garbage.of(Category::Objects) {
+        fs::remove_all(path)?;
+        shards.extend(path.parent());
+    }
+    for shard in shards {
+        if fs::read_dir(shard)?.is_empty() {
+            fs::remove_dir(shard)?;
+        }
+    }
+    for (category, path) in garbage.items() {
+        match category {
+            Category::Records | Category::Objects => {}
+            Category::Leftovers => remove_leftover(path)?,
+            _ => store.workdirs().remove(path)?,
+        }
+    }
+    Ok(())
+}

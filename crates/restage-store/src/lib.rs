@@ -1,0 +1,55 @@
+//! What has been computed: objects by digest, records by key, and who works on which key.
+//!
+//! Below `.restage/`: `objects/` (read-only blobs), `records/` (one per finished key),
+//! `claims/` (locks on keys), `scratch/` (kept across attempts of one key), `work/` (stages' work
+//! folders), `logs/`, `quarantine/` (damaged objects), `tmp/` (being written or removed),
+//! `history.jsonl`, `noop/`, `stat-cache`. All of it may be deleted; stages then run again. What
+//! other workspaces can use may lie in a folder that they share (docs/adr/0008).
+//!
+//! Files import each other by name, never this one, so that their order shows: a store is made of
+//! parts, and only commits, gc and fsck see all of it.
+
+#![forbid(unsafe_code)]
+// Tests may touch the disk and the clock directly (see clippy.toml).
+#![cfg_attr(
+    not(test),
+    warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
+)]
+
+mod commit;
+mod error;
+pub mod fsck;
+pub mod gc;
+mod history;
+mod key_lock;
+mod listing;
+mod location;
+pub mod lockfile;
+mod locks;
+pub mod noop;
+mod objects;
+mod record;
+mod records;
+mod registry;
+mod sealed;
+mod store;
+mod store_lock;
+#[cfg(test)]
+mod tests;
+mod trash;
+mod unflushed;
+mod workdirs;
+
+pub use commit::CommitOutcome;
+pub use error::StoreError;
+pub use history::LastRun;
+pub use key_lock::KeyLock;
+pub use location::Location;
+pub use locks::Locks;
+pub use objects::{Objects, Placement};
+pub use record::{Record, RecordedOut};
+pub use records::Records;
+pub use registry::{Member, Presence, members};
+pub use store::Store;
+pub use unflushed::Unflushed;
+pub use workdirs::{LogPaths, Workdirs};

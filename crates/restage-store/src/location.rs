@@ -1,0 +1,188 @@
+//! Where a workspace keeps what it computes: everything in its own folder, or what other
+//! workspaces can use in a folder that they share (docs/adr/0008).
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::error::StoreError;
+use restage_core::fs::{self, Context, FsError};
+
+/// The layout that this restage writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+/// The folder that each workspace has for itself.
+const OWN: &str = ".restage";
+
+/// What other workspaces can use.
+const SHARED_FOLDERS: [&str; 6] = [
+    "objects",
+    "records",
+    "claims",
+    "scratch",
+    "quarantine",
+    "tmp",
+];
+
+/// What concerns one workspace alone. There is a `tmp` on either side because files are renamed
+/// from there, which works only within one file system.
+const OWN_FOLDERS: [&str; 3] = ["work", "logs", "tmp"];
+
+/// Who shares a store: see [`super::registry`].
+pub(super) const WORKSPACES: &str = "workspaces";
+
+/// Backup programs skip a folder with this file (<https://bford.info/cachedir/>).
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # Made by restage. Backups may leave this folder out: all of it can be computed again.\n";
+
+/// The folders that a store lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    own: PathBuf,
+    dir: PathBuf,
+}
+
+impl Location {
+    /// Everything in one folder, which no other workspace uses.
+    pub fn alone(dir: &Path) -> Self {
+        Self {
+            own: dir.to_owned(),
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// Of the workspace at `root`, which shares the store `shared`, if one is given; its folder is
+    /// created if missing. Giving the workspace's own folder is the same as giving none.
+    pub fn of_workspace(root: &Path, shared: Option<&Path>) -> Result<Self, StoreError> {
+        let own = root.join(OWN);
+        let Some(shared) = shared else {
+            return Ok(Self::alone(&own));
+        };
+        let unusable = |error| unusable(shared, error);
+        fs::create_dir_all(shared).map_err(unusable)?;
+        let dir = fs::canonicalize(shared).map_err(unusable)?;
+        let found = fs::metadata(&dir).map_err(unusable)?;
+        let same = fs::metadata_if_exists(&own)?
+            .is_some_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()));
+        if same {
+            return Ok(Self::alone(&own));
+        }
+        if dir.file_name().is_some_and(|name| name == OWN) {
+            return Err(StoreError::NotShared { dir });
+        }
+        Ok(Self { own, dir })
+    }
+
+    /// Of the workspace at `root`, which shares the store `dir`.
+    pub(super) fn within(root: &Path, dir: &Path) -> Self {
+        Self {
+            own: root.join(OWN),
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// The workspace's own folder.
+    pub fn own(&self) -> &Path {
+        &self.own
+    }
+
+    /// Where objects and records are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// For what goes to [`Location::dir`] and is being written, or is about to be removed from
+    /// there; emptied when a store is opened that nobody else has open.
+    pub fn tmp(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    /// The same for the workspace's own folder.
+    pub fn own_tmp(&self) -> PathBuf {
+        self.own.join("tmp")
+    }
+
+    /// Where damaged files are set aside.
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.dir.join("quarantine")
+    }
+
+    /// The folder that other workspaces use too, if there is one.
+    pub fn shared(&self) -> Option<&Path> {
+        (self.own != self.dir).then_some(&*self.dir)
+    }
+
+    /// Creates the folders that are missing, and refuses those of a newer restage.
+    pub(super) fn make(&self) -> Result<(), StoreError> {
+        let own = OWN_FOLDERS.iter();
+        let Some(dir) = self.shared() else {
+            return make(&self.dir, SHARED_FOLDERS.iter().chain(own));
+        };
+        make(&self.own, own)?;
+        let folders = || SHARED_FOLDERS.iter().chain(&[WORKSPACES]);
+        make(dir, folders())?;
+        for folder in folders() {
+            let path = dir.join(folder);
+            let writable = access(&path, Access::WRITE_OK | Access::EXEC_OK);
+            writable
+                .at("write in", &path)
+                .map_err(|error| unusable(dir, error))?;
+        }
+        Ok(())
+    }
+
+    /// Says that the shared store can't be used, if that is what the error means.
+    pub(super) fn explain(&self, error: FsError) -> StoreError {
+        match self.shared() {
+            Some(dir) if error.path.starts_with(dir) => unusable(dir, error),
+            _ => error.into(),
+        }
+    }
+}
+
+/// A shared folder that this user may not write to is not used at all: otherwise a stage would run
+/// first and then find that its result can't be kept.
+fn unusable(dir: &Path, error: FsError) -> StoreError {
+    use std::io::ErrorKind;
+    match error.source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly {
+            dir: dir.to_owned(),
+            source: error,
+        },
+        _ => error.into(),
+    }
+}
+
+fn make<'a>(dir: &Path, folders: impl Iterator<Item = &'a &'a str>) -> Result<(), StoreError> {
+    let format = dir.join("format");
+    match fs::read_if_exists(&format)? {
+        Some(text) => {
+            let text = String::from_utf8_lossy(&text);
+            // The file is empty if the machine went down while it was written.
+            let known = text.trim().is_empty()
+                || text
+                    .trim()
+                    .parse::<u32>()
+                    .is_ok_and(|found| (1..=FORMAT).contains(&found));
+            if !known {
+                let found = text.trim().to_owned();
+                return Err(StoreError::NewerFormat {
+                    dir: dir.to_owned(),
+                    found,
+                    known: FORMAT,
+                });
+            }
+        }
+        None => {
+            fs::write_atomic(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
+            fs::write_atomic(&format, format!("{FORMAT}\n").as_bytes())?;
+        }
+    }
+    for folder in folders {
+        if !fs::exists(&dir.join(folder))? {
+            fs::create_dir_all(&dir.join(folder))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! `pipeline.lock`: what was last reproduced, as text for git. It decides nothing: no stage is up
+//! to date because this file says so.
+//!
+//! YAML, one block for each profile and stage, sorted, so that two branches conflict only
+//! where they differ. Volatile outs have no digest. The last line is always the same: a file
+//! that was cut lacks it, even where the rest is YAML. A digest of the whole would notice more,
+//! but any two branches would conflict there.
+//!
+//! History of `schema`: 1, without a last line; 2, with one.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use serde::Deserialize;
+
+use super::error::StoreError;
+use super::record::Record;
+use restage_core::digest::Digest;
+use restage_core::fs::{self, Context, FsError};
+
+const SCHEMA: u32 = 2;
+/// The first schema whose files end with [`END`].
+const ENDED: u32 = 2;
+const HEAD: &str =
+    "# What restage last reproduced. Written by restage; commit it, don't edit it.\n";
+const END: &str = "# end";
+
+/// What was last reproduced: by profile, then by stage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockFile(BTreeMap<String, BTreeMap<String, LockEntry>>);
+
+/// The key and outs that a stage last finished with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockEntry {
+    /// Its key.
+    pub key: Digest,
+    /// Its outs and their contents; `None` for a volatile one.
+    pub outs: BTreeMap<String, Option<Digest>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    schema: u32,
+    #[serde(default)]
+    profiles: BTreeMap<String, BTreeMap<String, LockEntry>>,
+}
+
+impl LockEntry {
+    /// The entry of a record.
+    pub fn of(record: &Record) -> Self {
+        let outs = record.outs.iter().map(|out| {
+            let digest = (!out.volatile).then(|| out.content.content_id());
+            (out.path.clone(), digest)
+        });
+        Self {
+            key: record.key,
+            outs: outs.collect(),
+        }
+    }
+}
+
+impl LockFile {
+    /// Drops profiles without stages.
+    fn of(mut profiles: BTreeMap<String, BTreeMap<String, LockEntry>>) -> Self {
+        profiles.retain(|_, stages| !stages.is_empty());
+        Self(profiles)
+    }
+
+    /// Reads the file; empty if there is none.
+    pub fn read(path: &Path) -> Result<LockFile, StoreError> {
+        match fs::read_if_exists(path)? {
+            None => Ok(LockFile::default()),
+            Some(bytes) => LockFile::parse(&bytes).map_err(|reason| StoreError::LockFile {
+                path: path.to_owned(),
+                reason,
+            }),
+        }
+    }
+
+    /// Parses the file's bytes, which may be anything; `Err` says what is wrong with them.
+    pub fn parse(bytes: &[u8]) -> Result<LockFile, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        if text.trim().is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        let conflict = |line: &&str| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>");
+        if text.lines().any(|line| conflict(&line)) {
+            return Err("it has merge conflicts".to_owned());
+        }
+        let ended = text.lines().last().map(str::trim_end) == Some(END);
+        let cut = || "it was cut: its last line is missing".to_owned();
+        let document: Document = serde_saphyr::from_str(text).map_err(|error| {
+            if text.starts_with(HEAD) && !ended {
+                return cut();
+            }
+            first_line(error.to_string().trim_start_matches("error: "))
+        })?;
+        if !(1..=SCHEMA).contains(&document.schema) {
+            let found = document.schema;
+            return Err(format!(
+                "it has schema {found}, and this restage knows schemas up to {SCHEMA}"
+            ));
+        }
+        if document.schema >= ENDED && !ended {
+            return Err(cut());
+        }
+        Ok(LockFile::of(document.profiles))
+    }
+
+    /// What a stage last finished with under a profile.
+    pub fn get(&self, profile: &str, stage: &str) -> Option<&LockEntry> {
+        self.0.get(profile)?.get(stage)
+    }
+
+    /// Every entry, with its profile and stage.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &LockEntry)> {
+        self.0.iter().flat_map(|(profile, stages)| {
+            let entries = stages.iter();
+            entries.map(move |(stage, entry)| (profile.as_str(), stage.as_str(), entry))
+        })
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{HEAD}schema: {SCHEMA}\n");
+        if !self.0.is_empty() {
+            text.push_str("profiles:\n");
+        }
+        for (profile, stages) in &self.0 {
+            text.push_str(&format!("  {}:\n", quoted(profile)));
+            for (stage, LockEntry { key, outs }) in stages {
+                text.push_str(&format!("    {}:\n      key: \"{key}\"\n", quoted(stage)));
+                if outs.is_empty() {
+                    text.push_str("      outs: {}\n");
+                    continue;
+                }
+                text.push_str("      outs:\n");
+                for (path, digest) in outs {
+                    let digest = digest.map_or("null".to_owned(), |digest| format!("\"{digest}\""));
+                    text.push_str(&format!("        {}: {digest}\n", quoted(path)));
+                }
+            }
+        }
+        text + END + "\n"
+    }
+}
+
+/// A YAML string: a JSON string, with more characters escaped.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for char in serde_json::Value::from(text).to_string().chars() {
+        match char {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(char)));
+            }
+            char => quoted.push(char),
+        }
+    }
+    quoted
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Writes a lock file, atomically.
+pub fn write(path: &Path, lock: &LockFile) -> Result<(), StoreError> {
+    Ok(fs::write_atomic(path, lock.to_text().as_bytes())?)
+}
+
+/// Writes a new file: `entries` by profile and stage. `temp` is a folder on the same file system.
+pub fn rebuild(
+    temp: &Path,
+    path: &Path,
+    entries: impl IntoIterator<Item = ((String, String), Arc<Record>)>,
+) -> Result<(), StoreError> {
+    let mut lock = LockFile::default();
+    for ((profile, stage), record) in entries {
+        let stages = lock.0.entry(profile).or_default();
+        stages.insert(stage, LockEntry::of(&record));
+    }
+    Ok(fs::write_atomic_from(
+        temp,
+        path,
+        lock.to_text().as_bytes(),
+    )?)
+}
+
+/// Adds what was reproduced under a profile: `entries` by stage. The profile's stages that are no
+/// longer `known` are removed; other profiles stay. The file is left alone if nothing changed.
+/// `temp` is a folder on the same file system. The caller has the [`Turn`].
+pub fn update(
+    temp: &Path,
+    path: &Path,
+    profile: &str,
+    entries: impl IntoIterator<Item = (String, Arc<Record>)>,
+    known: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let old = fs::read_if_exists(path)?;
+    let mut lock = LockFile::read(path)?;
+    let stages = lock.0.entry(profile.to_owned()).or_default();
+    stages.retain(|stage, _| known.contains(stage));
+    stages.extend(
+        entries
+            .into_iter()
+            .map(|(stage, record)| (stage, LockEntry::of(&record))),
+    );
+    if stages.is_empty() {
+        lock.0.remove(profile);
+    }
+    let text = lock.to_text();
+    if old.as_deref() == Some(text.as_bytes()) || (old.is_none() && lock.0.is_empty()) {
+        return Ok(());
+    }
+    Ok(fs::write_atomic_from(temp, path, text.as_bytes())?)
+}
+
+/// The right to read the file and replace it, until it is dropped or its process dies: of two that
+/// do so at once, one would lose its entries.
+#[derive(Debug)]
+#[must_use = "a turn that is dropped is over"]
+pub struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for the turn. `store` is the store's folder beside the file: a lock on the file
+    /// itself would be lost with each replacement.
+    pub fn wait(store: &Path) -> Result<Self, FsError> {
+        let path = store.join("pipeline.lock.turn");
+        let lock = fs::open_or_create(&path)?;
+        loop {
+            match flock(&lock, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(Self { _lock: lock }),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error).at("lock", &path),
+            }
+        }
+    }
+}
+
+/// The merge of two sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The entries that both agree on.
+    pub lock: LockFile,
+    /// Stages that were left out because they don't agree, by profile and name.
+    pub left_out: Vec<Disagreement>,
+}
+
+/// A stage on which two sides disagree: it counts as not reproduced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// The profile.
+    pub profile: String,
+    /// The stage.
+    pub stage: String,
+    /// How they differ.
+    pub reason: Reason,
+}
+
+/// How two sides differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Each has a different result.
+    BothChanged,
+    /// One has a different result, the other no longer has any.
+    RemovedAndChanged,
+}
+
+/// Three-way merge: a stage that one side left alone is taken from the other; one that both changed
+/// differently is left out.
+pub fn merge(base: &LockFile, ours: &LockFile, theirs: &LockFile) -> Merged {
+    let mut merged = Merged {
+        lock: LockFile::default(),
+        left_out: Vec::new(),
+    };
+    let names: BTreeSet<(&str, &str)> = [base, ours, theirs]
+        .into_iter()
+        .flat_map(LockFile::entries)
+        .map(|(profile, stage, _)| (profile, stage))
+        .collect();
+    for (profile, stage) in names {
+        let side = |lock| LockFile::get(lock, profile, stage);
+        match settled(side(base), side(ours), side(theirs)) {
+            Ok(Some(entry)) => {
+                let stages = merged.lock.0.entry(profile.to_owned()).or_default();
+                stages.insert(stage.to_owned(), entry.clone());
+            }
+            Ok(None) => {}
+            Err(reason) => merged.left_out.push(Disagreement {
+                profile: profile.to_owned(),
+                stage: stage.to_owned(),
+                reason,
+            }),
+        }
+    }
+    merged
+}
+
+fn settled<'a>(
+    base: Option<&'a LockEntry>,
+    ours: Option<&'a LockEntry>,
+    theirs: Option<&'a LockEntry>,
+) -> Result<Option<&'a LockEntry>, Reason> {
+    if ours == theirs || theirs == base {
+        Ok(ours)
+    } else if ours == base {
+        Ok(theirs)
+    } else if ours.is_some() && theirs.is_some() {
+        Err(Reason::BothChanged)
+    } else {
+        Err(Reason::RemovedAndChanged)
+    }
+}

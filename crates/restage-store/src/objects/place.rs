@@ -1,0 +1,469 @@
+//! Puts a file or folder from the store, or a source, at a path: completely or not at all.
+//!
+//! What comes out shares as much as it may: the object's blocks (a clone), else, if nobody may
+//! write to it, its inode (a hard link), else nothing (a copy).
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
+
+use super::{Objects, Placement};
+use crate::error::StoreError;
+use restage_core::digest::{
+    Digest, Kind, Manifest, ManifestEntry, Node, PathDigest, copy_and_digest,
+};
+use restage_core::fs::{self, FsError};
+
+/// From this many files on, one flush of the whole file system is cheaper than one per file.
+const FLUSH_ALL_FROM: usize = 64;
+
+impl Objects {
+    /// Puts `content` at `dest`, replacing what is there in one step once the new content is
+    /// complete; missing parent folders are created. What is already there and equal is left
+    /// alone. A damaged object is an error and counts as missing from then on.
+    pub fn materialize(
+        &self,
+        content: &PathDigest,
+        dest: &Path,
+        placement: Placement,
+    ) -> Result<(), StoreError> {
+        if placement == Placement::Linked
+            && content.kind == (Kind::File { executable: false })
+            && self.link_directly(&content.digest, content.size, dest)?
+        {
+            return Ok(());
+        }
+        if self.is_in_place(content, dest, placement)? {
+            return Ok(());
+        }
+        match content.kind {
+            Kind::File { executable } => {
+                let blob = Blob {
+                    digest: &content.digest,
+                    size: content.size,
+                    executable,
+                };
+                self.put(dest, &|temp| {
+                    self.put_blob(blob, temp, placement)?;
+                    match placement {
+                        Placement::Plain => Ok(fs::sync_file(temp)?),
+                        Placement::Linked => Ok(()),
+                    }
+                })?;
+            }
+            Kind::Tree => {
+                let manifest = self.manifest(&content.digest)?;
+                self.put(dest, &|temp| self.put_tree(&manifest, temp, placement))?;
+            }
+        }
+        match (placement, dest.parent()) {
+            // What is linked can be linked again; people's files are worth a flush.
+            (Placement::Plain, Some(parent)) if !parent.as_os_str().is_empty() => {
+                Ok(fs::sync_dir(parent)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts what lies at `inside` a stored folder, a file or a folder, at `dest`.
+    pub fn materialize_part(
+        &self,
+        tree: &PathDigest,
+        inside: &str,
+        dest: &Path,
+        placement: Placement,
+    ) -> Result<(), StoreError> {
+        let manifest = self.manifest(&tree.digest)?;
+        let at = |entry: &&ManifestEntry| entry.path == inside;
+        if let Some(entry) = manifest.entries().iter().find(at) {
+            return self.put(dest, &|temp| self.put_node(&entry.node, temp, placement));
+        }
+        let below = manifest.entries().iter().filter_map(|entry| {
+            let path = entry.path.strip_prefix(inside)?.strip_prefix('/')?;
+            Some(ManifestEntry {
+                path: path.to_owned(),
+                node: entry.node.clone(),
+            })
+        });
+        let part = Manifest::new(below.collect()).map_err(|source| StoreError::NoManifest {
+            digest: tree.digest,
+            source,
+        })?;
+        if part.entries().is_empty() {
+            let path = inside.to_owned();
+            return Err(StoreError::NotInTree {
+                digest: tree.digest,
+                path,
+            });
+        }
+        self.put(dest, &|temp| self.put_tree(&part, temp, placement))
+    }
+
+    /// Puts a file or folder that no stage wrote at `dest`, read-only and never by a hard link to
+    /// the source, so that a stage can't write to it. It must still have the content `expected`.
+    pub fn place_source(
+        &self,
+        source: &Path,
+        expected: &PathDigest,
+        dest: &Path,
+    ) -> Result<(), StoreError> {
+        let changed = || StoreError::SourceChanged {
+            path: source.to_owned(),
+        };
+        let found = self.cache.digest_at(source)?;
+        if found.as_ref() != Some(expected) {
+            return Err(changed());
+        }
+        match expected.kind {
+            Kind::File { executable } => self.put(dest, &|temp| {
+                let digest = &expected.digest;
+                self.put_source(source, digest, expected.size, executable, temp)
+            }),
+            Kind::Tree => {
+                let (manifest, content) = self.cache.tree(source)?;
+                if content != *expected {
+                    return Err(changed());
+                }
+                self.put(dest, &|temp| {
+                    put_folder(&manifest, temp, &|entry, to| match &entry.node {
+                        Node::File {
+                            digest,
+                            size,
+                            executable,
+                        } => {
+                            let from = source.join(&entry.path);
+                            self.put_source(&from, digest, *size, *executable, to)
+                        }
+                        other => self.put_node(other, to, Placement::Linked),
+                    })
+                })
+            }
+        }
+    }
+
+    fn put_source(
+        &self,
+        from: &Path,
+        digest: &Digest,
+        size: u64,
+        executable: bool,
+        to: &Path,
+    ) -> Result<(), StoreError> {
+        if self.clone_file(from, to)? {
+            return Ok(seal(to, executable)?);
+        }
+        // An equal object costs a name, a copy costs the bytes.
+        if !executable
+            && self.has(&blob_content(digest, size))?
+            && self
+                .put_blob(
+                    Blob {
+                        digest,
+                        size,
+                        executable,
+                    },
+                    to,
+                    Placement::Linked,
+                )
+                .is_ok()
+        {
+            return Ok(());
+        }
+        fs::remove_all(to)?;
+        let mut file = fs::create_new(to)?;
+        let (copied, _) = copy_and_digest(from, &mut file, to)?;
+        if copied != *digest {
+            return Err(StoreError::SourceChanged {
+                path: from.to_owned(),
+            });
+        }
+        Ok(seal(to, executable)?)
+    }
+
+    fn is_in_place(
+        &self,
+        content: &PathDigest,
+        dest: &Path,
+        placement: Placement,
+    ) -> Result<bool, StoreError> {
+        let Some(found) = fs::symlink_metadata_if_exists(dest)? else {
+            return Ok(false);
+        };
+        let writable = found.permissions().mode() & 0o200 != 0;
+        if found.is_symlink() || (placement == Placement::Plain && !writable) {
+            return Ok(false);
+        }
+        // What can't be digested (a pipe, a strange name) is something else.
+        Ok(self
+            .cache
+            .digest_at(dest)
+            .is_ok_and(|there| there.as_ref() == Some(content)))
+    }
+
+    /// Makes something in the workspace's temporary folder, or beside `dest` if that is on another
+    /// file system, and then renames it to `dest`.
+    fn put(
+        &self,
+        dest: &Path,
+        make: &dyn Fn(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if let Some(parent) = dest
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
+            let parent_device = match fs::metadata_if_exists(parent)? {
+                Some(found) => found.dev(),
+                None => {
+                    fs::create_dir_all(parent)?;
+                    fs::metadata(parent)?.dev()
+                }
+            };
+            let tmp = self.location.own_tmp();
+            if parent_device == fs::metadata(&tmp)?.dev() {
+                let temp = fs::temp_name(&tmp.join(dest.file_name().unwrap_or_default()));
+                match self.put_from(temp, dest, make) {
+                    // One file system mounted twice.
+                    Err(StoreError::Fs(error))
+                        if error.source.kind() == ErrorKind::CrossesDevices => {}
+                    done => return done,
+                }
+            }
+        }
+        self.put_from(fs::temp_name(dest), dest, make)
+    }
+
+    fn put_from(
+        &self,
+        temp: PathBuf,
+        dest: &Path,
+        make: &dyn Fn(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        fs::remove_all(&temp)?;
+        let done = make(&temp).and_then(|()| self.swap_in(&temp, dest));
+        if done.is_err() {
+            // Already failing: the first error is the one to report.
+            let _ = fs::remove_all(&temp);
+        }
+        done
+    }
+
+    /// Renames `temp` to `dest`; what was there is removed.
+    fn swap_in(&self, temp: &Path, dest: &Path) -> Result<(), StoreError> {
+        let Some(old) = fs::symlink_metadata_if_exists(dest)? else {
+            return match fs::rename(temp, dest) {
+                // Another process put a folder there meanwhile.
+                Err(error) if error.source.kind() == ErrorKind::DirectoryNotEmpty => {
+                    self.swap_in(temp, dest)
+                }
+                done => Ok(done?),
+            };
+        };
+        if !old.is_dir() && !fs::symlink_metadata(temp)?.is_dir() {
+            return Ok(fs::rename(temp, dest)?);
+        }
+        if fs::exchange(temp, dest)? {
+            return self.trash.remove(temp);
+        }
+        // No exchange here (some network file systems): for a moment nothing is there.
+        let aside = fs::temp_name(dest);
+        fs::rename(dest, &aside)?;
+        if let Err(error) = fs::rename(temp, dest) {
+            fs::rename(&aside, dest)?;
+            return Err(error.into());
+        }
+        self.trash.remove(&aside)
+    }
+
+    fn put_tree(
+        &self,
+        manifest: &Manifest,
+        to: &Path,
+        placement: Placement,
+    ) -> Result<(), StoreError> {
+        put_folder(manifest, to, &|entry, to| {
+            self.put_node(&entry.node, to, placement)
+        })?;
+        if placement == Placement::Plain {
+            flush_tree(manifest, to)?;
+        }
+        Ok(())
+    }
+
+    fn put_node(&self, node: &Node, to: &Path, placement: Placement) -> Result<(), StoreError> {
+        match node {
+            Node::File {
+                digest,
+                size,
+                executable,
+            } => {
+                let blob = Blob {
+                    digest,
+                    size: *size,
+                    executable: *executable,
+                };
+                self.put_blob(blob, to, placement)
+            }
+            Node::Link(target) => Ok(fs::symlink(Path::new(target), to)?),
+            Node::EmptyFolder => Ok(fs::create_dir(to)?),
+        }
+    }
+
+    /// Makes a new file of an object.
+    fn put_blob(&self, blob: Blob<'_>, to: &Path, placement: Placement) -> Result<(), StoreError> {
+        let Blob {
+            digest,
+            size,
+            executable,
+        } = blob;
+        let object = self.path(digest);
+        if fs::symlink_metadata_if_exists(&object)?.is_none() {
+            return Err(StoreError::MissingObject { digest: *digest });
+        }
+        if self.clone_file(&object, to)? {
+            self.check(digest, size)?;
+        } else {
+            // The execute bit belongs to the inode: an executable file needs a separate one.
+            if placement == Placement::Linked && !executable {
+                self.check(digest, size)?;
+                if fs::hard_link(&object, to)? {
+                    return self.adopt(&object, digest);
+                }
+            }
+            let mut file = fs::create_new(to)?;
+            let (copied, _) = copy_and_digest(&object, &mut file, to)?;
+            if copied != *digest {
+                return Err(self.quarantine(digest)?);
+            }
+        }
+        match placement {
+            Placement::Linked => Ok(seal(to, executable)?),
+            Placement::Plain => {
+                if executable {
+                    let mode = fs::metadata(to)?.permissions().mode();
+                    fs::set_mode(to, mode | (mode & 0o444) >> 2)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Hard-links the object to `dest` in one step, the fast path for many linked files. `false`
+    /// if something is there already, if the file system may clone instead, or if it can't link.
+    fn link_directly(&self, digest: &Digest, size: u64, dest: &Path) -> Result<bool, StoreError> {
+        let object = self.path(digest);
+        let Some(found) = fs::symlink_metadata_if_exists(&object)? else {
+            return Err(StoreError::MissingObject { digest: *digest });
+        };
+        if !self.cannot_clone(found.dev()) {
+            return Ok(false);
+        }
+        self.check_found(digest, size, found)?;
+        let linked = match fs::hard_link(&object, dest) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => {
+                dest.parent().map_or(Ok(()), fs::create_dir_all)?;
+                fs::hard_link(&object, dest)
+            }
+            linked => linked,
+        };
+        match linked {
+            Ok(true) => {
+                self.adopt(&object, digest)?;
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// In a shared store, remembers an object that another workspace made, so that its links are
+    /// not read again.
+    fn adopt(&self, object: &Path, digest: &Digest) -> Result<(), StoreError> {
+        match self.location.shared() {
+            Some(_) => Ok(self.cache.adopt(object, *digest)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Like [`fs::reflink`], but a file system that can't is asked only once.
+    fn clone_file(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
+        // Outside our own folder, `to` may be on any file system.
+        let ours = to.starts_with(self.location.own_tmp());
+        let device = fs::metadata(from)?.dev();
+        if ours && self.cannot_clone(device) {
+            return Ok(false);
+        }
+        let cloned = fs::reflink(from, to)?;
+        if ours && cloned == fs::Clone::Never {
+            self.never_clone().insert(device);
+        }
+        Ok(cloned == fs::Clone::Made)
+    }
+
+    /// Whether files of this device are known not to be clonable.
+    fn cannot_clone(&self, device: u64) -> bool {
+        self.never_clone().contains(&device)
+    }
+
+    fn never_clone(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        let devices = self.never_clone.lock();
+        devices.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file's object, and the execute bit, which the object does not have.
+#[derive(Clone, Copy)]
+struct Blob<'a> {
+    digest: &'a Digest,
+    size: u64,
+    executable: bool,
+}
+
+fn blob_content(digest: &Digest, size: u64) -> PathDigest {
+    PathDigest {
+        digest: *digest,
+        kind: Kind::File { executable: false },
+        size,
+        files: 1,
+    }
+}
+
+fn seal(path: &Path, executable: bool) -> Result<(), FsError> {
+    fs::set_mode(path, if executable { 0o555 } else { 0o444 })
+}
+
+/// Creates a folder, whose entries are made by `make`.
+fn put_folder(
+    manifest: &Manifest,
+    to: &Path,
+    make: &dyn Fn(&ManifestEntry, &Path) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    fs::create_dir(to)?;
+    let mut made = to.to_owned();
+    for entry in manifest.entries() {
+        let path = to.join(&entry.path);
+        if let Some(parent) = path.parent()
+            && parent != made
+        {
+            fs::create_dir_all(parent)?;
+            made = parent.to_owned();
+        }
+        make(entry, &path)?;
+    }
+    Ok(())
+}
+
+/// Waits until every file of a folder that was put at `root` is on the disk.
+fn flush_tree(manifest: &Manifest, root: &Path) -> Result<(), FsError> {
+    if manifest.entries().len() >= FLUSH_ALL_FROM {
+        return fs::sync_file_system(root);
+    }
+    for entry in manifest.entries() {
+        if matches!(entry.node, Node::File { .. }) {
+            fs::sync_file(&root.join(&entry.path))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! A record: what a key's stage wrote.
+//!
+//! Its file has two lines, JSON and the digest of the JSON. One that was cut or edited is not a
+//! record: its stage runs again.
+
+use serde::{Deserialize, Serialize};
+
+use super::sealed::{seal, unseal};
+use restage_core::clock::WallTime;
+use restage_core::digest::{Digest, PathDigest, StageKey};
+use restage_core::process::host_name;
+
+/// A finished run of a key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`Record::FORMAT`] when it was written.
+    pub format: u32,
+    /// The digest of `inputs`.
+    pub key: Digest,
+    /// The stage that ran, as its caller names it: `quick/train@resnet18`.
+    pub stage: String,
+    /// Everything that enters the key.
+    pub inputs: StageKey,
+    /// Its outs, in declared order.
+    pub outs: Vec<RecordedOut>,
+    /// When it started: RFC 3339, UTC.
+    pub started: String,
+    /// How long it took, in wall time.
+    pub seconds: f64,
+    /// Its peak memory in bytes, if that was measured.
+    pub peak_memory: Option<u64>,
+    /// The machine that ran it.
+    pub host: String,
+    /// Paths that it wrote without declaring them.
+    pub undeclared: Vec<String>,
+    /// Different outs that earlier runs of the same key wrote, oldest first.
+    pub variants: Vec<Vec<RecordedOut>>,
+    /// Whether two runs of this key wrote different bytes.
+    pub nondeterministic: bool,
+}
+
+/// An out and its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedOut {
+    /// Relative to the pipeline's folder.
+    pub path: String,
+    /// Whether its bytes enter no key.
+    pub volatile: bool,
+    /// What was written.
+    pub content: PathDigest,
+}
+
+impl Record {
+    /// The format that is written now; records in another one are not read.
+    pub const FORMAT: u32 = 1;
+
+    /// A record of a run on this machine.
+    pub fn new(
+        inputs: StageKey,
+        stage: String,
+        outs: Vec<RecordedOut>,
+        started: WallTime,
+        seconds: f64,
+        peak_memory: Option<u64>,
+        undeclared: Vec<String>,
+    ) -> Record {
+        Record {
+            format: Record::FORMAT,
+            key: inputs.digest(),
+            stage,
+            inputs,
+            outs,
+            started: started.to_string(),
+            // JSON has no NaN.
+            seconds: if seconds.is_finite() { seconds } else { 0.0 },
+            peak_memory,
+            host: host_name(),
+            undeclared,
+            variants: Vec::new(),
+            nondeterministic: false,
+        }
+    }
+
+    /// Its outs and those of its variants.
+    pub(super) fn all_outs(&self) -> impl Iterator<Item = &RecordedOut> {
+        self.outs.iter().chain(self.variants.iter().flatten())
+    }
+
+    /// The two lines of the record's file.
+    pub fn to_text(&self) -> String {
+        let json = serde_json::to_string(self)
+            .expect("a record holds texts, finite numbers and maps by text alone");
+        seal(&json)
+    }
+
+    /// Reads what [`Record::to_text`] wrote; `Err` says what is wrong with it.
+    pub fn from_text(text: &[u8]) -> Result<Record, String> {
+        let json = unseal(text)?;
+        let record: Record = serde_json::from_str(json)
+            .map_err(|error| format!("it is of another version ({error})"))?;
+        if record.format != Record::FORMAT {
+            return Err(format!("it has format {}", record.format));
+        }
+        Ok(record)
+    }
+}

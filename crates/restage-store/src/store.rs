@@ -1,0 +1,194 @@
+//! Opens a store, tidies what dead processes left in it, and hands out its parts.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::StoreError;
+use super::listing;
+use super::location::Location;
+use super::locks::Locks;
+use super::objects::Objects;
+use super::records::Records;
+use super::registry::{self, Member};
+use super::store_lock::StoreLock;
+use super::trash::Trash;
+use super::workdirs::Workdirs;
+use restage_core::digest::StatCache;
+use restage_core::fs;
+
+/// The store of one workspace; shared by threads, and with other processes. A clone is the
+/// same store.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    location: Location,
+    cache: Arc<StatCache>,
+    cache_warning: Mutex<Option<String>>,
+    objects: Objects,
+    records: Records,
+    locks: Locks,
+    workdirs: Workdirs,
+}
+
+impl Store {
+    /// Opens the store in `dir`, creating it if missing. Leftovers of dead processes are removed
+    /// if no other process has it open.
+    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        Store::open_patiently(&Location::alone(dir), &|| {})
+    }
+
+    /// Like [`Store::open`], at any location; `waiting` is called before waiting for a process
+    /// that has the store open alone.
+    pub fn open_patiently(location: &Location, waiting: &dyn Fn()) -> Result<Store, StoreError> {
+        // Nothing is read or made before the locks are ours: whoever had them may have changed
+        // anything, or have tidied away what we were making.
+        let lock = Arc::new(StoreLock::take(location, waiting)?);
+        let store = Store::with_lock(location, Arc::clone(&lock))?;
+        if lock.own().is_exclusive {
+            tidy_tmp(&location.own_tmp(), location.own())?;
+            store.workdirs().tidy()?;
+            store.records().compact_history()?;
+        }
+        if lock.dir.is_exclusive {
+            if location.shared().is_some() {
+                tidy_tmp(&location.tmp(), location.dir())?;
+            }
+            store.tidy_finished()?;
+        }
+        lock.share()?;
+        Ok(store)
+    }
+
+    /// Opens the store for this process alone, and leaves everything as it is. While it is open,
+    /// others wait to open it.
+    pub fn open_alone(location: &Location) -> Result<Store, StoreError> {
+        let lock = StoreLock::take_exclusive(location)?;
+        Store::with_lock(location, Arc::new(lock))
+    }
+
+    /// A throw-away store below `tmp/`, for work whose results must not count. If this process
+    /// dies, the next one to tidy removes it.
+    pub fn throwaway(&self, name: &str) -> Result<Store, StoreError> {
+        Store::open(&fs::temp_name(&self.location().own_tmp().join(name)))
+    }
+
+    /// The store as another workspace sees it. It is not to be changed.
+    pub fn seen_by(&self, member: &Member) -> Store {
+        let location = Location::within(&member.root, self.location().dir());
+        let lock = Arc::clone(self.locks().store());
+        Store::assemble(&location, member.history(), lock)
+    }
+
+    fn with_lock(location: &Location, lock: Arc<StoreLock>) -> Result<Store, StoreError> {
+        location.make().map_err(|error| match error {
+            StoreError::Fs(error) => location.explain(error),
+            error => error,
+        })?;
+        let history = registry::join(location)?;
+        Ok(Store::assemble(location, history, lock))
+    }
+
+    fn assemble(location: &Location, history: PathBuf, lock: Arc<StoreLock>) -> Store {
+        let cache = Arc::new(StatCache::load(&location.own().join("stat-cache")));
+        let trash = Trash::new(location, &lock);
+        Store(Arc::new(Inner {
+            location: location.clone(),
+            cache_warning: Mutex::new(cache.warning().map(str::to_owned)),
+            objects: Objects::new(location, &cache, &trash),
+            records: Records::new(location, history),
+            locks: Locks::new(location, &trash, lock),
+            workdirs: Workdirs::new(location, &trash),
+            cache,
+        }))
+    }
+
+    /// Where it lies.
+    pub fn location(&self) -> &Location {
+        &self.0.location
+    }
+
+    /// Digests of files by what `stat` says of them. A run that ends saves it.
+    pub fn stat_cache(&self) -> &Arc<StatCache> {
+        &self.0.cache
+    }
+
+    /// Content by digest.
+    pub fn objects(&self) -> &Objects {
+        &self.0.objects
+    }
+
+    /// Results by key, and the history.
+    pub fn records(&self) -> &Records {
+        &self.0.records
+    }
+
+    /// Who works on which key.
+    pub fn locks(&self) -> &Locks {
+        &self.0.locks
+    }
+
+    /// Work folders, logs and the trash.
+    pub fn workdirs(&self) -> &Workdirs {
+        &self.0.workdirs
+    }
+
+    /// What went wrong without doing harm since the last call: damaged caches and records.
+    pub fn take_warnings(&self) -> Vec<String> {
+        let cache = self.0.cache_warning.lock();
+        let cache = cache.unwrap_or_else(PoisonError::into_inner).take();
+        let mut warnings: Vec<String> = cache.into_iter().collect();
+        warnings.extend(self.records().take_warnings());
+        warnings
+    }
+
+    /// Releases locks and removes scratch folders of keys that have a record: their owner died
+    /// after writing it. Others are for the next attempt.
+    fn tidy_finished(&self) -> Result<(), StoreError> {
+        let scratch = listing::of_digests(&self.location().dir().join("scratch"), "")?;
+        let mut keys = BTreeSet::new();
+        for listing in [scratch, self.locks().list()?] {
+            keys.extend(listing.named.into_iter().map(|(key, _)| key));
+        }
+        for key in keys {
+            if fs::exists(&self.records().path(&key))?
+                && let Some(lock) = self.locks().try_lock(&key)?
+                // A forced run's stage may live on; the key's next owner must find it.
+                && lock.orphans()?.is_empty()
+            {
+                self.workdirs().remove(lock.scratch_path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes what dead processes were writing or removing in a folder of the store.
+fn tidy_tmp(tmp: &Path, folder: &Path) -> Result<(), StoreError> {
+    for name in fs::read_dir(tmp)? {
+        remove_leftover(&tmp.join(name))?;
+    }
+    // New versions of our own files are written beside them.
+    for name in fs::read_dir(folder)? {
+        if name.to_str().is_some_and(fs::is_temp_name) {
+            fs::remove_all(&folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes something in `tmp/` whose maker is dead. If it is a throw-away store, a stage may still
+/// run there: it is stopped first.
+pub(super) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
+    if fs::exists(&path.join("claims"))? {
+        let store = Store::open(path)?;
+        for (key, _) in store.locks().list()?.named {
+            if let Some(lock) = store.locks().try_lock(&key)? {
+                lock.kill_orphan()?;
+            }
+        }
+    }
+    Ok(fs::remove_all(path)?)
+}

@@ -1,0 +1,296 @@
+//! What comes out of the store, and what it does to what was there.
+
+use proptest::prelude::*;
+
+use super::*;
+use restage_core::digest::{Kind, digest_tree};
+
+#[test]
+fn a_plain_file_is_writable_and_editing_it_changes_no_object() {
+    let bench = Bench::new();
+    let content = bench.ingest("table");
+    let dest = bench.path("results/quick/table.csv");
+    bench
+        .store
+        .objects()
+        .materialize(&content, &dest, Placement::Plain)
+        .unwrap();
+    std::fs::write(&dest, "edited").unwrap();
+    bench.store.objects().verify(&content).unwrap();
+    bench
+        .store
+        .objects()
+        .materialize(&content, &dest, Placement::Plain)
+        .unwrap();
+    assert_eq!(text(&dest), "table");
+}
+
+#[test]
+fn a_linked_file_is_read_only_and_replacing_it_changes_no_object() {
+    let bench = Bench::new();
+    let (old, new) = (bench.ingest("old"), bench.ingest("new"));
+    let dest = bench.path("data/x.bin");
+    bench
+        .store
+        .objects()
+        .materialize(&old, &dest, Placement::Linked)
+        .unwrap();
+    assert_eq!(mode(&dest), 0o444);
+    for placement in [Placement::Linked, Placement::Plain] {
+        bench
+            .store
+            .objects()
+            .materialize(&new, &dest, placement)
+            .unwrap();
+        assert_eq!(text(&dest), "new");
+        bench.store.objects().verify(&old).unwrap();
+        bench.store.objects().verify(&new).unwrap();
+    }
+    assert_ne!(mode(&dest) & 0o200, 0);
+}
+
+#[test]
+fn an_executable_file_is_executable_again_and_its_equal_is_not() {
+    let bench = Bench::new();
+    let script = bench.write("script", "#!/bin/sh\n");
+    fs::set_mode(&script, 0o755).unwrap();
+    let content = bench.store.objects().ingest(&script).unwrap();
+    assert_eq!(content.kind, Kind::File { executable: true });
+    let plain = bench.ingest("#!/bin/sh\n");
+    for (placement, bits) in [(Placement::Plain, 0o700), (Placement::Linked, 0o500)] {
+        let dest = bench.path("placed");
+        bench
+            .store
+            .objects()
+            .materialize(&content, &dest, placement)
+            .unwrap();
+        assert_eq!(mode(&dest) & 0o700, bits);
+        bench
+            .store
+            .objects()
+            .materialize(&plain, &dest, placement)
+            .unwrap();
+        assert_eq!(mode(&dest) & 0o100, 0);
+    }
+}
+
+#[test]
+fn files_folders_and_links_replace_each_other() {
+    let bench = Bench::new();
+    bench.write("tree/a", "1");
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
+    let file = bench.ingest("file");
+    let precious = bench.write("precious", "kept");
+    let dest = bench.path("dest");
+    std::os::unix::fs::symlink(&precious, &dest).unwrap();
+    for content in [tree, file, tree, tree, file] {
+        bench
+            .store
+            .objects()
+            .materialize(&content, &dest, Placement::Plain)
+            .unwrap();
+        assert_eq!(
+            bench.store.stat_cache().digest_at(&dest).unwrap(),
+            Some(content)
+        );
+    }
+    assert_eq!(text(&precious), "kept");
+    let beside = fs::read_dir(bench.dir.path()).unwrap();
+    assert_eq!(
+        beside,
+        [".restage", "dest", "precious", "tree"],
+        "nothing is left beside"
+    );
+    assert!(
+        fs::read_dir(&bench.store.location().dir().join("tmp"))
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_folder_loses_what_is_not_part_of_it() {
+    let bench = Bench::new();
+    bench.write("tree/a", "1");
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
+    bench.write("dest/a", "1");
+    bench.write("dest/stale", "2");
+    bench
+        .store
+        .objects()
+        .materialize(&tree, &bench.path("dest"), Placement::Linked)
+        .unwrap();
+    assert_eq!(fs::read_dir(&bench.path("dest")).unwrap(), ["a"]);
+}
+
+#[test]
+fn what_is_in_place_is_left_alone() {
+    let bench = Bench::new();
+    let content = bench.ingest("table");
+    let dest = bench.path("table.csv");
+    bench
+        .store
+        .objects()
+        .materialize(&content, &dest, Placement::Plain)
+        .unwrap();
+    let before = inode(&dest);
+    bench
+        .store
+        .objects()
+        .materialize(&content, &dest, Placement::Plain)
+        .unwrap();
+    assert_eq!(inode(&dest), before);
+}
+
+#[test]
+fn a_damaged_object_is_never_placed_and_the_old_file_stays() {
+    for placement in [Placement::Plain, Placement::Linked] {
+        let bench = Bench::new();
+        bench.write("tree/a", "good");
+        let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
+        let file = bench.ingest("other");
+        damage(&bench.object(&Digest::of(b"good")));
+        damage(&bench.object(&file.digest));
+        for content in [tree, file] {
+            let dest = bench.write("dest", "last good");
+            let error = bench
+                .store
+                .objects()
+                .materialize(&content, &dest, placement)
+                .unwrap_err();
+            assert!(matches!(error, StoreError::CorruptObject { .. }), "{error}");
+            assert_eq!(text(&dest), "last good");
+            assert!(!bench.store.objects().has(&content).unwrap());
+        }
+        assert_eq!(
+            fs::read_dir(bench.dir.path()).unwrap(),
+            [".restage", "dest", "tree"]
+        );
+    }
+}
+
+#[test]
+fn a_part_of_a_folder_can_be_placed_alone() {
+    let bench = Bench::new();
+    bench.write("tree/a/b/c", "deep");
+    bench.write("tree/a.txt", "top");
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
+    let place = |inside, dest| {
+        bench
+            .store
+            .objects()
+            .materialize_part(&tree, inside, &bench.path(dest), Placement::Linked)
+    };
+    place("a", "folder").unwrap();
+    place("a.txt", "file").unwrap();
+    assert_eq!(text(&bench.path("folder/b/c")), "deep");
+    assert_eq!(text(&bench.path("file")), "top");
+    assert!(matches!(
+        place("x", "none"),
+        Err(StoreError::NotInTree { .. })
+    ));
+    assert!(!bench.path("none").exists());
+}
+
+#[test]
+fn a_source_is_placed_read_only_and_never_by_its_own_inode() {
+    let bench = Bench::new();
+    let file = bench.write("data/raw/x", "raw");
+    std::os::unix::fs::symlink("x", bench.path("data/raw/link")).unwrap();
+    let cache = bench.store.stat_cache();
+    let content = cache.digest_at(&bench.path("data")).unwrap().unwrap();
+    let dest = bench.path("work/data");
+    bench
+        .store
+        .objects()
+        .place_source(&bench.path("data"), &content, &dest)
+        .unwrap();
+    assert_eq!(digest_tree(&dest).unwrap(), content);
+    assert_eq!(mode(&dest.join("raw/x")), 0o444);
+    assert_ne!(inode(&dest.join("raw/x")), inode(&file));
+    std::fs::write(&file, "RAW").unwrap();
+    let error = bench
+        .store
+        .objects()
+        .place_source(&bench.path("data"), &content, &dest)
+        .unwrap_err();
+    assert!(matches!(error, StoreError::SourceChanged { .. }), "{error}");
+}
+
+#[derive(Debug, Clone)]
+enum Thing {
+    File(Vec<u8>, bool),
+    Link(String),
+    Folder(Vec<(String, Thing)>),
+}
+
+fn thing() -> impl Strategy<Value = Thing> {
+    let leaf = prop_oneof![
+        (prop::collection::vec(any::<u8>(), 0..40), any::<bool>())
+            .prop_map(|(bytes, executable)| Thing::File(bytes, executable)),
+        "[a-z./]{1,8}".prop_map(Thing::Link),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop::collection::btree_map("[a-c é\n-]{1,2}", inner, 0..4)
+            .prop_map(|map| Thing::Folder(map.into_iter().collect()))
+    })
+}
+
+fn make(thing: &Thing, path: &Path) {
+    match thing {
+        Thing::File(bytes, executable) => {
+            std::fs::write(path, bytes).unwrap();
+            fs::set_mode(path, if *executable { 0o755 } else { 0o644 }).unwrap();
+        }
+        Thing::Link(target) => std::os::unix::fs::symlink(target, path).unwrap(),
+        Thing::Folder(inner) => {
+            std::fs::create_dir(path).unwrap();
+            inner
+                .iter()
+                .for_each(|(name, thing)| make(thing, &path.join(name)));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn every_folder_comes_out_as_it_went_in(inner in prop::collection::vec(thing(), 0..4)) {
+        let bench = Bench::new();
+        let inner = inner.into_iter().enumerate().map(|(i, thing)| (i.to_string(), thing));
+        make(&Thing::Folder(inner.collect()), &bench.path("tree"));
+        let before = digest_tree(&bench.path("tree")).unwrap();
+        let content = bench.store.objects().ingest(&bench.path("tree")).unwrap();
+        prop_assert_eq!(content, before);
+        bench.store.objects().verify(&content).unwrap();
+        for (placement, name) in [(Placement::Plain, "plain"), (Placement::Linked, "linked")] {
+            bench.store.objects().materialize(&content, &bench.path(name), placement).unwrap();
+            prop_assert_eq!(digest_tree(&bench.path(name)).unwrap(), before);
+        }
+    }
+}
+
+#[test]
+fn many_that_put_the_same_folder_at_once_all_find_it_there() {
+    let bench = Bench::new();
+    for i in 0..8 {
+        bench.write(&format!("tree/{i}/x"), "x");
+    }
+    let tree = bench.store.objects().ingest(&bench.path("tree")).unwrap();
+    for round in 0..40 {
+        let dest = bench.path(&format!("out-{round}"));
+        let put = || {
+            bench
+                .store
+                .objects()
+                .materialize(&tree, &dest, Placement::Linked)
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(put)).collect();
+            for thread in threads {
+                thread.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(digest_tree(&dest).unwrap(), tree);
+    }
+}

@@ -1,0 +1,123 @@
+//! What is thrown away: moved aside at once, removed now or once the run is over.
+//!
+//! For minutes, ext4 gives the inode number of a removed file or folder to no new one, and
+//! whenever it makes one it skips over each such number (`recently_deleted` in Linux's
+//! fs/ext4/ialloc.c). A run that removed a few folders after each of its stages would get slower
+//! with every stage, so what a stage leaves is emptied at once and removed at the end. Files that
+//! still have other names, such as outs and inputs, don't count as removed in this sense.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::error::StoreError;
+use super::location::Location;
+use super::store_lock::StoreLock;
+use restage_core::fs;
+
+/// How much waits at most: empty folders take room too.
+const MOST: usize = 1 << 14;
+
+/// The trash of an open store; a clone is the same trash.
+#[derive(Debug, Clone)]
+pub(super) struct Trash(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    location: Location,
+    waiting: Mutex<Vec<PathBuf>>,
+    /// While there is trash, nobody else may tidy `tmp/`.
+    _lock: Arc<StoreLock>,
+}
+
+impl Trash {
+    pub(super) fn new(location: &Location, lock: &Arc<StoreLock>) -> Self {
+        Self(Arc::new(Inner {
+            location: location.clone(),
+            waiting: Mutex::default(),
+            _lock: Arc::clone(lock),
+        }))
+    }
+
+    /// Moves a folder, or a small file, aside and empties it; [`Trash::empty`] removes it. Does
+    /// nothing if nothing is there.
+    pub(super) fn discard(&self, path: &Path) -> Result<(), StoreError> {
+        let aside = self.aside(path);
+        match fs::rename(path, &aside) {
+            Ok(()) => {}
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.source.kind() == io::ErrorKind::CrossesDevices => {
+                return Ok(fs::remove_all(path)?);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        fs::remove_files(&aside)?;
+        let full = {
+            let mut waiting = self.waiting();
+            waiting.push(aside);
+            waiting.len() >= MOST
+        };
+        match full {
+            true => self.empty(),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes what was discarded.
+    pub(super) fn empty(&self) -> Result<(), StoreError> {
+        let waiting = std::mem::take(&mut *self.waiting());
+        for path in waiting {
+            fs::remove_all(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a file or folder now; its name is free at once, even if that takes long.
+    pub(super) fn remove(&self, path: &Path) -> Result<(), StoreError> {
+        // Most scratch folders are empty.
+        match fs::remove_dir(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(_) => {}
+        }
+        let aside = self.aside(path);
+        match fs::rename(path, &aside) {
+            Ok(()) => Ok(fs::remove_all(&aside)?),
+            // On another disk, or someone else was faster.
+            Err(error)
+                if matches!(
+                    error.source.kind(),
+                    io::ErrorKind::CrossesDevices | io::ErrorKind::NotFound
+                ) =>
+            {
+                Ok(fs::remove_all(path)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A new name in the temporary folder that is on the file system of `path`.
+    fn aside(&self, path: &Path) -> PathBuf {
+        let location = &self.0.location;
+        let tmp = match path.starts_with(location.dir()) {
+            true => location.tmp(),
+            false => location.own_tmp(),
+        };
+        fs::temp_name(&tmp.join(path.file_name().unwrap_or_default()))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        let waiting = self.0.waiting.lock();
+        waiting.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let waiting = self.waiting.get_mut();
+        for path in std::mem::take(waiting.unwrap_or_else(PoisonError::into_inner)) {
+            // What stays is removed by the next process that opens the store alone.
+            let _ = fs::remove_all(&path);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Turns every error into text and an exit code; the one place that does.
+//! It must not know how to mend anything: hints come with the errors.
+
+use std::error::Error;
+
+use super::exit::Exit;
+use restage_core::fs::FsError;
+use restage_core::style::Style;
+use restage_engine::{FactsError, RunError};
+use restage_pipeline::{Diagnostic, Diagnostics};
+use restage_store::StoreError;
+
+/// Lines of a failed tool's output that are shown.
+const OUTPUT_LINES: usize = 8;
+
+/// An error that ends a verb.
+#[derive(Debug)]
+pub(crate) enum CliError {
+    /// The pipeline file or an override is wrong.
+    Spec(Diagnostics),
+    /// Anything else.
+    Other {
+        error: Box<dyn Error>,
+        hint: Option<String>,
+        exit: Exit,
+    },
+}
+
+impl CliError {
+    pub(crate) fn new(error: impl Error + 'static, exit: Exit) -> Self {
+        Self::Other {
+            error: Box::new(error),
+            hint: None,
+            exit,
+        }
+    }
+
+    /// The machine failed us.
+    pub(crate) fn machine(error: FsError) -> Self {
+        Self::new(error, Exit::Machine)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Other {
+            error: message.into().into(),
+            hint: None,
+            exit: Exit::Usage,
+        }
+    }
+
+    /// What stands here is not what would be made now.
+    pub(crate) fn stale(message: impl Into<String>) -> Self {
+        Self::Other {
+            error: message.into().into(),
+            hint: None,
+            exit: Exit::Different,
+        }
+    }
+
+    pub(crate) fn with_hint(mut self, text: impl Into<String>) -> Self {
+        if let Self::Other { hint, .. } = &mut self {
+            *hint = Some(text.into());
+        }
+        self
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Spec(_) => Exit::Usage,
+            Self::Other { exit, .. } => *exit,
+        }
+    }
+
+    /// The whole message, with a final line break.
+    pub(crate) fn render(&self, style: Style) -> String {
+        match self {
+            Self::Spec(diagnostics) => restage_pipeline::render::render(diagnostics, style.colour),
+            Self::Other { error, hint, .. } => {
+                let mut text = format!("{} {error}\n", style.error("error:"));
+                let mut cause = error.source();
+                while let Some(source) = cause {
+                    text += &format!("  caused by: {source}\n");
+                    cause = source.source();
+                }
+                if let Some(hint) = hint {
+                    text += &format!("{} {hint}\n", style.hint("hint:"));
+                }
+                text
+            }
+        }
+    }
+}
+
+impl From<Diagnostics> for CliError {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Spec(diagnostics)
+    }
+}
+
+/// A run's error, with the pipeline's text so that the offending place can be shown.
+pub(crate) fn from_run(error: RunError, file_name: &str, text: &str) -> CliError {
+    match error {
+        RunError::Facts(error) => from_facts(error, file_name, text),
+        RunError::Secret { location, .. } => {
+            let item = Diagnostic::new(location, error.to_string(), "declared here")
+                .maybe_hint(error.hint());
+            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+        }
+        error => {
+            let exit = if error.is_usage() {
+                Exit::Usage
+            } else {
+                Exit::Machine
+            };
+            let hint = error.hint();
+            with_optional_hint(CliError::new(error, exit), hint)
+        }
+    }
+}
+
+/// A store's error that ends a verb.
+pub(crate) fn from_store(error: StoreError) -> CliError {
+    let hint = error.hint();
+    with_optional_hint(CliError::new(error, Exit::Machine), hint)
+}
+
+/// A planning error, with the pipeline's text so that the offending place can be shown.
+pub(crate) fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliError {
+    match error {
+        FactsError::MissingInput { location, .. } => {
+            let item = Diagnostic::new(location, error.to_string(), "not found")
+                .hint("create it, or mend the path; paths start at the pipeline's folder");
+            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+        }
+        FactsError::Tool {
+            location,
+            ref reason,
+            ..
+        } => {
+            let mut item = Diagnostic::new(location, error.to_string(), "asked for its version")
+                .hint(
+                    "nothing ran; install it, or mend the command: `tools` are lines for `sh` \
+                     that say a version and exit with 0",
+                );
+            let output: Vec<&str> = reason.output().lines().collect();
+            for line in &output[output.len().saturating_sub(OUTPUT_LINES)..] {
+                item = item.note(format!("it printed: {line}"));
+            }
+            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+        }
+        FactsError::Unsettled(_) => CliError::new(error, Exit::Bug),
+        FactsError::Code(ref code) => {
+            let hint = code.hint();
+            with_optional_hint(CliError::new(error, Exit::Usage), hint)
+        }
+        FactsError::Glob { .. } => CliError::new(error, Exit::Usage),
+        FactsError::Fs(ref fs) => {
+            let hint = fs.hint().map(ToOwned::to_owned);
+            with_optional_hint(CliError::new(error, Exit::Machine), hint)
+        }
+        FactsError::Store(ref store) => {
+            let hint = store.hint();
+            with_optional_hint(CliError::new(error, Exit::Machine), hint)
+        }
+    }
+}
+
+fn with_optional_hint(error: CliError, hint: Option<String>) -> CliError {
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}

@@ -1,0 +1,48 @@
+//! What signals mean to a run: the first asks it to stop its stages, the next one kills them.
+//! It must not know what a run does when it is asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::error::CliError;
+use super::exit::Exit;
+use restage_core::fs;
+
+/// Says whether SIGINT, SIGTERM or SIGHUP has come. With the second one `kill` is called and
+/// restage ends at once: nothing half-written is ever recorded.
+pub(crate) fn watch(kill: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>, CliError> {
+    let machine = |error| CliError::new(error, Exit::Machine);
+    let mut heard = vec![SIGINT, SIGTERM];
+    if !ignored(SIGHUP) {
+        heard.push(SIGHUP);
+    }
+    let mut signals = Signals::new(heard).map_err(machine)?;
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&flag);
+    let body = move || {
+        for _ in signals.forever() {
+            if seen.swap(true, Ordering::Relaxed) {
+                kill();
+                signal_hook::low_level::exit(Exit::Interrupted as i32);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(body)
+        .map_err(machine)?;
+    Ok(flag)
+}
+
+/// Whether our caller made us ignore a signal, as `nohup` does: then it is to stay so.
+fn ignored(signal: i32) -> bool {
+    let Ok(status) = fs::read_to_string(std::path::Path::new("/proc/self/status")) else {
+        return false;
+    };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}

@@ -1,0 +1,180 @@
+//! A run as plain lines, for logs and CI.
+//! It must not use the terminal's abilities but colour.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use super::summary;
+use crate::format::{count, duration, metric, rough_duration, size};
+use restage_core::clock::Instant;
+use restage_core::style::Style;
+use restage_engine::{Event, Observer, Progress, StageEvent, StageOutcome, estimate};
+
+/// Seconds after which a stage is heard of again, whether or not it got anywhere.
+const EVERY: f64 = 30.0;
+/// Seconds between two progress lines of one stage, at least.
+const AT_LEAST: f64 = 4.0;
+
+/// Writes lines to stderr.
+pub(crate) struct PlainRenderer<'a> {
+    out: &'a mut dyn Write,
+    style: Style,
+    quiet: bool,
+    cores: u32,
+    durations: &'a dyn Fn(&str) -> Option<f64>,
+    /// When each running stage was last heard of, and how far it was.
+    said: BTreeMap<String, (Instant, u64)>,
+}
+
+impl<'a> PlainRenderer<'a> {
+    pub(crate) fn new(
+        out: &'a mut dyn Write,
+        style: Style,
+        quiet: bool,
+        cores: u32,
+        durations: &'a dyn Fn(&str) -> Option<f64>,
+    ) -> Self {
+        Self {
+            out,
+            style,
+            quiet,
+            cores,
+            durations,
+            said: BTreeMap::new(),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        // A closed stderr must not end a run of hours.
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    /// A line for each unit done, but never two within seconds, and one now and then in
+    /// between; nothing for stages that end before there is anything to wait for.
+    fn progress(&mut self, stage: &str, progress: &Progress) {
+        let Some((at, done)) = self.said.get(stage) else {
+            return;
+        };
+        let pause = if *done == progress.done {
+            EVERY
+        } else {
+            AT_LEAST
+        };
+        if at.elapsed().as_secs_f64() >= pause {
+            self.said
+                .insert(stage.to_owned(), (Instant::now(), progress.done));
+            self.line(&format!("{stage}: {}", progress_text(progress)));
+        }
+    }
+}
+
+/// `epoch 3/30, about 14 min left, loss 1.532, 512 images/s`.
+pub(crate) fn progress_text(progress: &Progress) -> String {
+    let (done, total) = (progress.done, progress.total);
+    let mut text = match progress.unit.as_str() {
+        "byte" => format!("{} of {}", size(done as f64), size(total as f64)),
+        unit => format!("{unit} {done}/{total}"),
+    };
+    if let Some(seconds) = progress.remaining_seconds.filter(|s| *s >= 1.0) {
+        text += &format!(", {} left", rough_duration(seconds));
+    }
+    for figure in &progress.metrics {
+        text += &format!(", {}", metric(&figure.name, figure.value));
+    }
+    text
+}
+
+impl Observer for PlainRenderer<'_> {
+    fn event(&mut self, event: &Event<'_>) {
+        let style = self.style;
+        match event {
+            Event::Stage { .. } | Event::Started { .. } | Event::Planned { .. } if self.quiet => {}
+            Event::Planned { graph, plan } => {
+                let seconds = |id| (self.durations)(&graph.stage(id).name);
+                let guess = estimate(graph, plan, self.cores, &seconds);
+                for line in summary::plan_lines(graph, plan, guess, style) {
+                    self.line(&line);
+                }
+            }
+            Event::Building { packages } => {
+                self.line(&format!(
+                    "building {}: {}",
+                    count(packages.len(), "program"),
+                    packages.join(", ")
+                ));
+            }
+            Event::BuildLine { .. } => {}
+            Event::Built { seconds } => self.line(&format!("built in {}", duration(*seconds))),
+            Event::WaitingForOther { stage } => {
+                self.line(&format!("{stage}: another restage runs it, waiting"));
+            }
+            Event::Started {
+                stage,
+                attempt,
+                attempts,
+                ..
+            } => {
+                self.said.insert((*stage).to_owned(), (Instant::now(), 0));
+                let again = if *attempt > 1 {
+                    format!(" (attempt {attempt} of {attempts})")
+                } else {
+                    String::new()
+                };
+                self.line(&format!("{stage}: started{again}"));
+            }
+            Event::Stage {
+                stage,
+                event: StageEvent::Progress(progress),
+            } => self.progress(stage, progress),
+            Event::Stage {
+                stage,
+                event: StageEvent::Message(text),
+            } => self.line(&format!("{stage}: {text}")),
+            Event::Retrying { stage, failure } => {
+                self.line(&summary::retry(stage, failure, style));
+            }
+            Event::Audited { stage, audited } => {
+                for line in summary::audit(stage, audited, self.style) {
+                    self.line(&line);
+                }
+            }
+            Event::Finished { stage, outcome } => match outcome {
+                StageOutcome::Fresh | StageOutcome::Cancelled => {}
+                StageOutcome::Restored { .. } | StageOutcome::Ran { .. } if self.quiet => {}
+                StageOutcome::Restored { outs } => {
+                    self.line(&format!(
+                        "{stage}: {} ({})",
+                        style.good("restored"),
+                        count(*outs, "out")
+                    ));
+                }
+                StageOutcome::Ran { seconds, unchanged } => {
+                    let same = if *unchanged {
+                        ", same outs as before"
+                    } else {
+                        ""
+                    };
+                    self.line(&format!(
+                        "{stage}: {} in {}{same}",
+                        style.good("done"),
+                        duration(*seconds)
+                    ));
+                }
+                StageOutcome::Failed(failure) => {
+                    let text = summary::failure(stage, failure, style);
+                    self.line(text.trim_end());
+                }
+                StageOutcome::Blocked { by } => {
+                    self.line(&format!(
+                        "{stage}: {}, `{by}` has no result",
+                        style.bad("not run")
+                    ));
+                }
+            },
+            Event::Warning { stage, text } => {
+                self.line(&format!("{} {stage}: {text}", style.warning("warning:")));
+            }
+            Event::Interrupted => self.line("stopping: ending the running stages"),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What a verification found: a line for each out, an error for each stage that differs.
+//! It must not know where they are written.
+
+use serde_json::{Value, json};
+
+use crate::format::{count, duration};
+use crate::render::diff;
+use restage_core::style::Style;
+use restage_engine::{Difference, Summary, Verdict, Verified, VerifiedOut};
+
+/// Differences of a table that an error shows.
+const MOST: usize = 3;
+
+/// `identical  train  weights.bin`, a line for each out.
+pub(crate) fn verified_lines(found: &[&Verified], style: Style) -> String {
+    let width = found.iter().map(|v| v.stage.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for stage in found {
+        for out in &stage.outs {
+            let word = format!("{:<9}", word(&out.verdict));
+            let word = match out.verdict {
+                Verdict::Identical => style.good(&word),
+                Verdict::Within => style.busy(&word),
+                Verdict::Differs(_) => style.bad(&word),
+                Verdict::Volatile => style.dim(&word),
+            };
+            text += &format!("{word}  {:width$}  {}\n", stage.stage, out.path);
+        }
+    }
+    text
+}
+
+/// `profile quick: all 3 stages are reproducible (1 rerun of each, 2.1 s)`.
+pub(crate) fn verified_summary(
+    profile: &str,
+    stages: usize,
+    differ: usize,
+    times: u16,
+    total: &Summary,
+) -> String {
+    let mut parts = Vec::new();
+    for (n, word) in [
+        (differ, "not reproducible"),
+        (total.failed, "failed"),
+        (total.cancelled, "not rerun"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {word}"));
+        }
+    }
+    let time = duration(total.seconds);
+    if parts.is_empty() {
+        let (all, are) = match stages {
+            1 => ("the", "stage is"),
+            _ => ("all", "stages are"),
+        };
+        let each = count(usize::from(times), "rerun");
+        return format!(
+            "profile {profile}: {all} {stages} {are} reproducible ({each} of each, {time})"
+        );
+    }
+    let parts = parts.join(", ");
+    format!(
+        "profile {profile}: of {}: {parts} ({time})",
+        count(stages, "stage")
+    )
+}
+
+/// The error about a stage that wrote something else; `None` if it did not.
+pub(crate) fn verified_error(found: &Verified, style: Style) -> Option<String> {
+    let out = found.differing()?;
+    let mut text = format!(
+        "{} stage `{}` is not reproducible: `{}` differs from the recorded run\n",
+        style.error("error:"),
+        found.stage,
+        out.path,
+    );
+    let (recorded, now) = (out.recorded.short(), out.now.short());
+    text += &format!("  recorded: {recorded}   now: {now}\n");
+    for line in difference(out).lines() {
+        text += &format!("  {line}\n");
+    }
+    text += &format!(
+        "  same key {}, so nothing we track changed\n",
+        found.key.short()
+    );
+    if found.kept {
+        text += "  the recorded outs stay; the others are kept beside them in .restage\n";
+    }
+    text += &format!(
+        "{} common causes: the time, a random seed, thread order, an undeclared variable\n",
+        style.hint("hint:"),
+    );
+    Some(text)
+}
+
+/// The first difference of an out; empty if there is none.
+fn difference(out: &VerifiedOut) -> String {
+    let Verdict::Differs(difference) = &out.verdict else {
+        return String::new();
+    };
+    // A file inside a folder is named; the out itself is named already.
+    let inside = |path: &str| match path == out.path {
+        true => String::new(),
+        false => format!("{path}: "),
+    };
+    match difference {
+        Difference::Table(diff) => diff::text_of(diff, MOST, Style { colour: false }),
+        Difference::Bytes {
+            path,
+            offset,
+            recorded,
+            now,
+        } => {
+            let sizes = match recorded == now {
+                true => grouped_digits(*now),
+                false => format!(
+                    "{}, now {}",
+                    grouped_digits(*recorded),
+                    grouped_digits(*now)
+                ),
+            };
+            let at = grouped_digits(*offset);
+            format!("{}first different byte: {at} of {sizes}\n", inside(path))
+        }
+        Difference::Kind {
+            path,
+            recorded,
+            now,
+        } => format!("{}{recorded} was recorded, now it is {now}\n", inside(path)),
+    }
+}
+
+/// A stage as a JSON line.
+pub(crate) fn verified_json(found: &Verified) -> Value {
+    let outs: Vec<Value> = found.outs.iter().map(out_json).collect();
+    let verdicts = found.outs.iter().map(|out| &out.verdict);
+    let within = verdicts.clone().any(|v| matches!(v, Verdict::Within));
+    let verdict = match (found.differing(), within) {
+        (Some(_), _) => "differs",
+        (None, true) => "within",
+        (None, false) => "identical",
+    };
+    json!({
+        "event": "verified", "stage": found.stage, "key": found.key.to_string(),
+        "reruns": found.reruns, "verdict": verdict, "outs": outs, "kept": found.kept,
+    })
+}
+
+fn out_json(out: &VerifiedOut) -> Value {
+    let mut value = json!({
+        "path": out.path, "verdict": word(&out.verdict),
+        "recorded": out.recorded.to_string(), "now": out.now.to_string(),
+    });
+    if matches!(out.verdict, Verdict::Differs(_)) {
+        value["text"] = json!(difference(out));
+    }
+    if let Verdict::Differs(Difference::Bytes { offset, .. }) = out.verdict {
+        value["first_different_byte"] = json!(offset);
+    }
+    value
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Volatile => "volatile",
+        Verdict::Identical => "identical",
+        Verdict::Within => "within",
+        Verdict::Differs(_) => "differs",
+    }
+}
+
+/// `1,048,576`.
+fn grouped_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_numbers_are_grouped_by_thousands() {
+        let shown = [0, 999, 1000, 1_048_576].map(grouped_digits);
+        assert_eq!(shown, ["0", "999", "1,000", "1,048,576"]);
+    }
+}

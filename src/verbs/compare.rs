@@ -1,0 +1,321 @@
+//! `restage compare`: result tables against committed ones.
+//! It must not know how two tables are compared, nor how differences are drawn.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::args::Compare;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::expected::{Expected, ExpectedError};
+use crate::found::below;
+use crate::output::Output;
+use crate::render::diff::{Compared, json, markdown, text};
+use crate::render::junit::junit;
+use crate::settings::{Loaded, Settings, load};
+use restage_claims::tables::{self, TableDiff};
+use restage_core::fs;
+use restage_core::rel_path::RelPath;
+use restage_pipeline::CompareRule;
+
+pub(crate) fn compare(
+    settings: &Settings,
+    args: &Compare,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    if settings.json && (args.md || args.junit) {
+        return Err(CliError::usage(
+            "`--json` goes with neither `--md` nor `--junit`",
+        ));
+    }
+    let loaded = load(settings, &args.pipeline)?;
+    let (expected, against) =
+        Expected::open(&loaded.root, &settings.directory, &args.against).map_err(unreadable)?;
+    let chosen = chosen(settings, &loaded, &args.files)?;
+    let files = match &expected {
+        Expected::File(other) => vec![single(&loaded, &chosen, other, args, out)?],
+        _ => every_table(settings, &loaded, &expected, &chosen, args, out)?,
+    };
+    let compared = Compared {
+        profile: loaded.profile,
+        against,
+        files,
+    };
+    let said = match (settings.json, args.md, args.junit) {
+        (true, ..) => json(&compared, args.most),
+        (_, true, _) => markdown(&compared, args.most),
+        (.., true) => {
+            let suite = format!("compare.{}", compared.profile);
+            junit(&suite, &compared.cases(args.most))
+                .map_err(|error| CliError::new(error, Exit::Bug))?
+        }
+        _ => text(&compared, args.most, settings.out_style),
+    };
+    out.data(&said)?;
+    Ok(match compared.different().next() {
+        None => Exit::Ok,
+        Some(_) => Exit::Different,
+    })
+}
+
+/// A file or folder of the command line.
+struct Chosen {
+    /// As it was written.
+    word: String,
+    place: PathBuf,
+    /// Where it lies below the pipeline's folder, which it may be itself: `None` inside, if so.
+    inside: Option<Option<RelPath>>,
+}
+
+impl Chosen {
+    fn has(&self, path: &RelPath) -> bool {
+        match &self.inside {
+            Some(Some(own)) => path.is_within(own),
+            Some(None) => true,
+            None => false,
+        }
+    }
+}
+
+/// Without looking at the disk for more than the current folder: a table may be gone.
+fn chosen(
+    settings: &Settings,
+    loaded: &Loaded,
+    files: &[PathBuf],
+) -> Result<Vec<Chosen>, CliError> {
+    let current = fs::canonicalize(&settings.directory).map_err(CliError::machine)?;
+    let choose = |file: &PathBuf| {
+        let place = plain(&current.join(file));
+        let inside = place.strip_prefix(&loaded.root).ok().map(Path::to_str);
+        Chosen {
+            word: file.display().to_string(),
+            inside: match inside {
+                Some(Some("")) => Some(None),
+                Some(Some(text)) => RelPath::new(text).ok().map(Some),
+                _ => None,
+            },
+            place,
+        }
+    };
+    Ok(files.iter().map(choose).collect())
+}
+
+/// Without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// Every table that `compare:` names, here or there.
+fn every_table(
+    settings: &Settings,
+    loaded: &Loaded,
+    expected: &Expected,
+    chosen: &[Chosen],
+    args: &Compare,
+    out: &mut Output,
+) -> Result<Vec<TableDiff>, CliError> {
+    if loaded.compare.is_empty() {
+        return Err(
+            CliError::usage(format!("`{}` has no `compare:`", loaded.file_name)).with_hint(
+                "say there which tables must match: `compare: [{files: \"results/*.csv\"}]`",
+            ),
+        );
+    }
+    let of_interest = |path: &RelPath| tables::effective_rule(&loaded.compare, path).is_some();
+    let there: BTreeSet<RelPath> = expected.files().map_err(unreadable)?.into_iter().collect();
+    let there: BTreeSet<RelPath> = there.into_iter().filter(of_interest).collect();
+    let here: BTreeSet<RelPath> = results(loaded)?.into_iter().collect();
+    let every: BTreeSet<&RelPath> = here.union(&there).collect();
+    for one in chosen {
+        if !every.iter().any(|path| one.has(path)) {
+            return Err(CliError::usage(format!(
+                "`{}` is no table that `compare:` names under profile `{}`, here or in `{}`",
+                one.word, loaded.profile, args.against
+            ))
+            .with_hint("`restage compare` without files compares all that it names"));
+        }
+    }
+    if every.is_empty() {
+        return Err(CliError::usage(format!(
+            "no file matches `compare:` under profile `{}`, here or in `{}`",
+            loaded.profile, args.against
+        ))
+        .with_hint("`restage reproduce` makes them"));
+    }
+    let wanted = |path: &&&RelPath| chosen.is_empty() || chosen.iter().any(|one| one.has(path));
+    let (mut diffs, mut headers) = (Vec::new(), Vec::new());
+    for path in every.iter().filter(wanted) {
+        let name = path.as_str();
+        let (there, here) = (there.contains(*path), here.contains(*path));
+        let read = || fs::read(&path.under(&loaded.root)).map_err(CliError::machine);
+        let now = here.then(read).transpose()?;
+        let before = there
+            .then(|| expected.read(path).map_err(unreadable))
+            .transpose()?;
+        headers.push((
+            *path,
+            [&now, &before].map(|bytes| columns(name, bytes.as_deref())),
+        ));
+        diffs.push(match (before, now) {
+            (Some(before), Some(now)) => {
+                let rule = tables::effective_rule(&loaded.compare, path).unwrap_or_default();
+                tables::compare_tables(name, &before, &now, &rule)
+            }
+            (Some(_), None) => TableDiff::missing(name),
+            _ => TableDiff::unexpected(name),
+        });
+    }
+    if chosen.is_empty() {
+        for remark in idle(&loaded.compare, &headers) {
+            let warning = settings.err_style.warning("warning:");
+            out.note(&format!(
+                "{warning} {remark}, here or in `{}`\n",
+                args.against
+            ));
+        }
+    }
+    Ok(diffs)
+}
+
+fn columns(path: &str, bytes: Option<&[u8]>) -> Vec<String> {
+    bytes.map_or_else(Vec::new, |bytes| tables::columns(path, bytes))
+}
+
+/// Rules for files or columns that there are none of: slips of the pen, most likely, which leave
+/// something compared otherwise than was meant.
+fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for rule in rules {
+        let files: Vec<_> = headers
+            .iter()
+            .filter(|(path, _)| tables::applies(rule, path))
+            .collect();
+        if files.is_empty() {
+            remarks.push(format!("no file matches `{}` of `compare:`", rule.files));
+            continue;
+        }
+        let named = rule.columns.keys().filter(|column| *column != "*");
+        for column in named {
+            let mut columns = files.iter().flat_map(|(_, sides)| sides.iter().flatten());
+            if !columns.any(|one| one == column) {
+                remarks.push(format!(
+                    "no file of `{}` of `compare:` has a column `{column}`",
+                    rule.files
+                ));
+            }
+        }
+    }
+    remarks
+}
+
+/// One table against the file `other`: the one that was chosen, or the one of its name.
+fn single(
+    loaded: &Loaded,
+    chosen: &[Chosen],
+    other: &Path,
+    args: &Compare,
+    out: &mut Output,
+) -> Result<TableDiff, CliError> {
+    let (name, place, rule) = match chosen {
+        [one] if !is_folder(&one.place)? => {
+            let inside = one.inside.as_ref().and_then(Option::as_ref);
+            let rule = inside.and_then(|path| tables::effective_rule(&loaded.compare, path));
+            if rule.is_none() {
+                out.note(&format!(
+                    "`compare:` has no rule for `{}`: it is compared exactly, row by row\n",
+                    one.word
+                ));
+            }
+            (one.word.clone(), one.place.clone(), rule)
+        }
+        _ => {
+            let path = namesake(loaded, chosen, other, args)?;
+            let rule = tables::effective_rule(&loaded.compare, &path);
+            (path.to_string(), path.under(&loaded.root), rule)
+        }
+    };
+    let Some(now) = fs::read_if_exists(&place).map_err(CliError::machine)? else {
+        return Err(CliError::usage(format!("there is no `{name}` to compare")));
+    };
+    let real = |path: &Path| fs::canonicalize(path).map_err(CliError::machine);
+    if real(&place)? == real(other)? {
+        return Err(
+            CliError::usage(format!("`{}` is the result itself", args.against))
+                .with_hint("name another file, or a revision: `--against HEAD`"),
+        );
+    }
+    let before = fs::read(other).map_err(CliError::machine)?;
+    Ok(tables::compare_tables(
+        &name,
+        &before,
+        &now,
+        &rule.unwrap_or_default(),
+    ))
+}
+
+/// The one result table that is called like the file `other`.
+fn namesake(
+    loaded: &Loaded,
+    chosen: &[Chosen],
+    other: &Path,
+    args: &Compare,
+) -> Result<RelPath, CliError> {
+    let against = &args.against;
+    let wanted = |path: &RelPath| {
+        Path::new(path.as_str()).file_name() == other.file_name()
+            && (chosen.is_empty() || chosen.iter().any(|one| one.has(path)))
+    };
+    let mut found: Vec<RelPath> = results(loaded)?.into_iter().filter(wanted).collect();
+    let hint = format!("say which is meant: `restage compare FILE --against {against}`");
+    let profile = &loaded.profile;
+    match (found.len(), found.pop()) {
+        (1, Some(path)) => Ok(path),
+        (_, None) => Err(CliError::usage(format!(
+            "no result table of profile `{profile}` is called like the file `{against}`"
+        ))
+        .with_hint(hint)),
+        (n, Some(last)) => {
+            found.push(last);
+            let first: Vec<String> = found.iter().take(4).map(|p| format!("`{p}`")).collect();
+            let more = if n > 4 { ", ..." } else { "" };
+            let message = format!(
+                "{n} result tables of profile `{profile}` are called like the file `{against}`: {}{more}",
+                first.join(", ")
+            );
+            Err(CliError::usage(message).with_hint(hint))
+        }
+    }
+}
+
+/// Tables here that `compare:` names.
+fn results(loaded: &Loaded) -> Result<Vec<RelPath>, CliError> {
+    let mut files = below(&loaded.root, "").map_err(CliError::machine)?;
+    files.retain(|path| tables::effective_rule(&loaded.compare, path).is_some());
+    Ok(files)
+}
+
+fn is_folder(path: &Path) -> Result<bool, CliError> {
+    let metadata = fs::metadata_if_exists(path).map_err(CliError::machine)?;
+    Ok(metadata.is_some_and(|metadata| metadata.is_dir()))
+}
+
+fn unreadable(error: ExpectedError) -> CliError {
+    let exit = match error.is_usage() {
+        true => Exit::Usage,
+        false => Exit::Machine,
+    };
+    let hint = error.hint();
+    let error = CliError::new(error, exit);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}

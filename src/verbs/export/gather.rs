@@ -1,0 +1,123 @@
+//! What stands at the paths that stages read and wrote, for an RO-Crate.
+//! It must not know what a crate looks like.
+
+use std::collections::BTreeMap;
+
+use restage_core::digest::{Kind, Node};
+use restage_core::fs::{self, FsError};
+use restage_core::rel_path::RelPath;
+use restage_engine::Workspace;
+use restage_report::export::package::Package;
+use restage_report::export::ro_crate::Item;
+
+/// Paths and what stands there.
+pub(super) struct Gathered<'a> {
+    workspace: &'a Workspace,
+    pub(super) items: BTreeMap<String, Item>,
+}
+
+/// What was copied.
+#[derive(Default)]
+pub(super) struct Copies {
+    /// Files that are in the crate.
+    pub(super) files: usize,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// Files that it knows only by their digests.
+    pub(super) left_out: Vec<String>,
+    /// Files that are no longer what they were when they were looked at.
+    pub(super) changed: Vec<String>,
+}
+
+impl<'a> Gathered<'a> {
+    pub(super) fn new(workspace: &'a Workspace) -> Self {
+        let items = BTreeMap::new();
+        Self { workspace, items }
+    }
+
+    /// Adds a file, or a folder with all that lies in it; nothing if there is nothing.
+    pub(super) fn add(&mut self, path: &RelPath) -> Result<(), FsError> {
+        if self.items.contains_key(path.as_str()) {
+            return Ok(());
+        }
+        let (root, cache) = (&self.workspace.root, self.workspace.store.stat_cache());
+        let Some(found) = cache.path_digest(root, path)? else {
+            return Ok(());
+        };
+        let item = match found.kind {
+            Kind::File { .. } => Item::File {
+                size: fs::metadata(&path.under(root))?.len(),
+                blake3: found.digest.to_string(),
+                sha256: None,
+                included: false,
+            },
+            Kind::Tree => {
+                let (manifest, whole) = cache.tree(&path.under(root))?;
+                let mut files = Vec::new();
+                for entry in manifest.entries() {
+                    // Links and empty folders are part of the folder's digest alone.
+                    if let Node::File { digest, size, .. } = &entry.node {
+                        let inside = format!("{path}/{}", entry.path);
+                        let item = Item::File {
+                            size: *size,
+                            blake3: digest.to_string(),
+                            sha256: None,
+                            included: false,
+                        };
+                        self.items.insert(inside.clone(), item);
+                        files.push(inside);
+                    }
+                }
+                Item::Folder {
+                    files,
+                    digest: whole.digest.to_string(),
+                }
+            }
+        };
+        self.items.insert(path.to_string(), item);
+        Ok(())
+    }
+
+    /// Copies the files of at most `up_to` bytes, and those of `always`.
+    pub(super) fn copy(
+        &mut self,
+        package: &mut Package,
+        up_to: u64,
+        always: &str,
+    ) -> Result<Copies, FsError> {
+        let mut copies = Copies::default();
+        for (path, item) in &mut self.items {
+            let Item::File {
+                size,
+                blake3,
+                sha256,
+                included,
+            } = item
+            else {
+                continue;
+            };
+            if *size > up_to && path != always {
+                copies.left_out.push(path.clone());
+                continue;
+            }
+            let copied = package.copy(path, &self.workspace.root.join(path))?;
+            if copied.digest.to_string() != *blake3 {
+                copies.changed.push(path.clone());
+            }
+            *sha256 = Some(copied.sha256);
+            *included = true;
+            copies.files += 1;
+            copies.bytes += copied.size;
+        }
+        for (path, item) in &self.items {
+            let Item::Folder { files, .. } = item else {
+                continue;
+            };
+            let is_left_out = |file: &String| copies.left_out.contains(file);
+            if !files.iter().all(is_left_out) {
+                package.folder(path)?;
+            }
+        }
+        Ok(copies)
+    }
+}

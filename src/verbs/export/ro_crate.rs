@@ -1,0 +1,263 @@
+//! `restage export ro-crate`: what was recorded of every stage, as a crate.
+//! It must not know what a crate looks like.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::from_package;
+use super::gather::{Copies, Gathered};
+use crate::args::RoCrate;
+use crate::error::{CliError, from_facts};
+use crate::exit::Exit;
+use crate::format::{count, grouped, shell_word, size};
+use crate::found::matching;
+use crate::output::Output;
+use crate::settings::{Loaded, Settings, load};
+use crate::verbs::reproduce::{open_workspace, select};
+use restage_core::clock::WallTime;
+use restage_core::digest::{DepContent, KeyAction};
+use restage_core::glob::Glob;
+use restage_core::rel_path::RelPath;
+use restage_engine::{Decision, Workspace, plan};
+use restage_pipeline::graph::{Graph, StageId};
+use restage_report::export::package::Package;
+use restage_report::export::ro_crate::{About, Agent, Crate, StageRun, Step, Tool};
+use restage_store::Record;
+
+/// Files beside the pipeline's own that a reader would look for.
+const BESIDE: [&str; 2] = ["README.md", "pipeline.lock"];
+
+pub(crate) fn ro_crate(
+    settings: &Settings,
+    args: &RoCrate,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let loaded = load(settings, &args.pipeline)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let records = records(&loaded, &workspace)?;
+    let pipeline = args.pipeline.file.file_name().unwrap_or_default();
+    let pipeline = pipeline.to_string_lossy().into_owned();
+
+    let mut gathered = Gathered::new(&workspace);
+    for path in paths(&loaded, &records, &pipeline)? {
+        gathered.add(&path).map_err(CliError::machine)?;
+    }
+    workspace.save_cache();
+    let (target, folder) = super::place(settings, &loaded, args.out.as_deref(), "ro-crate");
+    let mut package = Package::start(&target).map_err(from_package)?;
+    if args.out.is_none() {
+        package
+            .write(".gitignore", b"*\n")
+            .map_err(CliError::machine)?;
+    }
+    let copies = gathered.copy(&mut package, args.up_to, &pipeline);
+    let copies = copies.map_err(CliError::machine)?;
+    if let Some(changed) = copies.changed.first() {
+        let message = format!("`{changed}` changed while it was exported; nothing was written");
+        return Err(CliError::usage(message).with_hint("run it again when nothing writes there"));
+    }
+    let described = describe(&loaded, &records, pipeline, gathered);
+    let metadata = package.write("ro-crate-metadata.json", described.to_json().as_bytes());
+    metadata.map_err(CliError::machine)?;
+    package.commit().map_err(from_package)?;
+    out.data(&summary(settings, &folder, &copies))?;
+    Ok(Exit::Ok)
+}
+
+fn summary(settings: &Settings, folder: &Path, copies: &Copies) -> String {
+    if settings.json {
+        let line = json!({
+            "event": "exported",
+            "crate": folder,
+            "files": copies.files,
+            "bytes": copies.bytes,
+            "by_digest": copies.left_out,
+        });
+        return format!("{line}\n");
+    }
+    let (files, bytes) = (count(copies.files, "file"), size(copies.bytes as f64));
+    let left_out = match copies.left_out.len() {
+        0 => String::new(),
+        n => format!(", and {} by digest alone", count(n, "larger file")),
+    };
+    format!("{} has {files} ({bytes}){left_out}\n", folder.display())
+}
+
+/// The records that all stages rest on, by stage, in an order in which they can run.
+fn records(
+    loaded: &Loaded,
+    workspace: &Workspace,
+) -> Result<Vec<(StageId, Arc<Record>)>, CliError> {
+    let graph = &loaded.graph;
+    let all = select(graph, &[], false)?;
+    let plan = plan(graph, &all, &BTreeSet::new(), workspace)
+        .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
+    let mut records = Vec::new();
+    let mut stale = Vec::new();
+    for &id in graph.topological() {
+        match plan.stages.get(&id).map(|planned| &planned.decision) {
+            Some(Decision::Fresh(record)) => records.push((id, Arc::clone(record))),
+            _ => stale.push(graph.stage(id).name.as_str()),
+        }
+    }
+    if stale.is_empty() {
+        return Ok(records);
+    }
+    let (n, of) = (stale.len(), graph.stages().len());
+    let are = if n == 1 { "is" } else { "are" };
+    let (names, profile) = (grouped(stale), &loaded.profile);
+    let message = format!("{n} of {of} stages {are} not fresh under profile `{profile}`: {names}");
+    Err(CliError::stale(message)
+        .with_hint("a crate says how what stands here came about; run `restage reproduce` first"))
+}
+
+/// Every path that the crate speaks of.
+fn paths(
+    loaded: &Loaded,
+    records: &[(StageId, Arc<Record>)],
+    pipeline: &str,
+) -> Result<Vec<RelPath>, CliError> {
+    let named = |path: &str| RelPath::new(path).ok();
+    let mut paths: Vec<RelPath> = named(pipeline).into_iter().collect();
+    paths.extend(BESIDE.iter().filter_map(|path| named(path)));
+    for (_, record) in records {
+        // Outs first: they may hold what others read of them.
+        paths.extend(record.outs.iter().filter_map(|out| named(&out.path)));
+    }
+    for (_, record) in records {
+        paths.extend(record.inputs.deps.iter().filter_map(|dep| named(&dep.path)));
+    }
+    for pattern in &loaded.export.ro_crate.also {
+        // It was checked when it was read.
+        let glob = Glob::new(pattern).map_err(|error| CliError::new(error, Exit::Bug))?;
+        paths.extend(matching(&loaded.root, &glob).map_err(CliError::machine)?);
+    }
+    Ok(paths)
+}
+
+fn describe(
+    loaded: &Loaded,
+    records: &[(StageId, Arc<Record>)],
+    pipeline: String,
+    gathered: Gathered<'_>,
+) -> Crate {
+    let graph = &loaded.graph;
+    let described = loaded.export.ro_crate.clone();
+    let steps = steps(graph).into_iter().map(|name| Step {
+        name: name.to_owned(),
+        desc: graph
+            .stages()
+            .iter()
+            .find(|stage| stage.group == name)
+            .and_then(|stage| stage.desc.clone()),
+    });
+    let runs = records.iter();
+    Crate {
+        name: graph.pipeline().name.clone(),
+        profile: loaded.profile.clone(),
+        about: About {
+            description: described.description,
+            license: described.license,
+            agent: described.agent.map(|agent| Agent {
+                name: agent.name,
+                id: agent.id,
+            }),
+        },
+        pipeline,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        steps: steps.collect(),
+        runs: runs
+            .map(|(id, record)| stage_run(graph, *id, record))
+            .collect(),
+        items: gathered.items,
+    }
+}
+
+/// Groups of stages, each after those that any of its instances reads from; as declared where
+/// nothing else decides.
+fn steps(graph: &Graph) -> Vec<&str> {
+    let mut waits: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut left: Vec<&str> = Vec::new();
+    for (id, stage) in graph.ids().iter().zip(graph.stages()) {
+        let group = stage.group.as_str();
+        if !left.contains(&group) {
+            left.push(group);
+        }
+        let on = graph
+            .dependencies(*id)
+            .iter()
+            .map(|up| graph.stage(*up).group.as_str());
+        waits
+            .entry(group)
+            .or_default()
+            .extend(on.filter(|up| *up != group));
+    }
+    let mut ordered: Vec<&str> = Vec::new();
+    while !left.is_empty() {
+        let is_ready = |group: &&str| {
+            let on = waits.get(*group).into_iter().flatten();
+            on.into_iter().all(|up| ordered.contains(up))
+        };
+        // Instances of groups may read from each other crosswise: then no order is right.
+        let next = left.iter().position(is_ready).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
+}
+
+fn stage_run(graph: &Graph, id: StageId, record: &Record) -> StageRun {
+    let stage = graph.stage(id);
+    let key = &record.inputs;
+    let (tool, command) = match &key.action {
+        KeyAction::Program {
+            package,
+            code,
+            args,
+        } => {
+            let code = code.to_string();
+            let words = std::iter::once(package)
+                .chain(args)
+                .map(|word| shell_word(word));
+            let package = package.clone();
+            (
+                Tool::Program { package, code },
+                words.collect::<Vec<_>>().join(" "),
+            )
+        }
+        KeyAction::Command(line) => (Tool::Command, line.clone()),
+    };
+    let started = WallTime::parse(&record.started);
+    let started = started.unwrap_or(WallTime {
+        seconds: 0,
+        nanos: 0,
+    });
+    let took = Duration::try_from_secs_f64(record.seconds).unwrap_or_default();
+    let read = key
+        .deps
+        .iter()
+        .filter(|dep| dep.content != DepContent::Missing);
+    let set = key.env.iter();
+    StageRun {
+        name: stage.name.clone(),
+        step: stage.group.clone(),
+        tool,
+        command,
+        params: key.params.clone(),
+        env: set
+            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+            .collect(),
+        tools: key.tools.clone(),
+        reads: read.map(|dep| dep.path.clone()).collect(),
+        writes: record.outs.iter().map(|out| out.path.clone()).collect(),
+        key: record.key.to_string(),
+        started,
+        ended: started.later(took),
+        peak_memory: record.peak_memory,
+        host: record.host.clone(),
+        nondeterministic: record.nondeterministic,
+    }
+}

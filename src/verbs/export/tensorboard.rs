@@ -1,0 +1,275 @@
+//! `restage export tensorboard`: finds the tables of training runs and what is known of them.
+//! It must not know how event files are written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::from_package;
+use crate::args::Tensorboard;
+use crate::error::{CliError, from_facts};
+use crate::exit::Exit;
+use crate::format::count;
+use crate::found::matching;
+use crate::output::Output;
+use crate::settings::{Loaded, Settings, load};
+use crate::verbs::reproduce::{named, open_workspace};
+use restage_claims::tables::Lookup;
+use restage_core::clock::WallTime;
+use restage_core::fs;
+use restage_core::glob::Glob;
+use restage_core::rel_path::RelPath;
+use restage_engine::{Facts, Workspace};
+use restage_pipeline::graph::StageId;
+use restage_pipeline::{Diagnostic, Diagnostics};
+use restage_report::export::package::Package;
+use restage_report::export::tensorboard::{Origin, Run};
+
+pub(crate) fn tensorboard(
+    settings: &Settings,
+    args: &Tensorboard,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let loaded = load(settings, &args.pipeline)?;
+    let found = tables(&loaded, &named(&loaded.graph, &args.targets)?)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let runs = runs(&loaded, &workspace, &found, out)?;
+    workspace.save_cache();
+
+    let (target, folder) = super::place(settings, &loaded, args.out.as_deref(), "tensorboard");
+    let mut package = Package::start(&target).map_err(from_package)?;
+    if args.out.is_none() {
+        package
+            .write(".gitignore", b"*\n")
+            .map_err(CliError::machine)?;
+    }
+    for (name, run) in &runs {
+        let path = match name.as_str() {
+            "" => run.file_name(),
+            name => format!("{name}/{}", run.file_name()),
+        };
+        package
+            .write(&path, &run.to_bytes())
+            .map_err(CliError::machine)?;
+    }
+    package.commit().map_err(from_package)?;
+
+    if settings.json {
+        return write_summary(&runs, &folder, out);
+    }
+    let mut text = String::new();
+    for (name, run) in &runs {
+        let name = if name.is_empty() { "." } else { name };
+        let steps = count(run.scalars.steps(), "step");
+        let scalars = count(run.scalars.tags().count(), "scalar");
+        text += &format!("{name}: {steps} of {scalars}\n");
+    }
+    let logdir = match args.out {
+        Some(_) => folder.as_path(),
+        None => folder.parent().unwrap_or(&folder),
+    };
+    text += &format!(
+        "{} in {}; look at them with `tensorboard --logdir {}`\n",
+        count(runs.len(), "run"),
+        folder.display(),
+        logdir.display()
+    );
+    out.data(&text)?;
+    Ok(Exit::Ok)
+}
+
+fn write_summary(
+    runs: &BTreeMap<String, Run>,
+    folder: &Path,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    for (name, run) in runs {
+        let line = json!({
+            "event": "exported",
+            "run": name,
+            "file": folder.join(name).join(run.file_name()),
+            "steps": run.scalars.steps(),
+            "tags": run.scalars.tags().collect::<Vec<_>>(),
+            "recorded": run.origin.is_some(),
+        });
+        out.data(&format!("{line}\n"))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// A table, and the rule that names it.
+struct Found<'a> {
+    rule: &'a restage_pipeline::StepTables,
+    run: String,
+    path: RelPath,
+    writer: Option<(StageId, usize)>,
+}
+
+/// The tables that rules match; with `wanted` stages, only theirs.
+fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Found<'a>>, CliError> {
+    if loaded.export.tensorboard.is_empty() {
+        let error = format!(
+            "`{}` has no `export: {{tensorboard: [..]}}`",
+            loaded.file_name
+        );
+        return Err(CliError::usage(error).with_hint(
+            "say there which tables have a row for each step:\n  \
+             export: {tensorboard: [{tables: \"results/*/history.csv\", step: epoch}]}",
+        ));
+    }
+    let mut found = Vec::new();
+    for rule in &loaded.export.tensorboard {
+        let glob = Glob::new(&rule.tables).map_err(|error| CliError::new(error, Exit::Bug))?;
+        for path in matching(&loaded.root, &glob).map_err(CliError::machine)? {
+            let writer = loaded.graph.owner_of(&path);
+            let is_wanted = wanted.is_empty() || writer.is_some_and(|(id, _)| wanted.contains(&id));
+            if is_wanted {
+                let run = run_name(&glob, &path);
+                found.push(Found {
+                    rule,
+                    run,
+                    path,
+                    writer,
+                });
+            }
+        }
+    }
+    if found.is_empty() {
+        let of = match wanted.is_empty() {
+            true => String::new(),
+            false => " of these targets".to_owned(),
+        };
+        let (file, profile) = (&loaded.file_name, &loaded.profile);
+        let message = format!(
+            "no table{of} is there that `export` in `{file}` names, under profile `{profile}`"
+        );
+        return Err(CliError::usage(message).with_hint("`restage reproduce` makes them"));
+    }
+    Ok(found)
+}
+
+/// What tells a table from others of its pattern: its folder from the first special character on,
+/// and its own name if the pattern leaves that open.
+fn run_name(glob: &Glob, path: &RelPath) -> String {
+    let path = path.as_str();
+    let inside = match glob.base_folder() {
+        "" => path,
+        base => path[base.len()..].trim_start_matches('/'),
+    };
+    let (folder, file) = inside.rsplit_once('/').unwrap_or(("", inside));
+    let open = glob.as_str().rsplit('/').next().is_some_and(Glob::is_glob);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    match (folder, open) {
+        (folder, false) => folder.to_owned(),
+        ("", true) => stem.to_owned(),
+        (folder, true) => format!("{folder}/{stem}"),
+    }
+}
+
+/// Reads the tables. What can't be read step by step is reported, all of it at once.
+fn runs(
+    loaded: &Loaded,
+    workspace: &Workspace,
+    found: &[Found<'_>],
+    out: &mut Output,
+) -> Result<BTreeMap<String, Run>, CliError> {
+    let mut runs: BTreeMap<String, Run> = BTreeMap::new();
+    let (mut mistakes, mut unknown) = (Vec::new(), Vec::new());
+    for one in found {
+        let path = &one.path;
+        let bytes = fs::read(&path.under(&loaded.root)).map_err(CliError::machine)?;
+        let run = runs.entry(one.run.clone()).or_default();
+        let added = Lookup::parse(path.as_str(), &bytes).and_then(|table| {
+            let added = run.scalars.add(&table, &one.rule.step);
+            added.map_err(|error| error.to_string())
+        });
+        if let Err(why) = added {
+            let at = one.rule.location;
+            mistakes.push(Diagnostic::new(at, format!("`{path}` {why}"), "named here"));
+            continue;
+        }
+        match origin(loaded, workspace, one)? {
+            Some(origin) => {
+                // Of several stages that one run is made of, the first to start.
+                let earlier = run
+                    .origin
+                    .as_ref()
+                    .is_none_or(|o| origin.started < o.started);
+                if earlier {
+                    run.origin = Some(origin);
+                }
+            }
+            None => unknown.push(path.as_str()),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(Diagnostics::new(&loaded.file_name, &loaded.text, mistakes).into());
+    }
+    if let Some(first) = unknown.first() {
+        let more = match unknown.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        out.note(&format!(
+            "no record says how `{first}`{more} came about: without times and parameters\n"
+        ));
+    }
+    Ok(runs)
+}
+
+/// What the record says of the run that wrote a table, if it wrote what stands there now.
+fn origin(
+    loaded: &Loaded,
+    workspace: &Workspace,
+    one: &Found<'_>,
+) -> Result<Option<Origin>, CliError> {
+    let Some((id, out)) = one.writer else {
+        return Ok(None);
+    };
+    let stage = loaded.graph.stage(id);
+    let Some(record) = workspace.last_record(&stage.name) else {
+        return Ok(None);
+    };
+    let path = &stage.outs[out].path;
+    let written = record.outs.iter().find(|out| out.path == path.as_str());
+    let in_place = match written {
+        Some(written) => workspace
+            .out_in_place(written)
+            .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?,
+        None => false,
+    };
+    Ok(WallTime::parse(&record.started)
+        .filter(|_| in_place)
+        .map(|started| Origin {
+            started,
+            seconds: record.seconds,
+            params: record.inputs.params.clone(),
+        }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(pattern: &str, path: &str) -> String {
+        run_name(&Glob::new(pattern).unwrap(), &RelPath::new(path).unwrap())
+    }
+
+    #[test]
+    fn a_run_is_named_by_what_the_pattern_leaves_open() {
+        let all = "results/quick/**/history.csv";
+        assert_eq!(name(all, "results/quick/a/history.csv"), "a");
+        assert_eq!(
+            name(all, "results/quick/a/seed-42/history.csv"),
+            "a/seed-42"
+        );
+        assert_eq!(name(all, "results/quick/history.csv"), "");
+        assert_eq!(name("r/a*/h.csv", "r/ab/h.csv"), "ab");
+        assert_eq!(name("r/{a,b}.csv", "r/a.csv"), "a");
+        assert_eq!(name("r/*/*.csv", "r/x/y.z.csv"), "x/y.z");
+        assert_eq!(name("*.csv", "a.csv"), "a");
+        assert_eq!(name("*/h.csv", "a/h.csv"), "a");
+        assert_eq!(name("r/h.csv", "r/h.csv"), "");
+    }
+}

@@ -1,0 +1,54 @@
+//! `restage logs STAGE`: what its last attempt printed.
+//! It must not run anything.
+
+use crate::args::Logs;
+use crate::error::{CliError, from_store};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::settings::{Settings, load};
+use crate::verbs::reproduce::{named, open_workspace};
+use restage_core::fs;
+use restage_engine::Workspace;
+
+pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result<Exit, CliError> {
+    let loaded = load(settings, &args.pipeline)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let named = named(&loaded.graph, std::slice::from_ref(&args.stage))?;
+    for id in named {
+        let stage = &loaded.graph.stage(id).name;
+        let Some(paths) = workspace
+            .last_logs(stage)
+            .map_err(|e| CliError::new(e, Exit::Machine))?
+        else {
+            let error = CliError::usage(format!(
+                "stage `{stage}` has not run here under profile `{}`",
+                loaded.profile
+            ));
+            return Err(match elsewhere(&workspace, stage)? {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            });
+        };
+        for path in [&paths.stdout, &paths.stderr] {
+            if fs::exists(path).map_err(CliError::machine)? {
+                let bytes = fs::read(path).map_err(CliError::machine)?;
+                out.data(&String::from_utf8_lossy(&bytes))?;
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Where the logs of a stage are whose result came from another workspace.
+fn elsewhere(workspace: &Workspace, stage: &str) -> Result<Option<String>, CliError> {
+    let Some(record) = workspace.last_record(stage) else {
+        return Ok(None);
+    };
+    let (started, host) = (&record.started, &record.host);
+    let ran = format!("its result came from the store: it ran {started} on {host}");
+    let root = workspace.ran_in(&record).map_err(from_store)?;
+    Ok(Some(match root {
+        Some(root) => format!("{ran}\n  `restage -C {} logs {stage}`", root.display()),
+        None => format!("{ran}, and its logs stayed there"),
+    }))
+}

@@ -1,0 +1,106 @@
+//! `restage merge-lock BASE OURS THEIRS`: git's merge driver for `pipeline.lock`.
+//! It must not know how two locks are merged, nor look at any other file.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::args::MergeLock;
+use crate::error::{CliError, from_store};
+use crate::exit::Exit;
+use crate::format::count;
+use crate::output::Output;
+use crate::settings::Settings;
+use restage_core::fs;
+use restage_core::style::Style;
+use restage_store::StoreError;
+use restage_store::lockfile::{self, Disagreement, LockFile, Reason, merge};
+
+pub(crate) fn merge_lock(
+    settings: &Settings,
+    args: &MergeLock,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let at = |path: &Path| settings.directory.join(path);
+    let base = base(&at(&args.base), settings.err_style, out)?;
+    let ours = side("our", &at(&args.ours))?;
+    let theirs = side("their", &at(&args.theirs))?;
+    let merged = merge(&base, &ours, &theirs);
+    lockfile::write(&at(&args.ours), &merged.lock).map_err(from_store)?;
+    if settings.json {
+        for Disagreement {
+            profile,
+            stage,
+            reason,
+        } in &merged.left_out
+        {
+            let reason = match reason {
+                Reason::BothChanged => "both-changed",
+                Reason::RemovedAndChanged => "removed-and-changed",
+            };
+            let line = json!({"profile": profile, "stage": stage, "left_out": reason});
+            out.data(&format!("{line}\n"))?;
+        }
+    }
+    if !merged.left_out.is_empty() {
+        out.note(&left_out(&merged.left_out, settings.err_style));
+    }
+    Ok(Exit::Ok)
+}
+
+/// One side of a merge. Without it there is nothing to merge: git keeps ours, and says so.
+fn side(whose: &str, path: &Path) -> Result<LockFile, CliError> {
+    if !fs::exists(path).map_err(CliError::machine)? {
+        return Err(CliError::usage(format!("there is no `{}`", path.display())));
+    }
+    LockFile::read(path).map_err(|error| match error {
+        StoreError::LockFile { reason, .. } => CliError::usage(format!(
+            "{whose} pipeline.lock can't be read: {reason}; nothing was merged"
+        ))
+        .with_hint("run `restage reproduce`, then `git add pipeline.lock`; no result is lost"),
+        error => from_store(error),
+    })
+}
+
+/// What both sides started from. Git gives an empty file where there was none; where it can't
+/// be read, only what both sides have alike, or one alone has, is sure.
+fn base(path: &Path, style: Style, out: &mut Output) -> Result<LockFile, CliError> {
+    if fs::read(path).map_err(CliError::machine)?.is_empty() {
+        return Ok(LockFile::default());
+    }
+    match LockFile::read(path) {
+        Err(StoreError::LockFile { reason, .. }) => {
+            out.note(&format!(
+                "{} the common pipeline.lock can't be read: {reason}\n  so every stage that \
+                 differs between the sides is left out\n",
+                style.warning("warning:")
+            ));
+            Ok(LockFile::default())
+        }
+        read => read.map_err(from_store),
+    }
+}
+
+fn left_out(stages: &[Disagreement], style: Style) -> String {
+    let mut text = format!(
+        "{} pipeline.lock: {} left out, as the two sides don't agree:\n",
+        style.warning("warning:"),
+        count(stages.len(), "stage")
+    );
+    for Disagreement {
+        profile,
+        stage,
+        reason,
+    } in stages
+    {
+        let reason = match reason {
+            Reason::BothChanged => "other results on both sides",
+            Reason::RemovedAndChanged => "another result on one side, removed on the other",
+        };
+        text += &format!("  {stage} (profile {profile}): {reason}\n");
+    }
+    text + &format!(
+        "{} run `restage reproduce` once all is merged, and commit pipeline.lock\n",
+        style.hint("hint:")
+    )
+}

@@ -1,0 +1,49 @@
+//! What a page's head says of the results, from the cells that `facts:` names.
+//! It must not know what a page looks like.
+
+use crate::error::CliError;
+use crate::settings::Loaded;
+use restage_claims::tables::Lookup;
+use restage_core::fs;
+use restage_pipeline::{self as spec, Diagnostic, Diagnostics};
+use restage_report::Fact;
+
+/// The text of each cell, in order.
+///
+/// # Errors
+/// All that aren't there, each with its place in the pipeline's file; a file that can't be read.
+pub(super) fn read(loaded: &Loaded, wanted: &spec::Report) -> Result<Vec<Fact>, CliError> {
+    let (mut facts, mut mistakes) = (Vec::new(), Vec::new());
+    for fact in &wanted.facts {
+        let path = fact.table.under(&loaded.root);
+        let bytes = fs::read_if_exists(&path);
+        let bytes = bytes.map_err(CliError::machine)?;
+        match value(fact, bytes.as_deref()) {
+            Ok(value) => facts.push(Fact {
+                name: fact.name.clone(),
+                value,
+                full: None,
+            }),
+            Err(reason) => mistakes.push(
+                Diagnostic::new(
+                    fact.location,
+                    format!("fact `{}` of the page has no text", fact.name),
+                    reason,
+                )
+                .hint("`restage reproduce` makes what stages write"),
+            ),
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(facts),
+        false => Err(Diagnostics::new(&loaded.file_name, &loaded.text, mistakes).into()),
+    }
+}
+
+fn value(fact: &spec::Fact, bytes: Option<&[u8]>) -> Result<String, String> {
+    let name = fact.table.as_str();
+    let bytes = bytes.ok_or_else(|| format!("`{name}` is not there"))?;
+    let table = Lookup::parse(name, bytes)?;
+    let row = table.row_name(&fact.row);
+    Ok(table.cell(&row, &fact.column)?.to_owned())
+}

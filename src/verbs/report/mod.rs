@@ -1,0 +1,214 @@
+//! `restage report`: writes the page that `report:` describes.
+//! It must not know what a page looks like, nor how a lineage is found.
+
+mod facts;
+mod files;
+mod provenance;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::args::Report;
+use crate::committed::Committed;
+use crate::error::{CliError, from_facts};
+use crate::exit::Exit;
+use crate::format::size;
+use crate::output::Output;
+use crate::render::claims::JudgedClaim;
+use crate::settings::{Loaded, Settings, load};
+use crate::verbs::claims::verdicts;
+use crate::verbs::reproduce::{open_workspace, plan_if_known};
+use restage_claims::Verdict;
+use restage_core::fs;
+use restage_core::rel_path::RelPath;
+use restage_engine::lineage::lineage;
+use restage_pipeline::{self as spec, Diagnostic, Diagnostics};
+use restage_report::{Claim, Mark, Page, Section, html};
+
+use provenance::Provenance;
+
+pub(crate) fn report(
+    settings: &Settings,
+    args: &Report,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let loaded = load(settings, &args.pipeline)?;
+    let Some(wanted) = &loaded.graph.pipeline().report else {
+        let message = format!("`{}` has no `report:`", loaded.file_name);
+        return Err(CliError::usage(message).with_hint(
+            "say what the page shows, such as `report: {title: Results, sections: \
+             [{title: Scores, show: [{table: scores.csv}]}]}`",
+        ));
+    };
+    let (path, name) = target(settings, &loaded, wanted, args.out.as_deref())?;
+    let found = files::find(&loaded, wanted)?;
+    let facts = facts::read(&loaded, wanted)?;
+    let claims: Vec<&spec::Claim> = loaded.claims.iter().collect();
+    let claims = verdicts(&loaded, &claims)?;
+    let workspace = open_workspace(settings, &loaded)?;
+    let what = "whether the results are up to date";
+    let plan = plan_if_known(settings, &loaded, &workspace, &[], what, out)?;
+    let traced = lineage(&workspace, &loaded.graph, plan.as_ref(), &found.paths())
+        .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
+    workspace.save_cache();
+    let sources = traced.sources.iter().map(|source| source.path.as_str());
+    let committed = Committed::look(&loaded.root, sources);
+    let provenance = Provenance {
+        lineage: &traced,
+        committed: &committed,
+    };
+    let page = Page {
+        title: wanted.title.clone(),
+        text: paragraphs(wanted.text.as_deref()),
+        facts: [facts, provenance.facts(&loaded.profile)].concat(),
+        notices: unmeasured(&claims)
+            .into_iter()
+            .chain(provenance.notices())
+            .collect(),
+        claims: claims.iter().map(claim).collect(),
+        sections: sections(&loaded, wanted, &found, &provenance)?,
+        runs: provenance.runs(),
+        sources: provenance.sources(),
+        made_by: concat!("restage ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let text = html(&page);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    fs::create_dir_all(folder.unwrap_or(Path::new("."))).map_err(CliError::machine)?;
+    fs::write_atomic(&path, text.as_bytes()).map_err(CliError::machine)?;
+    for notice in provenance.notices() {
+        let warning = settings.err_style.warning("warning:");
+        out.note(&format!("{warning} {notice}\n"));
+    }
+    if settings.json {
+        let line = json!({
+            "event": "report", "path": name, "bytes": text.len(), "sound": traced.is_sound(),
+        });
+        out.data(&format!("{line}\n"))?;
+    } else {
+        out.note(&format!("wrote {name} ({})\n", size(text.len() as f64)));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Where the page goes, and how that is called; never to what a stage writes.
+fn target(
+    settings: &Settings,
+    loaded: &Loaded,
+    wanted: &spec::Report,
+    out: Option<&Path>,
+) -> Result<(PathBuf, String), CliError> {
+    let (path, name) = match out {
+        Some(out) => (settings.directory.join(out), out.display().to_string()),
+        None => (wanted.path.under(&loaded.root), wanted.path.to_string()),
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).unwrap_or_default();
+    let inside = match out {
+        None => Some(wanted.path.clone()),
+        Some(_) => path
+            .file_name()
+            .map(|file| folder.join(file))
+            .and_then(|full| RelPath::new(full.strip_prefix(&loaded.root).ok()?.to_str()?).ok()),
+    };
+    let owner = inside.and_then(|inside| loaded.graph.owner_of(&inside));
+    let Some((id, _)) = owner else {
+        return Ok((path, name));
+    };
+    let stage = &loaded.graph.stage(id).name;
+    let message = format!("the page would be written over `{name}`, an out of stage `{stage}`");
+    if out.is_some() {
+        return Err(CliError::usage(message).with_hint("give `--out` another name"));
+    }
+    let item = Diagnostic::new(wanted.location, message, "writes a page")
+        .hint("give `path:` another name, or take it from the stage's `outs`");
+    Err(Diagnostics::new(&loaded.file_name, &loaded.text, vec![item]).into())
+}
+
+fn sections(
+    loaded: &Loaded,
+    wanted: &spec::Report,
+    found: &files::Found,
+    provenance: &Provenance<'_>,
+) -> Result<Vec<Section>, CliError> {
+    let mut mistakes = Vec::new();
+    let sections = wanted
+        .sections
+        .iter()
+        .zip(found.sections())
+        .map(|(section, found)| {
+            let items = section.show.iter().zip(found);
+            let items = items.filter_map(|(show, found)| {
+                let item = files::item(show, found, provenance);
+                item.map_err(|mistake| mistakes.push(*mistake)).ok()
+            });
+            Section {
+                title: section.title.clone(),
+                text: paragraphs(section.text.as_deref()),
+                items: items.collect(),
+            }
+        });
+    let sections = sections.collect();
+    match mistakes.is_empty() {
+        true => Ok(sections),
+        false => Err(Diagnostics::new(&loaded.file_name, &loaded.text, mistakes).into()),
+    }
+}
+
+/// Paragraphs, cut at empty lines; other line breaks are spaces.
+fn paragraphs(text: Option<&str>) -> Vec<String> {
+    let mut paragraphs = vec![Vec::new()];
+    for line in text.unwrap_or_default().lines() {
+        match (line.trim(), paragraphs.last_mut()) {
+            ("", _) | (_, None) => paragraphs.push(Vec::new()),
+            (line, Some(last)) => last.push(line),
+        }
+    }
+    paragraphs.retain(|lines| !lines.is_empty());
+    paragraphs.iter().map(|lines| lines.join(" ")).collect()
+}
+
+fn claim(judged: &JudgedClaim<'_>) -> Claim {
+    // The table for the terminal has a dash where there is no value.
+    let value = |text: String| if text == "-" { String::new() } else { text };
+    Claim {
+        id: judged.claim.id.clone(),
+        says: judged.claim.says.clone(),
+        section: judged.claim.section.clone(),
+        paper: value(judged.paper()),
+        ours: value(judged.ours()),
+        mark: match judged.judged.verdict {
+            Verdict::Reproduced => Mark::Good,
+            Verdict::DirectionOnly => Mark::Half,
+            Verdict::NotReproduced => Mark::Bad,
+            Verdict::NotMeasured => Mark::Open,
+        },
+        verdict: judged.judged.verdict.text().to_owned(),
+        reason: judged.judged.reason.clone(),
+    }
+}
+
+/// Reasons for which claims are not measured, the commonest first.
+fn unmeasured(claims: &[JudgedClaim<'_>]) -> Vec<String> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for reason in claims
+        .iter()
+        .filter_map(|claim| claim.judged.reason.as_deref())
+    {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let all = claims.len();
+    let line = |(reason, count): &(&str, usize)| match count {
+        1 => format!("1 of {all} claims is not measured: {reason}."),
+        count => format!("{count} of {all} claims are not measured: {reason}."),
+    };
+    reasons.iter().map(line).collect()
+}

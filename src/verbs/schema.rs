@@ -1,0 +1,13 @@
+//! `restage schema`: the JSON Schema of pipeline.yaml.
+//! It must not read any pipeline.
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+
+pub(crate) fn schema(out: &mut Output) -> Result<Exit, CliError> {
+    let text = serde_json::to_string_pretty(&restage_pipeline::schema())
+        .map_err(|error| CliError::new(error, Exit::Bug))?;
+    out.data(&format!("{text}\n"))?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,152 @@
+//! What `restage why` says of an earlier result of a stage: what went in and came out otherwise.
+//! It must not decide what is stale.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+use crate::format::count;
+use restage_core::digest::{Change, StageKey, diff};
+use restage_engine::{Decision, Planned};
+use restage_store::Record;
+
+/// Results named where one is asked for that isn't there.
+const SHOWN: usize = 8;
+
+/// An earlier result, and how the stage differs from it.
+pub(crate) struct Since {
+    record: Arc<Record>,
+    changes: Vec<Change>,
+    /// Outs of the result that stands now and of the earlier one, where one stands: all, and
+    /// those whose bytes differ.
+    outs: Option<(usize, Vec<String>)>,
+    /// A stage that is stale has said already how it differs from its last result.
+    told: bool,
+}
+
+/// Compares a stage as planned with an earlier result: the one that `wanted` names, otherwise
+/// the last that is not the one that stands. `results` are the stage's, the current one first.
+pub(crate) fn since(
+    stage: &str,
+    planned: &Planned,
+    results: &[Arc<Record>],
+    wanted: Option<&str>,
+) -> Result<Option<Since>, CliError> {
+    let stands = planned.record();
+    // A stage that waits has no key yet: its last result is compared.
+    let waits = matches!(planned.decision, Decision::Waits(_)).then(|| results.first());
+    let now = stands.or(waits.flatten());
+    let key = now.map(|record| &record.inputs).or(planned.key.as_deref());
+    let other = |record: &&Arc<Record>| now.is_none_or(|now| now.key != record.key);
+    let record = match wanted {
+        Some(wanted) => Some(find(stage, results, wanted)?),
+        None => results.iter().find(other),
+    };
+    let (Some(record), Some(key)) = (record, key) else {
+        return Ok(None);
+    };
+    let told = now.is_none() && results.first().is_some_and(|last| last.key == record.key);
+    Ok(Some(compared(record, key, now, told)))
+}
+
+fn compared(record: &Arc<Record>, key: &StageKey, now: Option<&Arc<Record>>, told: bool) -> Since {
+    let outs = now.map(|now| {
+        let before = |path: &str| record.outs.iter().find(|out| out.path == path);
+        let other = now
+            .outs
+            .iter()
+            .filter(|out| before(&out.path).is_none_or(|before| before.content != out.content));
+        (now.outs.len(), other.map(|out| out.path.clone()).collect())
+    });
+    Since {
+        record: Arc::clone(record),
+        changes: diff(&record.inputs, key),
+        outs,
+        told,
+    }
+}
+
+/// By the start of a key, or the last that began before a date.
+fn find<'a>(
+    stage: &str,
+    results: &'a [Arc<Record>],
+    wanted: &str,
+) -> Result<&'a Arc<Record>, CliError> {
+    let is_date = wanted.contains('-');
+    let found: Vec<&Arc<Record>> = if is_date {
+        // Of those that began in the same second the current one comes last, and is taken.
+        let before = results
+            .iter()
+            .rev()
+            .filter(|record| record.started.as_str() < wanted);
+        before
+            .max_by_key(|record| &record.started)
+            .into_iter()
+            .collect()
+    } else {
+        let all = results.iter();
+        all.filter(|record| record.key.to_string().starts_with(wanted))
+            .collect()
+    };
+    match found[..] {
+        [one] => return Ok(one),
+        [] => {}
+        _ => {
+            return Err(CliError::usage(format!(
+                "several results of `{stage}` have a key that begins with `{wanted}`"
+            ))
+            .with_hint("give more of it"));
+        }
+    }
+    let what = match is_date {
+        true => format!("stage `{stage}` has no result from before {wanted}"),
+        false => format!("stage `{stage}` has no result whose key begins with `{wanted}`"),
+    };
+    let shown = results.iter().take(SHOWN);
+    let shown: Vec<String> = shown
+        .map(|record| format!("\n  {}  {}", record.key.short(), record.started))
+        .collect();
+    Err(CliError::usage(what).with_hint(match shown.len() {
+        0 => "it never ran here under this profile".to_owned(),
+        _ => format!("its results are, the current one first:{}", shown.concat()),
+    }))
+}
+
+impl Since {
+    pub(crate) fn to_text(&self) -> String {
+        let (key, started) = (self.record.key.short(), &self.record.started);
+        if self.told {
+            return format!("  since its result of {started}, key {key}\n");
+        }
+        let mut text = format!("since its result of {started}, key {key}:\n");
+        for change in &self.changes {
+            text += &format!("  {change}\n");
+        }
+        if self.changes.is_empty() {
+            text += "  nothing that goes in changed\n";
+        }
+        if let Some((all, other)) = &self.outs {
+            text += &match other.len() {
+                0 => format!("  same bytes in {}\n", count(*all, "out")),
+                n => format!(
+                    "  other bytes in {n} of {}: {}\n",
+                    count(*all, "out"),
+                    other.join(", ")
+                ),
+            };
+        }
+        text
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let changes = self.changes.iter();
+        let changes = changes.map(|c| json!({"label": c.label, "old": c.old, "new": c.new}));
+        json!({
+            "key": self.record.key.to_string(),
+            "started": self.record.started,
+            "changes": changes.collect::<Vec<_>>(),
+            "other_outs": self.outs.as_ref().map(|(_, other)| other),
+        })
+    }
+}

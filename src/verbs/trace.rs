@@ -1,0 +1,188 @@
+//! `restage trace FILE`: where its bytes, or a number in it, come from.
+//! It must not know how a lineage is found, nor how it is drawn.
+
+use crate::args::{PipelineArgs, Trace};
+use crate::committed::Committed;
+use crate::error::{CliError, from_facts};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::render::lineage::{Cell, Drawing};
+use crate::settings::{Loaded, Settings, load};
+use crate::verbs::reproduce::{open_workspace, plan_if_known};
+use restage_claims::tables::{Lookup, RowName, is_table};
+use restage_core::fs;
+use restage_core::rel_path::RelPath;
+use restage_engine::lineage::{Lineage, Origin, lineage};
+use restage_pipeline::graph::Input;
+use restage_pipeline::suggest;
+
+pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Result<Exit, CliError> {
+    let path = RelPath::new(&args.path).map_err(|error| {
+        CliError::usage(format!(
+            "`{}` is no path of this pipeline: {error}",
+            args.path
+        ))
+        .with_hint("paths start at the folder of the pipeline's file")
+    })?;
+    let loaded = loaded(settings, &args.pipeline, &path)?;
+    exists(&loaded, &path)?;
+    let cell = match (&args.row, &args.column) {
+        (Some(row), Some(column)) => Some(cell(&loaded, &path, row, column)?),
+        _ => None,
+    };
+    let workspace = open_workspace(settings, &loaded)?;
+    let plan = match loaded.graph.owner_of(&path) {
+        Some((id, _)) => {
+            let target = [loaded.graph.stage(id).name.clone()];
+            let what = "whether these runs are up to date";
+            plan_if_known(settings, &loaded, &workspace, &target, what, out)?
+        }
+        None => None,
+    };
+    let found = lineage(&workspace, &loaded.graph, plan.as_ref(), &[path])
+        .map_err(|error| from_facts(error, &loaded.file_name, &loaded.text))?;
+    workspace.save_cache();
+    let drawing = Drawing {
+        committed: &Committed::look(&loaded.root, found.sources.iter().map(|s| s.path.as_str())),
+        readers: readers(&loaded, &found),
+        lineage: &found,
+        cell: cell.as_ref(),
+    };
+    out.data(&match settings.json {
+        true => drawing.json(),
+        false => drawing.text(settings.out_style),
+    })?;
+    if !settings.json
+        && let Some(hint) = drawing.hint()
+    {
+        out.note(&format!("{} {hint}\n", settings.err_style.hint("hint:")));
+    }
+    Ok(match found.is_sound() {
+        true => Exit::Ok,
+        false => Exit::Different,
+    })
+}
+
+/// The pipeline under the profile that was asked for; otherwise, under one that writes the file.
+fn loaded(settings: &Settings, args: &PipelineArgs, path: &RelPath) -> Result<Loaded, CliError> {
+    let first = load(settings, args)?;
+    if args.profile.is_some() || first.graph.owner_of(path).is_some() {
+        return Ok(first);
+    }
+    let others = first.profiles.iter().filter_map(|profile| {
+        let args = PipelineArgs {
+            profile: Some(profile.clone()),
+            ..args.clone()
+        };
+        load(settings, &args).ok()
+    });
+    let mut writers = others.filter(|other| other.graph.owner_of(path).is_some());
+    Ok(writers.next().unwrap_or(first))
+}
+
+/// Refuses what neither stands there nor is written by any stage.
+fn exists(loaded: &Loaded, path: &RelPath) -> Result<(), CliError> {
+    if loaded.graph.owner_of(path).is_some() {
+        return Ok(());
+    }
+    let stands = fs::metadata_if_exists(&path.under(&loaded.root)).map_err(CliError::machine)?;
+    let outs = loaded.graph.stages().iter().flat_map(|stage| &stage.outs);
+    let mut outs = outs.map(|out| out.path.as_str());
+    if stands.is_some() {
+        let inside = format!("{path}/");
+        let below: Vec<&str> = outs.filter(|out| out.starts_with(&inside)).collect();
+        return match below.is_empty() {
+            true => Ok(()),
+            false => Err(CliError::usage(format!(
+                "`{path}` is a folder of several outs, each with a story of its own"
+            ))
+            .with_hint(format!("name one of them: {}", suggest::list(below)))),
+        };
+    }
+    let file = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let alike: Vec<&str> = outs
+        .clone()
+        .filter(|out| file(out) == file(path.as_str()))
+        .collect();
+    let error = CliError::usage(format!("there is no `{path}`, and no stage writes it"));
+    Err(match suggest::closest(path.as_str(), &mut outs) {
+        Some(out) => error.with_hint(format!("did you mean `{out}`?")),
+        None if !alike.is_empty() => {
+            error.with_hint(format!("of that name there are: {}", suggest::list(alike)))
+        }
+        None => error.with_hint("`restage dag` lists what each stage writes"),
+    })
+}
+
+/// The stages that read a source that was asked for.
+fn readers(loaded: &Loaded, lineage: &Lineage) -> Vec<String> {
+    let graph = &loaded.graph;
+    let Some(file) = lineage.files.first() else {
+        return Vec::new();
+    };
+    if !matches!(file.origin, Origin::Source(_)) {
+        return Vec::new();
+    }
+    let reads = |input: &Input| match input {
+        Input::Source { path } => file.path.is_within(path),
+        Input::SourceGlob { pattern } => {
+            restage_core::glob::Glob::new(pattern).is_ok_and(|glob| glob.matches(&file.path))
+        }
+        Input::Produced { .. } => false,
+    };
+    let ids = graph
+        .ids()
+        .iter()
+        .filter(|id| graph.inputs(**id).iter().any(reads));
+    ids.map(|id| graph.stage(*id).name.clone()).collect()
+}
+
+/// The number that is asked for.
+fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell, CliError> {
+    if !is_table(path.as_str()) {
+        return Err(
+            CliError::usage(format!("`{path}` is no table, so it has no rows"))
+                .with_hint("`--row` and `--column` are for .csv and .tsv files"),
+        );
+    }
+    let bytes = fs::read_if_exists(&path.under(&loaded.root)).map_err(CliError::machine)?;
+    let bytes = bytes.ok_or_else(|| {
+        CliError::usage(format!("`{path}` is not there to read a number from"))
+            .with_hint(format!("`restage reproduce {path}` makes it"))
+    })?;
+    let usage = |fault: String| CliError::usage(format!("`{path}` {fault}"));
+    let table = Lookup::parse(path.as_str(), &bytes).map_err(usage)?;
+    let name = table.row_name(row);
+    let value = table.cell(&name, column).map_err(|fault| {
+        let error = usage(fault);
+        match near(&table, &name, column) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    })?;
+    Ok(Cell {
+        value: value.to_owned(),
+        row: name.to_string(),
+        column: column.to_owned(),
+    })
+}
+
+/// What a wrong row or column may have meant.
+fn near(table: &Lookup, row: &RowName, column: &str) -> Option<String> {
+    let columns = || table.columns().iter().map(String::as_str);
+    if !columns().any(|name| name == column) {
+        return suggest::hint_among(column, "its columns are", columns());
+    }
+    let RowName::Key(pairs) = row else {
+        return Some(format!("it has {} rows", table.rows()));
+    };
+    pairs.iter().find_map(|(column, value)| {
+        let mut values = table.column(column).ok()?;
+        values.sort();
+        values.dedup();
+        let known = values.iter().any(|known| known.trim() == value);
+        let among = format!("values of `{column}` are");
+        let values = values.iter().map(String::as_str);
+        (!known).then(|| suggest::hint_among(value, &among, values))?
+    })
+}
