@@ -1,5 +1,4 @@
-//! The command line: its doc comments are the help.
-//! It must not know what a verb does.
+//! The command line: the doc comments here are the help texts.
 
 mod compare;
 mod export;
@@ -15,35 +14,38 @@ pub(crate) use export::{Export, RoCrate, Tensorboard};
 pub(crate) use report::Report;
 pub(crate) use trace::Trace;
 
-/// Run a declared experiment: only what is stale, every output cached by content.
+/// Run the stages of an experiment that are out of date, and cache every result by content.
 #[derive(Debug, Parser)]
 #[command(name = "restage", version, max_term_width = 90)]
 #[command(after_help = "\
-Exit codes: 0 done, 1 a stage failed, 2 wrong pipeline or command line,
-3 stale or different, 4 the machine failed, 70 a bug in restage, 130 interrupted.")]
+Exit codes: 0 success, 1 a stage failed, 2 invalid pipeline or command line,
+3 stale or different, 4 machine error (disk, memory, processes), 70 a bug in
+restage, 130 interrupted.")]
 pub(crate) struct Cli {
-    /// Work in this folder instead of the current one.
-    #[arg(short = 'C', long, global = true, value_name = "DIR")]
+    /// Run as if started in DIR.
+    #[arg(short = 'C', long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub(crate) directory: Option<PathBuf>,
 
-    /// Share results with other workspaces in this folder, made if need be [default: RESTAGE_STORE
-    /// in the environment, else each workspace keeps its own in .restage].
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Store results in DIR, shared with other workspaces (created if missing) [default:
+    /// $RESTAGE_STORE, else .restage in each workspace].
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub(crate) store: Option<PathBuf>,
 
     /// When to use colour: auto, always or never.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    #[arg(hide_possible_values = true)]
+    #[arg(hide_possible_values = true, help_heading = GLOBAL)]
     pub(crate) color: Colour,
 
-    /// Write machine-readable JSON lines to stdout.
-    #[arg(long, global = true)]
+    /// Print JSON lines instead of text.
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
 
-    /// What to do.
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
+
+const GLOBAL: &str = "Global options";
+const PIPELINE: &str = "Pipeline";
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,155 +58,90 @@ pub(crate) enum Colour {
     Never,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run what is stale, restore what is cached, leave the rest alone.
     #[command(visible_aliases = ["repro", "run"])]
     Reproduce(Reproduce),
-    /// Say what is fresh and what would run, without running anything.
     Status(Status),
-    /// Say why a stage would run, or on what its result rests.
     Why(Why),
-    /// Draw the stages and what they read from each other.
     Dag(Dag),
-    /// Compare result tables with committed ones; exit 3 where they differ.
-    ///
-    /// `compare:` in pipeline.yaml says which tables, and how closely each column must match.
-    #[command(after_long_help = compare::DIFFERENCES)]
     Compare(Compare),
-    /// Say which claims of the paper the results reproduce; exit 3 if one got worse.
-    ///
-    /// `claims:` in pipeline.yaml says what the paper claims, and what counts as reproduced. A
-    /// verdict is held against the committed one in results/PROFILE/claims.csv, which --write
-    /// makes; a claim on times (`volatile: true`) is only shown. A value of several runs (`samples`)
-    /// is their mean and half the width of its 95 % t-interval, of which the whole must lie where
-    /// `direction` says; one run has no interval.
     Claims(Claims),
-    /// Write results in forms that other tools read.
+    /// Export results for other tools.
     #[command(subcommand)]
     Export(Export),
-    /// Write a page with the results, the claims and how all of it was made.
-    ///
-    /// `report:` in pipeline.yaml says which tables and figures it has. It is one file that a
-    /// browser shows offline, with light and dark colours; below each table and figure it says
-    /// which runs made it.
     Report(Report),
-    /// Say where a file, or a number in a table, comes from: every run down to the sources.
-    ///
-    /// It is about the bytes that stand there: they belong to the run whose record has exactly
-    /// them, even if the pipeline was changed since. Exit 3 where no record does: the file was
-    /// edited, or made elsewhere. Without --profile it is looked for under each.
     Trace(Trace),
-    /// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
-    ///
-    /// Each stage runs from exactly the inputs that its record names, in a folder of its own that
-    /// is removed afterwards: outs, history and pipeline.lock stay as they are. `within` means
-    /// that bytes differ, but no further than `compare:` allows; volatile outs never count. A
-    /// stage that differs is marked nondeterministic in its record, and both results are kept.
     Verify(Verify),
-    /// Show what a stage printed.
     Logs(Logs),
-    /// Remove from .restage what nothing needs any more.
-    ///
-    /// What stays: all that pipeline.lock names, what stands in the workspace, what the pipeline
-    /// would use as it is now under any profile, and the last results of each stage, so that a
-    /// recent edit that is taken back is restored without running. Anything else costs a run to
-    /// get back. Checkpoints stay for stages that would run next.
-    ///
-    /// In a shared store (`--store`) the same stays for every other workspace that used it, until
-    /// its folder is removed. Where one can't be seen from here (on another machine, in a
-    /// container) all stays that it ever had, unless --forget-unseen is given.
     Gc(Gc),
-    /// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
-    ///
-    /// Damaged objects are moved to .restage/quarantine and made anew from the workspace where it
-    /// has an intact copy, or another one does that shares the store; what stays lost is made by
-    /// the next `restage reproduce`.
     Fsck(Fsck),
-    /// Write a small working pipeline.yaml into an empty folder, or import a DVC pipeline.
-    ///
-    /// `--from dvc.yaml` imports its stages (cmd, wdir, deps, outs, metrics, plots, params, foreach,
-    /// matrix, vars) and lists what has no like here, with its line and what to do instead. Values
-    /// of params files move under `params:`; a stage finds those that it declares in a params file
-    /// that its command makes. The project's own files are not touched.
     Init(Init),
-    /// Merge two versions of pipeline.lock, stage by stage; git calls it.
-    ///
-    /// What one side changed is taken. A stage of which the sides have different results, or one
-    /// a result and the other none any more, is left out: it counts as not reproduced until the
-    /// next `restage reproduce`. There are never conflict markers. The result is written to OURS.
-    #[command(after_help = "\
-To have git call it, commit this line in .gitattributes:
-  pipeline.lock merge=restage
-and in each clone run once:
-  git config merge.restage.driver 'restage merge-lock %O %A %B'
-Without it git merges the text. Should it leave conflict markers, run
-`restage reproduce`: it sets the file aside and makes it anew.")]
     MergeLock(MergeLock),
     /// Print the JSON Schema of pipeline.yaml, for editors.
     Schema,
-    /// Print a completion script for a shell.
+    /// Print a shell completion script.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
 }
 
-/// Which pipeline, under which parameters.
+// Not a doc comment: it would replace the help of every command that this is part of.
+// Which pipeline, with which parameters.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PipelineArgs {
-    /// Profile to merge over the parameters [default: the file's `default_profile`].
-    #[arg(short = 'p', long, value_name = "NAME")]
+    /// Profile whose parameters to use [default: `default_profile` of the pipeline file].
+    #[arg(short = 'p', long, value_name = "NAME", help_heading = PIPELINE)]
     pub(crate) profile: Option<String>,
 
-    /// Override a parameter, such as `-S train.epochs=5`. May be repeated.
-    #[arg(short = 'S', long = "set", value_name = "KEY=VALUE")]
+    /// Override a parameter, such as `-S train.epochs=5` (repeatable).
+    #[arg(short = 'S', long = "set", value_name = "KEY=VALUE", help_heading = PIPELINE)]
     pub(crate) overrides: Vec<String>,
 
     /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = PIPELINE)]
     pub(crate) file: PathBuf,
 }
 
-/// Run what is stale, restore what is cached, leave the rest alone.
+/// Run stages that are out of date, restore cached results, skip the rest.
 #[derive(Debug, Args)]
 pub(crate) struct Reproduce {
-    /// Stages (`train@resnet18`), groups (`train`) or outs; everything by default.
+    /// Stages (`train@resnet18`), groups (`train`) or outs [default: all stages].
     pub(crate) targets: Vec<String>,
 
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// Only say what would run.
+    /// Print what would run, and run nothing.
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
-    /// Run the targets (or everything) even where they are fresh.
+    /// Run the targets (or all stages) even if they are up to date.
     #[arg(short = 'f', long)]
     pub(crate) force: bool,
 
-    /// Also run what depends on the targets.
+    /// Also run the stages that depend on the targets.
     #[arg(long)]
     pub(crate) downstream: bool,
 
-    /// Stages at once, at most [default: the number of cores].
+    /// Run at most N stages at once [default: the number of cores].
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
 
-    /// Go on with stages that don't depend on a failed one.
+    /// After a failure, keep running stages that don't depend on the failed one.
     #[arg(short = 'k', long)]
     pub(crate) keep_going: bool,
 
-    /// Trace each stage that runs; report files that it uses without declaring them.
+    /// Trace the stages that run and report files that they use without declaring them.
     ///
-    /// Results and records are the same with and without. What counts is the workspace, your
-    /// home, and all else but the system's folders (/usr, /etc, /opt, ...), temporary folders, and
-    /// programs with their installations. Needs Linux 5.5 or later.
+    /// Results and records are the same with and without it. Files in the workspace, your home and
+    /// elsewhere are reported, but not system folders (/usr, /etc, /opt, ...), temporary folders,
+    /// or installed programs. Needs Linux 5.5 or later.
     #[arg(long)]
     pub(crate) audit: bool,
 
-    /// Like --audit, and fail a stage that uses what it does not declare: nothing is recorded.
+    /// Like --audit, but fail a stage that uses an undeclared file; its results are not recorded.
     #[arg(long)]
     pub(crate) strict: bool,
 
@@ -213,10 +150,10 @@ pub(crate) struct Reproduce {
     pub(crate) quiet: bool,
 }
 
-/// Say what is fresh and what would run, without running anything.
+/// Show which stages are up to date and which would run.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Stages, groups or outs; everything by default.
+    /// Stages, groups or outs [default: all stages].
     pub(crate) targets: Vec<String>,
 
     #[command(flatten)]
@@ -227,7 +164,7 @@ pub(crate) struct Status {
     pub(crate) check: bool,
 }
 
-/// Say why a stage would run, or on what its result rests.
+/// Explain why a stage would run, or what its current result was made from.
 #[derive(Debug, Args)]
 pub(crate) struct Why {
     /// A stage, a group or an out.
@@ -236,9 +173,9 @@ pub(crate) struct Why {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// Compare with this earlier result: the start of its key, or a date such as 2026-11-20 for
-    /// the last one that began before it [default: the last one, or the one before if that
-    /// stands].
+    /// Compare with this earlier result: the start of its key, or a date such as 2026-11-20 for the
+    /// last result before it [default: the last result, or the one before it if the stage is up to
+    /// date].
     #[arg(long, value_name = "KEY|DATE")]
     pub(crate) since: Option<String>,
 }
@@ -254,71 +191,83 @@ pub(crate) enum DagFormat {
     Mermaid,
 }
 
-/// Draw the stages and what they read from each other.
+/// Show the stages and their dependencies.
 #[derive(Debug, Args)]
 pub(crate) struct Dag {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// How.
+    /// The format.
     #[arg(long, value_enum, default_value_t = DagFormat::Text)]
     pub(crate) format: DagFormat,
 
-    /// Draw the graph alone: don't look at what is fresh, nor open .restage.
+    /// Don't check what is up to date; .restage is not opened.
     #[arg(long)]
     pub(crate) no_status: bool,
 }
 
-/// Say which claims of the paper the results reproduce; exit 3 if one got worse.
+/// Check which claims of the paper the results reproduce; exit 3 if one got worse.
+///
+/// `claims:` in pipeline.yaml says what the paper claims and what counts as reproduced. Verdicts are
+/// compared with the committed results/PROFILE/claims.csv, which --write creates. A claim about
+/// times (`volatile: true`) is shown but never compared. The value of several runs (`samples`) is
+/// their mean, plus or minus half the width of its 95 % t-interval; the whole interval must satisfy
+/// `direction`. A single run has no interval.
 #[derive(Debug, Args)]
 pub(crate) struct Claims {
-    /// Claims (`accuracy@resnet18`) or groups (`accuracy`), with the paper's words; all by default.
+    /// Claims (`accuracy@resnet18`) or groups (`accuracy`), shown with the paper's words [default:
+    /// all].
     pub(crate) ids: Vec<String>,
 
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// A Markdown table, for a comment.
+    /// Print a Markdown table, for a comment.
     #[arg(long, conflicts_with = "junit")]
     pub(crate) md: bool,
 
-    /// JUnit XML: a claim that got worse failed, one that is not measured was skipped.
+    /// Print JUnit XML: a claim that got worse is a failure, an unmeasured one is skipped.
     #[arg(long)]
     pub(crate) junit: bool,
 
-    /// Make these verdicts the ones to commit.
+    /// Write these verdicts to results/PROFILE/claims.csv, to be committed.
     #[arg(long, conflicts_with = "ids")]
     pub(crate) write: bool,
 }
 
-/// Run fresh stages again and hold what they write against the record; exit 3 on a difference.
+/// Rerun up-to-date stages and compare their outputs with the recorded ones; exit 3 if they differ.
+///
+/// Each stage runs with exactly its recorded inputs, in a temporary folder: outs, history and
+/// pipeline.lock are left alone. `within` means that the bytes differ, but by no more than `compare:`
+/// allows. Volatile outs are not compared. A stage whose outputs differ is marked nondeterministic
+/// in its record, and both results are kept.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Stages, groups or outs; everything by default.
+    /// Stages, groups or outs [default: all stages].
     pub(crate) stages: Vec<String>,
 
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// Reruns of each stage.
+    /// Rerun each stage N times.
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) times: u16,
 
-    /// Stages at once, at most [default: the number of cores].
+    /// Run at most N stages at once [default: the number of cores].
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
 
-    /// Go on with the other stages after a rerun failed.
+    /// After a failed rerun, keep going with the other stages.
     #[arg(short = 'k', long)]
     pub(crate) keep_going: bool,
 
-    /// Print only failures and what was found.
+    /// Print only failures and verdicts.
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
 }
 
-/// Show what a stage printed.
+/// Show the output of a stage's last run.
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// A stage.
@@ -328,53 +277,82 @@ pub(crate) struct Logs {
     pub(crate) pipeline: PipelineArgs,
 }
 
-/// Remove from .restage what nothing needs any more.
+/// Remove what nothing needs any more from .restage.
+///
+/// Kept are: everything in pipeline.lock, everything in the workspace, everything the pipeline would
+/// use now under any profile, and the last few results of each stage, so that undoing a recent edit
+/// restores its results without a run. Checkpoints are kept for stages that would run next. Whatever
+/// is removed can be made again by running its stage.
+///
+/// In a shared store (`--store`) the same is kept for every other workspace that used it, until its
+/// folder is removed. For a workspace that can't be seen from here (on another machine, in a
+/// container) everything is kept, unless --forget-unseen is given.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// Different results of each stage to keep, and attempts whose logs.
+    /// Keep the last K different results of each stage, and the logs of its last K attempts.
     #[arg(long, value_name = "K", default_value_t = 3)]
     pub(crate) keep_runs: usize,
 
-    /// Only say what would be removed.
+    /// Print what would be removed, and remove nothing.
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
-    /// Of a shared store: keep nothing for workspaces that can't be seen from here.
+    /// In a shared store, keep nothing for workspaces that can't be seen from here.
     #[arg(long)]
     pub(crate) forget_unseen: bool,
 
     /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = PIPELINE)]
     pub(crate) file: PathBuf,
 }
 
-/// Check every stored byte, mend what can be mended; exit 3 if anything was wrong.
+/// Check every stored file and repair what can be repaired; exit 3 if anything was damaged.
+///
+/// Damaged objects are moved to .restage/quarantine and restored from an intact copy in this
+/// workspace, or in another one that shares the store. If there is none, the next `restage
+/// reproduce` makes them again.
 #[derive(Debug, Args)]
 pub(crate) struct Fsck {
     /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = PIPELINE)]
     pub(crate) file: PathBuf,
 }
 
-/// Write a small working pipeline.yaml into an empty folder, or import one.
+/// Create a small working pipeline, or import one from DVC.
+///
+/// `--from dvc.yaml` imports its stages (cmd, wdir, deps, outs, metrics, plots, params, foreach,
+/// matrix, vars) and lists what has no equivalent here, with its line and what to do instead. Values
+/// from params files move to `params:`; an imported command first writes the ones it declares to a
+/// params file. The project's own files are not changed.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// The folder; it may not exist yet.
+    /// The folder (created if missing).
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
 
-    /// Import this dvc.yaml: pipeline.yaml is written beside it.
+    /// Import this dvc.yaml; pipeline.yaml is written next to it.
     #[arg(long, value_name = "dvc.yaml", conflicts_with = "folder")]
     pub(crate) from: Option<PathBuf>,
 }
 
-/// Merge two versions of pipeline.lock, stage by stage; git calls it.
+/// Merge two versions of pipeline.lock, as a git merge driver.
+///
+/// Changes that only one side made are kept. A stage whose results differ between the sides, or that
+/// one side changed and the other removed, is left out: it is not reproduced until the next `restage
+/// reproduce`. There are never conflict markers. The result is written to OURS.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+To use it in git, commit this line in .gitattributes:
+  pipeline.lock merge=restage
+and run this once in each clone:
+  git config merge.restage.driver 'restage merge-lock %O %A %B'
+Without it git merges the file as text. If that leaves conflict markers, run
+`restage reproduce`: it sets the file aside and writes a new one.")]
 pub(crate) struct MergeLock {
-    /// What both sides started from; an empty file where they have nothing in common.
+    /// The common ancestor (empty if there is none).
     pub(crate) base: PathBuf,
 
-    /// Our version, which the result replaces.
+    /// Our version, which is replaced by the result.
     pub(crate) ours: PathBuf,
 
     /// Their version.

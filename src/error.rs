@@ -1,5 +1,4 @@
 //! Turns every error into text and an exit code; the one place that does.
-//! It must not know how to mend anything: hints come with the errors.
 
 use std::error::Error;
 
@@ -10,10 +9,10 @@ use restage_engine::{FactsError, RunError};
 use restage_pipeline::{Diagnostic, Diagnostics};
 use restage_store::StoreError;
 
-/// Lines of a failed tool's output that are shown.
+/// Lines of a failed tool's output to show.
 const OUTPUT_LINES: usize = 8;
 
-/// An error that ends a verb.
+/// An error that ends a command.
 #[derive(Debug)]
 pub(crate) enum CliError {
     /// The pipeline file or an override is wrong.
@@ -48,7 +47,7 @@ impl CliError {
         }
     }
 
-    /// What stands here is not what would be made now.
+    /// The files here are not what would be made now.
     pub(crate) fn stale(message: impl Into<String>) -> Self {
         Self::Other {
             error: message.into().into(),
@@ -129,7 +128,7 @@ pub(crate) fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliE
     match error {
         FactsError::MissingInput { location, .. } => {
             let item = Diagnostic::new(location, error.to_string(), "not found")
-                .hint("create it, or mend the path; paths start at the pipeline's folder");
+                .hint("create it, or fix the path; paths are relative to the pipeline's folder");
             CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
         }
         FactsError::Tool {
@@ -139,8 +138,8 @@ pub(crate) fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliE
         } => {
             let mut item = Diagnostic::new(location, error.to_string(), "asked for its version")
                 .hint(
-                    "nothing ran; install it, or mend the command: `tools` are lines for `sh` \
-                     that say a version and exit with 0",
+                    "nothing ran; install it, or fix the command: `tools` are shell commands \
+                     that print a version and exit with 0",
                 );
             let output: Vec<&str> = reason.output().lines().collect();
             for line in &output[output.len().saturating_sub(OUTPUT_LINES)..] {

@@ -47,7 +47,7 @@ impl ExpectedError {
         match self {
             Self::Unknown { .. } => Some(
                 "`--against` takes a revision such as `HEAD` or `v1.0`, a folder or a file; a shallow \
-                 clone has no other revisions (`git fetch --unshallow`, or `fetch-depth: 0` in a workflow)"
+                 clone lacks most revisions (`git fetch --unshallow`, or `fetch-depth: 0` in a workflow)"
                     .to_owned(),
             ),
             Self::Ambiguous { against, kind } => Some(format!(
@@ -132,7 +132,7 @@ fn revision(root: &Path, word: &str) -> std::io::Result<Result<String, String>> 
     }
     let said = words(&output);
     Ok(Err(match said.is_empty() {
-        true => "git knows no such commit".to_owned(),
+        true => "no such commit".to_owned(),
         false => said,
     }))
 }

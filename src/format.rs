@@ -1,5 +1,4 @@
 //! Durations, counts and sizes as people read them.
-//! It must not know where they come from.
 
 use std::collections::HashMap;
 
@@ -68,6 +67,14 @@ pub(crate) fn count(n: usize, one: &str) -> String {
         format!("1 {one}")
     } else {
         format!("{n} {one}s")
+    }
+}
+
+/// `the only stage is`, `all 3 stages are`.
+pub(crate) fn all_are(n: usize, one: &str) -> String {
+    match n {
+        1 => format!("the only {one} is"),
+        n => format!("all {n} {one}s are"),
     }
 }
 

@@ -135,7 +135,7 @@ pub(crate) fn read(settings: &Settings, args: &PipelineArgs) -> Result<Text, Cli
     let Some(bytes) = fs::read_if_exists(&path).map_err(|e| CliError::new(e, Exit::Machine))?
     else {
         return Err(CliError::usage(format!("there is no `{}`", path.display())).with_hint(
-            "go to the experiment's folder, name it with `-C DIR`, or start one with `restage init`",
+            "change to the experiment's folder, name it with `-C DIR`, or create one with `restage init`",
         ));
     };
     let text = String::from_utf8(bytes)

@@ -1,5 +1,4 @@
 //! What `gc` and `fsck` share: a store for themselves alone, and the pipeline under each profile.
-//! It must not know what either does with them.
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +39,7 @@ impl Upkeep {
                 store.display()
             );
             return Err(CliError::usage(message)
-                .with_hint("go to the experiment's folder, or name it with `-C DIR`"));
+                .with_hint("change to the experiment's folder, or name it with `-C DIR`"));
         }
         let root = fs::canonicalize(folder).map_err(machine)?;
         let store = Store::open_alone(&settings.location(&root)?).map_err(from_store)?;

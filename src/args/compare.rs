@@ -1,5 +1,4 @@
 //! The arguments of `restage compare`, and in its help what counts as a difference.
-//! It must not know how tables are compared.
 
 use std::path::PathBuf;
 
@@ -7,53 +6,57 @@ use clap::Args;
 
 use super::PipelineArgs;
 
-/// What `restage_claims::tables` documents, for users.
-pub(super) const DIFFERENCES: &str = "\
-What is a difference:
-  exact     The default: the same text. 1.0 is not 1.00, NaN not nan, 0 not -0.
-  abs, rel  The same text, or two numbers at most so far apart, or at most that
-            share of the expected one apart, the bound included. Numbers are
-            read as doubles. NaN matches only NaN, an infinity the same one,
-            -0 also 0, and an empty cell only an empty one.
-  ignore    Nothing; but the column must be there.
-  columns   They are matched by name: their order does not matter. One that is
-            missing or added is a difference, ignored or not.
-  rows      Without a key they are matched in order, with one by the texts of
-            its columns, in any order. A missing or added row is a difference.
-            Two rows of one key are an error that names the key and both lines.
-  files     A missing or added file is a difference. What is not .csv or .tsv
-            is compared byte by byte.
-No difference are quotes around cells, LF or CRLF between rows, blank lines and
-a byte order mark. A line break inside a quoted cell is one.
+/// The rules that `tables` documents, for users.
+const DIFFERENCES: &str = "\
+What counts as a difference:
+  exact     Any other text. This is the default. 1.0 is not 1.00, NaN is not
+            nan, 0 is not -0.
+  abs, rel  Two numbers further apart than the bound, absolute or relative to
+            the expected one. Numbers are read as doubles. NaN matches only
+            NaN, an infinity only itself, -0 matches 0, and an empty cell
+            matches only an empty one.
+  ignore    Nothing, but the column must exist.
+  columns   Matched by name, in any order. A missing or added column is a
+            difference, even an ignored one.
+  rows      Matched in order, or by the text of the key columns if there is a
+            key. A missing or added row is a difference. Two rows with the same
+            key are an error, which names the key and both lines.
+  files     A missing or added file is a difference. Files other than .csv and
+            .tsv are compared byte by byte.
+Quotes around cells, LF or CRLF between rows, blank lines and a byte order mark
+make no difference. A line break inside a quoted cell does.
 
 Examples:
-  restage compare                                  against the last commit
+  restage compare                                  with the last commit
   restage compare --against origin/main --md       for a pull request
-  restage compare results/a.csv --against old.csv  one file against another";
+  restage compare results/a.csv --against old.csv  two files";
 
-/// Compare result tables with committed ones; exit 3 where they differ.
+/// Compare result tables with committed ones; exit 3 if they differ.
+///
+/// `compare:` in pipeline.yaml says which tables, and how closely each column must match.
 #[derive(Debug, Args)]
+#[command(after_long_help = DIFFERENCES)]
 pub(crate) struct Compare {
-    /// Result tables, or folders of some; all that `compare:` names by default.
+    /// Result tables, or folders that hold some [default: all that `compare:` matches].
     pub(crate) files: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// What is expected: a git revision, a folder laid out like this one, or a file, which is held
-    /// against the result table of the same name.
+    /// What to compare with: a git revision, a folder with the same layout, or a file, which is
+    /// compared with the result table of the same name.
     #[arg(long, value_name = "REV|DIR|FILE", default_value = "HEAD")]
     pub(crate) against: String,
 
-    /// Markdown, folded and short enough for a comment on GitHub.
+    /// Print Markdown, folded and short enough for a comment on GitHub.
     #[arg(long, conflicts_with = "junit")]
     pub(crate) md: bool,
 
-    /// JUnit XML: a table that differs failed, one that can't be compared is in error.
+    /// Print JUnit XML: a table that differs is a failure, one that can't be compared an error.
     #[arg(long)]
     pub(crate) junit: bool,
 
-    /// Differences shown of each file.
+    /// Show at most N differences per file.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) most: usize,
 }

@@ -1,11 +1,14 @@
-//! Arguments of `restage trace`.
-//! It must not know what a trace is.
+//! The arguments of `restage trace`.
 
 use clap::Args;
 
 use super::PipelineArgs;
 
-/// Say where a file, or a number in a table, comes from: every run down to the sources.
+/// Trace a file, or a number in a table, back through every run to its sources.
+///
+/// What is traced are the bytes in the workspace now: they belong to the run that recorded exactly
+/// them, even if the pipeline has changed since. If no record has them, because the file was edited
+/// or made elsewhere, the exit code is 3. Without --profile, the file is looked up in every profile.
 #[derive(Debug, Args)]
 pub(crate) struct Trace {
     /// A result or a source, relative to the pipeline's folder.
@@ -15,7 +18,7 @@ pub(crate) struct Trace {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// Row of a number: the value of the first column, `column=value`, or a number from 1 (-1 is
+    /// The number's row: a value of the first column, `column=value`, or a row number from 1 (-1 is
     /// the last).
     #[arg(
         long,
@@ -25,7 +28,7 @@ pub(crate) struct Trace {
     )]
     pub(crate) row: Option<String>,
 
-    /// Column of a number.
+    /// The number's column.
     #[arg(long, value_name = "NAME", requires = "row")]
     pub(crate) column: Option<String>,
 }

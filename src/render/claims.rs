@@ -1,5 +1,4 @@
 //! Verdicts on claims: for the terminal, as Markdown, JSON lines and tests.
-//! It must not judge.
 
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
@@ -10,13 +9,13 @@ use restage_claims::{Estimate, Judged, LEVEL, Runs, Verdict, interval_text, numb
 use restage_core::style::Style;
 use restage_pipeline::{Claim, PaperValue};
 
-/// Of the paper's value in the terminal's table, at most.
+/// The widest paper's value in the terminal's table.
 const PAPER: usize = 14;
 
-/// Of a line beside the claim, the paper's value and ours: gaps and the longest verdict.
+/// The rest of a line after the claim and both values: gaps and the longest verdict.
 const REST: usize = 6 + 14;
 
-/// Of a line, without its indent.
+/// The width of a line, without its indent.
 const WIDTH: usize = 76;
 
 /// A claim, its verdict, and the committed one.
@@ -84,7 +83,7 @@ impl JudgedClaim<'_> {
             .is_some_and(|ours| ours.half_width.is_some())
     }
 
-    /// From which runs our value comes, where there are runs.
+    /// The runs that our value comes from, if they are known.
     fn runs(&self) -> Option<String> {
         let Estimate {
             half_width, runs, ..
@@ -122,8 +121,8 @@ fn counts(all: &[JudgedClaim<'_>]) -> String {
     parts.join(", ")
 }
 
-/// A line a claim, at most 80 columns; below it from how many runs values come, and why claims are
-/// not measured. `words`: with what the paper says.
+/// A line for each claim, at most 80 columns; below it from how many runs values come, and why claims
+/// are not measured. `words`: with what the paper says.
 pub(crate) fn table(all: &[JudgedClaim<'_>], profile: &str, words: bool, style: Style) -> String {
     let papers: Vec<String> = all
         .iter()
@@ -168,7 +167,7 @@ pub(crate) fn table(all: &[JudgedClaim<'_>], profile: &str, words: bool, style: 
     for (runs, ids) in by(all, |one| one.runs()) {
         text += &match runs.ends_with("interval") {
             true => format!("{runs}:\n"),
-            false => format!("± is half the {LEVEL} % t-interval, over {runs}:\n"),
+            false => format!("± is half the width of the {LEVEL} % t-interval over {runs}:\n"),
         };
         text += &lines(ids);
     }
@@ -184,7 +183,7 @@ pub(crate) fn table(all: &[JudgedClaim<'_>], profile: &str, words: bool, style: 
         };
         let before = one.before.map_or("", Verdict::text);
         text += &format!(
-            "{word} {} was {before}, is {}\n",
+            "{word} {} was {before}, now {}\n",
             one.claim.id, one.judged.verdict
         );
     }
@@ -195,7 +194,7 @@ pub(crate) fn table(all: &[JudgedClaim<'_>], profile: &str, words: bool, style: 
     )
 }
 
-/// Of a column of values.
+/// The width of a column of values.
 fn widest(texts: &[String]) -> usize {
     let widths = texts.iter().map(|text| text.width());
     widths.max().unwrap_or(0).max("in words".len())
@@ -214,7 +213,7 @@ fn lines(ids: Vec<&str>) -> String {
     text + &format!("  {line}\n")
 }
 
-/// Claims grouped by a text about them, in the order of first appearance.
+/// Claims grouped by a text about them, in order of first appearance.
 fn by<'a>(
     all: &'a [JudgedClaim<'_>],
     text: impl Fn(&JudgedClaim<'_>) -> Option<String>,
@@ -268,7 +267,7 @@ pub(crate) fn markdown(all: &[JudgedClaim<'_>], profile: &str) -> String {
     text
 }
 
-/// A line a claim, then a count.
+/// A line for each claim, then a count.
 pub(crate) fn json(all: &[JudgedClaim<'_>], profile: &str) -> String {
     let mut text = String::new();
     for one in all {
@@ -301,7 +300,7 @@ pub(crate) fn json(all: &[JudgedClaim<'_>], profile: &str) -> String {
     )
 }
 
-/// A test a claim: worse than committed failed, not measured was skipped.
+/// A test for each claim: worse than committed failed, not measured was skipped.
 pub(crate) fn cases(all: &[JudgedClaim<'_>]) -> Vec<Case> {
     let case = |one: &JudgedClaim<'_>| {
         let message = format!("{}{}", one.judged.verdict, one.change());

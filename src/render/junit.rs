@@ -1,5 +1,4 @@
-//! JUnit XML: one suite of tests and how each came out.
-//! It must not know what was tested.
+//! JUnit XML: one suite of tests and their outcomes.
 
 use std::io;
 
@@ -14,14 +13,14 @@ pub(crate) struct Case {
     pub(crate) out: Option<String>,
 }
 
-/// How a test came out.
+/// The outcome of a test.
 pub(crate) enum Outcome {
     Passed,
     Failed {
         message: String,
         text: String,
     },
-    /// It could not be made.
+    /// It could not be run.
     Error {
         message: String,
         text: String,

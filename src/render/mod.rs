@@ -1,5 +1,4 @@
-//! Renderers of a run: each is an observer that writes what it sees.
-//! They must not decide anything.
+//! What commands print, in each format. No decisions are made here.
 
 pub(crate) mod claims;
 pub(crate) mod diff;

@@ -1,5 +1,4 @@
 //! A run as plain lines, for logs and CI.
-//! It must not use the terminal's abilities but colour.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +9,7 @@ use restage_core::clock::Instant;
 use restage_core::style::Style;
 use restage_engine::{Event, Observer, Progress, StageEvent, StageOutcome, estimate};
 
-/// Seconds after which a stage is heard of again, whether or not it got anywhere.
+/// Seconds after which a stage is shown again, even without progress.
 const EVERY: f64 = 30.0;
 /// Seconds between two progress lines of one stage, at least.
 const AT_LEAST: f64 = 4.0;
@@ -22,7 +21,7 @@ pub(crate) struct PlainRenderer<'a> {
     quiet: bool,
     cores: u32,
     durations: &'a dyn Fn(&str) -> Option<f64>,
-    /// When each running stage was last heard of, and how far it was.
+    /// When each running stage was last shown, and how far it was.
     said: BTreeMap<String, (Instant, u64)>,
 }
 
@@ -49,8 +48,8 @@ impl<'a> PlainRenderer<'a> {
         let _ = writeln!(self.out, "{text}");
     }
 
-    /// A line for each unit done, but never two within seconds, and one now and then in
-    /// between; nothing for stages that end before there is anything to wait for.
+    /// A line for each unit done, but never two within seconds, and one now and then in between;
+    /// nothing for stages that end soon.
     fn progress(&mut self, stage: &str, progress: &Progress) {
         let Some((at, done)) = self.said.get(stage) else {
             return;
@@ -106,7 +105,9 @@ impl Observer for PlainRenderer<'_> {
             Event::BuildLine { .. } => {}
             Event::Built { seconds } => self.line(&format!("built in {}", duration(*seconds))),
             Event::WaitingForOther { stage } => {
-                self.line(&format!("{stage}: another restage runs it, waiting"));
+                self.line(&format!(
+                    "{stage}: waiting for another restage that is running it"
+                ));
             }
             Event::Started {
                 stage,
@@ -150,7 +151,7 @@ impl Observer for PlainRenderer<'_> {
                 }
                 StageOutcome::Ran { seconds, unchanged } => {
                     let same = if *unchanged {
-                        ", same outs as before"
+                        ", outputs unchanged"
                     } else {
                         ""
                     };
@@ -174,7 +175,7 @@ impl Observer for PlainRenderer<'_> {
             Event::Warning { stage, text } => {
                 self.line(&format!("{} {stage}: {text}", style.warning("warning:")));
             }
-            Event::Interrupted => self.line("stopping: ending the running stages"),
+            Event::Interrupted => self.line("stopping the running stages"),
         }
     }
 }

@@ -1,5 +1,4 @@
 //! Texts that the terminal and the plain renderer share: plans, failures, the last line.
-//! It must not know where they are written.
 
 use super::json::state;
 use crate::format::{count, duration, grouped, rough_duration};
@@ -34,7 +33,7 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     )];
     if !may.is_empty() {
         lines.push(format!(
-            "then, where inputs changed: {}",
+            "then, if their inputs change: {}",
             grouped(may.iter().map(String::as_str))
         ));
     }
@@ -43,14 +42,11 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     }
     let time = match (guess.seconds, guess.unknown) {
         (_, unknown) if unknown == run.len() + may.len() => {
-            "time: not known yet, no stage of these has run before".to_owned()
+            "time: unknown, none of these stages has run before".to_owned()
         }
-        (seconds, 0) => format!(
-            "time: {}, as these stages took last",
-            rough_duration(seconds)
-        ),
+        (seconds, 0) => format!("time: {}, as in their last runs", rough_duration(seconds)),
         (seconds, unknown) => format!(
-            "time: {} and {} that never ran",
+            "time: {}, plus {} that never ran",
             rough_duration(seconds),
             count(unknown, "stage")
         ),
@@ -103,7 +99,7 @@ fn block(word: &str, stage: &str, failure: &Failure, then: &str, style: Style) -
         text += &format!("  log: {}\n", log.display());
     }
     if let Some(dir) = &failure.work_dir {
-        text += &format!("  its files are kept in: {}\n", dir.display());
+        text += &format!("  files kept in: {}\n", dir.display());
     }
     if let Some(hint) = &failure.hint {
         text += &format!("{} {hint}\n", style.hint("hint:"));
@@ -111,14 +107,14 @@ fn block(word: &str, stage: &str, failure: &Failure, then: &str, style: Style) -
     text
 }
 
-/// What a stage did beside what it declares.
+/// What a stage did besides what it declares.
 pub(crate) fn audit(stage: &str, audited: &Audited, style: Style) -> Vec<String> {
     let word = style.warning("audit:");
     let mut lines = Vec::new();
     for file in audited.files.iter().take(MOST_FILES) {
         let (access, path) = (file.access, &file.path);
         let what = match access {
-            Access::Missed => "which is not there, and not declared",
+            Access::Missed => "which does not exist and is not declared",
             _ => "which it does not declare",
         };
         lines.push(format!("{word} `{stage}` {access} `{path}`, {what}"));
@@ -133,7 +129,7 @@ pub(crate) fn audit(stage: &str, audited: &Audited, style: Style) -> Vec<String>
             "call",
         );
         lines.push(format!(
-            "{word} `{stage}` made {calls} that could not be seen"
+            "{word} `{stage}` made {calls} that could not be traced"
         ));
     }
     let mut advice = audited.advice.iter();

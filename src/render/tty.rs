@@ -1,5 +1,4 @@
 //! A run on a terminal: a bar for each running stage, settled stages scroll by above.
-//! It must not write when stderr is no terminal; `verbs::reproduce` chooses.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -93,7 +92,7 @@ impl<'a> TtyRenderer<'a> {
             }
             StageOutcome::Ran { seconds, unchanged } => {
                 let same = if *unchanged {
-                    style.dim(" same outs as before")
+                    style.dim(" outputs unchanged")
                 } else {
                     String::new()
                 };
@@ -152,7 +151,7 @@ impl Observer for TtyRenderer<'_> {
                 ));
             }
             Event::WaitingForOther { stage } => {
-                let bar = self.spinner(stage, "another restage runs it".to_owned());
+                let bar = self.spinner(stage, "another restage is running it".to_owned());
                 if let Some(old) = self.running.insert((*stage).to_owned(), bar) {
                     old.finish_and_clear();
                 }
@@ -185,7 +184,7 @@ impl Observer for TtyRenderer<'_> {
                     self.style.warning("warning:")
                 ));
             }
-            Event::Interrupted => self.line("stopping: ending the running stages"),
+            Event::Interrupted => self.line("stopping the running stages"),
         }
     }
 }

@@ -1,9 +1,8 @@
 //! What a verification found: a line for each out, an error for each stage that differs.
-//! It must not know where they are written.
 
 use serde_json::{Value, json};
 
-use crate::format::{count, duration};
+use crate::format::{all_are, count, duration};
 use crate::render::diff;
 use restage_core::style::Style;
 use restage_engine::{Difference, Summary, Verdict, Verified, VerifiedOut};
@@ -30,7 +29,7 @@ pub(crate) fn verified_lines(found: &[&Verified], style: Style) -> String {
     text
 }
 
-/// `profile quick: all 3 stages are reproducible (1 rerun of each, 2.1 s)`.
+/// `profile quick: all 3 stages are reproducible (1 rerun each, 2.1 s)`.
 pub(crate) fn verified_summary(
     profile: &str,
     stages: usize,
@@ -50,14 +49,8 @@ pub(crate) fn verified_summary(
     }
     let time = duration(total.seconds);
     if parts.is_empty() {
-        let (all, are) = match stages {
-            1 => ("the", "stage is"),
-            _ => ("all", "stages are"),
-        };
-        let each = count(usize::from(times), "rerun");
-        return format!(
-            "profile {profile}: {all} {stages} {are} reproducible ({each} of each, {time})"
-        );
+        let (all, reruns) = (all_are(stages, "stage"), count(usize::from(times), "rerun"));
+        return format!("profile {profile}: {all} reproducible ({reruns} each, {time})");
     }
     let parts = parts.join(", ");
     format!(
@@ -85,10 +78,10 @@ pub(crate) fn verified_error(found: &Verified, style: Style) -> Option<String> {
         found.key.short()
     );
     if found.kept {
-        text += "  the recorded outs stay; the others are kept beside them in .restage\n";
+        text += "  the recorded outs are kept, and the new ones next to them in .restage\n";
     }
     text += &format!(
-        "{} common causes: the time, a random seed, thread order, an undeclared variable\n",
+        "{} common causes: the time, a random seed, thread order, an undeclared environment variable\n",
         style.hint("hint:"),
     );
     Some(text)

@@ -1,5 +1,4 @@
-//! `restage claims`: what of the paper holds here, and whether it still does.
-//! It must not know how a claim is judged, nor how verdicts are drawn.
+//! `restage claims`: which of the paper's claims the results reproduce, and whether one got worse.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ pub(crate) fn claims(
 ) -> Result<Exit, CliError> {
     if settings.json && (args.md || args.junit) {
         return Err(CliError::usage(
-            "`--json` goes with neither `--md` nor `--junit`",
+            "`--json` cannot be combined with `--md` or `--junit`",
         ));
     }
     let loaded = load(settings, &args.pipeline)?;
@@ -33,8 +32,8 @@ pub(crate) fn claims(
         // What is to be replaced may be damaged.
         Some(_) if args.write => None,
         Some(bytes) => Some(read(&bytes).map_err(|error| {
-            CliError::usage(format!("`{file}` is no table of verdicts: {error}"))
-                .with_hint("take it back from git, or write it anew: `restage claims --write`")
+            CliError::usage(format!("`{file}` is not a table of verdicts: {error}"))
+                .with_hint("restore it from git, or rewrite it with `restage claims --write`")
         })?),
         None => None,
     };
@@ -70,7 +69,7 @@ pub(crate) fn claims(
         out.note(&format!("wrote {file}\n"));
     } else if committed.is_none() {
         out.note(&format!(
-            "there is no `{file}` to hold this against; `restage claims --write` makes it\n"
+            "there is no `{file}` to compare with; `restage claims --write` creates it\n"
         ));
     } else if let Some(committed) = committed.filter(|_| args.ids.is_empty()) {
         for id in committed
@@ -79,7 +78,7 @@ pub(crate) fn claims(
         {
             let warning = settings.err_style.warning("warning:");
             out.note(&format!(
-                "{warning} `{file}` has a verdict on `{id}`, which is no claim any more\n"
+                "{warning} `{file}` has a verdict on `{id}`, which is no longer a claim\n"
             ));
         }
     }
@@ -124,7 +123,7 @@ fn choose<'a>(loaded: &'a Loaded, ids: &[String]) -> Result<Vec<&'a Claim>, CliE
     if loaded.claims.is_empty() {
         return Err(
             CliError::usage(format!("`{}` has no `claims:`", loaded.file_name))
-                .with_hint("say there what the paper claims; README.md shows how"),
+                .with_hint("add the paper's claims there; README.md shows how"),
         );
     }
     let fits = |claim: &Claim, id: &str| claim.id == id || claim.id.split('@').next() == Some(id);

@@ -1,5 +1,4 @@
 //! `restage compare`: result tables against committed ones.
-//! It must not know how two tables are compared, nor how differences are drawn.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -25,7 +24,7 @@ pub(crate) fn compare(
 ) -> Result<Exit, CliError> {
     if settings.json && (args.md || args.junit) {
         return Err(CliError::usage(
-            "`--json` goes with neither `--md` nor `--junit`",
+            "`--json` cannot be combined with `--md` or `--junit`",
         ));
     }
     let loaded = load(settings, &args.pipeline)?;
@@ -113,7 +112,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// Every table that `compare:` names, here or there.
+/// Every table that `compare:` matches, here or there.
 fn every_table(
     settings: &Settings,
     loaded: &Loaded,
@@ -125,7 +124,7 @@ fn every_table(
     if loaded.compare.is_empty() {
         return Err(
             CliError::usage(format!("`{}` has no `compare:`", loaded.file_name)).with_hint(
-                "say there which tables must match: `compare: [{files: \"results/*.csv\"}]`",
+                "list the tables that must match: `compare: [{files: \"results/*.csv\"}]`",
             ),
         );
     }
@@ -137,10 +136,10 @@ fn every_table(
     for one in chosen {
         if !every.iter().any(|path| one.has(path)) {
             return Err(CliError::usage(format!(
-                "`{}` is no table that `compare:` names under profile `{}`, here or in `{}`",
+                "`{}` is not a table that `compare:` matches under profile `{}`, here or in `{}`",
                 one.word, loaded.profile, args.against
             ))
-            .with_hint("`restage compare` without files compares all that it names"));
+            .with_hint("`restage compare` without files compares every table that it matches"));
         }
     }
     if every.is_empty() {
@@ -148,7 +147,7 @@ fn every_table(
             "no file matches `compare:` under profile `{}`, here or in `{}`",
             loaded.profile, args.against
         ))
-        .with_hint("`restage reproduce` makes them"));
+        .with_hint("run `restage reproduce` to make them"));
     }
     let wanted = |path: &&&RelPath| chosen.is_empty() || chosen.iter().any(|one| one.has(path));
     let (mut diffs, mut headers) = (Vec::new(), Vec::new());
@@ -189,8 +188,8 @@ fn columns(path: &str, bytes: Option<&[u8]>) -> Vec<String> {
     bytes.map_or_else(Vec::new, |bytes| tables::columns(path, bytes))
 }
 
-/// Rules for files or columns that there are none of: slips of the pen, most likely, which leave
-/// something compared otherwise than was meant.
+/// Rules that match no file or no column: most likely typos, which leave something compared by
+/// another rule than was meant.
 fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<String> {
     let mut remarks = Vec::new();
     for rule in rules {
@@ -199,7 +198,7 @@ fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<
             .filter(|(path, _)| tables::applies(rule, path))
             .collect();
         if files.is_empty() {
-            remarks.push(format!("no file matches `{}` of `compare:`", rule.files));
+            remarks.push(format!("no file matches `{}` in `compare:`", rule.files));
             continue;
         }
         let named = rule.columns.keys().filter(|column| *column != "*");
@@ -207,7 +206,7 @@ fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<
             let mut columns = files.iter().flat_map(|(_, sides)| sides.iter().flatten());
             if !columns.any(|one| one == column) {
                 remarks.push(format!(
-                    "no file of `{}` of `compare:` has a column `{column}`",
+                    "no file that `{}` in `compare:` matches has a column `{column}`",
                     rule.files
                 ));
             }
@@ -216,7 +215,7 @@ fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<
     remarks
 }
 
-/// One table against the file `other`: the one that was chosen, or the one of its name.
+/// One table against the file `other`: the chosen one, or the one with the same name.
 fn single(
     loaded: &Loaded,
     chosen: &[Chosen],
@@ -230,7 +229,7 @@ fn single(
             let rule = inside.and_then(|path| tables::effective_rule(&loaded.compare, path));
             if rule.is_none() {
                 out.note(&format!(
-                    "`compare:` has no rule for `{}`: it is compared exactly, row by row\n",
+                    "no rule in `compare:` matches `{}`; comparing it exactly, row by row\n",
                     one.word
                 ));
             }
@@ -261,7 +260,7 @@ fn single(
     ))
 }
 
-/// The one result table that is called like the file `other`.
+/// The one result table with the same name as the file `other`.
 fn namesake(
     loaded: &Loaded,
     chosen: &[Chosen],
@@ -274,12 +273,12 @@ fn namesake(
             && (chosen.is_empty() || chosen.iter().any(|one| one.has(path)))
     };
     let mut found: Vec<RelPath> = results(loaded)?.into_iter().filter(wanted).collect();
-    let hint = format!("say which is meant: `restage compare FILE --against {against}`");
+    let hint = format!("name the table to compare: `restage compare FILE --against {against}`");
     let profile = &loaded.profile;
     match (found.len(), found.pop()) {
         (1, Some(path)) => Ok(path),
         (_, None) => Err(CliError::usage(format!(
-            "no result table of profile `{profile}` is called like the file `{against}`"
+            "no result table of profile `{profile}` has the same name as the file `{against}`"
         ))
         .with_hint(hint)),
         (n, Some(last)) => {
@@ -287,7 +286,7 @@ fn namesake(
             let first: Vec<String> = found.iter().take(4).map(|p| format!("`{p}`")).collect();
             let more = if n > 4 { ", ..." } else { "" };
             let message = format!(
-                "{n} result tables of profile `{profile}` are called like the file `{against}`: {}{more}",
+                "{n} result tables of profile `{profile}` have the same name as the file `{against}`: {}{more}",
                 first.join(", ")
             );
             Err(CliError::usage(message).with_hint(hint))
@@ -295,7 +294,7 @@ fn namesake(
     }
 }
 
-/// Tables here that `compare:` names.
+/// Tables here that `compare:` matches.
 fn results(loaded: &Loaded) -> Result<Vec<RelPath>, CliError> {
     let mut files = below(&loaded.root, "").map_err(CliError::machine)?;
     files.retain(|path| tables::effective_rule(&loaded.compare, path).is_some());

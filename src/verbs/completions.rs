@@ -1,5 +1,4 @@
 //! `restage completions SHELL`: a completion script.
-//! It must not know the flags; clap does.
 
 use clap::CommandFactory;
 

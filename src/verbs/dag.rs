@@ -1,5 +1,4 @@
 //! `restage dag`: the graph as text, dot, mermaid or JSON, each stage marked by its state.
-//! It must not decide what is stale; the plan does.
 
 use serde_json::json;
 
@@ -38,7 +37,8 @@ pub(crate) fn dag(settings: &Settings, args: &Dag, out: &mut Output) -> Result<E
     Ok(Exit::Ok)
 }
 
-/// What is fresh. A graph can be drawn where that can't be known, such as without the inputs.
+/// What is up to date. The graph can be drawn even if that can't be determined, for example because
+/// inputs are missing.
 fn planned(settings: &Settings, loaded: &Loaded, out: &mut Output) -> Option<Plan> {
     let look = || {
         let workspace = open_workspace(settings, loaded)?;
@@ -51,7 +51,7 @@ fn planned(settings: &Settings, loaded: &Loaded, out: &mut Output) -> Option<Pla
     look()
         .map_err(|error: CliError| {
             out.note(&format!(
-                "{} the graph is drawn without states, which can't be known:\n{}",
+                "{} drawing the graph without states, which can't be determined:\n{}",
                 settings.err_style.warning("warning:"),
                 error.render(settings.err_style)
             ));
@@ -59,7 +59,7 @@ fn planned(settings: &Settings, loaded: &Loaded, out: &mut Output) -> Option<Pla
         .ok()
 }
 
-/// Pale colours, told apart by the colour-blind too; the word below the name says the same.
+/// Pale colours that colour-blind readers can tell apart; the word below the name says the same.
 fn mark(decision: &Decision) -> Mark {
     let (fill, border) = match decision {
         Decision::Fresh(_) => ("#d5efe0", "#2e8b57"),

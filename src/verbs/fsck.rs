@@ -1,5 +1,4 @@
-//! `restage fsck`: checks every stored byte and says what a run will make anew.
-//! It must not decide what is damaged.
+//! `restage fsck`: checks every stored byte and says what the next run will make again.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -16,14 +15,14 @@ use restage_core::style::Style;
 use restage_engine::{NextRun, next_run};
 use restage_store::fsck::{self, CheckStep, Finding, OutState, Remedy, Report};
 
-/// Outs that a finding names before it counts the rest.
+/// Outs that a finding lists before it counts the rest.
 const MOST_OUTS: usize = 3;
 
 pub(crate) fn fsck(settings: &Settings, args: &Fsck, out: &mut Output) -> Result<Exit, CliError> {
     let started = Instant::now();
     let Some(upkeep) = Upkeep::open(settings, &args.file)? else {
         if !settings.json {
-            out.note("nothing has run here yet: there is nothing to check\n");
+            out.note("nothing has run here yet, so there is nothing to check\n");
         }
         return Ok(Exit::Ok);
     };
@@ -137,7 +136,10 @@ fn page(report: &Report, next: &[(String, NextRun)], seconds: f64, style: Style)
         let outs: Vec<String> = outs.map(|(path, _)| format!("`{path}`")).collect();
         if !outs.is_empty() {
             let word = style.busy(word(state));
-            text += &format!("{word} since it was reproduced: {}\n", listed(&outs));
+            text += &format!(
+                "{word} since the last `restage reproduce`: {}\n",
+                listed(&outs)
+            );
         }
     }
     for (
@@ -174,7 +176,7 @@ fn page(report: &Report, next: &[(String, NextRun)], seconds: f64, style: Style)
         duration(seconds)
     );
     text += &match report.findings.len() {
-        0 => format!("{}: {read}\n", style.good("sound")),
+        0 => format!("{}: {read}\n", style.good("no problems")),
         n => format!(
             "{}: {read}\n",
             style.bad(&format!("{} found", count(n, "problem")))

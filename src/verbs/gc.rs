@@ -1,5 +1,4 @@
 //! `restage gc`: removes from the store what nothing needs.
-//! It must not decide what is needed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +19,7 @@ use restage_store::{Member, Presence, members};
 pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exit, CliError> {
     let Some(upkeep) = Upkeep::open(settings, &args.file)? else {
         if !settings.json {
-            out.note("nothing has run here yet: there is nothing to remove\n");
+            out.note("nothing has run here yet, so there is nothing to remove\n");
         }
         return Ok(Exit::Ok);
     };
@@ -79,15 +78,15 @@ fn needs(
     if let Some(why) = unknown {
         let word = settings.err_style.warning("warning:");
         out.note(&format!(
-            "{word} {why}\n  so it is not known what would run next: checkpoints and the newest \
-             programs stay\n"
+            "{word} {why}\n  so what would run next is unknown: checkpoints and the newest programs \
+             are kept\n"
         ));
         (needs.scratch, needs.programs) = (None, None);
     }
     Ok(needs)
 }
 
-/// Adds what a workspace's pipeline would use; says what of it is not known.
+/// Adds what a workspace's pipeline would use; returns why some of it is unknown.
 fn add_live_keys(
     settings: &Settings,
     upkeep: &Upkeep,
@@ -121,19 +120,22 @@ fn unseen_text(member: &Member) -> String {
     format!("workspace `{root}` on {host} can't be seen from here")
 }
 
-/// What is said of the other workspaces that share the store.
+/// What happens to the other workspaces that share the store.
 fn others(members: &[Member], dry_run: bool) -> String {
     let mut text = String::new();
     for member in members {
         text += &match member.presence {
             Presence::Here => continue,
             Presence::Gone => {
-                let is = if dry_run { "would be" } else { "is" };
+                let kept = match dry_run {
+                    true => "would no longer be kept",
+                    false => "are no longer kept",
+                };
                 let root = member.root.display();
-                format!("workspace `{root}` is gone: nothing {is} kept for it any more\n")
+                format!("workspace `{root}` is gone: its results {kept}\n")
             }
             Presence::Unseen => format!(
-                "{}: all that it ever had is kept (`--forget-unseen` keeps nothing for it)\n",
+                "{}: everything it ever had is kept (`--forget-unseen` drops it)\n",
                 unseen_text(member)
             ),
         };
@@ -166,13 +168,13 @@ fn lines_json(garbage: &Garbage, dry_run: bool) -> String {
     text
 }
 
-/// A line a category that there is anything of, then what it comes to.
+/// A line for each category that is not empty, then the sum.
 fn table(garbage: &Garbage, dry_run: bool) -> String {
     let total = garbage.total();
     if total.removed == 0 {
-        return "nothing to remove: all that is stored is needed\n".to_owned();
+        return "nothing to remove: everything stored is needed\n".to_owned();
     }
-    let goes = if dry_run { "would go" } else { "removed" };
+    let goes = if dry_run { "to remove" } else { "removed" };
     let mut text = format!("{:15} {goes:>9} {:>9} {:>9}\n", "", "size", "kept");
     for category in Category::ALL {
         let tally = garbage.tally(category);
@@ -188,15 +190,15 @@ fn table(garbage: &Garbage, dry_run: bool) -> String {
     }
     let free = size(total.bytes as f64);
     text += &match dry_run {
-        true => format!("{free} would come free; nothing was changed\n"),
-        false => format!("{free} came free\n"),
+        true => format!("would free {free}; nothing was removed\n"),
+        false => format!("freed {free}\n"),
     };
     let aside = garbage.tally(Category::Quarantine).removed;
     if aside > 0 {
         let what = count(aside, "damaged file");
         text += &match dry_run {
-            true => format!("{what} in the quarantine would go for good\n"),
-            false => format!("{what} in the quarantine went for good\n"),
+            true => format!("would remove {what} from quarantine for good\n"),
+            false => format!("removed {what} from quarantine for good\n"),
         };
     }
     text

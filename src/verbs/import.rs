@@ -1,5 +1,5 @@
-//! `restage init --from dvc.yaml`: the pipeline of another tool as ours, beside its file.
-//! It must never overwrite a file, nor leave one that would not load.
+//! `restage init --from dvc.yaml`: DVC's pipeline as ours, next to it. Never overwrites a file, and
+//! never leaves one that would not load.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,8 +24,11 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
     let file_name = from.display().to_string();
     let path = settings.directory.join(from);
     let Some(text) = text_of(&path, &file_name)? else {
-        return Err(CliError::usage(format!("there is no `{file_name}`"))
-            .with_hint("name a project's `dvc.yaml`: `restage init --from dvc.yaml`"));
+        return Err(
+            CliError::usage(format!("there is no `{file_name}`")).with_hint(
+                "name a DVC project's pipeline file: `restage init --from path/to/dvc.yaml`",
+            ),
+        );
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -34,10 +37,10 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
     let target = folder.join(PIPELINE);
     if fs::exists(&target).map_err(CliError::machine)? {
         return Err(CliError::usage(format!(
-            "`{}` is already there; nothing was written",
+            "`{}` already exists; nothing was written",
             target.display()
         ))
-        .with_hint("move it away to import anew"));
+        .with_hint("move it away to import again"));
     }
     let file = DvcFile::read(&file_name, &text)?;
     let mut texts = BTreeMap::new();
@@ -54,7 +57,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
         Ok(inputs) => missing(folder, inputs)?,
         Err(diagnostics) => {
             out.note(&format!(
-                "what `{file_name}` becomes is no sound pipeline; nothing was written:\n"
+                "importing `{file_name}` gives an invalid pipeline; nothing was written:\n"
             ));
             return Err(diagnostics.into());
         }
@@ -77,7 +80,7 @@ fn text_of(path: &Path, name: &str) -> Result<Option<String>, CliError> {
     text.map_err(|_| CliError::usage(format!("`{name}` is not UTF-8 text")))
 }
 
-/// What the pipeline reads and no stage writes; an error if it is no pipeline.
+/// What the pipeline reads and no stage writes; an error if it is not a valid pipeline.
 fn inputs(text: &str) -> Result<Vec<String>, Diagnostics> {
     let pipeline = spec::load(PIPELINE, text, &LoadOptions::default())?;
     let graph = Graph::build(pipeline).map_err(|items| Diagnostics::new(PIPELINE, text, items))?;
@@ -94,7 +97,7 @@ fn inputs(text: &str) -> Result<Vec<String>, Diagnostics> {
     Ok(paths)
 }
 
-/// Those that are not there.
+/// Those that don't exist.
 fn missing(folder: &Path, mut paths: Vec<String>) -> Result<Vec<String>, CliError> {
     let mut found = Vec::new();
     for path in paths.drain(..) {
@@ -137,7 +140,7 @@ fn lines_json(file: &str, target: &Path, imported: &Imported, missing: &[String]
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// The stages, what is otherwise than it was, and what is not there any more.
+/// The stages, what changed on the way, and what is missing.
 fn page(file: &str, imported: &Imported, missing: &[String], style: Style) -> String {
     let mut text = format!(
         "{}: {}\n",
@@ -150,7 +153,7 @@ fn page(file: &str, imported: &Imported, missing: &[String], style: Style) -> St
     if !imported.copied.is_empty() {
         let files: Vec<String> = imported.copied.iter().map(|f| format!("`{f}`")).collect();
         text += &format!(
-            "values of {} now stand under `params:`: edit them there\n",
+            "values from {} are now under `params:` in pipeline.yaml: edit them there\n",
             files.join(", ")
         );
     }
@@ -165,14 +168,14 @@ fn page(file: &str, imported: &Imported, missing: &[String], style: Style) -> St
         (item.line, what, item.advice.clone())
     });
     text += &table(
-        &style.bad("did not map"),
+        &style.bad("not imported"),
         file,
         &unmapped.collect::<Vec<_>>(),
     );
     for path in missing {
         text += &format!(
-            "{} `{path}`: if DVC tracks it, `dvc pull` brings it\n",
-            style.busy("not here")
+            "{} `{path}`: if DVC tracks it, run `dvc pull`\n",
+            style.busy("missing")
         );
     }
     text
@@ -200,10 +203,10 @@ fn next(folder: &Path) -> String {
         false => format!("  cd {}\n", folder.display()),
     };
     format!(
-        "\nA stage runs in a folder of its deps alone, by /bin/sh, with few of your variables. Where a\n\
-         script misses a file, such as a module that it imports, add it or its folder to `deps`;\n\
-         `env: [NAME]` passes a variable on.\n\
-         next:\n{cd}  restage reproduce           run it; again: nothing runs\n  \
-         restage reproduce --audit   run it; name what it uses elsewhere without declaring it\n"
+        "\nA stage runs with /bin/sh in a folder that holds only its deps, and sees few of your\n\
+         environment variables. If a script misses a file, such as a module that it imports, add\n\
+         the file or its folder to `deps`; `env: [NAME]` passes a variable on.\n\
+         next:\n{cd}  restage reproduce           run it (a second time, nothing runs)\n  \
+         restage reproduce --audit   run it and report files it uses without declaring them\n"
     )
 }

@@ -1,5 +1,5 @@
-//! `restage init`: a small working pipeline in an empty folder, or one imported from another tool.
-//! It must never overwrite a file.
+//! `restage init`: a small working pipeline in an empty folder, or one imported from DVC. Never
+//! overwrites a file.
 
 use super::import;
 use crate::args::Init;
@@ -18,7 +18,7 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
     for (name, _) in &files {
         if fs::exists(&folder.join(name)).map_err(CliError::machine)? {
             return Err(CliError::usage(format!(
-                "`{}` is already there; nothing was written",
+                "`{}` already exists; nothing was written",
                 folder.join(name).display()
             ))
             .with_hint("name another folder: `restage init DIR`"));
@@ -38,8 +38,9 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
         false => format!("  cd {}\n", args.folder.display()),
     };
     out.note(&format!(
-        "\nnext:\n{go_there}  restage reproduce   run it; again: nothing runs\n  \
-         restage status      what is fresh\n  restage why STAGE   what a result rests on\n"
+        "\nnext:\n{go_there}  restage reproduce   run it (a second time, nothing runs)\n  \
+         restage status      show what is up to date\n  \
+         restage why STAGE   explain why it would run, or what it was made from\n"
     ));
     Ok(Exit::Ok)
 }

@@ -1,5 +1,4 @@
 //! `restage logs STAGE`: what its last attempt printed.
-//! It must not run anything.
 
 use crate::args::Logs;
 use crate::error::{CliError, from_store};
@@ -45,10 +44,10 @@ fn elsewhere(workspace: &Workspace, stage: &str) -> Result<Option<String>, CliEr
         return Ok(None);
     };
     let (started, host) = (&record.started, &record.host);
-    let ran = format!("its result came from the store: it ran {started} on {host}");
+    let ran = format!("its result came from the store; it ran {started} on {host}");
     let root = workspace.ran_in(&record).map_err(from_store)?;
     Ok(Some(match root {
-        Some(root) => format!("{ran}\n  `restage -C {} logs {stage}`", root.display()),
-        None => format!("{ran}, and its logs stayed there"),
+        Some(root) => format!("{ran}:\n  `restage -C {} logs {stage}`", root.display()),
+        None => format!("{ran}, and its logs are there"),
     }))
 }

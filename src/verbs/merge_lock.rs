@@ -1,5 +1,4 @@
 //! `restage merge-lock BASE OURS THEIRS`: git's merge driver for `pipeline.lock`.
-//! It must not know how two locks are merged, nor look at any other file.
 
 use std::path::Path;
 
@@ -48,7 +47,7 @@ pub(crate) fn merge_lock(
     Ok(Exit::Ok)
 }
 
-/// One side of a merge. Without it there is nothing to merge: git keeps ours, and says so.
+/// One side of a merge. If it is missing, nothing is merged: git keeps ours and says so.
 fn side(whose: &str, path: &Path) -> Result<LockFile, CliError> {
     if !fs::exists(path).map_err(CliError::machine)? {
         return Err(CliError::usage(format!("there is no `{}`", path.display())));
@@ -62,8 +61,8 @@ fn side(whose: &str, path: &Path) -> Result<LockFile, CliError> {
     })
 }
 
-/// What both sides started from. Git gives an empty file where there was none; where it can't
-/// be read, only what both sides have alike, or one alone has, is sure.
+/// The common ancestor. Git passes an empty file if there is none. If it can't be read, only stages
+/// that are the same on both sides, or are on one side alone, are certain.
 fn base(path: &Path, style: Style, out: &mut Output) -> Result<LockFile, CliError> {
     if fs::read(path).map_err(CliError::machine)?.is_empty() {
         return Ok(LockFile::default());
@@ -71,7 +70,7 @@ fn base(path: &Path, style: Style, out: &mut Output) -> Result<LockFile, CliErro
     match LockFile::read(path) {
         Err(StoreError::LockFile { reason, .. }) => {
             out.note(&format!(
-                "{} the common pipeline.lock can't be read: {reason}\n  so every stage that \
+                "{} the common ancestor of pipeline.lock can't be read: {reason}\n  so every stage that \
                  differs between the sides is left out\n",
                 style.warning("warning:")
             ));
@@ -83,7 +82,7 @@ fn base(path: &Path, style: Style, out: &mut Output) -> Result<LockFile, CliErro
 
 fn left_out(stages: &[Disagreement], style: Style) -> String {
     let mut text = format!(
-        "{} pipeline.lock: {} left out, as the two sides don't agree:\n",
+        "{} pipeline.lock: {} left out because the two sides disagree:\n",
         style.warning("warning:"),
         count(stages.len(), "stage")
     );
@@ -94,13 +93,13 @@ fn left_out(stages: &[Disagreement], style: Style) -> String {
     } in stages
     {
         let reason = match reason {
-            Reason::BothChanged => "other results on both sides",
-            Reason::RemovedAndChanged => "another result on one side, removed on the other",
+            Reason::BothChanged => "different results on the two sides",
+            Reason::RemovedAndChanged => "changed on one side, removed on the other",
         };
         text += &format!("  {stage} (profile {profile}): {reason}\n");
     }
     text + &format!(
-        "{} run `restage reproduce` once all is merged, and commit pipeline.lock\n",
+        "{} once everything is merged, run `restage reproduce` and commit pipeline.lock\n",
         style.hint("hint:")
     )
 }

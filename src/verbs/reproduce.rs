@@ -44,7 +44,7 @@ pub(crate) fn reproduce(
         downstream: args.downstream,
     };
     let request_digest = request.digest();
-    // Those who watch every stage want the whole story; who forces wants work.
+    // JSON lists every stage, an audit traces them, and --force runs them: those need a plan.
     let audit = audit(args)?;
     if !(args.dry_run || args.force || settings.json || audit.is_some())
         && let Some(mut summary) = nothing_to_do(&request)
@@ -125,12 +125,12 @@ pub(crate) fn reproduce(
     let mut summary = result.map_err(|e| from_run(e, &loaded.file_name, &loaded.text))?;
     let settled = summary.fresh + summary.restored == options.selected.len();
     if options.audit.is_some() && settled && !args.quiet {
-        out.note("audit: no stage ran, so none was looked at; `--force` runs fresh ones too\n");
+        out.note("audit: no stage ran, so none was traced; `--force` runs up-to-date stages too\n");
     }
     summary.seconds = started.elapsed().as_secs_f64();
     let program = std::env::current_exe().ok();
     if let Some(program) = program.as_deref().and_then(Path::to_str) {
-        // Not to have it costs the next call a plan, no more.
+        // Without it the next call only has to plan again.
         let selected = &options.selected;
         let request = &request_digest;
         let _ = remember_noop(
@@ -216,7 +216,7 @@ fn summary_json(summary: &Summary) -> serde_json::Value {
 
 /// The folder's store and caches.
 pub(crate) fn open_workspace(settings: &Settings, loaded: &Loaded) -> Result<Workspace, CliError> {
-    let waiting = || Output.note("waiting for another restage that has the store for itself\n");
+    let waiting = || Output.note("waiting for another restage that has locked the store\n");
     let store = Store::open_patiently(&settings.location(&loaded.root)?, &waiting);
     Ok(Workspace::over(
         store.map_err(from_store)?,
@@ -242,7 +242,7 @@ pub(crate) fn plan_if_known(
     let plan = plan.map_err(|error| {
         let error = from_facts(error, &loaded.file_name, &loaded.text);
         out.note(&format!(
-            "{} {what} can't be known:\n{}",
+            "{} {what} can't be determined:\n{}",
             settings.err_style.warning("warning:"),
             error.render(settings.err_style)
         ));

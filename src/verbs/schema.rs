@@ -1,5 +1,4 @@
 //! `restage schema`: the JSON Schema of pipeline.yaml.
-//! It must not read any pipeline.
 
 use crate::error::CliError;
 use crate::exit::Exit;

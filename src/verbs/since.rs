@@ -1,5 +1,4 @@
-//! What `restage why` says of an earlier result of a stage: what went in and came out otherwise.
-//! It must not decide what is stale.
+//! How a stage differs from an earlier result of it: inputs and outs.
 
 use std::sync::Arc;
 
@@ -11,22 +10,22 @@ use restage_core::digest::{Change, StageKey, diff};
 use restage_engine::{Decision, Planned};
 use restage_store::Record;
 
-/// Results named where one is asked for that isn't there.
+/// Results listed when the requested one doesn't exist.
 const SHOWN: usize = 8;
 
 /// An earlier result, and how the stage differs from it.
 pub(crate) struct Since {
     record: Arc<Record>,
     changes: Vec<Change>,
-    /// Outs of the result that stands now and of the earlier one, where one stands: all, and
-    /// those whose bytes differ.
+    /// If the stage has a current result: how many outs it has, and those whose bytes differ from
+    /// the earlier result.
     outs: Option<(usize, Vec<String>)>,
-    /// A stage that is stale has said already how it differs from its last result.
+    /// Whether the reasons of a stale stage have already said how it differs from this result.
     told: bool,
 }
 
-/// Compares a stage as planned with an earlier result: the one that `wanted` names, otherwise
-/// the last that is not the one that stands. `results` are the stage's, the current one first.
+/// Compares a stage as planned with an earlier result: the one that `wanted` names, otherwise the
+/// last one that is not current. `results` are the stage's, the current one first.
 pub(crate) fn since(
     stage: &str,
     planned: &Planned,
@@ -75,7 +74,7 @@ fn find<'a>(
 ) -> Result<&'a Arc<Record>, CliError> {
     let is_date = wanted.contains('-');
     let found: Vec<&Arc<Record>> = if is_date {
-        // Of those that began in the same second the current one comes last, and is taken.
+        // Of several that began in the same second, `max_by_key` takes the last: the current one.
         let before = results
             .iter()
             .rev()
@@ -96,7 +95,7 @@ fn find<'a>(
             return Err(CliError::usage(format!(
                 "several results of `{stage}` have a key that begins with `{wanted}`"
             ))
-            .with_hint("give more of it"));
+            .with_hint("give more of the key"));
         }
     }
     let what = match is_date {
@@ -109,7 +108,7 @@ fn find<'a>(
         .collect();
     Err(CliError::usage(what).with_hint(match shown.len() {
         0 => "it never ran here under this profile".to_owned(),
-        _ => format!("its results are, the current one first:{}", shown.concat()),
+        _ => format!("its results, the current one first:{}", shown.concat()),
     }))
 }
 
@@ -124,13 +123,13 @@ impl Since {
             text += &format!("  {change}\n");
         }
         if self.changes.is_empty() {
-            text += "  nothing that goes in changed\n";
+            text += "  no input changed\n";
         }
         if let Some((all, other)) = &self.outs {
             text += &match other.len() {
                 0 => format!("  same bytes in {}\n", count(*all, "out")),
                 n => format!(
-                    "  other bytes in {n} of {}: {}\n",
+                    "  different bytes in {n} of {}: {}\n",
                     count(*all, "out"),
                     other.join(", ")
                 ),

@@ -1,5 +1,4 @@
-//! `restage status`: what is fresh and what would run.
-//! It must not change anything.
+//! `restage status`: what is up to date and what would run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +8,7 @@ use serde_json::json;
 use crate::args::Status;
 use crate::error::{CliError, from_facts, from_store};
 use crate::exit::Exit;
-use crate::format::grouped;
+use crate::format::{all_are, count, grouped};
 use crate::output::Output;
 use crate::render::{painted_state, reason_text, state, state_reasons};
 use crate::settings::{Loaded, Settings, load};
@@ -50,7 +49,7 @@ fn note_damaged_lock(settings: &Settings, root: &Path, out: &mut Output) -> Resu
         Ok(_) => {}
         Err(StoreError::LockFile { reason, .. }) => out.note(&format!(
             "{} `pipeline.lock` can't be read: {reason}\n  no result is lost; `restage \
-             reproduce` sets it aside and makes it anew\n",
+             reproduce` sets it aside and rebuilds it\n",
             settings.err_style.warning("warning:")
         )),
         Err(error) => return Err(from_store(error)),
@@ -114,12 +113,19 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
         text += &format!("{}\n", line.trim_end());
     }
     text += &match stale {
-        0 => format!("profile {}: all {fresh} stages are fresh\n", loaded.profile),
-        _ => format!(
-            "profile {}: {fresh} of {} stages are fresh\n",
+        0 => format!(
+            "profile {}: {} fresh\n",
             loaded.profile,
-            fresh + stale
+            all_are(fresh, "stage")
         ),
+        _ => {
+            let all = count(fresh + stale, "stage");
+            let are = match (fresh, stale) {
+                (1, _) | (0, 1) => "is",
+                _ => "are",
+            };
+            format!("profile {}: {fresh} of {all} {are} fresh\n", loaded.profile)
+        }
     };
     text
 }

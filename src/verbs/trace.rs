@@ -1,10 +1,10 @@
 //! `restage trace FILE`: where its bytes, or a number in it, come from.
-//! It must not know how a lineage is found, nor how it is drawn.
 
 use crate::args::{PipelineArgs, Trace};
 use crate::committed::Committed;
 use crate::error::{CliError, from_facts};
 use crate::exit::Exit;
+use crate::format::count;
 use crate::output::Output;
 use crate::render::lineage::{Cell, Drawing};
 use crate::settings::{Loaded, Settings, load};
@@ -19,10 +19,10 @@ use restage_pipeline::suggest;
 pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Result<Exit, CliError> {
     let path = RelPath::new(&args.path).map_err(|error| {
         CliError::usage(format!(
-            "`{}` is no path of this pipeline: {error}",
+            "`{}` is not a path in this pipeline: {error}",
             args.path
         ))
-        .with_hint("paths start at the folder of the pipeline's file")
+        .with_hint("paths are relative to the pipeline file's folder")
     })?;
     let loaded = loaded(settings, &args.pipeline, &path)?;
     exists(&loaded, &path)?;
@@ -63,7 +63,7 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
     })
 }
 
-/// The pipeline under the profile that was asked for; otherwise, under one that writes the file.
+/// The pipeline under the requested profile, or else under one that writes the file.
 fn loaded(settings: &Settings, args: &PipelineArgs, path: &RelPath) -> Result<Loaded, CliError> {
     let first = load(settings, args)?;
     if args.profile.is_some() || first.graph.owner_of(path).is_some() {
@@ -80,7 +80,7 @@ fn loaded(settings: &Settings, args: &PipelineArgs, path: &RelPath) -> Result<Lo
     Ok(writers.next().unwrap_or(first))
 }
 
-/// Refuses what neither stands there nor is written by any stage.
+/// An error if the path does not exist and no stage writes it.
 fn exists(loaded: &Loaded, path: &RelPath) -> Result<(), CliError> {
     if loaded.graph.owner_of(path).is_some() {
         return Ok(());
@@ -94,7 +94,7 @@ fn exists(loaded: &Loaded, path: &RelPath) -> Result<(), CliError> {
         return match below.is_empty() {
             true => Ok(()),
             false => Err(CliError::usage(format!(
-                "`{path}` is a folder of several outs, each with a story of its own"
+                "`{path}` is a folder with several outs, each with its own history"
             ))
             .with_hint(format!("name one of them: {}", suggest::list(below)))),
         };
@@ -108,13 +108,13 @@ fn exists(loaded: &Loaded, path: &RelPath) -> Result<(), CliError> {
     Err(match suggest::closest(path.as_str(), &mut outs) {
         Some(out) => error.with_hint(format!("did you mean `{out}`?")),
         None if !alike.is_empty() => {
-            error.with_hint(format!("of that name there are: {}", suggest::list(alike)))
+            error.with_hint(format!("files with that name: {}", suggest::list(alike)))
         }
         None => error.with_hint("`restage dag` lists what each stage writes"),
     })
 }
 
-/// The stages that read a source that was asked for.
+/// The stages that read the requested file, if it is a source.
 fn readers(loaded: &Loaded, lineage: &Lineage) -> Vec<String> {
     let graph = &loaded.graph;
     let Some(file) = lineage.files.first() else {
@@ -137,18 +137,20 @@ fn readers(loaded: &Loaded, lineage: &Lineage) -> Vec<String> {
     ids.map(|id| graph.stage(*id).name.clone()).collect()
 }
 
-/// The number that is asked for.
+/// The requested number.
 fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell, CliError> {
     if !is_table(path.as_str()) {
         return Err(
-            CliError::usage(format!("`{path}` is no table, so it has no rows"))
+            CliError::usage(format!("`{path}` is not a table, so it has no rows"))
                 .with_hint("`--row` and `--column` are for .csv and .tsv files"),
         );
     }
     let bytes = fs::read_if_exists(&path.under(&loaded.root)).map_err(CliError::machine)?;
     let bytes = bytes.ok_or_else(|| {
-        CliError::usage(format!("`{path}` is not there to read a number from"))
-            .with_hint(format!("`restage reproduce {path}` makes it"))
+        CliError::usage(format!(
+            "`{path}` does not exist, so there is no number to read"
+        ))
+        .with_hint(format!("run `restage reproduce {path}` to make it"))
     })?;
     let usage = |fault: String| CliError::usage(format!("`{path}` {fault}"));
     let table = Lookup::parse(path.as_str(), &bytes).map_err(usage)?;
@@ -167,14 +169,14 @@ fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell
     })
 }
 
-/// What a wrong row or column may have meant.
+/// What a wrong row or column was probably meant to be.
 fn near(table: &Lookup, row: &RowName, column: &str) -> Option<String> {
     let columns = || table.columns().iter().map(String::as_str);
     if !columns().any(|name| name == column) {
         return suggest::hint_among(column, "its columns are", columns());
     }
     let RowName::Key(pairs) = row else {
-        return Some(format!("it has {} rows", table.rows()));
+        return Some(format!("it has {}", count(table.rows(), "row")));
     };
     pairs.iter().find_map(|(column, value)| {
         let mut values = table.column(column).ok()?;

@@ -1,5 +1,4 @@
-//! `restage verify`: runs fresh stages again and says whether they write the same.
-//! It must not know how stages are run or outs compared.
+//! `restage verify`: reruns up-to-date stages and compares what they write.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -73,11 +72,11 @@ fn not_fresh(stale: &[String]) -> CliError {
     let names = grouped(stale.iter().map(String::as_str));
     let are = if stale.len() == 1 { "is" } else { "are" };
     let error = std::io::Error::other(format!(
-        "nothing to verify: {names} {are} not fresh, so there is no recorded result to hold a \
-         rerun against"
+        "nothing to verify: {names} {are} not up to date, so there is no recorded result to \
+         compare with"
     ));
     CliError::new(error, Exit::Different)
-        .with_hint("nothing ran: run `restage reproduce` first, or name stages that are fresh")
+        .with_hint("nothing ran; run `restage reproduce` first, or name stages that are up to date")
 }
 
 fn add(total: &mut Summary, round: &Summary) {
@@ -119,7 +118,7 @@ fn tell(
             }
         }
         if total.failed > 0 {
-            out.note("what a failed rerun left is kept until restage is called next\n");
+            out.note("files of failed reruns are kept until the next restage command\n");
         }
         out.data(&format!(
             "{}\n",

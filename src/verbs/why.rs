@@ -1,5 +1,4 @@
-//! `restage why STAGE`: why it would run, or on what its result rests.
-//! It must not change anything.
+//! `restage why STAGE`: why it would run, or what its result was made from.
 
 use std::collections::BTreeSet;
 
@@ -103,7 +102,7 @@ fn block(
         Decision::Waits(on) => {
             let names = on.iter().map(|up| loaded.graph.stage(*up).name.as_str());
             format!(
-                "{name} {} on {}: it runs if what they write changes\n",
+                "{name} {} for {}: it runs if their outputs change\n",
                 style.busy("waits"),
                 grouped(names)
             )
@@ -111,7 +110,7 @@ fn block(
     };
     text += &since.map(Since::to_text).unwrap_or_default();
     if let Some(key) = &planned.key {
-        text += &format!("its key is {}, made of:\n", key.digest().short());
+        text += &format!("its key is {}, made from:\n", key.digest().short());
         let lines = key.explain();
         let width = lines
             .iter()

@@ -259,7 +259,7 @@ fn strict_refuses_to_record_and_keeps_the_work_directory() {
     let kept = said
         .err
         .lines()
-        .find_map(|line| line.strip_prefix("  its files are kept in: "));
+        .find_map(|line| line.strip_prefix("  files kept in: "));
     let kept = std::path::Path::new(kept.expect("a folder")).join("s.txt");
     assert_eq!(std::fs::read_to_string(kept).unwrap(), "a\n");
     assert!(!audited.space.exists("s.txt"));

@@ -23,7 +23,7 @@ fn each_claim_has_its_verdict_and_its_reason() {
     let said = space().restage(&["claims"]).exits(0);
     insta::assert_snapshot!(said.out);
     assert!(said.out.lines().all(|line| line.len() <= 80));
-    said.says("`restage claims --write` makes it");
+    said.says("`restage claims --write` creates it");
 }
 
 #[test]
@@ -35,13 +35,13 @@ fn a_worse_verdict_than_the_committed_one_exits_with_3_and_a_better_one_does_not
     let said = space.restage(&["claims"]).exits(3);
     assert!(
         said.out
-            .contains("worse: near was reproduced, is not reproduced"),
+            .contains("worse: near was reproduced, now not reproduced"),
         "{}",
         said.out
     );
     assert!(
         said.out
-            .contains("better: side was direction only, is reproduced"),
+            .contains("better: side was direction only, now reproduced"),
         "{}",
         said.out
     );
@@ -55,7 +55,7 @@ fn a_worse_verdict_than_the_committed_one_exits_with_3_and_a_better_one_does_not
     );
     space.write("t.csv", "no table");
     let said = space.restage(&["claims", "near"]).exits(3);
-    assert!(said.out.contains("is not measured"), "{}", said.out);
+    assert!(said.out.contains("now not measured"), "{}", said.out);
     space.restage(&["claims", "--write"]).exits(0);
     space.restage(&["claims"]).exits(0);
 }
@@ -83,7 +83,7 @@ fn verdicts_are_written_as_json_markdown_and_junit() {
     space
         .restage(&["--json", "claims", "--md"])
         .exits(2)
-        .says("`--json` goes with neither");
+        .says("`--json` cannot be combined with");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_is_not_a_claim_or_a_record_is_refused() {
     space
         .restage(&["claims"])
         .exits(2)
-        .says("is no table of verdicts");
+        .says("is not a table of verdicts");
     space.stages(&CLAIMS.replace("cell(\"t.csv\", 1", "cel(\"t.csv\", 1"));
     space
         .restage(&["claims"])

@@ -51,7 +51,7 @@ fn tables_are_compared_with_a_revision() {
     let space = space();
     commit(&space);
     let said = space.restage(&["compare"]).exits(0);
-    has(said, "profile default: 1 table as in revision HEAD (");
+    has(said, "profile default: 1 table matches revision HEAD (");
     // Reordered columns and rows, a different time, a value within its bound.
     space.write("results/t.csv", "seconds,name,value\n60,b,2.1\n50,a,1\n");
     space.restage(&["compare"]).exits(0);
@@ -107,14 +107,14 @@ fn files_and_folders_choose_what_is_compared() {
             .collect();
         space.restage(&all).exits(code)
     };
-    has(compare(&["results/t.csv"], 0), "1 table as in folder old");
+    has(compare(&["results/t.csv"], 0), "1 table matches folder old");
     has(compare(&["results/a"], 3), "results/a/u.csv: is missing");
     has(compare(&["."], 3), "1 of 2 tables");
     has(
         compare(&["results/a/../t.csv", "results/a/u.csv"], 3),
         "1 of 2 tables",
     );
-    compare(&["results/v.csv"], 2).says("`results/v.csv` is no table that `compare:` names");
+    compare(&["results/v.csv"], 2).says("`results/v.csv` is not a table that `compare:` matches");
     let said = space.restage(&[
         "-C",
         "results",
@@ -125,7 +125,7 @@ fn files_and_folders_choose_what_is_compared() {
         "--against",
         "../old",
     ]);
-    has(said.exits(0), "1 table as in folder ../old");
+    has(said.exits(0), "1 table matches folder ../old");
 }
 
 #[test]
@@ -133,12 +133,12 @@ fn a_file_is_compared_with_the_table_of_its_name_or_the_given_one() {
     let space = space();
     space.write("old/t.csv", &TABLE.replace("2,6", "2.05,7"));
     let against = |file: &str, code| space.restage(&["compare", "--against", file]).exits(code);
-    has(against("old/t.csv", 0), "1 table as in file old/t.csv");
+    has(against("old/t.csv", 0), "1 table matches file old/t.csv");
     space.write("old/t.csv", &TABLE.replace("2,6", "3,7"));
     has(against("old/t.csv", 3), "name=b  value   3        -> 2");
     against("results/t.csv", 2).says("`results/t.csv` is the result itself");
     space.write("u.csv", TABLE);
-    against("u.csv", 2).says("is called like the file `u.csv`");
+    against("u.csv", 2).says("has the same name as the file `u.csv`");
     let said = space.restage(&["compare", "results/t.csv", "--against", "u.csv"]);
     said.exits(0);
     space.write("results/deep/t.csv", TABLE);
@@ -148,7 +148,8 @@ fn a_file_is_compared_with_the_table_of_its_name_or_the_given_one() {
     let said = space
         .restage(&["compare", "u.csv", "--against", "old/t.csv"])
         .exits(3);
-    has(said, "2 cells differ").says("no rule for `u.csv`: it is compared exactly, row by row");
+    has(said, "2 cells differ")
+        .says("no rule in `compare:` matches `u.csv`; comparing it exactly, row by row");
     let said = space.restage(&["compare", "none.csv", "--against", "u.csv"]);
     said.exits(2).says("there is no `none.csv` to compare");
 }
@@ -159,16 +160,16 @@ fn an_argument_that_matches_nothing_or_two_things_is_refused() {
     let against = |word: &str, code| space.restage(&["compare", "--against", word]).exits(code);
     against("old", 2).says("`old` is neither a file or folder nor a git revision");
     commit(&space);
-    against("old", 2).says("git knows no such commit");
-    against("", 2).says("git knows no such commit");
+    against("old", 2).says("no such commit");
+    against("", 2).says("no such commit");
     space.write("old/results/t.csv", TABLE);
-    has(against("old", 0), "1 table as in folder old");
+    has(against("old", 0), "1 table matches folder old");
     git(&space, &["branch", "old"]);
     against("old", 2)
         .says("`old` is both a folder and a git revision")
         .says("write `./old` for the folder, `old^0` for the revision");
-    has(against("./old", 0), "as in folder ./old");
-    has(against("old^0", 0), "as in revision old^0 (");
+    has(against("./old", 0), "matches folder ./old");
+    has(against("old^0", 0), "matches revision old^0 (");
 }
 
 #[test]
@@ -184,11 +185,11 @@ fn what_is_missing_in_the_pipeline_is_named() {
     );
     compare()
         .exits(3)
-        .says("no file matches `result/*.csv` of `compare:`");
+        .says("no file matches `result/*.csv` in `compare:`");
     let slip = PIPELINE.replace("value: {abs", "valeu: {abs");
     space.write("pipeline.yaml", &slip);
     let said = compare().exits(3);
-    said.says("no file of `results/**/*.csv` of `compare:` has a column `valeu`");
+    said.says("no file that `results/**/*.csv` in `compare:` matches has a column `valeu`");
     space.write("pipeline.yaml", PIPELINE.split("compare:").next().unwrap());
     compare().exits(2).says("has no `compare:`");
 }
@@ -232,7 +233,7 @@ fn differences_are_written_as_json_markdown_and_junit() {
     insta::assert_snapshot!(said(&["--junit"]).exits(3).out);
     said(&["--json", "--md"])
         .exits(2)
-        .says("`--json` goes with neither");
+        .says("`--json` cannot be combined with");
     said(&["--junit", "--md"]).exits(2);
 }
 
@@ -250,10 +251,11 @@ fn the_help_says_what_is_a_difference_in_80_columns() {
         "infinity",
         "-0",
         "empty cell",
-        "quotes",
+        "Quotes",
         "CRLF",
-        "one key",
-        "order does not matter",
+        "same
+            key",
+        "in any order",
     ] {
         assert!(said.out.contains(word), "{word}");
     }

@@ -154,7 +154,7 @@ fn a_graph_whose_states_cannot_be_known_is_still_drawn() {
     space.stages("  two: {cmd: 'cat in > two.csv', deps: [in], outs: [two.csv]}\n");
     let said = space.restage(&["dag"]).exits(0);
     assert_eq!(said.out, space.restage(&["dag", "--no-status"]).out);
-    said.says("warning: the graph is drawn without states")
+    said.says("warning: drawing the graph without states")
         .says("`in`");
 }
 

@@ -84,7 +84,7 @@ fn each_failed_attempt_is_shown_with_its_number_its_last_lines_and_its_files() {
     let places = said
         .err
         .lines()
-        .filter_map(|line| line.strip_prefix("  its files are kept in: "));
+        .filter_map(|line| line.strip_prefix("  files kept in: "));
     let kept = places.map(|dir| fs::read_to_string(format!("{dir}/half.txt")).unwrap());
     assert_eq!(kept.collect::<Vec<_>>(), ["kept 1\n", "kept 2\n"]);
 }

@@ -115,7 +115,7 @@ fn an_import_never_overwrites_a_pipeline() {
     space
         .restage(&["init", "--from", "dvc.yaml"])
         .exits(2)
-        .says("pipeline.yaml` is already there; nothing was written");
+        .says("pipeline.yaml` already exists; nothing was written");
     assert_eq!(space.read("pipeline.yaml"), "mine\n");
 }
 
@@ -151,7 +151,7 @@ fn a_pipeline_is_written_beside_the_file_that_it_comes_from() {
         "stages: {a: {cmd: 'cat b.txt > x', deps: [b.txt], outs: [x]}}\n",
     );
     let said = space.restage(&["init", "--from", "sub/dvc.yaml"]).exits(0);
-    assert!(said.out.contains("not here `b.txt`"), "{}", said.out);
+    assert!(said.out.contains("missing `b.txt`"), "{}", said.out);
     assert!(space.exists("sub/pipeline.yaml") && !space.exists("pipeline.yaml"));
 }
 

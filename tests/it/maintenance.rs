@@ -70,10 +70,7 @@ fn gc_keeps_what_is_in_place_and_the_last_runs_and_removes_older_ones() {
     assert!(said.out.contains("all 2 stages are fresh"), "{}", said.out);
     assert_eq!(records(&space).len(), 2);
     let said = space.restage(&["gc", "--keep-runs", "0"]).exits(0);
-    assert_eq!(
-        said.out,
-        "nothing to remove: all that is stored is needed\n"
-    );
+    assert_eq!(said.out, "nothing to remove: everything stored is needed\n");
 }
 
 #[test]
@@ -95,11 +92,11 @@ fn a_dry_run_of_gc_lists_what_would_go_and_changes_nothing() {
     let figures = said.out.lines().filter(|line| !line.starts_with("records"));
     let figures: Vec<&str> = figures.filter(|line| !line.contains("free")).collect();
     insta::assert_snapshot!(figures.join("\n"), @r"
-                     would go      size      kept
+                    to remove      size      kept
     objects                 9     273 B         6
     logs                    6       0 B         4
     quarantine              1       7 B         0
-    1 damaged file in the quarantine would go for good
+    would remove 1 damaged file from quarantine for good
     ");
     let said = space.restage(&["--json", "gc", "-n"]).exits(0);
     let lines = said.out.lines();
@@ -236,7 +233,11 @@ fn fsck_says_what_it_found_what_it_did_and_what_will_run() {
     damaged files in the quarantine: 1 (`restage gc` removes them)
     ");
     let said = space.restage(&["fsck"]).exits(0);
-    assert!(said.out.contains("\nsound: 3 objects ("), "{}", said.out);
+    assert!(
+        said.out.contains("\nno problems: 3 objects ("),
+        "{}",
+        said.out
+    );
     // Without an intact copy, the stage reruns.
     overwrite(two, b"1\n2\n");
     space.write("results/two.csv", "edited\n");
@@ -244,7 +245,7 @@ fn fsck_says_what_it_found_what_it_did_and_what_will_run() {
     for line in [
         "` of default/two\n  moved to the quarantine\n",
         "has lost `results/two.csv`\n",
-        "edited since it was reproduced: `results/two.csv`\n",
+        "edited since the last `restage reproduce`: `results/two.csv`\n",
         "the next `restage reproduce -p default` will run two\n",
     ] {
         assert!(said.out.contains(line), "no {line:?} in\n{}", said.out);
@@ -265,8 +266,8 @@ fn an_edited_or_deleted_out_is_named_and_is_not_damage() {
     fs::remove_file(space.path("one.txt")).unwrap();
     let said = space.restage(&["fsck"]).exits(0);
     for line in [
-        "edited since it was reproduced: `results/two.csv`\n",
-        "missing since it was reproduced: `one.txt`\n",
+        "edited since the last `restage reproduce`: `results/two.csv`\n",
+        "missing since the last `restage reproduce`: `one.txt`\n",
         "will restore one, two\n",
     ] {
         assert!(said.out.contains(line), "no {line:?} in\n{}", said.out);

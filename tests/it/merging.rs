@@ -68,9 +68,9 @@ fn a_stage_that_both_branches_changed_is_left_out_until_it_is_reproduced() {
     }
     let space = branches(["-S", "a=5"], ["-S", "a=6"]);
     let said = git(&space, &["merge", "--no-edit", "left"]).exits(0);
-    let told = "warning: pipeline.lock: 1 stage left out, as the two sides don't agree:\n  \
-                one (profile default): other results on both sides\n\
-                hint: run `restage reproduce` once all is merged, and commit pipeline.lock\n";
+    let told = "warning: pipeline.lock: 1 stage left out because the two sides disagree:\n  \
+                one (profile default): different results on the two sides\n\
+                hint: once everything is merged, run `restage reproduce` and commit pipeline.lock\n";
     assert!(said.err.contains(told), "{}", said.err);
     let merged = space.read("pipeline.lock");
     assert!(

@@ -65,7 +65,7 @@ fn a_crate_has_every_small_file_and_knows_every_large_one() {
     let said = space.restage(&args).exits(0);
     assert_eq!(
         said.out,
-        "ro-crate/default has 10 files (3.5 kB), and 2 larger files by digest alone\n"
+        "ro-crate/default has 10 files (3.5 kB), and 2 larger files by digest only\n"
             .replace("3.5 kB", said.out.split(['(', ')']).nth(1).unwrap())
     );
     let graph = metadata(&space, "ro-crate/default");
@@ -137,14 +137,14 @@ fn an_archive_holds_what_the_folder_holds() {
 fn what_is_not_fresh_is_not_exported() {
     let space = space();
     let said = space.restage(&["export", "ro-crate"]).exits(3);
-    said.says("3 of 3 stages are not fresh under profile `default`: make (2), sum")
+    said.says("3 of 3 stages are not up to date under profile `default`: make (2), sum")
         .says("run `restage reproduce` first");
     space.restage(&["reproduce"]).exits(0);
     // Outs are read-only, and may be links to the store's files.
     std::fs::remove_file(space.path("out/y.csv")).unwrap();
     space.write("out/y.csv", "edited\n");
     let said = space.restage(&["export", "ro-crate"]).exits(3);
-    said.says("1 of 3 stages is not fresh under profile `default`: make@y");
+    said.says("1 of 3 stages is not up to date under profile `default`: make@y");
     assert!(!space.exists("ro-crate"));
     space
         .restage(&["export", "ro-crate", "--up-to", "lots"])

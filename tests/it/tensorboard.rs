@@ -48,9 +48,9 @@ fn each_table_is_a_run_named_by_its_folder() {
     space.restage(&["reproduce"]).exits(0);
     let said = space.restage(&["export", "tensorboard"]).exits(0);
     insta::assert_snapshot!(said.out, @r"
-    fast/seed-1: 3 steps of 2 scalars
-    slow/seed-1: 2 steps of 2 scalars
-    2 runs in tensorboard/default; look at them with `tensorboard --logdir tensorboard`
+    fast/seed-1: 3 steps, 2 scalars
+    slow/seed-1: 2 steps, 2 scalars
+    2 runs in tensorboard/default; view with `tensorboard --logdir tensorboard`
     ");
     assert_eq!(said.err, "");
     let files = event_files(&space, "tensorboard/default");
@@ -89,7 +89,7 @@ fn without_a_record_of_what_stands_there_times_and_parameters_are_left_out() {
     fs::remove_file(space.path("r/slow/seed-1/history.csv")).unwrap();
     space.write("r/slow/seed-1/history.csv", &format!("{SLOW}11,1,1\n"));
     let said = space.restage(&["export", "tensorboard"]).exits(0);
-    said.says("no record says how `r/slow/seed-1/history.csv` came about");
+    said.says("no record says how `r/slow/seed-1/history.csv` was made");
     let edited = event_files(&space, "tensorboard/default");
     assert_eq!(edited["fast/seed-1"], recorded["fast/seed-1"]);
     let hparams = |bytes: &[u8]| bytes.windows(9).any(|part| part == b"_hparams_");
@@ -101,8 +101,8 @@ fn without_a_record_of_what_stands_there_times_and_parameters_are_left_out() {
 fn missing_tables_foreign_folders_and_tables_without_steps_are_reported() {
     let space = space();
     let said = space.restage(&["export", "tensorboard"]).exits(2);
-    said.says("no table is there that `export` in `pipeline.yaml` names, under profile `default`")
-        .says("`restage reproduce` makes them");
+    said.says("no table matches `export` in `pipeline.yaml` under profile `default`")
+        .says("run `restage reproduce` to make them");
     space.restage(&["reproduce"]).exits(0);
     space.write("x/thesis.txt", "years");
     let said = space

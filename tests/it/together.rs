@@ -244,7 +244,7 @@ fn a_stage_that_another_run_is_running_is_waited_for_and_not_rerun() {
     let first = start(&space, &["reproduce"]);
     wait_until("the stage has begun", || space.exists("ran"));
     let second = ends(start(&space, &["reproduce"]));
-    second.exits(0).says("s: another restage runs it, waiting");
+    second.exits(0).says("s: waiting for another restage");
     ends(first).exits(0);
     assert_eq!(space.read("ran"), "s\n");
 }

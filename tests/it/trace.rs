@@ -117,15 +117,14 @@ fn bytes_that_no_record_has_are_said_to_be_edited_or_missing() {
     let said = space
         .restage(&["trace", "table.csv", "--row", "beta", "--column", "score"])
         .exits(3)
-        .says("`restage reproduce table.csv` puts the stage's own back");
+        .says("`restage reproduce table.csv` restores the recorded file");
     assert!(
         said.out.starts_with("0.9  score, model=beta\n"),
         "{}",
         said.out
     );
     assert!(
-        said.out
-            .contains("edited: these are not the bytes that `table` wrote"),
+        said.out.contains("edited: `table` wrote different bytes"),
         "{}",
         said.out
     );
@@ -193,14 +192,11 @@ fn a_source_is_called_one_and_git_says_whether_it_is_committed() {
     git(&space, &["commit", "-q", "-m", "x"]);
     let said = space.restage(&["trace", "table.csv"]).exits(0).out;
     assert!(said.contains("  data.txt, committed\n"), "{said}");
-    assert!(
-        said.contains("  notes/one.md, not in git's commit\n"),
-        "{said}"
-    );
+    assert!(said.contains("  notes/one.md, not committed\n"), "{said}");
     space.write("data.txt", "gamma,1\n");
     let said = space.restage(&["trace", "data.txt"]).exits(0).out;
     assert!(
-        said.contains("a source: no stage writes it, not in git's commit"),
+        said.contains("a source: no stage writes it, not committed"),
         "{said}"
     );
     space.write("alone.txt", "x");
@@ -244,8 +240,16 @@ fn mistakes_come_with_a_suggestion() {
         "`runs/x/scores.csv`, `runs/y/scores.csv`",
     );
     wrong(&["zzz"], "no stage writes it", "`restage dag` lists");
-    wrong(&["runs"], "a folder of several outs", "`runs/x/scores.csv`");
-    wrong(&["../x"], "leaves the pipeline's folder", "paths start at");
+    wrong(
+        &["runs"],
+        "a folder with several outs",
+        "`runs/x/scores.csv`",
+    );
+    wrong(
+        &["../x"],
+        "leaves the pipeline's folder",
+        "paths are relative to",
+    );
     let number = |row, column| ["table.csv", "--row", row, "--column", column];
     wrong(
         &number("betta", "score"),
@@ -265,7 +269,7 @@ fn mistakes_come_with_a_suggestion() {
     wrong(&number("9", "score"), "has no row 9", "it has 2 rows");
     wrong(
         &["data.txt", "--row", "1", "--column", "x"],
-        "is no table",
+        "is not a table",
         ".csv and .tsv",
     );
     space
@@ -290,7 +294,7 @@ fn a_stage_without_a_record_is_shown_with_what_the_lock_file_knows() {
     edit(&space, "table.csv", "x");
     let said = space.restage(&["trace", "table.csv"]).exits(3);
     assert!(
-        said.out.contains("nothing here says that it wrote"),
+        said.out.contains("no record here has these bytes"),
         "{}",
         said.out
     );
@@ -304,13 +308,13 @@ fn nondeterministic_stages_are_marked() {
     assert_eq!(space.ran(&["-f"]), ["s"]);
     let said = space.restage(&["trace", "s.txt"]).exits(0).out;
     assert!(
-        said.contains("not deterministic: runs of this key wrote different bytes"),
+        said.contains("not deterministic: runs with this key wrote different bytes"),
         "{said}"
     );
     edit(&space, "s.txt", &first);
     let said = space.restage(&["trace", "s.txt"]).exits(0).out;
     assert!(
-        said.contains("not deterministic: `s` wrote these bytes, and others"),
+        said.contains("not deterministic: `s` wrote these bytes, but different ones"),
         "{said}"
     );
 }
@@ -349,8 +353,7 @@ fn a_result_of_another_machine_is_said_to_be_one() {
     assert_eq!(restored.with_outcome("restored"), ["s"]);
     let said: Said = two.restage(&["--store", &store, "trace", "s.txt"]).exits(0);
     assert!(
-        said.out
-            .contains("on far-away\n  another machine: not this one"),
+        said.out.contains("on far-away\n  on another machine"),
         "{}",
         said.out
     );

@@ -69,7 +69,7 @@ fn stages_that_write_the_same_are_reproducible_and_nothing_is_touched() {
         ]
     );
     assert!(
-        lines(&said)[3].starts_with("profile default: all 2 stages are reproducible (1 rerun of"),
+        lines(&said)[3].starts_with("profile default: all 2 stages are reproducible (1 rerun each"),
         "{}",
         said.out
     );
@@ -186,12 +186,12 @@ fn a_table_beyond_its_tolerance_shows_the_row_the_column_and_both_values() {
 fn stages_that_are_not_fresh_are_refused_before_anything_runs() {
     let space = Space::new(SURE);
     let said = space.restage(&["verify"]).exits(3);
-    said.says("nothing to verify: one, two are not fresh")
+    said.says("nothing to verify: one, two are not up to date")
         .says("run `restage reproduce` first");
     assert_eq!(space.ran(&[]).len(), 2);
     space.restage(&["verify", "two"]).exits(0);
     let said = space.restage(&["verify", "-S", "a=7", "one"]).exits(3);
-    said.says("nothing to verify: one is not fresh");
+    said.says("nothing to verify: one is not up to date");
     space.restage(&["verify", "three"]).exits(2).says("`three`");
 }
 

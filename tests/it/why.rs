@@ -31,7 +31,7 @@ fn a_fresh_stage_is_compared_with_its_previous_result() {
     let lines: Vec<&str> = since.lines().skip(1).take(3).collect();
     assert_eq!(lines[0], "  param b: 3 -> 4");
     assert!(lines[1].starts_with("  dep in: "), "{said}");
-    assert_eq!(lines[2], "  other bytes in 1 of 2 outs: t.txt");
+    assert_eq!(lines[2], "  different bytes in 1 of 2 outs: t.txt");
     let since = &json(&space, &["-S", "b=4"])["since"];
     assert_eq!(since["changes"][0]["label"], "param b");
     assert_eq!(
@@ -87,7 +87,7 @@ fn an_unknown_result_is_answered_with_the_known_ones() {
     space
         .restage(&["why", "s", "--since", ""])
         .exits(2)
-        .says("give more of it");
+        .says("give more of the key");
 }
 
 #[test]

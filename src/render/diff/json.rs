@@ -1,5 +1,4 @@
 //! Differences as JSON lines, none left out.
-//! It must not know how tables are compared.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,4 @@
 //! Differences as GitHub-flavoured Markdown that fits a comment.
-//! It must not know how tables are compared.
 
 use super::width::{cut, visible, windows};
 use super::{Compared, allowed, headline, off_by, words};

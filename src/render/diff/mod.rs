@@ -1,5 +1,4 @@
 //! How tables differ, in words: what the terminal, Markdown, JSON lines and JUnit XML share.
-//! It must not know how tables are compared.
 
 mod json;
 mod markdown;
@@ -41,14 +40,17 @@ impl Compared {
         let all = count(self.files.len(), "table");
         let against = self.against.said(quote);
         let what = match self.different().count() {
-            0 => format!("{all} as in {against}"),
+            0 => format!(
+                "{all} match{} {against}",
+                if self.files.len() == 1 { "es" } else { "" }
+            ),
             1 => format!("1 of {all} differs from {against}"),
             n => format!("{n} of {all} differ from {against}"),
         };
         format!("profile {}: {what}", quote(&self.profile))
     }
 
-    /// A test a file: one that differs failed, one that can't be compared is in error.
+    /// A test for each file: one that differs failed, one that can't be compared is in error.
     pub(crate) fn cases(&self, most: usize) -> Vec<Case> {
         let case = |diff: &TableDiff| {
             let (message, text) = (headline(diff), text_of(diff, most, Style { colour: false }));
@@ -66,7 +68,7 @@ impl Compared {
     }
 }
 
-/// What is to be said of a whole file, but for its name.
+/// What differs in a file, on one line, without its name.
 fn headline(diff: &TableDiff) -> String {
     if diff.is_incomparable() {
         return "cannot be compared".to_owned();
@@ -107,20 +109,20 @@ fn headline(diff: &TableDiff) -> String {
             count(columns, "column")
         )),
     };
-    parts.extend(missing.map(|what| format!("{what} missing or new")));
+    parts.extend(missing.map(|what| format!("{what} missing or added")));
     match parts.is_empty() {
         true => "as expected".to_owned(),
         false => parts.join("; "),
     }
 }
 
-/// A sentence, and two long texts that it is about.
+/// A sentence, and the two long texts that it is about.
 struct Words {
     sentence: String,
     sides: Option<[Option<String>; 2]>,
 }
 
-/// What is wrong with the whole; `None` where the headline says it.
+/// A problem in words; `None` if the headline says it all.
 fn words(problem: &Problem, quote: Quote<'_>) -> Option<Words> {
     let side = |side: &Side| match side {
         Side::Expected => "the expected table",
@@ -132,7 +134,7 @@ fn words(problem: &Problem, quote: Quote<'_>) -> Option<Words> {
         Problem::Malformed {
             side: which,
             fault: Fault::DuplicateColumn { column },
-        } => format!("{} has two columns {}", side(which), quote(column)),
+        } => format!("{} has two columns named {}", side(which), quote(column)),
         Problem::Malformed { side: which, fault } => format!("{} {fault}", side(which)),
         Problem::MissingColumn(column) => format!("column {} is missing", quote(column)),
         Problem::ExtraColumn(column) => format!("column {} is not expected", quote(column)),
@@ -145,7 +147,7 @@ fn words(problem: &Problem, quote: Quote<'_>) -> Option<Words> {
             row,
             lines: (first, second),
         } => format!(
-            "{} has two rows {}: lines {first} and {second}",
+            "{} has two rows with the key {}: lines {first} and {second}",
             side(which),
             quote(&row.to_string()),
         ),
@@ -170,8 +172,7 @@ fn words(problem: &Problem, quote: Quote<'_>) -> Option<Words> {
     Some(Words { sentence, sides })
 }
 
-/// How far a cell is off, in the unit of what is allowed; `>0.1` where so few digits don't show that
-/// it is further.
+/// How far a cell is off, in the unit of what is allowed; `>0.1` if rounding hides that it is more.
 fn off_by(cell: &CellDiff) -> String {
     let Some(difference) = cell.difference else {
         return String::new();

@@ -79,7 +79,7 @@ fn problems_are_shown_before_cells() {
         &EffectiveRule::default(),
     );
     insta::assert_snapshot!(text_of(&found, 10, PLAIN), @r"
-    t.csv: 1 cell differs, in 1 of 1 row; 1 row, 2 columns missing or new
+    t.csv: 1 cell differs, in 1 of 1 row; 1 row, 2 columns missing or added
       column `b` is missing
       column `c` is not expected
       2 rows instead of 1; without a key they are matched in order
@@ -102,7 +102,7 @@ fn problems_are_shown_before_cells() {
     insta::assert_snapshot!(text_of(&found, 10, PLAIN), @r"
     t.csv: cannot be compared
       column `id` is missing
-      the expected table has two rows `id=a`: lines 2 and 3
+      the expected table has two rows with the key `id=a`: lines 2 and 3
       the actual table has no key column `id`
     ");
     insta::assert_snapshot!(text_of(&TableDiff::missing("a.csv"), 0, PLAIN), @"a.csv: is missing");
@@ -168,7 +168,7 @@ fn markdown_folds_each_file_and_says_what_it_left_out() {
 
     </details>
     ");
-    insta::assert_snapshot!(markdown(&compared(vec![same]), 2), @"Profile `quick`: 1 table as in folder `old`.");
+    insta::assert_snapshot!(markdown(&compared(vec![same]), 2), @"Profile `quick`: 1 table matches folder `old`.");
 }
 
 #[test]
@@ -218,7 +218,10 @@ fn a_table_that_cannot_be_compared_is_an_error_and_one_that_differs_a_failure() 
         panic!("no error")
     };
     assert_eq!(message, "cannot be compared");
-    assert!(text.contains("two rows `id=a`: lines 2 and 3"), "{text}");
+    assert!(
+        text.contains("two rows with the key `id=a`: lines 2 and 3"),
+        "{text}"
+    );
     let Outcome::Failed { message, text } = &cases[2].outcome else {
         panic!("no failure")
     };

@@ -1,5 +1,4 @@
 //! Differences for the terminal, at most 80 columns wide.
-//! It must not know how tables are compared.
 
 use super::width::{cut, cut_start, visible, width, windows};
 use super::{Compared, Words, allowed, headline, off_by, words};

@@ -1,5 +1,4 @@
 //! Texts from files, made harmless and cut to columns of a terminal.
-//! It must not know what they say.
 
 use unicode_width::UnicodeWidthChar;
 

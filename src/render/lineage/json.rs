@@ -1,5 +1,4 @@
 //! Where a file comes from, as JSON.
-//! It must not find anything out.
 
 use serde_json::{Value, json};
 

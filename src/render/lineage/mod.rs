@@ -1,5 +1,4 @@
 //! Where a file comes from, as a list of runs for the terminal.
-//! It must not find anything out.
 
 mod json;
 
@@ -72,7 +71,7 @@ impl Drawing<'_> {
         let path = style.bold(file.path.as_str());
         let now = file
             .now
-            .map_or("nothing stands there".to_owned(), |now| content(&now));
+            .map_or("does not exist".to_owned(), |now| content(&now));
         let mut text = format!("{path}  {now}\n");
         let mut say = |words: &str| {
             let words: Vec<&str> = words.split(' ').collect();
@@ -88,16 +87,15 @@ impl Drawing<'_> {
                     false => format!(" as part of `{out}`"),
                 };
                 match bytes {
-                    Bytes::Recorded => say(&format!(
-                        "written by `{stage}`{part}: the bytes of its record"
-                    )),
+                    Bytes::Recorded => {
+                        say(&format!("written by `{stage}`{part}, exactly as recorded"))
+                    }
                     Bytes::OfAnotherRun => say(&format!(
-                        "{} `{stage}` wrote these bytes{part}, and others in a later run of the same key",
+                        "{} `{stage}` wrote these bytes{part}, but different ones in a later run with the same key",
                         style.busy("not deterministic:")
                     )),
                     Bytes::Edited { recorded } => say(&format!(
-                        "{} these are not the bytes that `{stage}` wrote{part}, which were {}. \
-                         What follows is about those.",
+                        "{} `{stage}` wrote different bytes{part}: {}. What follows is about those.",
                         style.bad("edited:"),
                         content(recorded)
                     )),
@@ -124,11 +122,10 @@ impl Drawing<'_> {
                 say(&match locked {
                     Some(_) => format!(
                         "{no_record} these are the bytes that pipeline.lock names for `{stage}`, \
-                         but how they came about is not known here"
+                         but no record here says how they were made"
                     ),
                     None => format!(
-                        "{no_record} `{stage}` writes it, but nothing here says that it wrote \
-                         what stands there"
+                        "{no_record} `{stage}` writes it, but no record here has these bytes"
                     ),
                 });
             }
@@ -139,7 +136,7 @@ impl Drawing<'_> {
         {
             let names = grouped(before.iter().map(|run| run.stage.as_str()));
             say(&format!(
-                "rests on {}: {names}",
+                "depends on {}: {names}",
                 count(before.len(), "earlier run")
             ));
         }
@@ -171,15 +168,15 @@ impl Drawing<'_> {
         );
         let mut remark = |words: String| text += &format!("  {words}\n");
         if run.elsewhere {
-            remark(format!("{} not this one", style.busy("another machine:")));
+            remark(style.busy("on another machine"));
         }
         if record.nondeterministic {
-            let words = "runs of this key wrote different bytes";
+            let words = "runs with this key wrote different bytes";
             remark(format!("{} {words}", style.busy("not deterministic:")));
         }
         match &run.standing {
             Standing::Current | Standing::Unknown => {}
-            Standing::Gone => remark(style.busy("the pipeline has no such stage any more")),
+            Standing::Gone => remark(style.busy("the pipeline no longer has this stage")),
             Standing::Waits(on) => {
                 let on = grouped(on.iter().map(String::as_str));
                 remark(format!(
@@ -238,8 +235,8 @@ impl Drawing<'_> {
         for wanted in from {
             let title = match wanted {
                 From::Run(at) => format!("reads of {}", self.lineage.runs[at].stage),
-                From::Unrecorded => "reads, and no record says who wrote it".to_owned(),
-                From::Nothing | From::Source(_) => "finds nothing at".to_owned(),
+                From::Unrecorded => "reads, with no record of who wrote it".to_owned(),
+                From::Nothing | From::Source(_) => "missing when it ran".to_owned(),
             };
             block(title, &|from| from == wanted);
         }
@@ -251,15 +248,15 @@ impl Drawing<'_> {
     fn about(&self, source: &Source, style: Style) -> String {
         let changed = source.read.is_some() && source.read != source.now;
         match (source.now, self.committed.has(&source.path)) {
-            (None, _) => format!(", {}", style.bad("not there any more")),
+            (None, _) => format!(", {}", style.bad("no longer there")),
             _ if changed => format!(", {}", style.bad("changed since it was read")),
             (_, Some(true)) => ", committed".to_owned(),
-            (_, Some(false)) => ", not in git's commit".to_owned(),
+            (_, Some(false)) => ", not committed".to_owned(),
             (_, None) => String::new(),
         }
     }
 
-    /// What to do about bytes that no record has.
+    /// What to do about bytes that are not recorded.
     pub(crate) fn hint(&self) -> Option<String> {
         let file = self.lineage.files.first()?;
         let path = &file.path;
@@ -268,21 +265,21 @@ impl Drawing<'_> {
                 bytes: Bytes::Edited { .. },
                 ..
             } => Some(format!(
-                "`restage reproduce {path}` puts the stage's own back, over the edit"
+                "`restage reproduce {path}` restores the recorded file, overwriting the edit"
             )),
             Origin::Run {
                 bytes: Bytes::Missing { .. },
                 ..
-            } => Some(format!("`restage reproduce {path}` puts it back")),
+            } => Some(format!("`restage reproduce {path}` restores it")),
             Origin::Unrecorded { .. } => Some(format!(
-                "`restage reproduce {path}` makes it, and its record"
+                "`restage reproduce {path}` makes it and records how"
             )),
             _ => None,
         }
     }
 }
 
-/// Labels and values, aligned; a value that is long goes on below itself.
+/// Labels and values, aligned; long values are wrapped.
 fn pairs(lines: &[(String, String)], style: Style) -> String {
     let longest = lines.iter().map(|(label, _)| label.len()).max();
     let width = longest.unwrap_or(0).min(44);

@@ -1,5 +1,4 @@
-//! What stands at the paths that stages read and wrote, for an RO-Crate.
-//! It must not know what a crate looks like.
+//! The files and folders that stages read and wrote, for an RO-Crate.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use restage_engine::Workspace;
 use restage_report::export::package::Package;
 use restage_report::export::ro_crate::Item;
 
-/// Paths and what stands there.
+/// Paths and what is there.
 pub(super) struct Gathered<'a> {
     workspace: &'a Workspace,
     pub(super) items: BTreeMap<String, Item>,
@@ -23,9 +22,9 @@ pub(super) struct Copies {
     pub(super) files: usize,
     /// Their bytes.
     pub(super) bytes: u64,
-    /// Files that it knows only by their digests.
+    /// Files that are only listed with their digests.
     pub(super) left_out: Vec<String>,
-    /// Files that are no longer what they were when they were looked at.
+    /// Files that changed after they were digested.
     pub(super) changed: Vec<String>,
 }
 
@@ -35,7 +34,7 @@ impl<'a> Gathered<'a> {
         Self { workspace, items }
     }
 
-    /// Adds a file, or a folder with all that lies in it; nothing if there is nothing.
+    /// Adds a file, or a folder with everything in it; nothing if the path does not exist.
     pub(super) fn add(&mut self, path: &RelPath) -> Result<(), FsError> {
         if self.items.contains_key(path.as_str()) {
             return Ok(());

@@ -1,5 +1,4 @@
-//! `restage export`: results in forms that other tools read.
-//! It must not know those forms.
+//! `restage export`: results for other tools.
 
 mod gather;
 mod ro_crate;
@@ -25,7 +24,7 @@ pub(crate) fn export(
     }
 }
 
-/// Where to write, and the same as whoever called would name it.
+/// Where to write, and how to show that path to the user.
 fn place(
     settings: &Settings,
     loaded: &Loaded,

@@ -1,5 +1,4 @@
-//! `restage export ro-crate`: what was recorded of every stage, as a crate.
-//! It must not know what a crate looks like.
+//! `restage export ro-crate`: the records of all stages, as a crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -28,7 +27,7 @@ use restage_report::export::package::Package;
 use restage_report::export::ro_crate::{About, Agent, Crate, StageRun, Step, Tool};
 use restage_store::Record;
 
-/// Files beside the pipeline's own that a reader would look for.
+/// Files next to the pipeline that a reader would look for.
 const BESIDE: [&str; 2] = ["README.md", "pipeline.lock"];
 
 pub(crate) fn ro_crate(
@@ -58,7 +57,9 @@ pub(crate) fn ro_crate(
     let copies = copies.map_err(CliError::machine)?;
     if let Some(changed) = copies.changed.first() {
         let message = format!("`{changed}` changed while it was exported; nothing was written");
-        return Err(CliError::usage(message).with_hint("run it again when nothing writes there"));
+        return Err(
+            CliError::usage(message).with_hint("export again when nothing is writing there")
+        );
     }
     let described = describe(&loaded, &records, pipeline, gathered);
     let metadata = package.write("ro-crate-metadata.json", described.to_json().as_bytes());
@@ -82,12 +83,12 @@ fn summary(settings: &Settings, folder: &Path, copies: &Copies) -> String {
     let (files, bytes) = (count(copies.files, "file"), size(copies.bytes as f64));
     let left_out = match copies.left_out.len() {
         0 => String::new(),
-        n => format!(", and {} by digest alone", count(n, "larger file")),
+        n => format!(", and {} by digest only", count(n, "larger file")),
     };
     format!("{} has {files} ({bytes}){left_out}\n", folder.display())
 }
 
-/// The records that all stages rest on, by stage, in an order in which they can run.
+/// The current record of every stage, in an order in which the stages can run.
 fn records(
     loaded: &Loaded,
     workspace: &Workspace,
@@ -110,12 +111,13 @@ fn records(
     let (n, of) = (stale.len(), graph.stages().len());
     let are = if n == 1 { "is" } else { "are" };
     let (names, profile) = (grouped(stale), &loaded.profile);
-    let message = format!("{n} of {of} stages {are} not fresh under profile `{profile}`: {names}");
+    let of = count(of, "stage");
+    let message = format!("{n} of {of} {are} not up to date under profile `{profile}`: {names}");
     Err(CliError::stale(message)
-        .with_hint("a crate says how what stands here came about; run `restage reproduce` first"))
+        .with_hint("a crate describes how the files here were made; run `restage reproduce` first"))
 }
 
-/// Every path that the crate speaks of.
+/// Every path that the crate describes.
 fn paths(
     loaded: &Loaded,
     records: &[(StageId, Arc<Record>)],
@@ -125,14 +127,14 @@ fn paths(
     let mut paths: Vec<RelPath> = named(pipeline).into_iter().collect();
     paths.extend(BESIDE.iter().filter_map(|path| named(path)));
     for (_, record) in records {
-        // Outs first: they may hold what others read of them.
+        // Outs first: a dep may lie inside another stage's out.
         paths.extend(record.outs.iter().filter_map(|out| named(&out.path)));
     }
     for (_, record) in records {
         paths.extend(record.inputs.deps.iter().filter_map(|dep| named(&dep.path)));
     }
     for pattern in &loaded.export.ro_crate.also {
-        // It was checked when it was read.
+        // Loading the pipeline checked the pattern.
         let glob = Glob::new(pattern).map_err(|error| CliError::new(error, Exit::Bug))?;
         paths.extend(matching(&loaded.root, &glob).map_err(CliError::machine)?);
     }
@@ -177,8 +179,8 @@ fn describe(
     }
 }
 
-/// Groups of stages, each after those that any of its instances reads from; as declared where
-/// nothing else decides.
+/// Groups of stages, each after the groups that any of its instances reads from, otherwise in
+/// declared order.
 fn steps(graph: &Graph) -> Vec<&str> {
     let mut waits: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut left: Vec<&str> = Vec::new();
@@ -202,7 +204,7 @@ fn steps(graph: &Graph) -> Vec<&str> {
             let on = waits.get(*group).into_iter().flatten();
             on.into_iter().all(|up| ordered.contains(up))
         };
-        // Instances of groups may read from each other crosswise: then no order is right.
+        // Instances of two groups may read from each other: then no order is right.
         let next = left.iter().position(is_ready).unwrap_or(0);
         ordered.push(left.remove(next));
     }

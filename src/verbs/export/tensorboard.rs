@@ -1,5 +1,5 @@
-//! `restage export tensorboard`: finds the tables of training runs and what is known of them.
-//! It must not know how event files are written.
+//! `restage export tensorboard`: the tables of training runs, with times and parameters from their
+//! records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -63,14 +63,14 @@ pub(crate) fn tensorboard(
         let name = if name.is_empty() { "." } else { name };
         let steps = count(run.scalars.steps(), "step");
         let scalars = count(run.scalars.tags().count(), "scalar");
-        text += &format!("{name}: {steps} of {scalars}\n");
+        text += &format!("{name}: {steps}, {scalars}\n");
     }
     let logdir = match args.out {
         Some(_) => folder.as_path(),
         None => folder.parent().unwrap_or(&folder),
     };
     text += &format!(
-        "{} in {}; look at them with `tensorboard --logdir {}`\n",
+        "{} in {}; view with `tensorboard --logdir {}`\n",
         count(runs.len(), "run"),
         folder.display(),
         logdir.display()
@@ -98,7 +98,7 @@ fn write_summary(
     Ok(Exit::Ok)
 }
 
-/// A table, and the rule that names it.
+/// A table, and the rule that matches it.
 struct Found<'a> {
     rule: &'a restage_pipeline::StepTables,
     run: String,
@@ -106,7 +106,7 @@ struct Found<'a> {
     writer: Option<(StageId, usize)>,
 }
 
-/// The tables that rules match; with `wanted` stages, only theirs.
+/// The tables that rules match, of the `wanted` stages only if there are any.
 fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Found<'a>>, CliError> {
     if loaded.export.tensorboard.is_empty() {
         let error = format!(
@@ -114,7 +114,7 @@ fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Foun
             loaded.file_name
         );
         return Err(CliError::usage(error).with_hint(
-            "say there which tables have a row for each step:\n  \
+            "list the tables that have a row per step:\n  \
              export: {tensorboard: [{tables: \"results/*/history.csv\", step: epoch}]}",
         ));
     }
@@ -141,16 +141,15 @@ fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Foun
             false => " of these targets".to_owned(),
         };
         let (file, profile) = (&loaded.file_name, &loaded.profile);
-        let message = format!(
-            "no table{of} is there that `export` in `{file}` names, under profile `{profile}`"
-        );
-        return Err(CliError::usage(message).with_hint("`restage reproduce` makes them"));
+        let message =
+            format!("no table{of} matches `export` in `{file}` under profile `{profile}`");
+        return Err(CliError::usage(message).with_hint("run `restage reproduce` to make them"));
     }
     Ok(found)
 }
 
-/// What tells a table from others of its pattern: its folder from the first special character on,
-/// and its own name if the pattern leaves that open.
+/// What distinguishes a table from others of its pattern: its folder from the first special
+/// character on, and its own name if the pattern leaves that open.
 fn run_name(glob: &Glob, path: &RelPath) -> String {
     let path = path.as_str();
     let inside = match glob.base_folder() {
@@ -167,7 +166,7 @@ fn run_name(glob: &Glob, path: &RelPath) -> String {
     }
 }
 
-/// Reads the tables. What can't be read step by step is reported, all of it at once.
+/// Reads the tables. Those that can't be read step by step are all reported at once.
 fn runs(
     loaded: &Loaded,
     workspace: &Workspace,
@@ -191,7 +190,7 @@ fn runs(
         }
         match origin(loaded, workspace, one)? {
             Some(origin) => {
-                // Of several stages that one run is made of, the first to start.
+                // A run may be made from several stages: the first one to start counts.
                 let earlier = run
                     .origin
                     .as_ref()
@@ -208,17 +207,17 @@ fn runs(
     }
     if let Some(first) = unknown.first() {
         let more = match unknown.len() - 1 {
-            0 => String::new(),
-            more => format!(" and {more} more"),
+            0 => " was".to_owned(),
+            more => format!(" and {more} more were"),
         };
         out.note(&format!(
-            "no record says how `{first}`{more} came about: without times and parameters\n"
+            "no record says how `{first}`{more} made: exported without times and parameters\n"
         ));
     }
     Ok(runs)
 }
 
-/// What the record says of the run that wrote a table, if it wrote what stands there now.
+/// The run that wrote a table, if its record has the bytes that are there now.
 fn origin(
     loaded: &Loaded,
     workspace: &Workspace,

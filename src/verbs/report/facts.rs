@@ -1,5 +1,4 @@
-//! What a page's head says of the results, from the cells that `facts:` names.
-//! It must not know what a page looks like.
+//! The facts at the top of a page, from the cells that `facts:` names.
 
 use crate::error::CliError;
 use crate::settings::Loaded;
@@ -11,7 +10,7 @@ use restage_report::Fact;
 /// The text of each cell, in order.
 ///
 /// # Errors
-/// All that aren't there, each with its place in the pipeline's file; a file that can't be read.
+/// Every missing cell, with its place in the pipeline's file; a file that can't be read.
 pub(super) fn read(loaded: &Loaded, wanted: &spec::Report) -> Result<Vec<Fact>, CliError> {
     let (mut facts, mut mistakes) = (Vec::new(), Vec::new());
     for fact in &wanted.facts {
@@ -27,10 +26,10 @@ pub(super) fn read(loaded: &Loaded, wanted: &spec::Report) -> Result<Vec<Fact>, 
             Err(reason) => mistakes.push(
                 Diagnostic::new(
                     fact.location,
-                    format!("fact `{}` of the page has no text", fact.name),
+                    format!("fact `{}` of the page has no value", fact.name),
                     reason,
                 )
-                .hint("`restage reproduce` makes what stages write"),
+                .hint("run `restage reproduce` if a stage writes it"),
             ),
         }
     }
@@ -42,7 +41,7 @@ pub(super) fn read(loaded: &Loaded, wanted: &spec::Report) -> Result<Vec<Fact>, 
 
 fn value(fact: &spec::Fact, bytes: Option<&[u8]>) -> Result<String, String> {
     let name = fact.table.as_str();
-    let bytes = bytes.ok_or_else(|| format!("`{name}` is not there"))?;
+    let bytes = bytes.ok_or_else(|| format!("`{name}` does not exist"))?;
     let table = Lookup::parse(name, bytes)?;
     let row = table.row_name(&fact.row);
     Ok(table.cell(&row, &fact.column)?.to_owned())

@@ -1,5 +1,4 @@
 //! The files that a page shows: found, read, and made into tables and figures.
-//! It must not know where they come from.
 
 use crate::error::CliError;
 use crate::found::matching;
@@ -13,7 +12,7 @@ use restage_report::{Figure, Item, Table};
 
 use super::provenance::Provenance;
 
-/// What is wrong with what the page is to show, at its place in the pipeline's file.
+/// What is wrong with an item of the page, at its place in the pipeline's file.
 type Mistake = Box<Diagnostic>;
 
 /// A file and what is in it.
@@ -28,7 +27,7 @@ pub(super) struct File {
 pub(super) struct Found(Vec<Vec<Vec<File>>>);
 
 impl Found {
-    /// Every path, in order; the lineage lists files in this order.
+    /// Every path, sorted.
     pub(super) fn paths(&self) -> Vec<RelPath> {
         let files = self.0.iter().flatten().flatten();
         let mut paths: Vec<RelPath> = files.map(|file| file.path.clone()).collect();
@@ -42,7 +41,7 @@ impl Found {
     }
 }
 
-/// Reads what the page is to show; a file that isn't there is a mistake at its place.
+/// Reads the files of the page; a missing one is reported at its place in the pipeline's file.
 pub(super) fn find(loaded: &Loaded, report: &Report) -> Result<Found, CliError> {
     let mut mistakes = Vec::new();
     let mut sections = Vec::with_capacity(report.sections.len());
@@ -65,7 +64,7 @@ pub(super) fn find(loaded: &Loaded, report: &Report) -> Result<Found, CliError> 
 
 fn files(loaded: &Loaded, wanted: &Glob) -> Result<Vec<File>, CliError> {
     let mut paths = matching(&loaded.root, wanted).map_err(CliError::machine)?;
-    // What a stage wrote that is no more would else be shown for ever.
+    // Otherwise files of a stage that no longer exists would be shown for ever.
     let written = |path: &RelPath| loaded.graph.owner_of(path).is_some();
     if paths.iter().any(written) {
         paths.retain(written);
@@ -81,8 +80,8 @@ fn files(loaded: &Loaded, wanted: &Glob) -> Result<Vec<File>, CliError> {
 fn missing(loaded: &Loaded, show: &Show) -> Diagnostic {
     let wanted = show.files.as_str();
     let message = match Glob::is_glob(wanted) {
-        true => format!("there is no file like `{wanted}` to show"),
-        false => format!("there is no `{wanted}` to show"),
+        true => format!("no file matches `{wanted}`"),
+        false => format!("there is no `{wanted}`"),
     };
     let outs = loaded.graph.stages().iter().flat_map(|stage| &stage.outs);
     let path = RelPath::new(wanted).ok();
@@ -94,7 +93,7 @@ fn missing(loaded: &Loaded, show: &Show) -> Diagnostic {
         ),
         None => match suggest::closest(wanted, outs.map(|out| out.path.as_str())) {
             Some(out) => format!("did you mean `{out}`?"),
-            None => "run `restage reproduce` first, or mend the path".to_owned(),
+            None => "run `restage reproduce` first, or fix the path".to_owned(),
         },
     };
     Diagnostic::new(show.location, message, "not found").hint(hint)
@@ -196,9 +195,9 @@ fn mark(
     best: Best,
 ) -> Result<(), Mistake> {
     let Some(at) = names.iter().position(|name| name == column) else {
-        let message = format!("`best` names `{column}`, which is no column that is shown");
+        let message = format!("`best` names `{column}`, which is not a column shown");
         let names = names.iter().map(String::as_str);
-        let hint = suggest::hint_among(column, "shown are", names);
+        let hint = suggest::hint_among(column, "the columns shown are", names);
         let error = Diagnostic::new(show.location, message, "shown here");
         return Err(Box::new(error.maybe_hint(hint)));
     };
@@ -238,7 +237,7 @@ fn media(path: &RelPath) -> &'static str {
     }
 }
 
-/// What tells each file from the others: its path without what all have at its start and end.
+/// What distinguishes each file from the others: its path without what all share at start and end.
 fn titles(files: &[File]) -> Vec<Option<String>> {
     let parts: Vec<Vec<&str>> = files
         .iter()

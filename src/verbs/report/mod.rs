@@ -1,5 +1,4 @@
 //! `restage report`: writes the page that `report:` describes.
-//! It must not know what a page looks like, nor how a lineage is found.
 
 mod facts;
 mod files;
@@ -13,7 +12,7 @@ use crate::args::Report;
 use crate::committed::Committed;
 use crate::error::{CliError, from_facts};
 use crate::exit::Exit;
-use crate::format::size;
+use crate::format::{count, size};
 use crate::output::Output;
 use crate::render::claims::JudgedClaim;
 use crate::settings::{Loaded, Settings, load};
@@ -37,7 +36,7 @@ pub(crate) fn report(
     let Some(wanted) = &loaded.graph.pipeline().report else {
         let message = format!("`{}` has no `report:`", loaded.file_name);
         return Err(CliError::usage(message).with_hint(
-            "say what the page shows, such as `report: {title: Results, sections: \
+            "describe the page, such as `report: {title: Results, sections: \
              [{title: Scores, show: [{table: scores.csv}]}]}`",
         ));
     };
@@ -93,7 +92,7 @@ pub(crate) fn report(
     Ok(Exit::Ok)
 }
 
-/// Where the page goes, and how that is called; never to what a stage writes.
+/// Where the page is written, and how to show that path; never over what a stage writes.
 fn target(
     settings: &Settings,
     loaded: &Loaded,
@@ -120,12 +119,12 @@ fn target(
         return Ok((path, name));
     };
     let stage = &loaded.graph.stage(id).name;
-    let message = format!("the page would be written over `{name}`, an out of stage `{stage}`");
+    let message = format!("the page would overwrite `{name}`, an out of stage `{stage}`");
     if out.is_some() {
         return Err(CliError::usage(message).with_hint("give `--out` another name"));
     }
     let item = Diagnostic::new(wanted.location, message, "writes a page")
-        .hint("give `path:` another name, or take it from the stage's `outs`");
+        .hint("give `path:` another name, or remove it from the stage's `outs`");
     Err(Diagnostics::new(&loaded.file_name, &loaded.text, vec![item]).into())
 }
 
@@ -192,7 +191,7 @@ fn claim(judged: &JudgedClaim<'_>) -> Claim {
     }
 }
 
-/// Reasons for which claims are not measured, the commonest first.
+/// Why claims are not measured, the most common reason first.
 fn unmeasured(claims: &[JudgedClaim<'_>]) -> Vec<String> {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for reason in claims
@@ -205,10 +204,10 @@ fn unmeasured(claims: &[JudgedClaim<'_>]) -> Vec<String> {
         }
     }
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let all = claims.len();
-    let line = |(reason, count): &(&str, usize)| match count {
-        1 => format!("1 of {all} claims is not measured: {reason}."),
-        count => format!("{count} of {all} claims are not measured: {reason}."),
+    let all = count(claims.len(), "claim");
+    let line = |(reason, n): &(&str, usize)| match n {
+        1 => format!("1 of {all} is not measured: {reason}."),
+        n => format!("{n} of {all} are not measured: {reason}."),
     };
     reasons.iter().map(line).collect()
 }

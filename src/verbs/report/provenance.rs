@@ -1,4 +1,4 @@
-//! A lineage in the page's words: runs, sources, and where each file comes from.
+//! A lineage as the page shows it: runs, sources, and where each file comes from.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use restage_core::rel_path::RelPath;
 use restage_engine::lineage::{Bytes, From, Lineage, Origin as Of, Run as Ran, Standing};
 use restage_report::{Fact, Origin, Run, Source};
 
-/// A lineage, and what git knows of its sources.
+/// A lineage, and whether its sources are committed.
 pub(super) struct Provenance<'a> {
     pub(super) lineage: &'a Lineage,
     pub(super) committed: &'a Committed,
@@ -37,7 +37,7 @@ impl Provenance<'_> {
             facts.push(fact("Computed", value, Some(format!("{first} to {last}"))));
             let seconds: f64 = records().map(|record| record.seconds).sum();
             let full = Some(format!("{seconds:.1} s"));
-            facts.push(fact("Time of all runs", duration(seconds), full));
+            facts.push(fact("Total run time", duration(seconds), full));
             let hosts: BTreeSet<&str> = records().map(|record| record.host.as_str()).collect();
             let name = if hosts.len() == 1 {
                 "Machine"
@@ -51,7 +51,7 @@ impl Provenance<'_> {
         facts
     }
 
-    /// What a reader must know of the files as a whole.
+    /// Warnings about the files as a whole.
     pub(super) fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         let files = || self.lineage.files.iter();
@@ -59,7 +59,7 @@ impl Provenance<'_> {
         let unrecorded: Vec<&str> = unrecorded.map(|file| file.path.as_str()).collect();
         if !unrecorded.is_empty() {
             notices.push(format!(
-                "No record here says how these came about: {}.",
+                "No record here says how these files were made: {}.",
                 some(&unrecorded)
             ));
         }
@@ -70,7 +70,7 @@ impl Provenance<'_> {
         let other: Vec<&str> = other.map(|file| file.path.as_str()).collect();
         if !other.is_empty() {
             notices.push(format!(
-                "Edited: not what a record says that its stage wrote: {}.",
+                "Edited: these files are not what their stages wrote: {}.",
                 some(&other)
             ));
         }
@@ -94,18 +94,15 @@ impl Provenance<'_> {
             Some(Of::Run { run, bytes, .. }) => {
                 let stage = &self.lineage.runs[*run].stage;
                 let (words, sound) = match bytes {
-                    Bytes::Recorded => ("As its record says".to_owned(), true),
+                    Bytes::Recorded => ("As recorded".to_owned(), true),
                     Bytes::OfAnotherRun => {
-                        let words = "As a run wrote it; a later run of the same key wrote \
-                            other bytes, so the stage is not deterministic";
+                        let words = "As a run wrote it; a later run with the same key wrote \
+                            different bytes, so the stage is not deterministic";
                         (words.to_owned(), true)
                     }
                     Bytes::Edited { recorded } => {
                         let digest = recorded.digest;
-                        (
-                            format!("Edited: {stage} wrote other bytes, {digest}"),
-                            false,
-                        )
+                        (format!("Edited: {stage} wrote {digest}"), false)
                     }
                     Bytes::Missing { recorded } => {
                         let digest = recorded.digest;
@@ -142,7 +139,7 @@ impl Provenance<'_> {
         }
     }
 
-    /// A run and all that it rests on, in order.
+    /// A run and all that it depends on, in order.
     fn chain(&self, run: usize) -> Vec<usize> {
         let mut found = BTreeSet::from([run]);
         let mut open = vec![run];
@@ -176,10 +173,10 @@ impl Provenance<'_> {
         let source = &self.lineage.sources[source];
         let changed = source.read != source.now;
         match (source.now, self.committed.has(&source.path)) {
-            (None, _) => ", not there any more",
+            (None, _) => ", no longer there",
             _ if changed => ", changed since it was read",
             (_, Some(true)) => ", committed",
-            (_, Some(false)) => ", not in git's commit",
+            (_, Some(false)) => ", not committed",
             (_, None) => ", unchanged",
         }
         .to_owned()
@@ -218,7 +215,7 @@ fn run(run: &Ran) -> Run {
         let content = match read.content {
             DepContent::Bytes(digest) => digest.to_string(),
             DepContent::VolatileOf(_) => "volatile".to_owned(),
-            DepContent::Missing => "nothing there".to_owned(),
+            DepContent::Missing => "missing".to_owned(),
         };
         let from = match read.from {
             From::Run(at) => Some(at),
@@ -230,18 +227,18 @@ fn run(run: &Ran) -> Run {
     let wrote = wrote.map(|out| (out.path.clone(), out.content.digest.to_string()));
     let mut remarks = Vec::new();
     if run.elsewhere {
-        remarks.push("Ran on another machine than the one that made this page.".to_owned());
+        remarks.push("Ran on a different machine than the one that made this page.".to_owned());
     }
     if record.nondeterministic {
-        remarks.push("Not deterministic: runs of this key wrote different bytes.".to_owned());
+        remarks.push("Not deterministic: runs with this key wrote different bytes.".to_owned());
     }
     match &run.standing {
         Standing::Current | Standing::Unknown => {}
         Standing::Stale(_) => {
             remarks.push("Out of date: the pipeline has changed since.".to_owned());
         }
-        Standing::Waits(_) => remarks.push("A stage before it is out of date.".to_owned()),
-        Standing::Gone => remarks.push("The pipeline has no such stage any more.".to_owned()),
+        Standing::Waits(_) => remarks.push("A stage it depends on is out of date.".to_owned()),
+        Standing::Gone => remarks.push("The pipeline no longer has this stage.".to_owned()),
     }
     let memory = record.peak_memory;
     let seconds = record.seconds;

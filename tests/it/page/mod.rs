@@ -80,7 +80,7 @@ fn the_page_has_tables_figures_claims_and_their_provenance() {
         "alt=\"A curve that rises\"",
         "alt=\"A curve: one\"",
         "1 of 4 claims is not measured: there is no `times.csv`.",
-        ">As its record says</dd>",
+        ">As recorded</dd>",
         ">draw@one</a>",
         "param a",
     ] {
@@ -108,13 +108,13 @@ fn what_was_edited_or_is_out_of_date_is_marked() {
     let said = space.restage(&["report", "-S", "a=5"]).exits(0);
     assert!(
         said.err
-            .contains("Edited: not what a record says that its stage wrote: out/scores.csv."),
+            .contains("Edited: these files are not what their stages wrote: out/scores.csv."),
         "{}",
         said.err
     );
     assert!(said.err.contains("Out of date"), "{}", said.err);
     let page = space.read("out/report.html");
-    assert!(page.contains("Edited: table wrote other bytes"));
+    assert!(page.contains("Edited: table wrote "));
     assert!(page.contains("Out of date: the pipeline has changed since"));
     let said = space.restage(&["--json", "report"]).exits(0);
     let line: serde_json::Value = serde_json::from_str(&said.out).unwrap();
@@ -131,7 +131,7 @@ fn results_without_records_are_shown_as_such() {
     let said = space.restage(&["report"]).exits(0);
     assert!(
         said.err.contains(
-            "No record here says how these came about: out/one/classes.csv and 4 other files."
+            "No record here says how these files were made: out/one/classes.csv and 4 other files."
         ),
         "{}",
         said.err
@@ -154,13 +154,13 @@ fn files_and_columns_that_are_not_there_are_mistakes_with_a_place() {
         space.restage(&["report"]).exits(2)
     };
     with("{table: t.csv}")
-        .says("there is no `t.csv` to show")
+        .says("there is no `t.csv`")
         .says("stage `s` writes it");
     assert_eq!(space.ran(&[]), ["s"]);
     with("{table: tt.csv}")
         .says("there is no `tt.csv`")
         .says("did you mean `t.csv`?");
-    with("{table: 'x/*.csv'}").says("no file like `x/*.csv`");
+    with("{table: 'x/*.csv'}").says("no file matches `x/*.csv`");
     with("{table: t.csv, columns: {y: Y}}")
         .says("`t.csv` has no column `y`")
         .says("pipeline.yaml:6:");

@@ -85,10 +85,13 @@ fn gc_forgets_a_clone_that_is_gone_and_says_so() {
     let root = a.root().display().to_string();
     drop(a);
     let said = shared.call(&b, &["gc", "-n", "--keep-runs", "1"]).exits(0);
-    assert!(said.out.contains("is gone: nothing would be kept"));
+    assert!(
+        said.out
+            .contains("is gone: its results would no longer be kept")
+    );
     assert_eq!(names(&shared.store.join("workspaces")).len(), 2);
     let said = shared.call(&b, &["gc", "--keep-runs", "1"]).exits(0);
-    let line = format!("workspace `{root}` is gone: nothing is kept for it any more\n");
+    let line = format!("workspace `{root}` is gone: its results are no longer kept\n");
     assert!(said.out.contains(&line), "{}", said.out);
     assert_eq!(names(&shared.store.join("workspaces")).len(), 1);
     assert_eq!(shared.records(), 2);
