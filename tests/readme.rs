@@ -5,6 +5,7 @@
 //! are replaced by a line of shell. The stages, parameters and paths that a document names must
 //! exist for them to pass, and all of them together take seconds rather than minutes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -363,6 +364,50 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
     assert!(checked >= 30, "only {checked} links: the reader is broken");
+}
+
+#[test]
+fn the_architecture_page_shows_the_edges_that_cargo_has() {
+    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("a document");
+    let rows = page.lines().filter(|line| line.starts_with("| `restage-"));
+    let shown: BTreeMap<&str, BTreeSet<&str>> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let crate_name = cells[0].trim_start_matches("| ").trim_matches('`');
+            let uses = cells[1].split('`').skip(1).step_by(2);
+            (crate_name, uses.collect())
+        })
+        .collect();
+    let mut manifests = Vec::new();
+    for entry in fs::read_dir(root().join("crates")).expect("the crates") {
+        let folder = entry.expect("an entry").path();
+        let name = folder
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let text = fs::read_to_string(folder.join("Cargo.toml")).expect("a manifest");
+        manifests.push((name, text));
+    }
+    let real: BTreeMap<&str, BTreeSet<&str>> = manifests
+        .iter()
+        .map(|(name, text)| {
+            let normal = text
+                .split("[dev-dependencies]")
+                .next()
+                .expect("a first part");
+            let lines = normal
+                .lines()
+                .filter_map(|line| line.strip_prefix("restage-"));
+            let uses = lines.filter_map(|line| line.split(['.', ' ']).next());
+            (name.as_str(), uses.collect())
+        })
+        .collect();
+    assert!(
+        real.values().any(|uses| uses.len() > 3),
+        "the reader of manifests is broken"
+    );
+    assert_eq!(shown, real);
 }
 
 /// A heading's name in links, as GitHub makes it.
