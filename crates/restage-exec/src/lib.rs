@@ -1,4 +1,4 @@
-//! Runs commands on this machine, and builds programs by cargo. A fake executor is for tests.
+//! Runs commands on this machine, as jobs or to capture their output.
 //! It must not know stages, keys, parameters or the store.
 
 #![forbid(unsafe_code)]
