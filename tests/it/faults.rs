@@ -2,7 +2,7 @@
 //! nothing incomplete is taken for a result.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -236,6 +236,59 @@ fn fail_at_each(stride: usize) {
         );
         assert_recovers(&space, &clean, &format!("{plan}, {point}"));
     });
+}
+
+/// The objects whose digests some bytes contain, as text or raw, and those that these name in turn.
+fn objects_in(space: &Space, bytes: &[u8]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in files_below(&space.path(".restage/objects")) {
+        let name = path.strip_prefix(space.path(".restage/objects"));
+        let name = name.expect("an object").to_string_lossy().into_owned();
+        let hex = name.replace('/', "");
+        let digits = (0..hex.len()).step_by(2).map(|at| &hex[at..at + 2]);
+        let raw: Vec<u8> = digits
+            .map(|digits| u8::from_str_radix(digits, 16).expect("a byte"))
+            .collect();
+        let named = |digest: &[u8]| bytes.windows(digest.len()).any(|part| part == digest);
+        if named(hex.as_bytes()) || named(&raw) {
+            found.extend(objects_in(space, &fs::read(&path).expect("an object")));
+            found.insert(format!(".restage/objects/{name}"));
+        }
+    }
+    found
+}
+
+/// Killing a process loses nothing that it wrote, so only the order of the calls shows what a loss
+/// of power would leave.
+#[test]
+fn a_record_is_written_after_its_outs_and_their_folders_are_flushed() {
+    let space = space();
+    let points = points(&space);
+    let mut checked = 0;
+    for path in files_below(&space.path(".restage/records")) {
+        let outs = record(&path)["outs"].to_string();
+        let write = format!("write\t{}", path.display());
+        let written = points.iter().position(|point| *point == write);
+        let before = &points[..written.expect("a point for the record")];
+        for object in objects_in(&space, outs.as_bytes()) {
+            let placed = before.iter().position(|point| {
+                let call = point.starts_with("link to") || point.starts_with("rename to");
+                call && point.ends_with(&object)
+            });
+            let placed = placed.unwrap_or_else(|| panic!("no {object} before {write}"));
+            let (folder, _) = object.rsplit_once('/').expect("a folder");
+            for (call, path) in [("flush\t", object.as_str()), ("flush the folder\t", folder)] {
+                let flushed = before[placed..].iter().any(|point| {
+                    let this = point.starts_with(call) && point.ends_with(path);
+                    this || point.starts_with("flush the disk of\t")
+                });
+                assert!(flushed, "{path} was not flushed before {write}");
+                checked += 1;
+            }
+        }
+    }
+    // Seven outs, of which one is a folder with two files.
+    assert_eq!(checked, 2 * 9);
 }
 
 #[test]
