@@ -30,8 +30,10 @@ pub(crate) struct Rerun {
 /// The pipeline's folder under one profile.
 #[derive(Debug)]
 pub struct Workspace {
+    /// The folder of the pipeline file.
     pub root: PathBuf,
     pub(crate) profile: String,
+    /// Its store.
     pub store: Store,
     pub(crate) env: HostEnv,
     /// Set where stages rerun to be compared with their records.
