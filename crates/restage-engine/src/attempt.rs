@@ -74,9 +74,9 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
     let Parts { ws, graph, id, .. } = *parts;
     let stage = graph.stage(id);
     let scratch = held.lock.scratch()?;
-    let dir = ws.attempts().workdirs().new_work(&stage.name)?;
+    let dir = ws.run_store().workdirs().new_work(&stage.name)?;
     let logs = ws
-        .attempts()
+        .run_store()
         .workdirs()
         .new_logs(&ws.qualified(&stage.name))?;
     let events = logs.events.clone();

@@ -287,7 +287,7 @@ fn missing_out(stage: &Stage, attempt: &Attempt) -> Result<Option<(String, Strin
     )))
 }
 
-/// Files in the work directory that are neither deps nor outs, nor lie in one.
+/// Files in the work directory that are not deps or outs and are not inside one.
 fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
     let declared = |path: &RelPath| {
         attempt.placed.contains(path) || stage.outs.iter().any(|out| out.path == *path)
@@ -379,7 +379,10 @@ fn take_in(
         outs.push(RecordedOut {
             path: out.path.to_string(),
             volatile: out.volatile,
-            content: ws.attempts().objects().ingest_into(&path, &mut unflushed)?,
+            content: ws
+                .run_store()
+                .objects()
+                .ingest_into(&path, &mut unflushed)?,
         });
     }
     let before = ws.last_record(&stage.name);

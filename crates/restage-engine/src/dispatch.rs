@@ -37,7 +37,7 @@ pub(super) fn reserve(
     let Some(lease) = tokens.take(resources) else {
         return Ok(Reserved::NoRoom);
     };
-    let Some(lock) = ws.attempts().locks().try_lock(&key.digest())? else {
+    let Some(lock) = ws.run_store().locks().try_lock(&key.digest())? else {
         tokens.give_back(lease);
         return Ok(Reserved::Busy);
     };

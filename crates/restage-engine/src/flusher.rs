@@ -86,7 +86,7 @@ impl Flusher {
         let (sender, committed) = mpsc::channel();
         Self {
             place: Place {
-                store: ws.attempts().clone(),
+                store: ws.run_store().clone(),
                 root: ws.rerun.is_none().then(|| ws.root.clone()),
             },
             queue: Arc::default(),

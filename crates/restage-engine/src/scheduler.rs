@@ -88,13 +88,13 @@ pub(super) fn run_to_records(
     }
     let flushed = scheduler.flush_all();
     let (mut summary, records) = (scheduler.summary, scheduler.states.records());
-    let swept = ws.attempts().workdirs().empty_trash();
+    let swept = ws.run_store().workdirs().empty_trash();
     let locked = match ws.rerun {
         Some(_) => Ok(()),
         None => pipeline_lock::write(ws, graph, &records, observer),
     };
     let mut warnings = ws.store.take_warnings();
-    warnings.extend(ws.attempts().take_warnings());
+    warnings.extend(ws.run_store().take_warnings());
     for text in warnings {
         observer.event(&Event::Warning {
             stage: ".restage",

@@ -135,7 +135,7 @@ impl<'a> Verification<'a> {
         let compared = ran.and_then(|(summary, records)| {
             for &id in &options.selected {
                 match records.get(&id) {
-                    Some(record) => self.compare(id, record, ws.attempts(), interrupted)?,
+                    Some(record) => self.compare(id, record, ws.run_store(), interrupted)?,
                     None => drop(self.left.remove(&id)),
                 }
             }
@@ -143,7 +143,7 @@ impl<'a> Verification<'a> {
         });
         // A failed stage's files stay for reading until the store is opened next.
         if !compared.as_ref().is_ok_and(|summary| summary.failed > 0) {
-            let dir = ws.attempts().location().dir().to_owned();
+            let dir = ws.run_store().location().dir().to_owned();
             drop(ws);
             let removed = self.ws.store.workdirs().remove(&dir);
             let summary = compared?;

@@ -92,7 +92,7 @@ impl Workspace {
     }
 
     /// Where stages run and results go: the store, or the temporary one of a rerun.
-    pub(crate) fn attempts(&self) -> &Store {
+    pub(crate) fn run_store(&self) -> &Store {
         self.rerun
             .as_ref()
             .map_or(&self.store, |rerun| &rerun.store)

@@ -78,7 +78,7 @@ struct Walk<'a> {
     /// From reader to writer.
     found: DiGraph<Node, ()>,
     places: BTreeMap<Digest, NodeIndex>,
-    /// What stands there now.
+    /// What is there now.
     sources: BTreeMap<SourceId, Option<Digest>>,
 }
 

@@ -56,7 +56,7 @@ fn record() -> Arc<Record> {
     ))
 }
 
-/// One of each state; jobs have numbers of their own.
+/// One of each state, running as job `job`.
 fn every_state(job: u64) -> Vec<State<()>> {
     let blame = graph().topological()[0];
     vec![
@@ -75,7 +75,7 @@ fn every_state(job: u64) -> Vec<State<()>> {
     ]
 }
 
-/// What `States` keeps beside the states, computed from them alone.
+/// Compares what `States` derives with what the states alone say.
 fn agrees(states: &States<'_, ()>) {
     let those = |of: fn(&State<()>) -> bool| -> BTreeSet<StageId> {
         let all = states.states.iter();
