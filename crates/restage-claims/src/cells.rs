@@ -92,3 +92,57 @@ impl Cells for Files {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RelPath {
+        RelPath::new(text).unwrap()
+    }
+
+    fn files(texts: &[(&str, &str)]) -> (tempfile::TempDir, Files) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in texts {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let files = Files::below(dir.path(), &[]);
+        (dir, files)
+    }
+
+    #[test]
+    fn cells_and_columns_are_read_from_the_files_below_the_folder() {
+        let (_dir, files) = files(&[("a/t.csv", "x,y\n1,2\n3,4\n"), ("bad.csv", "x,y\n1\n")]);
+        let table = path("a/t.csv");
+        let last = RowName::Number(-1);
+        assert_eq!(files.cell(&table, &last, "y").as_deref(), Ok("4"));
+        let column = files.column(&table, "x").unwrap();
+        assert_eq!(column, ["1", "3"]);
+        let missing = |file: &str, column| files.column(&path(file), column).unwrap_err();
+        assert_eq!(missing("a/t.csv", "z"), "`a/t.csv` has no column `z`");
+        assert_eq!(missing("b.csv", "x"), "there is no `b.csv`");
+        assert!(missing("bad.csv", "x").starts_with("`bad.csv` has 1 cells in line 2"));
+        let row = files.cell(&table, &RowName::Number(3), "x").unwrap_err();
+        assert_eq!(row, "`a/t.csv` has no row 3");
+    }
+
+    #[test]
+    fn a_pattern_matches_the_files_that_are_there_but_none_of_git_or_the_store() {
+        let table = "x\n1\n";
+        let (_dir, files) = files(&[
+            ("r/1/t.csv", table),
+            ("r/2/t.csv", table),
+            ("r/2/u.csv", table),
+            (".restage/3/t.csv", table),
+            (".git/3/t.csv", table),
+        ]);
+        let found = |pattern: &str| files.matching(&Glob::new(pattern).unwrap());
+        let both = ["r/1/t.csv", "r/2/t.csv"].map(path);
+        assert_eq!(found("r/*/t.csv").unwrap(), both);
+        assert_eq!(found("**/t.csv").unwrap(), both);
+        let none = found("r/*/v.csv").unwrap_err();
+        assert_eq!(none, "no file matches `r/*/v.csv`");
+    }
+}

@@ -87,6 +87,95 @@ proptest! {
 }
 
 #[test]
+fn a_mistake_that_shows_without_tables_has_a_message_and_a_hint() {
+    use ExpressionType::{Condition, Number};
+    let cell = r#"cell("t.csv", 1, "x")"#;
+    let runs = r#"samples("a/*.csv", 1, "x")"#;
+    let long = format!("1.0{}", " ".repeat(LONGEST));
+    for (text, wanted, message, hint) in [
+        (
+            format!("{cell} - 1"),
+            Number,
+            "`sub` does not take float and int",
+            "write `1.0` for `1`",
+        ),
+        (
+            format!("{runs} * 100.0"),
+            Number,
+            "`mul` does not take samples and float",
+            "`scaled(a, 100.0)`",
+        ),
+        (
+            "cel(1)".to_owned(),
+            Number,
+            "there is no `cel`",
+            "besides operators there are `cell(file, row, column)`",
+        ),
+        (
+            cell.to_owned(),
+            Condition,
+            "gives something else than true or false",
+            "besides",
+        ),
+        (
+            r#"max(column("t.csv", "x"))"#.to_owned(),
+            Condition,
+            "gives something else than true or false",
+            "besides",
+        ),
+        (
+            format!("{cell} > 1.0"),
+            Number,
+            "gives something else than a number",
+            "besides",
+        ),
+        (
+            r#"cell("t.csv", 0, "x")"#.to_owned(),
+            Number,
+            "has 0 where it needs a row",
+            "besides",
+        ),
+        (
+            "[1.0]".to_owned(),
+            Number,
+            "gives neither a number nor true or false",
+            "besides",
+        ),
+        (long, Number, "is longer than 4000 bytes", "besides"),
+    ] {
+        let error = check_expression(&text, wanted).unwrap_err();
+        assert!(error.message.starts_with(message), "{text}: {error:?}");
+        assert!(error.hint.contains(hint), "{text}: {error:?}");
+    }
+}
+
+#[test]
+fn what_only_tables_can_tell_is_no_mistake_without_them() {
+    let cell = r#"cell("t.csv", 1, "x")"#;
+    for (text, wanted) in [
+        (cell.to_owned(), ExpressionType::Number),
+        (
+            r#"samples("a/*.csv", -1, "x")"#.to_owned(),
+            ExpressionType::Number,
+        ),
+        (
+            format!("1.0 / ({cell} - {cell}) > 1.0"),
+            ExpressionType::Condition,
+        ),
+        (
+            r#"text("t.csv", "model=a", "x") == "b""#.to_owned(),
+            ExpressionType::Condition,
+        ),
+        (
+            r#"[1][int(cell("t.csv", 1, "x"))] > 0"#.to_owned(),
+            ExpressionType::Condition,
+        ),
+    ] {
+        assert_eq!(check_expression(&text, wanted), Ok(()), "{text}");
+    }
+}
+
+#[test]
 fn the_deepest_nesting_is_an_expression_or_a_mistake() {
     let around = [
         ("(", ")"),

@@ -22,7 +22,6 @@ pub struct Play {
     pub(super) stdout: String,
     pub(super) stderr: String,
     pub(super) peak_memory: Option<u64>,
-    pub(super) leftovers: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +48,6 @@ impl Play {
             stdout: String::new(),
             stderr: String::new(),
             peak_memory: None,
-            leftovers: false,
         }
     }
 
@@ -137,14 +135,6 @@ impl Play {
     pub fn peak_memory(self, bytes: u64) -> Self {
         Self {
             peak_memory: Some(bytes),
-            ..self
-        }
-    }
-
-    /// Leaves processes running.
-    pub fn leaves_processes(self) -> Self {
-        Self {
-            leftovers: true,
             ..self
         }
     }

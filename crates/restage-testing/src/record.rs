@@ -68,17 +68,6 @@ impl Record {
         lock(&self.0).events.iter().map(beside).max().unwrap_or(0)
     }
 
-    /// Whether jobs of these two names ever ran at the same time.
-    pub fn overlapped(&self, one: &str, other: &str) -> bool {
-        lock(&self.0).events.iter().any(|event| match event {
-            Event::Started { name, beside, .. } => {
-                let with = |wanted: &str| beside.iter().any(|name| name == wanted);
-                (name == one && with(other)) || (name == other && with(one))
-            }
-            _ => false,
-        })
-    }
-
     /// Virtual seconds since the executor was made.
     pub fn now(&self) -> f64 {
         lock(&self.0).now
