@@ -2,8 +2,7 @@
 
 mod compare;
 mod export;
-mod report;
-mod trace;
+mod pipeline;
 
 use std::path::PathBuf;
 
@@ -11,8 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use compare::Compare;
 pub(crate) use export::{Export, RoCrate, Tensorboard};
-pub(crate) use report::Report;
-pub(crate) use trace::Trace;
+pub(crate) use pipeline::PipelineArgs;
 
 /// Run the stages of an experiment that are out of date, and cache every result by content.
 #[derive(Debug, Parser)]
@@ -41,11 +39,10 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
 
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) command: Command,
 }
 
 const GLOBAL: &str = "Global options";
-const PIPELINE: &str = "Pipeline";
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,7 +56,7 @@ pub(crate) enum Colour {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum Command {
     #[command(visible_aliases = ["repro", "run"])]
     Reproduce(Reproduce),
     Status(Status),
@@ -85,23 +82,6 @@ pub(crate) enum Verb {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-// Not a doc comment: it would replace the help of every command that this is part of.
-// Which pipeline, with which parameters.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct PipelineArgs {
-    /// Profile whose parameters to use [default: `default_profile` of the pipeline file].
-    #[arg(short = 'p', long, value_name = "NAME", help_heading = PIPELINE)]
-    pub(crate) profile: Option<String>,
-
-    /// Override a parameter, such as `-S train.epochs=5` (repeatable).
-    #[arg(short = 'S', long = "set", value_name = "KEY=VALUE", help_heading = PIPELINE)]
-    pub(crate) overrides: Vec<String>,
-
-    /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = PIPELINE)]
-    pub(crate) file: PathBuf,
 }
 
 /// Run stages that are out of date, restore cached results, skip the rest.
@@ -235,6 +215,49 @@ pub(crate) struct Claims {
     pub(crate) write: bool,
 }
 
+/// Write a web page with the results, the claims and their provenance.
+///
+/// `report:` in pipeline.yaml says which tables and figures it shows. The page is a single file that
+/// works offline, in light and dark mode. Below each table and figure it says which runs made it.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+
+    /// The file to write [default: `path` of `report:`].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Trace a file, or a number in a table, back through every run to its sources.
+///
+/// What is traced are the bytes in the workspace now: they belong to the run that recorded exactly
+/// them, even if the pipeline has changed since. If no record has them, because the file was edited
+/// or made elsewhere, the exit code is 3. Without --profile, the file is looked up in every profile.
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// A result or a source, relative to the pipeline's folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) path: String,
+
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+
+    /// The number's row: a value of the first column, `column=value`, or a row number from 1 (-1 is
+    /// the last).
+    #[arg(
+        long,
+        value_name = "ROW",
+        requires = "column",
+        allow_hyphen_values = true
+    )]
+    pub(crate) row: Option<String>,
+
+    /// The number's column.
+    #[arg(long, value_name = "NAME", requires = "row")]
+    pub(crate) column: Option<String>,
+}
+
 /// Rerun up-to-date stages and compare their outputs with the recorded ones; exit 3 if they differ.
 ///
 /// Each stage runs with exactly its recorded inputs, in a temporary folder: outs, history and
@@ -302,7 +325,7 @@ pub(crate) struct Gc {
     pub(crate) forget_unseen: bool,
 
     /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = PIPELINE)]
+    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = pipeline::HEADING)]
     pub(crate) file: PathBuf,
 }
 
@@ -314,7 +337,7 @@ pub(crate) struct Gc {
 #[derive(Debug, Args)]
 pub(crate) struct Fsck {
     /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = PIPELINE)]
+    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = pipeline::HEADING)]
     pub(crate) file: PathBuf,
 }
 

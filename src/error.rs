@@ -2,11 +2,14 @@
 
 use std::error::Error;
 
-use super::exit::Exit;
+use crate::baseline::BaselineError;
+use crate::exit::Exit;
 use restage_core::fs::FsError;
 use restage_core::style::Style;
 use restage_engine::{FactsError, RunError};
+use restage_pipeline::graph::SelectError;
 use restage_pipeline::{Diagnostic, Diagnostics};
+use restage_report::export::PackageError;
 use restage_store::StoreError;
 
 /// Lines of a failed tool's output to show.
@@ -34,9 +37,14 @@ impl CliError {
         }
     }
 
-    /// The machine failed us.
-    pub(crate) fn machine(error: FsError) -> Self {
+    /// The machine failed us: files, memory, processes.
+    pub(crate) fn machine(error: impl Error + 'static) -> Self {
         Self::new(error, Exit::Machine)
+    }
+
+    /// What can't happen unless restage is wrong.
+    pub(crate) fn bug(error: impl Error + 'static) -> Self {
+        Self::new(error, Exit::Bug)
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -61,6 +69,13 @@ impl CliError {
             *hint = Some(text.into());
         }
         self
+    }
+
+    pub(crate) fn maybe_hint(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
     }
 
     pub(crate) fn exit(&self) -> Exit {
@@ -96,6 +111,48 @@ impl From<Diagnostics> for CliError {
     }
 }
 
+impl From<FsError> for CliError {
+    fn from(error: FsError) -> Self {
+        let hint = error.hint();
+        Self::machine(error).maybe_hint(hint)
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let hint = error.hint();
+        Self::machine(error).maybe_hint(hint)
+    }
+}
+
+impl From<SelectError> for CliError {
+    fn from(error: SelectError) -> Self {
+        Self::usage(error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+impl From<BaselineError> for CliError {
+    fn from(error: BaselineError) -> Self {
+        let exit = match error.is_usage() {
+            true => Exit::Usage,
+            false => Exit::Machine,
+        };
+        let hint = error.hint();
+        Self::new(error, exit).maybe_hint(hint)
+    }
+}
+
+impl From<PackageError> for CliError {
+    fn from(error: PackageError) -> Self {
+        let exit = match error {
+            PackageError::NotOurs { .. } => Exit::Usage,
+            PackageError::Fs(_) => Exit::Machine,
+        };
+        let hint = error.hint();
+        Self::new(error, exit).maybe_hint(hint)
+    }
+}
+
 /// A run's error, with the pipeline's text so that the offending place can be shown.
 pub(crate) fn from_run(error: RunError, file_name: &str, text: &str) -> CliError {
     match error {
@@ -112,19 +169,13 @@ pub(crate) fn from_run(error: RunError, file_name: &str, text: &str) -> CliError
                 Exit::Machine
             };
             let hint = error.hint();
-            with_optional_hint(CliError::new(error, exit), hint)
+            CliError::new(error, exit).maybe_hint(hint)
         }
     }
 }
 
-/// A store's error that ends a verb.
-pub(crate) fn from_store(error: StoreError) -> CliError {
-    let hint = error.hint();
-    with_optional_hint(CliError::new(error, Exit::Machine), hint)
-}
-
 /// A planning error, with the pipeline's text so that the offending place can be shown.
-pub(crate) fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliError {
+fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliError {
     match error {
         FactsError::MissingInput { location, .. } => {
             let item = Diagnostic::new(location, error.to_string(), "not found")
@@ -147,26 +198,19 @@ pub(crate) fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliE
             }
             CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
         }
-        FactsError::Unsettled(_) => CliError::new(error, Exit::Bug),
+        FactsError::Unsettled(_) => CliError::bug(error),
         FactsError::Code(ref code) => {
             let hint = code.hint();
-            with_optional_hint(CliError::new(error, Exit::Usage), hint)
+            CliError::new(error, Exit::Usage).maybe_hint(hint)
         }
         FactsError::Glob { .. } => CliError::new(error, Exit::Usage),
         FactsError::Fs(ref fs) => {
-            let hint = fs.hint().map(ToOwned::to_owned);
-            with_optional_hint(CliError::new(error, Exit::Machine), hint)
+            let hint = fs.hint();
+            CliError::machine(error).maybe_hint(hint)
         }
         FactsError::Store(ref store) => {
             let hint = store.hint();
-            with_optional_hint(CliError::new(error, Exit::Machine), hint)
+            CliError::machine(error).maybe_hint(hint)
         }
-    }
-}
-
-fn with_optional_hint(error: CliError, hint: Option<String>) -> CliError {
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
     }
 }

@@ -1,5 +1,4 @@
 //! Exit codes: the one place that knows their numbers.
-//! It must not know which error leads to which.
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +9,7 @@ pub enum Exit {
     StageFailed = 1,
     /// The pipeline or the command line is wrong.
     Usage = 2,
-    /// Stale, different or not met: the answer of a verb that checks.
+    /// Stale, different or not met: the answer of a command that checks.
     Different = 3,
     /// The machine failed us: files, memory, processes.
     Machine = 4,

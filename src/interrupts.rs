@@ -1,5 +1,4 @@
-//! What signals mean to a run: the first asks it to stop its stages, the next one kills them.
-//! It must not know what a run does when it is asked.
+//! Signals during a run: the first one asks the stages to stop, the next one kills them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,19 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::error::CliError;
-use super::exit::Exit;
+use crate::error::CliError;
+use crate::exit::Exit;
 use restage_core::fs;
 
-/// Says whether SIGINT, SIGTERM or SIGHUP has come. With the second one `kill` is called and
-/// restage ends at once: nothing half-written is ever recorded.
+/// A flag that is set by SIGINT, SIGTERM or SIGHUP. On the second one `kill` is called and restage
+/// ends at once: nothing half-written is ever recorded.
 pub(crate) fn watch(kill: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>, CliError> {
-    let machine = |error| CliError::new(error, Exit::Machine);
     let mut heard = vec![SIGINT, SIGTERM];
     if !ignored(SIGHUP) {
         heard.push(SIGHUP);
     }
-    let mut signals = Signals::new(heard).map_err(machine)?;
+    let mut signals = Signals::new(heard).map_err(CliError::machine)?;
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
     let body = move || {
@@ -33,11 +31,11 @@ pub(crate) fn watch(kill: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>,
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(body)
-        .map_err(machine)?;
+        .map_err(CliError::machine)?;
     Ok(flag)
 }
 
-/// Whether our caller made us ignore a signal, as `nohup` does: then it is to stay so.
+/// Whether our caller made us ignore a signal, as `nohup` does: then we keep ignoring it.
 fn ignored(signal: i32) -> bool {
     let Ok(status) = fs::read_to_string(std::path::Path::new("/proc/self/status")) else {
         return false;

@@ -1,4 +1,4 @@
-//! The command line: verbs, settings, renderers, exit codes.
+//! The command line: commands, settings, renderers, exit codes.
 //!
 //! Everything that is printed is printed here.
 
@@ -10,18 +10,20 @@
 )]
 
 mod args;
-mod committed;
+mod baseline;
+mod commands;
 mod error;
 mod exit;
-mod expected;
 mod format;
-mod found;
+mod git;
+mod glob;
 mod interrupts;
+mod judge;
+mod maintenance;
 mod output;
 mod render;
+mod session;
 mod settings;
-mod upkeep;
-mod verbs;
 
 use std::ffi::OsString;
 
@@ -30,7 +32,7 @@ use clap::Parser;
 use restage_core::fault;
 use restage_exec::HELPER_ARGUMENT;
 
-use args::{Cli, Verb};
+use args::Cli;
 use error::CliError;
 use exit::Exit;
 use output::Output;
@@ -40,13 +42,12 @@ use settings::Settings;
 /// Turns this process into a traced job: how `reproduce --audit` starts its stages.
 fn become_traced(argv: &[OsString]) -> Exit {
     if let Some(error) = restage_tracer::enter(argv) {
-        let error = CliError::new(error, Exit::Machine);
-        Output.note(&error.render(Style { colour: false }));
+        Output::new(Style { colour: false }).error(&CliError::machine(error));
     }
     Exit::Machine
 }
 
-/// Parses the command line, runs the verb, prints its error, and says how the process ends.
+/// Parses the command line, runs the command, prints its error, and returns the exit code.
 fn run() -> Exit {
     let mut arguments = std::env::args_os().skip(1);
     if arguments
@@ -69,34 +70,15 @@ fn run() -> Exit {
         }
     };
     let settings = Settings::resolve(&cli);
-    let mut out = Output;
+    let mut out = Output::new(settings.err_style);
     if let Some(plan) = settings.env.text("RESTAGE_FAULTS")
         && let Err(error) = fault::install(&plan)
     {
-        out.note(&CliError::usage(error.to_string()).render(settings.err_style));
+        out.error(&CliError::usage(error.to_string()));
         return Exit::Usage;
     }
-    let result = match &cli.verb {
-        Verb::Reproduce(args) => verbs::reproduce::reproduce(&settings, args, &mut out),
-        Verb::Status(args) => verbs::status::status(&settings, args, &mut out),
-        Verb::Why(args) => verbs::why::why(&settings, args, &mut out),
-        Verb::Dag(args) => verbs::dag::dag(&settings, args, &mut out),
-        Verb::Verify(args) => verbs::verify::verify(&settings, args, &mut out),
-        Verb::Compare(args) => verbs::compare::compare(&settings, args, &mut out),
-        Verb::Claims(args) => verbs::claims::claims(&settings, args, &mut out),
-        Verb::Export(export) => verbs::export::export(&settings, export, &mut out),
-        Verb::Report(args) => verbs::report::report(&settings, args, &mut out),
-        Verb::Trace(args) => verbs::trace::trace(&settings, args, &mut out),
-        Verb::Logs(args) => verbs::logs::logs(&settings, args, &mut out),
-        Verb::Gc(args) => verbs::gc::gc(&settings, args, &mut out),
-        Verb::Fsck(args) => verbs::fsck::fsck(&settings, args, &mut out),
-        Verb::Init(args) => verbs::init::init(&settings, args, &mut out),
-        Verb::MergeLock(args) => verbs::merge_lock::merge_lock(&settings, args, &mut out),
-        Verb::Schema => verbs::schema::schema(&mut out),
-        Verb::Completions { shell } => verbs::completions::completions(*shell, &mut out),
-    };
-    result.unwrap_or_else(|error| {
-        out.note(&error.render(settings.err_style));
+    commands::run(&cli.command, &settings, &mut out).unwrap_or_else(|error| {
+        out.error(&error);
         error.exit()
     })
 }

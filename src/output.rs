@@ -1,17 +1,23 @@
 //! Stdout for data, stderr for the rest; the only writer of both.
-//! It must not know what it writes.
 
 use std::io::{self, Write};
 
-use super::error::CliError;
-use super::exit::Exit;
+use crate::error::CliError;
+use restage_core::style::Style;
 
-/// Where a verb writes.
-#[derive(Debug, Default)]
-pub(crate) struct Output;
+/// Where a command writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// For stderr.
+    style: Style,
+}
 
 impl Output {
-    /// Writes data to stdout. A reader that has seen enough (`| head`) is no error.
+    pub(crate) fn new(style: Style) -> Self {
+        Self { style }
+    }
+
+    /// Writes data to stdout. A reader that closes early (`| head`) is not an error.
     pub(crate) fn data(&mut self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         match stdout
@@ -19,14 +25,29 @@ impl Output {
             .and_then(|()| stdout.flush())
         {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CliError::new(error, Exit::Machine))
+                Err(CliError::machine(error))
             }
             _ => Ok(()),
         }
     }
 
-    /// Writes a remark to stderr; there is nobody to tell if that fails.
+    /// Writes to stderr; if that fails, there is nobody to tell.
     pub(crate) fn note(&mut self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// A line that starts with `warning:`.
+    pub(crate) fn warning(&mut self, text: &str) {
+        self.note(&format!("{} {text}\n", self.style.warning("warning:")));
+    }
+
+    /// A line that starts with `hint:`.
+    pub(crate) fn hint(&mut self, text: &str) {
+        self.note(&format!("{} {text}\n", self.style.hint("hint:")));
+    }
+
+    /// An error, its causes and its hint.
+    pub(crate) fn error(&mut self, error: &CliError) {
+        self.note(&error.render(self.style));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::PipelineArgs;
+use super::pipeline::PipelineArgs;
 
 /// The rules that `tables` documents, for users.
 const DIFFERENCES: &str = "\

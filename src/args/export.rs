@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::PipelineArgs;
+use super::pipeline::PipelineArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Export {

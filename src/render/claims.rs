@@ -4,10 +4,11 @@ use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
 use crate::format::{count, grouped};
+use crate::judge::JudgedClaim;
 use crate::render::junit::{Case, Outcome};
-use restage_claims::{Estimate, Judged, LEVEL, Runs, Verdict, interval_text, number_text};
+use restage_claims::{Estimate, LEVEL, Runs, Verdict, interval_text, number_text};
 use restage_core::style::Style;
-use restage_pipeline::{Claim, PaperValue};
+use restage_pipeline::PaperValue;
 
 /// The widest paper's value in the terminal's table.
 const PAPER: usize = 14;
@@ -18,29 +19,7 @@ const REST: usize = 6 + 14;
 /// The width of a line, without its indent.
 const WIDTH: usize = 76;
 
-/// A claim, its verdict, and the committed one.
-pub(crate) struct JudgedClaim<'a> {
-    pub(crate) claim: &'a Claim,
-    pub(crate) judged: Judged,
-    pub(crate) before: Option<Verdict>,
-}
-
 impl JudgedClaim<'_> {
-    /// Whether it got worse than what is committed.
-    pub(crate) fn is_worse(&self) -> bool {
-        !self.claim.volatile
-            && self
-                .before
-                .is_some_and(|before| self.judged.verdict < before)
-    }
-
-    fn is_better(&self) -> bool {
-        !self.claim.volatile
-            && self
-                .before
-                .is_some_and(|before| self.judged.verdict > before)
-    }
-
     fn with_unit(&self, value: Option<String>) -> String {
         match (value, &self.claim.unit) {
             (Some(value), Some(unit)) => format!("{value} {unit}"),

@@ -9,9 +9,43 @@ mod plain;
 mod summary;
 mod tty;
 mod verified;
+mod width;
+
+use std::io;
+
+use crate::settings::Settings;
+use restage_engine::Observer;
 
 pub(crate) use json::{JsonRenderer, reasons as state_reasons, state};
-pub(crate) use plain::PlainRenderer;
 pub(crate) use summary::{painted_state, plan_lines, reason_text, summary_line};
-pub(crate) use tty::TtyRenderer;
 pub(crate) use verified::{verified_error, verified_json, verified_lines, verified_summary};
+pub(crate) use width::WIDTH;
+
+use plain::PlainRenderer;
+use tty::TtyRenderer;
+
+/// Runs something while showing its events, in the form that the settings ask for.
+pub(crate) fn observed<T>(
+    settings: &Settings,
+    quiet: bool,
+    cores: u32,
+    durations: &dyn Fn(&str) -> Option<f64>,
+    go: &mut dyn FnMut(&mut dyn Observer) -> T,
+) -> T {
+    let style = settings.err_style;
+    if settings.json {
+        let mut stdout = io::stdout();
+        go(&mut JsonRenderer { out: &mut stdout })
+    } else if settings.interactive && !quiet {
+        go(&mut TtyRenderer::new(style, cores, durations))
+    } else {
+        let mut stderr = io::stderr();
+        go(&mut PlainRenderer::new(
+            &mut stderr,
+            style,
+            quiet,
+            cores,
+            durations,
+        ))
+    }
+}

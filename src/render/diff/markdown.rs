@@ -1,7 +1,7 @@
 //! Differences as GitHub-flavoured Markdown that fits a comment.
 
-use super::width::{cut, visible, windows};
 use super::{Compared, allowed, headline, off_by, words};
+use crate::render::width::{cut, visible, windows};
 use restage_claims::tables::{CellDiff, Problem, TableDiff};
 
 /// A comment on GitHub has room for 65,536 characters. Bytes are never fewer; the rest is for what a

@@ -1,10 +1,9 @@
 //! How differences are shown: width, what is cut, what is made harmless.
-//! They must not know how tables are compared.
 
 use proptest::prelude::*;
 
-use super::width::width;
 use super::*;
+use crate::render::width::width;
 use restage_claims::tables::{EffectiveRule, compare_tables};
 use restage_pipeline::ColumnRule::{Absolute, Exact, Relative};
 

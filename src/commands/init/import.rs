@@ -1,0 +1,209 @@
+//! `restage init --from dvc.yaml`: DVC's pipeline as ours, next to it. Never overwrites a file, and
+//! never leaves one that would not load.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::format::count;
+use crate::output::Output;
+use crate::settings::Settings;
+use restage_core::fs;
+use restage_core::style::Style;
+use restage_import_dvc::{DvcFile, Imported};
+use restage_pipeline::graph::{Graph, Input};
+use restage_pipeline::{self as spec, Diagnostics, LoadOptions};
+
+/// What is written.
+const PIPELINE: &str = "pipeline.yaml";
+
+pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Result<Exit, CliError> {
+    let file_name = from.display().to_string();
+    let path = settings.directory.join(from);
+    let Some(text) = text_of(&path, &file_name)? else {
+        return Err(
+            CliError::usage(format!("there is no `{file_name}`")).with_hint(
+                "name a DVC project's pipeline file: `restage init --from path/to/dvc.yaml`",
+            ),
+        );
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let target = folder.join(PIPELINE);
+    if fs::exists(&target)? {
+        return Err(CliError::usage(format!(
+            "`{}` already exists; nothing was written",
+            target.display()
+        ))
+        .with_hint("move it away to import again"));
+    }
+    let file = DvcFile::read(&file_name, &text)?;
+    let mut texts = BTreeMap::new();
+    for name in file.params_files() {
+        if let Some(text) = text_of(&folder.join(&name), &name)? {
+            texts.insert(name, text);
+        }
+    }
+    let root = fs::canonicalize(folder)?;
+    let name = root.file_name().map(|name| name.to_string_lossy());
+    let name = name.filter(|name| !name.trim().is_empty());
+    let imported = file.import(name.as_deref().unwrap_or("imported"), &texts)?;
+    let missing = match inputs(&imported.text) {
+        Ok(inputs) => missing(folder, inputs)?,
+        Err(diagnostics) => {
+            out.note(&format!(
+                "importing `{file_name}` gives an invalid pipeline; nothing was written:\n"
+            ));
+            return Err(diagnostics.into());
+        }
+    };
+    fs::write_atomic(&target, imported.text.as_bytes())?;
+    if settings.json {
+        out.data(&lines_json(&file_name, &target, &imported, &missing))?;
+    } else {
+        out.note(&format!("wrote {}\n", target.display()));
+        out.data(&page(&file_name, &imported, &missing, settings.out_style))?;
+        out.note(&next(folder));
+    }
+    Ok(Exit::Ok)
+}
+
+/// A file's text, if it is there.
+fn text_of(path: &Path, name: &str) -> Result<Option<String>, CliError> {
+    let bytes = fs::read_if_exists(path)?;
+    let text = bytes.map(String::from_utf8).transpose();
+    text.map_err(|_| CliError::usage(format!("`{name}` is not UTF-8 text")))
+}
+
+/// What the pipeline reads and no stage writes; an error if it is not a valid pipeline.
+fn inputs(text: &str) -> Result<Vec<String>, Diagnostics> {
+    let pipeline = spec::load(PIPELINE, text, &LoadOptions::default())?;
+    let graph = Graph::build(pipeline).map_err(|items| Diagnostics::new(PIPELINE, text, items))?;
+    let mut paths = Vec::new();
+    for id in graph.topological() {
+        for input in graph.inputs(*id) {
+            if let Input::Source { path } = input {
+                paths.push(path.as_str().to_owned());
+            }
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
+}
+
+/// Those that don't exist.
+fn missing(folder: &Path, mut paths: Vec<String>) -> Result<Vec<String>, CliError> {
+    let mut found = Vec::new();
+    for path in paths.drain(..) {
+        let there = fs::metadata_if_exists(&folder.join(&path));
+        if there?.is_none() {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn lines_json(file: &str, target: &Path, imported: &Imported, missing: &[String]) -> String {
+    let mut lines = Vec::new();
+    for stage in &imported.stages {
+        lines.push(json!({"event": "imported", "stage": stage}));
+    }
+    for change in &imported.changes {
+        lines.push(json!({
+            "event": "changed", "file": file, "line": change.line, "stage": change.stage,
+            "change": change.text,
+        }));
+    }
+    for item in &imported.unmapped {
+        lines.push(json!({
+            "event": "unmapped", "file": file, "line": item.line, "stage": item.stage,
+            "field": item.field, "advice": item.advice,
+        }));
+    }
+    for path in missing {
+        lines.push(json!({"event": "missing", "path": path}));
+    }
+    lines.push(json!({
+        "event": "summary", "wrote": target.display().to_string(),
+        "stages": imported.stages.len(), "unmapped": imported.unmapped.len(),
+        "copied": imported.copied,
+    }));
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The stages, what changed on the way, and what is missing.
+fn page(file: &str, imported: &Imported, missing: &[String], style: Style) -> String {
+    let mut text = format!(
+        "{}: {}\n",
+        style.good(&format!(
+            "imported {}",
+            count(imported.stages.len(), "stage")
+        )),
+        imported.stages.join(", ")
+    );
+    if !imported.copied.is_empty() {
+        let files: Vec<String> = imported.copied.iter().map(|f| format!("`{f}`")).collect();
+        text += &format!(
+            "values from {} are now under `params:` in pipeline.yaml: edit them there\n",
+            files.join(", ")
+        );
+    }
+    let changes = imported.changes.iter();
+    let changes = changes.map(|c| (c.line, c.stage.clone(), c.text.clone()));
+    text += &table(&style.busy("changed"), file, &changes.collect::<Vec<_>>());
+    let unmapped = imported.unmapped.iter().map(|item| {
+        let what = match &item.stage {
+            Some(stage) => format!("{stage}: {}", item.field),
+            None => item.field.clone(),
+        };
+        (item.line, what, item.advice.clone())
+    });
+    text += &table(
+        &style.bad("not imported"),
+        file,
+        &unmapped.collect::<Vec<_>>(),
+    );
+    for path in missing {
+        text += &format!(
+            "{} `{path}`: if DVC tracks it, run `dvc pull`\n",
+            style.busy("missing")
+        );
+    }
+    text
+}
+
+/// A line each: where, what, and what about it.
+fn table(title: &str, file: &str, rows: &[(usize, String, String)]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let place = |line: usize| format!("{file}:{line}");
+    let first = rows.iter().map(|row| place(row.0).chars().count()).max();
+    let second = rows.iter().map(|row| row.1.chars().count()).max();
+    let (first, second) = (first.unwrap_or(0), second.unwrap_or(0));
+    let mut text = format!("{title}:\n");
+    for (line, what, about) in rows {
+        text += &format!("  {:first$}  {what:second$}  {about}\n", place(*line));
+    }
+    text
+}
+
+fn next(folder: &Path) -> String {
+    let cd = match folder == Path::new(".") {
+        true => String::new(),
+        false => format!("  cd {}\n", folder.display()),
+    };
+    format!(
+        "\nA stage runs with /bin/sh in a folder that holds only its deps, and sees few of your\n\
+         environment variables. If a script misses a file, such as a module that it imports, add\n\
+         the file or its folder to `deps`; `env: [NAME]` passes a variable on.\n\
+         next:\n{cd}  restage reproduce           run it (a second time, nothing runs)\n  \
+         restage reproduce --audit   run it and report files it uses without declaring them\n"
+    )
+}

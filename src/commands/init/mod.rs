@@ -1,0 +1,47 @@
+//! `restage init`: a small working pipeline in an empty folder, or one imported from DVC. Never
+//! overwrites a file.
+
+mod import;
+
+use crate::args::Init;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::settings::Settings;
+use restage_core::fs;
+
+pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result<Exit, CliError> {
+    if let Some(from) = &args.from {
+        return import::import(settings, from, out);
+    }
+    let folder = settings.directory.join(&args.folder);
+    let files = restage_pipeline::init_files();
+    for (name, _) in &files {
+        if fs::exists(&folder.join(name))? {
+            return Err(CliError::usage(format!(
+                "`{}` already exists; nothing was written",
+                folder.join(name).display()
+            ))
+            .with_hint("name another folder: `restage init DIR`"));
+        }
+    }
+    fs::create_dir_all(&folder)?;
+    for (name, text) in &files {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write_atomic(&path, text.as_bytes())?;
+        out.note(&format!("wrote {}\n", path.display()));
+    }
+    let go_there = match args.folder.as_os_str() == "." {
+        true => String::new(),
+        false => format!("  cd {}\n", args.folder.display()),
+    };
+    out.note(&format!(
+        "\nnext:\n{go_there}  restage reproduce   run it (a second time, nothing runs)\n  \
+         restage status      show what is up to date\n  \
+         restage why STAGE   explain why it would run, or what it was made from\n"
+    ));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,52 @@
+//! One file, or folder, for each command: it runs what its arguments ask for and prints the answer.
+
+mod claims;
+mod compare;
+mod completions;
+mod dag;
+mod export;
+mod fsck;
+mod gc;
+mod init;
+mod logs;
+mod merge_lock;
+mod report;
+mod reproduce;
+mod schema;
+mod status;
+mod trace;
+mod verify;
+mod why;
+
+use crate::args::Command;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// Runs a command.
+pub(crate) fn run(
+    command: &Command,
+    settings: &Settings,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    match command {
+        Command::Reproduce(args) => reproduce::reproduce(settings, args, out),
+        Command::Status(args) => status::status(settings, args, out),
+        Command::Why(args) => why::why(settings, args, out),
+        Command::Dag(args) => dag::dag(settings, args, out),
+        Command::Verify(args) => verify::verify(settings, args, out),
+        Command::Compare(args) => compare::compare(settings, args, out),
+        Command::Claims(args) => claims::claims(settings, args, out),
+        Command::Export(args) => export::export(settings, args, out),
+        Command::Report(args) => report::report(settings, args, out),
+        Command::Trace(args) => trace::trace(settings, args, out),
+        Command::Logs(args) => logs::logs(settings, args, out),
+        Command::Gc(args) => gc::gc(settings, args, out),
+        Command::Fsck(args) => fsck::fsck(settings, args, out),
+        Command::Init(args) => init::init(settings, args, out),
+        Command::MergeLock(args) => merge_lock::merge_lock(settings, args, out),
+        Command::Schema => schema::schema(out),
+        Command::Completions { shell } => completions::completions(*shell, out),
+    }
+}

@@ -1,0 +1,180 @@
+//! `restage reproduce`: runs what is out of date.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use crate::args::Reproduce;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::interrupts;
+use crate::output::Output;
+use crate::render::{JsonRenderer, plan_lines, reason_text, summary_line};
+use crate::session::{PipelineFile, Session};
+use crate::settings::Settings;
+use restage_core::clock::{Instant, WallTime};
+use restage_engine::{
+    Audit, Decision, Event, Facts, NoopRequest, Observer, RunOptions, Summary, estimate,
+    nothing_to_do, remember_noop, run,
+};
+use restage_exec::LocalExecutor;
+
+pub(crate) fn reproduce(
+    settings: &Settings,
+    args: &Reproduce,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let since = WallTime::file_clock();
+    let file = PipelineFile::read(settings, &args.pipeline)?;
+    let location = settings.location(&file.root)?;
+    let request = NoopRequest {
+        root: &file.root,
+        location: &location,
+        env: &settings.env,
+        pipeline: &file.text,
+        profile: args.pipeline.profile.as_deref(),
+        overrides: &args.pipeline.overrides,
+        targets: &args.targets,
+        downstream: args.downstream,
+    };
+    let request_digest = request.digest();
+    // JSON lists every stage, an audit traces them, and --force runs them: those need a plan.
+    let audit = audit(args)?;
+    if !(args.dry_run || args.force || settings.json || audit.is_some())
+        && let Some(mut summary) = nothing_to_do(&request)
+    {
+        summary.seconds = started.elapsed().as_secs_f64();
+        return finish(&summary, settings, args, out);
+    }
+    let loaded = file.parse(&args.pipeline)?;
+    let session = Session::open(settings, &loaded)?;
+    let workspace = &session.workspace;
+    let graph = &loaded.graph;
+    let selected = loaded.select(&args.targets, args.downstream)?;
+    let forced = match (args.force, args.targets.is_empty()) {
+        (false, _) => BTreeSet::new(),
+        (true, true) => selected.clone(),
+        (true, false) => loaded.named(&args.targets)?,
+    };
+    let capacity = settings.capacity(args.jobs);
+    let durations = |stage: &str| workspace.last_seconds(stage);
+
+    if args.dry_run {
+        let plan = session.plan(&selected, &forced)?;
+        workspace.save_cache();
+        if settings.json {
+            let mut stdout = io::stdout().lock();
+            JsonRenderer { out: &mut stdout }.event(&Event::Planned { graph, plan: &plan });
+            return Ok(Exit::Ok);
+        }
+        let guess = estimate(graph, &plan, capacity.cpu, &|id| {
+            durations(&graph.stage(id).name)
+        });
+        let mut text = String::new();
+        for (id, planned) in &plan.stages {
+            let why = match &planned.decision {
+                Decision::Fresh(_) => continue,
+                Decision::Restore(_, outs) => format!("restore {}", outs.join(", ")),
+                Decision::Run(reasons) => format!("run, {}", reason_text(reasons)),
+                Decision::Waits(_) => "run if its inputs change".to_owned(),
+            };
+            text += &format!("{}: {why}\n", graph.stage(*id).name);
+        }
+        for line in plan_lines(graph, &plan, guess, settings.out_style) {
+            text += &format!("{line}\n");
+        }
+        if text.is_empty() {
+            text = "nothing to do\n".to_owned();
+        }
+        out.data(&text)?;
+        return Ok(Exit::Ok);
+    }
+
+    let mut executor = LocalExecutor::new();
+    let interrupt = interrupts::watch(executor.killer())?;
+    let options = RunOptions {
+        capacity: capacity.clone(),
+        keep_going: args.keep_going,
+        selected,
+        forced,
+        audit,
+    };
+    let mut go = |observer: &mut dyn Observer| {
+        run(workspace, graph, &options, &mut executor, observer, &|| {
+            interrupt.load(Ordering::Relaxed)
+        })
+    };
+    let result = session.observed(args.quiet, capacity.cpu, &mut go);
+    workspace.save_cache();
+    if result.is_err() && interrupt.load(Ordering::Relaxed) {
+        // The terminal's Ctrl-C reaches cargo too, which then fails to build.
+        out.note("interrupted\n");
+        return Ok(Exit::Interrupted);
+    }
+    let mut summary = result.map_err(|error| loaded.error(error))?;
+    let settled = summary.fresh + summary.restored == options.selected.len();
+    if options.audit.is_some() && settled && !args.quiet {
+        out.note("audit: no stage ran, so none was traced; `--force` runs up-to-date stages too\n");
+    }
+    summary.seconds = started.elapsed().as_secs_f64();
+    let program = std::env::current_exe().ok();
+    if let Some(program) = program.as_deref().and_then(Path::to_str) {
+        // Without it the next call only has to plan again.
+        let selected = &options.selected;
+        let request = &request_digest;
+        let _ = remember_noop(
+            workspace, graph, selected, &summary, request, since, program,
+        );
+    }
+    finish(&summary, settings, args, out)
+}
+
+/// Prints the last line, and returns the exit code.
+fn finish(
+    summary: &Summary,
+    settings: &Settings,
+    args: &Reproduce,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    if settings.json {
+        out.data(&format!("{}\n", summary_json(summary)))?;
+    } else if !args.quiet {
+        out.note(&format!("{}\n", summary_line(summary, settings.err_style)));
+    }
+    Ok(exit_of(summary))
+}
+
+/// What `--audit` and `--strict` ask for.
+fn audit(args: &Reproduce) -> Result<Option<Audit>, CliError> {
+    if !(args.audit || args.strict) {
+        return Ok(None);
+    }
+    let helper = std::env::current_exe().map_err(CliError::machine)?;
+    Ok(Some(Audit {
+        helper,
+        strict: args.strict,
+    }))
+}
+
+fn exit_of(summary: &Summary) -> Exit {
+    if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.machine_failed {
+        Exit::Machine
+    } else if summary.failed + summary.blocked + summary.cancelled > 0 {
+        Exit::StageFailed
+    } else {
+        Exit::Ok
+    }
+}
+
+fn summary_json(summary: &Summary) -> serde_json::Value {
+    serde_json::json!({
+        "event": "summary", "ran": summary.ran, "restored": summary.restored,
+        "fresh": summary.fresh, "failed": summary.failed, "blocked": summary.blocked,
+        "cancelled": summary.cancelled, "interrupted": summary.interrupted,
+        "seconds": summary.seconds,
+    })
+}

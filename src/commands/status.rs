@@ -1,0 +1,133 @@
+//! `restage status`: what is up to date and what would run.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::args::Status;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::format::{all_are, count, grouped};
+use crate::output::Output;
+use crate::render::{painted_state, reason_text, state, state_reasons};
+use crate::session::{Loaded, Session};
+use crate::settings::Settings;
+use restage_core::style::Style;
+use restage_engine::{Decision, Plan};
+use restage_store::StoreError;
+use restage_store::lockfile::LockFile;
+
+pub(crate) fn status(
+    settings: &Settings,
+    args: &Status,
+    out: &mut Output,
+) -> Result<Exit, CliError> {
+    let loaded = Loaded::open(settings, &args.pipeline)?;
+    let session = Session::open(settings, &loaded)?;
+    let workspace = &session.workspace;
+    let selected = loaded.select(&args.targets, false)?;
+    let plan = session.plan(&selected, &BTreeSet::new())?;
+    workspace.save_cache();
+    note_damaged_lock(&loaded.root, out)?;
+    let text = if settings.json {
+        lines_json(&loaded, &plan)
+    } else {
+        table(&loaded, &plan, settings.out_style)
+    };
+    out.data(&text)?;
+    Ok(if args.check && !plan.is_fresh() {
+        Exit::Different
+    } else {
+        Exit::Ok
+    })
+}
+
+/// A `pipeline.lock` that can't be read makes nothing stale, but should not be committed.
+fn note_damaged_lock(root: &Path, out: &mut Output) -> Result<(), CliError> {
+    match LockFile::read(&root.join("pipeline.lock")) {
+        Ok(_) => {}
+        Err(StoreError::LockFile { reason, .. }) => out.warning(&format!(
+            "`pipeline.lock` can't be read: {reason}\n  no result is lost; `restage \
+             reproduce` sets it aside and rebuilds it"
+        )),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn lines_json(loaded: &Loaded, plan: &Plan) -> String {
+    plan.stages
+        .iter()
+        .map(|(id, planned)| {
+            let value = json!({
+                "stage": loaded.graph.stage(*id).name,
+                "profile": loaded.profile(),
+                "state": state(&planned.decision),
+                "reasons": state_reasons(&planned.decision),
+                "key": planned.key.as_ref().map(|key| key.digest().to_string()),
+            });
+            format!("{value}\n")
+        })
+        .collect()
+}
+
+/// A line a stage, in declared order, then a count.
+fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
+    let graph = &loaded.graph;
+    let width = plan
+        .stages
+        .keys()
+        .map(|id| graph.stage(*id).name.len())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    let (mut fresh, mut stale) = (0, 0);
+    for (id, planned) in &plan.stages {
+        let name = &graph.stage(*id).name;
+        let why = match &planned.decision {
+            Decision::Fresh(_) => String::new(),
+            Decision::Restore(_, outs) => {
+                let (one, more) = (&outs[0], outs.len() - 1);
+                let rest = if more > 0 {
+                    format!(" (+{more} more)")
+                } else {
+                    String::new()
+                };
+                format!("`{one}` is missing or edited{rest}")
+            }
+            Decision::Run(reasons) => reason_text(reasons),
+            Decision::Waits(on) => {
+                let names = on.iter().map(|up| graph.stage(*up).name.as_str());
+                format!("on {}", grouped(names))
+            }
+        };
+        if matches!(planned.decision, Decision::Fresh(_)) {
+            fresh += 1;
+        } else {
+            stale += 1;
+        }
+        let word = painted_state(&planned.decision, style);
+        let line = format!("{word}  {name:width$}  {why}");
+        text += &format!("{}\n", line.trim_end());
+    }
+    text += &match stale {
+        0 => format!(
+            "profile {}: {} fresh\n",
+            loaded.profile(),
+            all_are(fresh, "stage")
+        ),
+        _ => {
+            let all = count(fresh + stale, "stage");
+            let are = match (fresh, stale) {
+                (1, _) | (0, 1) => "is",
+                _ => "are",
+            };
+            format!(
+                "profile {}: {fresh} of {all} {are} fresh\n",
+                loaded.profile()
+            )
+        }
+    };
+    text
+}

@@ -1,0 +1,63 @@
+//! The paper's claims with their verdicts.
+
+use std::sync::Arc;
+
+use crate::error::CliError;
+use crate::session::Loaded;
+use restage_claims::{Cells, Files, Judged, Verdict, judge};
+use restage_pipeline::{Claim, Diagnostic};
+
+/// A claim, its verdict, and the committed one.
+pub(crate) struct JudgedClaim<'a> {
+    pub(crate) claim: &'a Claim,
+    pub(crate) judged: Judged,
+    pub(crate) before: Option<Verdict>,
+}
+
+impl JudgedClaim<'_> {
+    /// Whether it got worse than what is committed.
+    pub(crate) fn is_worse(&self) -> bool {
+        !self.claim.volatile
+            && self
+                .before
+                .is_some_and(|before| self.judged.verdict < before)
+    }
+
+    /// Whether it got better than what is committed.
+    pub(crate) fn is_better(&self) -> bool {
+        !self.claim.volatile
+            && self
+                .before
+                .is_some_and(|before| self.judged.verdict > before)
+    }
+}
+
+/// Judges claims by the tables as they are now; committed verdicts are not looked up.
+pub(crate) fn judge_all<'a>(
+    loaded: &Loaded,
+    claims: &[&'a Claim],
+) -> Result<Vec<JudgedClaim<'a>>, CliError> {
+    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root, loaded.graph.stages()));
+    let (mut judged_claims, mut mistakes) = (Vec::new(), Vec::new());
+    for claim in claims {
+        match judge(claim, &cells) {
+            Ok(judged) => judged_claims.push(JudgedClaim {
+                claim,
+                judged,
+                before: None,
+            }),
+            Err((location, message)) => {
+                let message = format!("claim `{}`: {message}", claim.id);
+                mistakes.push(Diagnostic::new(
+                    location,
+                    message,
+                    "evaluated on the tables",
+                ));
+            }
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(judged_claims),
+        false => Err(loaded.invalid(mistakes)),
+    }
+}

@@ -1,0 +1,201 @@
+//! A pipeline and its workspace: what most commands start from.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::args::PipelineArgs;
+use crate::error::{self, CliError};
+use crate::output::Output;
+use crate::render;
+use crate::settings::Settings;
+use restage_claims::check_expression;
+use restage_core::fs;
+use restage_engine::{Facts, Observer, Plan, RunError, Workspace, plan};
+use restage_pipeline::graph::{Graph, StageId};
+use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};
+use restage_store::Store;
+
+/// A pipeline file that is read but not parsed: a run with nothing to do needs no more.
+#[derive(Debug)]
+pub(crate) struct PipelineFile {
+    /// The file's folder: what its paths are relative to.
+    pub(crate) root: PathBuf,
+    /// As shown in messages.
+    pub(crate) file_name: String,
+    pub(crate) text: String,
+}
+
+impl PipelineFile {
+    pub(crate) fn read(settings: &Settings, args: &PipelineArgs) -> Result<Self, CliError> {
+        let path = settings.directory.join(&args.file);
+        let file_name = args.file.display().to_string();
+        let Some(bytes) = fs::read_if_exists(&path)? else {
+            let message = format!("there is no `{}`", path.display());
+            return Err(CliError::usage(message).with_hint(
+                "change to the experiment's folder, name it with `-C DIR`, or create one with \
+                 `restage init`",
+            ));
+        };
+        let text = String::from_utf8(bytes)
+            .map_err(|_| CliError::usage(format!("`{file_name}` is not UTF-8 text")))?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let root = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
+        Ok(Self {
+            root,
+            file_name,
+            text,
+        })
+    }
+
+    /// Checks the pipeline and builds its graph.
+    pub(crate) fn parse(self, args: &PipelineArgs) -> Result<Loaded, CliError> {
+        let options = LoadOptions {
+            profile: args.profile.clone(),
+            overrides: args.overrides.clone(),
+            check_expression,
+        };
+        let pipeline = restage_pipeline::load(&self.file_name, &self.text, &options)?;
+        let graph = Graph::build(pipeline)
+            .map_err(|items| Diagnostics::new(&self.file_name, &self.text, items))?;
+        let Self {
+            root,
+            file_name,
+            text,
+        } = self;
+        Ok(Loaded {
+            root,
+            file_name,
+            text,
+            graph,
+        })
+    }
+}
+
+/// A pipeline that was read, checked and made into a graph.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The file's folder: what its paths are relative to.
+    pub(crate) root: PathBuf,
+    /// As shown in messages.
+    pub(crate) file_name: String,
+    pub(crate) text: String,
+    pub(crate) graph: Graph,
+}
+
+impl Loaded {
+    /// Reads and checks the pipeline file.
+    pub(crate) fn open(settings: &Settings, args: &PipelineArgs) -> Result<Self, CliError> {
+        PipelineFile::read(settings, args)?.parse(args)
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        self.graph.pipeline()
+    }
+
+    /// The name of the profile in use.
+    pub(crate) fn profile(&self) -> &str {
+        &self.pipeline().profile
+    }
+
+    /// The stages that targets stand for, with all that they need.
+    pub(crate) fn select(
+        &self,
+        targets: &[String],
+        downstream: bool,
+    ) -> Result<BTreeSet<StageId>, CliError> {
+        Ok(self.graph.select(targets, downstream)?)
+    }
+
+    /// The stages that targets stand for, and no others.
+    pub(crate) fn named(&self, targets: &[String]) -> Result<BTreeSet<StageId>, CliError> {
+        let mut all = BTreeSet::new();
+        for target in targets {
+            all.extend(self.graph.named(target)?);
+        }
+        Ok(all)
+    }
+
+    /// Mistakes in the pipeline file, each shown at its place.
+    pub(crate) fn invalid(&self, mistakes: Vec<Diagnostic>) -> CliError {
+        Diagnostics::new(&self.file_name, &self.text, mistakes).into()
+    }
+
+    /// The engine's error; if the pipeline file caused it, shown at its place there.
+    pub(crate) fn error(&self, error: impl Into<RunError>) -> CliError {
+        error::from_run(error.into(), &self.file_name, &self.text)
+    }
+}
+
+/// A loaded pipeline in its workspace, whose store is open.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    settings: &'a Settings,
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) workspace: Workspace,
+}
+
+impl<'a> Session<'a> {
+    /// Opens the store, waiting for whoever has locked it.
+    pub(crate) fn open(settings: &'a Settings, loaded: &'a Loaded) -> Result<Self, CliError> {
+        let waiting = || {
+            Output::new(settings.err_style)
+                .note("waiting for another restage that has locked the store\n");
+        };
+        let store = Store::open_patiently(&settings.location(&loaded.root)?, &waiting)?;
+        let workspace = Workspace::over(
+            store,
+            &loaded.root,
+            loaded.profile(),
+            &loaded.graph,
+            settings.env.clone(),
+        );
+        Ok(Self {
+            settings,
+            loaded,
+            workspace,
+        })
+    }
+
+    /// What would happen to the selected stages.
+    pub(crate) fn plan(
+        &self,
+        selected: &BTreeSet<StageId>,
+        forced: &BTreeSet<StageId>,
+    ) -> Result<Plan, CliError> {
+        plan(&self.loaded.graph, selected, forced, &self.workspace)
+            .map_err(|error| self.loaded.error(error))
+    }
+
+    /// What would happen to the targets and what they need. If that can't be determined, for example
+    /// because inputs are missing, a warning says that `what` can't be.
+    pub(crate) fn plan_if_known(
+        &self,
+        targets: &[String],
+        what: &str,
+        out: &mut Output,
+    ) -> Result<Option<Plan>, CliError> {
+        let selected = self.loaded.select(targets, false)?;
+        let plan = self.plan(&selected, &BTreeSet::new());
+        let plan = plan.map_err(|error| {
+            let error = error.render(self.settings.err_style);
+            out.warning(&format!(
+                "{what} can't be determined:\n{}",
+                error.trim_end()
+            ));
+        });
+        Ok(plan.ok())
+    }
+
+    /// Runs something while showing its events, in the form that the settings ask for.
+    pub(crate) fn observed<T>(
+        &self,
+        quiet: bool,
+        cores: u32,
+        go: &mut dyn FnMut(&mut dyn Observer) -> T,
+    ) -> T {
+        let durations = |stage: &str| self.workspace.last_seconds(stage);
+        render::observed(self.settings, quiet, cores, &durations, go)
+    }
+}
