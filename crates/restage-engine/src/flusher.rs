@@ -243,8 +243,7 @@ impl Place {
         attempt: &Attempt,
         records: &mut Unflushed,
     ) -> Result<CommitOutcome, RunError> {
-        outs.flush()?;
-        let outcome = self.store.commit(&lock, record, records)?;
+        let outcome = self.store.commit(&lock, record, outs, records)?;
         if let Some(root) = &self.root {
             for out in &record.outs {
                 completion::publish(&self.store, root, out)?;

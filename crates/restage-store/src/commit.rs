@@ -26,12 +26,14 @@ impl Store {
     /// after it a hit. Its outs must be in the store. The newest run's outs become the
     /// record's; different ones are kept as variants.
     ///
-    /// The record is noted in `unflushed`: until it is on the disk, a power cut can undo this.
-    /// Its outs must be on the disk already, otherwise it could outlive them.
+    /// `outs` is what must still reach the disk of the outs: it is flushed first, otherwise a
+    /// power cut could leave a record without them (docs/adr/0009). The record is noted in
+    /// `unflushed`: until that is flushed, a power cut can undo the commit.
     pub fn commit(
         &self,
         lock: &KeyLock,
         record: &Record,
+        outs: Unflushed,
         unflushed: &mut Unflushed,
     ) -> Result<CommitOutcome, StoreError> {
         if record.key != *lock.key() {
@@ -46,6 +48,7 @@ impl Store {
             None => CommitOutcome::New,
             Some(old) => merge(&old, &mut record),
         };
+        outs.flush()?;
         self.records().put(&record, unflushed)?;
         self.records().mark_current(&record)?;
         self.workdirs().discard(lock.scratch_path())?;

@@ -56,7 +56,10 @@ fn a_full_disk_loses_nothing_and_leaves_no_half_file() {
     bench.commit(&bench.record(1, &[("small", false, "small"), ("big", false, &big)]));
     // 512-byte blocks: 64 KiB. The signal is ignored, so that writes fail instead.
     let script = "trap '' XFSZ; ulimit -f 128; exec \"$0\" --exact --nocapture \"$1\"";
-    let name = "store::tests::faults::a_full_disk_loses_nothing_and_leaves_no_half_file";
+    let name = test_name(
+        module_path!(),
+        "a_full_disk_loses_nothing_and_leaves_no_half_file",
+    );
     let child = Command::new("sh")
         .args(["-c", script])
         .arg(std::env::current_exe().unwrap())
@@ -118,7 +121,12 @@ fn fill(dir: &Path) {
     let lock = store.locks().try_lock(&record.key).unwrap().unwrap();
     assert!(
         store
-            .commit(&lock, &long, &mut Unflushed::default())
+            .commit(
+                &lock,
+                &long,
+                Unflushed::default(),
+                &mut Unflushed::default()
+            )
             .is_err()
     );
     assert_eq!(store.records().get(&record.key).unwrap().unwrap(), record);

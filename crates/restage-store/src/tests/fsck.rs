@@ -3,14 +3,6 @@
 use super::*;
 use crate::fsck::{self, OutState, Report};
 
-fn alone(bench: Bench) -> Bench {
-    let Bench { dir, store } = bench;
-    let _ = store.stat_cache().save();
-    drop(store);
-    let store = Store::open_alone(&Location::alone(&dir.path().join(".restage"))).unwrap();
-    Bench { dir, store }
-}
-
 fn check(bench: &Bench) -> Report {
     fsck::check(&bench.store, bench.dir.path(), &|_| {}).unwrap()
 }
@@ -53,7 +45,7 @@ fn published() -> Bench {
         &["train".into()].into(),
     )
     .unwrap();
-    alone(bench)
+    bench.alone()
 }
 
 #[test]
@@ -152,7 +144,7 @@ fn a_variant_that_is_lost_is_dropped_and_the_stage_stays_nondeterministic() {
     bench.commit(&bench.record(1, &[("w", false, "first")]));
     bench.commit(&bench.record(1, &[("w", false, "second")]));
     std::fs::remove_file(bench.object(&Digest::of(b"first"))).unwrap();
-    let bench = alone(bench);
+    let bench = bench.alone();
     assert_eq!(found(&check(&bench)), [("missing-object", "lost")]);
     assert_eq!(found(&check(&bench)), []);
     let record = bench
@@ -191,7 +183,7 @@ fn a_lost_or_exchanged_record_is_missed_by_the_history() {
     let (two, three) = (text(&path(2)), text(&path(3)));
     std::fs::write(path(2), three).unwrap();
     std::fs::write(path(3), two).unwrap();
-    let bench = alone(bench);
+    let bench = bench.alone();
     let report = check(&bench);
     assert_eq!(
         found(&report),
@@ -219,7 +211,7 @@ fn damaged_metadata_is_named_and_only_what_can_be_rebuilt_is_dropped() {
         "pipeline.lock",
         &lock.replace(&entry, &Digest::of(b"x").to_string()),
     );
-    let bench = alone(bench);
+    let bench = bench.alone();
     assert_eq!(
         found(&check(&bench)),
         [
@@ -230,7 +222,7 @@ fn damaged_metadata_is_named_and_only_what_can_be_rebuilt_is_dropped() {
     );
     assert!(bench.store.records().last("quick/train").is_some());
     bench.write("pipeline.lock", "<<<<<<< ours\n");
-    let bench = alone(bench);
+    let bench = bench.alone();
     assert_eq!(
         found(&check(&bench)),
         [("damaged-lock-file", "rewritten-by-next-run")]

@@ -15,14 +15,6 @@ fn needs(runs: usize) -> Needs {
     }
 }
 
-/// The same store as `gc` opens it.
-fn alone(bench: Bench) -> Bench {
-    let Bench { dir, store } = bench;
-    drop(store);
-    let store = Store::open_alone(&Location::alone(&dir.path().join(".restage"))).unwrap();
-    Bench { dir, store }
-}
-
 fn collect(bench: &Bench, needs: &Needs) -> Garbage {
     let garbage = gc::find(&bench.store, bench.dir.path(), needs).unwrap();
     gc::remove(&bench.store, &garbage).unwrap();
@@ -58,7 +50,7 @@ fn the_last_different_successes_of_a_stage_stay_in_the_order_in_which_they_were_
         .unwrap()
         .unwrap();
     bench.store.records().mark_current(&first).unwrap();
-    let bench = alone(bench);
+    let bench = bench.alone();
     let garbage = collect(&bench, &needs(3));
     assert_eq!(kept(&bench), [1, 4, 5]);
     assert_eq!(garbage.tally(Category::Records).kept, 3);
@@ -76,7 +68,7 @@ fn without_a_history_the_last_to_start_stay() {
     let bench = Bench::new();
     commit_each(&bench, [4, 2, 3, 1]);
     std::fs::remove_file(bench.store.location().dir().join("history.jsonl")).unwrap();
-    let bench = alone(bench);
+    let bench = bench.alone();
     collect(&bench, &needs(2));
     assert_eq!(kept(&bench), [3, 4]);
 }
@@ -101,7 +93,7 @@ fn what_the_lock_file_names_what_is_in_place_and_what_the_caller_needs_stays() {
     )
     .unwrap();
     bench.write("w", "weights 2");
-    let bench = alone(bench);
+    let bench = bench.alone();
     let needs = Needs {
         keys: [key(3).digest()].into(),
         ..needs(0)
@@ -122,7 +114,7 @@ fn folders_and_variants_of_records_that_stay_are_whole() {
     bench.commit(&record);
     bench.commit(&bench.record(1, &[("w", false, "second")]));
     bench.ingest("nobody's");
-    let bench = alone(bench);
+    let bench = bench.alone();
     let objects = collect(&bench, &needs(1)).tally(Category::Objects);
     assert_eq!((objects.removed, objects.kept), (2, 3));
     let record = bench
@@ -158,7 +150,7 @@ fn scratch_folders_stay_for_keys_that_are_needed_or_still_worked_on() {
         let note = json!({"restage": 1, "host": "here", "stage": stage});
         std::fs::write(bench.store.location().dir().join(name), note.to_string()).unwrap();
     }
-    let bench = alone(bench);
+    let bench = bench.alone();
     let needs = Needs {
         scratch: Some([key(1).digest()].into()),
         ..needs(1)
@@ -190,7 +182,7 @@ fn programs_stay_that_a_record_or_the_present_sources_need_else_the_newest() {
     bench.commit(&record);
     let early = std::fs::File::open(old.join("train")).unwrap();
     early.set_modified(std::time::UNIX_EPOCH).unwrap();
-    let bench = alone(bench);
+    let bench = bench.alone();
     let unknown = Needs {
         programs: None,
         ..needs(1)
@@ -212,7 +204,7 @@ fn the_last_work_folder_of_a_stage_stays_until_it_succeeds() {
         let folder = std::fs::File::open(path).unwrap();
         folder.set_modified(std::time::UNIX_EPOCH).unwrap();
     }
-    let bench = alone(bench);
+    let bench = bench.alone();
     collect(&bench, &needs(1));
     assert!(!old.exists() && last.exists() && !over.exists());
 }
@@ -230,7 +222,7 @@ fn logs_of_the_last_attempts_stay() {
                 .dir
         })
         .collect();
-    let bench = alone(bench);
+    let bench = bench.alone();
     collect(&bench, &needs(2));
     let left: Vec<bool> = logs.iter().map(|path| path.exists()).collect();
     assert_eq!(left, [false, false, false, true, true]);
@@ -250,7 +242,7 @@ fn a_file_with_another_name_that_stays_frees_nothing() {
     let bench = Bench::new();
     let content = bench.ingest("weights");
     let work = bench.store.workdirs().new_work("train").unwrap();
-    let bench = alone(bench);
+    let bench = bench.alone();
     let _ = std::fs::remove_dir_all(bench.store.location().dir().join("work"));
     std::fs::create_dir_all(&work).unwrap();
     std::fs::hard_link(bench.object(&content.digest), bench.path("w")).unwrap();
@@ -260,19 +252,4 @@ fn a_file_with_another_name_that_stays_frees_nothing() {
     std::fs::remove_file(bench.path("w")).unwrap();
     let garbage = gc::find(&bench.store, bench.dir.path(), &needs(1)).unwrap();
     assert_eq!(garbage.total().bytes, 7);
-}
-
-#[test]
-fn a_store_is_alone_only_while_nobody_else_has_it() {
-    let bench = Bench::new();
-    let dir = bench.store.location().dir().to_owned();
-    let error = Store::open_alone(&Location::alone(&dir)).unwrap_err();
-    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("again later"));
-    let Bench { dir: _kept, store } = bench;
-    drop(store);
-    let alone = Store::open_alone(&Location::alone(&dir)).unwrap();
-    assert!(Store::open_alone(&Location::alone(&dir)).is_err());
-    drop(alone);
-    Store::open(&dir).unwrap();
 }

@@ -85,7 +85,12 @@ fn scratch_is_kept_across_attempts_and_goes_with_the_commit() {
     assert_eq!(text(&scratch.join("epoch-3")), "state");
     bench
         .store
-        .commit(&lock, &record, &mut Unflushed::default())
+        .commit(
+            &lock,
+            &record,
+            Unflushed::default(),
+            &mut Unflushed::default(),
+        )
         .unwrap();
     assert!(!scratch.exists());
 }

@@ -1,6 +1,7 @@
 //! Behaviour of the store as its callers see it: what it returns, and what lies on the disk.
 
 mod faults;
+mod flushing;
 mod fsck;
 mod gc;
 mod key_locks;
@@ -41,6 +42,16 @@ impl Bench {
         let Self { dir, store } = self;
         drop(store);
         let store = Store::open(&dir.path().join(".restage")).unwrap();
+        Self { dir, store }
+    }
+
+    /// The same store as `gc` and `fsck` open it.
+    fn alone(self) -> Self {
+        self.store.stat_cache().save().unwrap();
+        let Self { dir, store } = self;
+        drop(store);
+        let location = Location::alone(&dir.path().join(".restage"));
+        let store = patiently(|| Store::open_alone(&location).ok());
         Self { dir, store }
     }
 
@@ -105,10 +116,31 @@ impl Bench {
     fn commit(&self, record: &Record) -> CommitOutcome {
         let lock = self.store.locks().try_lock(&record.key).unwrap().unwrap();
         let mut unflushed = Unflushed::default();
-        let outcome = self.store.commit(&lock, record, &mut unflushed).unwrap();
+        let outcome = self
+            .store
+            .commit(&lock, record, Unflushed::default(), &mut unflushed)
+            .unwrap();
         unflushed.flush().unwrap();
         outcome
     }
+}
+
+/// Tries until it works: a process that another test starts has our lock files open, and so their
+/// locks, until it calls `exec`.
+fn patiently<T>(mut get: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..3000 {
+        if let Some(got) = get() {
+            return got;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it did not happen");
+}
+
+/// The name by which the test binary knows a test, for running it in another process.
+fn test_name(module: &str, test: &str) -> String {
+    let (_crate, module) = module.split_once("::").unwrap();
+    format!("{module}::{test}")
 }
 
 fn key(seed: u64) -> StageKey {

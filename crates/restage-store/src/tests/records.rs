@@ -135,17 +135,23 @@ fn a_record_needs_the_lock_on_its_key_and_its_outs_in_the_store() {
         .unwrap()
         .unwrap();
     assert!(matches!(
-        bench
-            .store
-            .commit(&other, &record, &mut Unflushed::default()),
+        bench.store.commit(
+            &other,
+            &record,
+            Unflushed::default(),
+            &mut Unflushed::default()
+        ),
         Err(StoreError::WrongKey { .. })
     ));
     std::fs::remove_file(bench.object(&Digest::of(b"weights"))).unwrap();
     let lock = bench.store.locks().try_lock(&record.key).unwrap().unwrap();
     assert!(matches!(
-        bench
-            .store
-            .commit(&lock, &record, &mut Unflushed::default()),
+        bench.store.commit(
+            &lock,
+            &record,
+            Unflushed::default(),
+            &mut Unflushed::default()
+        ),
         Err(StoreError::MissingObject { .. })
     ));
     assert_eq!(bench.store.records().get(&record.key).unwrap(), None);

@@ -31,20 +31,9 @@ impl Pair {
         Store::open_patiently(&self.location(name), &|| {}).unwrap()
     }
 
-    /// A process that another test starts holds our locks too until it becomes what it will be.
     fn alone(&self, name: &str) -> Store {
         patiently(|| Store::open_alone(&self.location(name)).ok())
     }
-}
-
-fn patiently<T>(mut get: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..500 {
-        if let Some(got) = get() {
-            return got;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("it did not happen");
 }
 
 /// Commits a record with one out, and puts the out where its workspace wants it.
@@ -64,7 +53,12 @@ fn commit(store: &Store, root: &Path, seed: u64, text: &str) -> Arc<Record> {
     let record = Record::new(key(seed), stage, vec![out], started, 1.5, None, vec![]);
     let lock = store.locks().try_lock(&record.key).unwrap().unwrap();
     store
-        .commit(&lock, &record, &mut Unflushed::default())
+        .commit(
+            &lock,
+            &record,
+            Unflushed::default(),
+            &mut Unflushed::default(),
+        )
         .unwrap();
     drop(lock);
     std::fs::remove_dir_all(work).unwrap();
