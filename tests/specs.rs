@@ -64,6 +64,21 @@ fn every_broken_pipeline_has_its_own_message() {
     assert!(wrong.is_empty(), "not as recorded:\n{}", wrong.join("\n"));
 }
 
+/// Run with `UPDATE=1` to write the page anew.
+#[test]
+fn the_reference_page_says_what_the_tables_of_fields_say() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/pipeline.md");
+    let found = spec::reference();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(page.parent().unwrap()).unwrap();
+        fs::write(&page, &found).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&page).unwrap_or_default() == found,
+        "docs/reference/pipeline.md is stale; renew it: UPDATE=1 cargo test --test specs reference"
+    );
+}
+
 #[test]
 fn every_recorded_message_belongs_to_a_broken_pipeline() {
     for snapshot in files(&folder("invalid"), "stderr") {

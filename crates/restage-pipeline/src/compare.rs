@@ -1,15 +1,74 @@
 //! `compare:`, which result tables must match, and how closely.
-//! It must not know what is in the tables.
-
-use std::collections::BTreeMap;
+//! It does not look at the tables.
 
 use super::diagnostic::Diagnostic;
-use super::fields::{COMPARE, expected};
+use super::fields::{About, Field, Kind, Mapping, expected};
 use super::node::{Entry, Node, Value, printable};
 use super::pipeline::{ColumnRule, CompareRule};
 use super::suggest;
 use super::template::Templates;
 use restage_core::glob::Glob;
+
+type Read = fn(&mut Reader<'_>, &mut CompareRule, &Node);
+
+/// A rule of `compare`.
+pub(crate) static COMPARE: Mapping<Read> = Mapping {
+    about: About {
+        instead: &[(
+            &["tolerance", "abs", "rel"],
+            "tolerances are by column: `columns: {accuracy: {abs: 0.01}}`",
+        )],
+        ..About::new(
+            "Compare",
+            "A rule of `compare`",
+            "a compare",
+            "Which tables are compared, and how.",
+        )
+    },
+    fields: &[
+        (
+            Field::required(
+                "files",
+                Kind::Text,
+                "write `files: \"results/*.csv\"`",
+                "A path or pattern.",
+            )
+            .words(&["file", "path", "paths", "glob", "pattern"]),
+            Some(|reader, rule, node| reader.files(rule, node)),
+        ),
+        (
+            Field::optional(
+                "key",
+                Kind::List(&Kind::Text),
+                "rows are compared in order",
+                "Columns whose texts name a row. No two rows may have the same.",
+            )
+            .example("key: [epoch]")
+            .words(&["keys", "index", "id"]),
+            Some(|reader, rule, node| reader.key(rule, node)),
+        ),
+        (
+            Field::optional(
+                "columns",
+                Kind::ByName(&COLUMN),
+                "the text must be the same",
+                "A rule for each column, where `*` is every column that is not named: the same \
+                 text (`exact`), not compared (`ignore`), or numbers that differ by at most a \
+                 number (`abs`) or a share of the expected one (`rel`).",
+            )
+            .example("columns: {accuracy: {abs: 0.01}, seconds: ignore}")
+            .words(&["column", "cols", "fields", "rules"]),
+            Some(|reader, rule, node| reader.columns(rule, node)),
+        ),
+    ],
+};
+
+const COLUMN: Kind = Kind::OneOf(&[
+    Kind::Word(&["exact", "ignore"]),
+    Kind::Bound(&["abs", "rel"]),
+]);
+
+const OWNER: &str = "a rule of `compare`";
 
 /// Reads the list of rules; the owner in `templates` is "`compare`".
 pub(crate) fn read(
@@ -24,72 +83,101 @@ pub(crate) fn read(
         );
         return Vec::new();
     };
-    items
-        .iter()
-        .filter_map(|item| rule(item, templates, report))
-        .collect()
+    let mut reader = Reader { templates, report };
+    let rules = items.iter();
+    rules.filter_map(|item| reader.rule(item)).collect()
 }
 
-fn rule(
-    item: &Node,
-    templates: &Templates<'_>,
-    report: &mut Vec<Diagnostic>,
-) -> Option<CompareRule> {
-    let owner = "a rule of `compare`";
-    let unknown = COMPARE.check(item, owner, report)?;
-    let key = item
-        .get("key")
-        .map_or_else(Vec::new, |node| key(node, templates, report));
-    let columns = item
-        .get("columns")
-        .map_or_else(BTreeMap::new, |node| columns(node, report));
-    key_is_exact(item, &key, &columns, report);
-    let Some(files) = item.get("files") else {
-        if unknown == 0 {
-            report.push(
-                Diagnostic::new(
-                    item.location,
-                    format!("{owner} has no `files`"),
-                    "expected `files`",
-                )
-                .hint("write `files: \"results/*.csv\"`"),
-            );
+pub(crate) struct Reader<'a> {
+    templates: &'a Templates<'a>,
+    report: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn rule(&mut self, item: &Node) -> Option<CompareRule> {
+        COMPARE.check_all(item, item.location, OWNER, self.report)?;
+        let mut rule = CompareRule::default();
+        for (read, entry) in COMPARE.present(item) {
+            read(self, &mut rule, &entry.value);
         }
-        return None;
-    };
-    let Value::Text(_) = files.value else {
-        report.push(expected(files, "files", owner, "text: a path or a pattern"));
-        return None;
-    };
-    let text = templates.text(files, report)?;
-    match Glob::new(&text) {
-        Ok(glob) => Some(CompareRule {
-            files: glob.as_str().to_owned(),
-            key,
-            columns,
-        }),
-        Err(error) => {
-            let message = format!(
-                "`files` of {owner} is no pattern below the pipeline's folder: `{}`",
-                printable(&text)
-            );
-            report.push(Diagnostic::new(files.location, message, error.to_string()));
-            None
+        key_is_exact(item, &rule, self.report);
+        Some(rule)
+    }
+
+    fn files(&mut self, rule: &mut CompareRule, node: &Node) {
+        let Value::Text(_) = node.value else {
+            let error = expected(node, "files", OWNER, "text: a path or a pattern");
+            self.report.push(error);
+            return;
+        };
+        let Some(text) = self.templates.text(node, self.report) else {
+            return;
+        };
+        match Glob::new(&text) {
+            Ok(glob) => glob.as_str().clone_into(&mut rule.files),
+            Err(error) => {
+                let message = format!(
+                    "`files` of {OWNER} is not a pattern below the pipeline's folder: `{}`",
+                    printable(&text)
+                );
+                let error = Diagnostic::new(node.location, message, error.to_string());
+                self.report.push(error);
+            }
+        }
+    }
+
+    fn key(&mut self, rule: &mut CompareRule, node: &Node) {
+        let what = "a list of columns";
+        let Value::List(items) = &node.value else {
+            let error = expected(node, "key", OWNER, what);
+            self.report.push(error.hint("write `key: [epoch]`"));
+            return;
+        };
+        for item in items {
+            match item.value {
+                Value::Text(_) => rule.key.extend(self.templates.text(item, self.report)),
+                _ => self.report.push(expected(item, "key", OWNER, what)),
+            }
+        }
+    }
+
+    fn columns(&mut self, rule: &mut CompareRule, node: &Node) {
+        let Value::Map(entries) = &node.value else {
+            let error = expected(node, "columns", OWNER, "a map from column to rule");
+            self.report
+                .push(error.hint("write `columns: {accuracy: {abs: 0.01}, seconds: ignore}`"));
+            return;
+        };
+        for entry in entries {
+            match column_rule(&entry.value) {
+                Some(found) => drop(rule.columns.insert(entry.key.clone(), found)),
+                None => self.report.push(no_rule(entry)),
+            }
         }
     }
 }
 
-/// A key column's rule would never be asked: what names a row is its text.
-fn key_is_exact(
-    item: &Node,
-    key: &[String],
-    columns: &BTreeMap<String, ColumnRule>,
-    report: &mut Vec<Diagnostic>,
-) {
-    for column in key {
-        let rule = columns.get(column);
+fn no_rule(entry: &Entry) -> Diagnostic {
+    let written = entry.value.scalar_text();
+    let slip = suggest::closest(written.as_deref().unwrap_or_default(), ["exact", "ignore"]);
+    let hint = match slip {
+        Some(found) => format!("did you mean `{found}`?"),
+        None => "write `exact`, `ignore`, `{abs: 0.01}` or `{rel: 0.01}`, not below 0".to_owned(),
+    };
+    let message = format!("column `{}` has no rule that `compare` knows", entry.key);
+    let label = match written {
+        Some(text) => format!("`{}` is not a rule", printable(&text)),
+        None => "not a rule".to_owned(),
+    };
+    Diagnostic::new(entry.value.location, message, label).hint(hint)
+}
+
+/// A rule for a key column would never be used: what names a row is its text.
+fn key_is_exact(item: &Node, rule: &CompareRule, report: &mut Vec<Diagnostic>) {
+    for column in &rule.key {
+        let found = rule.columns.get(column);
         if let Some(node) = item.get("key")
-            && rule.is_some_and(|rule| *rule != ColumnRule::Exact)
+            && found.is_some_and(|found| *found != ColumnRule::Exact)
         {
             let message = format!(
                 "column `{}` is in `key` and has a rule in `columns`",
@@ -101,68 +189,6 @@ fn key_is_exact(
             );
         }
     }
-}
-
-fn key(node: &Node, templates: &Templates<'_>, report: &mut Vec<Diagnostic>) -> Vec<String> {
-    let Value::List(items) = &node.value else {
-        report.push(
-            expected(node, "key", "a rule of `compare`", "a list of columns")
-                .hint("write `key: [epoch]`"),
-        );
-        return Vec::new();
-    };
-    items
-        .iter()
-        .filter_map(|item| match item.value {
-            Value::Text(_) => templates.text(item, report),
-            _ => {
-                report.push(expected(
-                    item,
-                    "key",
-                    "a rule of `compare`",
-                    "a list of columns",
-                ));
-                None
-            }
-        })
-        .collect()
-}
-
-fn columns(node: &Node, report: &mut Vec<Diagnostic>) -> BTreeMap<String, ColumnRule> {
-    let Value::Map(entries) = &node.value else {
-        report.push(
-            expected(
-                node,
-                "columns",
-                "a rule of `compare`",
-                "a map from column to rule",
-            )
-            .hint("write `columns: {accuracy: {abs: 0.01}, seconds: ignore}`"),
-        );
-        return BTreeMap::new();
-    };
-    let mut rules = BTreeMap::new();
-    for entry in entries {
-        match column_rule(&entry.value) {
-            Some(rule) => drop(rules.insert(entry.key.clone(), rule)),
-            None => {
-                let written = entry.value.scalar_text().unwrap_or_default();
-                let slip = suggest::closest(&written, ["exact", "ignore"]);
-                let hint = match slip {
-                    Some(found) => format!("did you mean `{found}`?"),
-                    None => "write `exact`, `ignore`, `{abs: 0.01}` or `{rel: 0.01}`, not below 0"
-                        .to_owned(),
-                };
-                let message = format!("column `{}` has no rule that `compare` knows", entry.key);
-                let label = match entry.value.scalar_text() {
-                    Some(text) => format!("`{}` is no rule", printable(&text)),
-                    None => "not a rule".to_owned(),
-                };
-                report.push(Diagnostic::new(entry.value.location, message, label).hint(hint));
-            }
-        }
-    }
-    rules
 }
 
 fn column_rule(node: &Node) -> Option<ColumnRule> {

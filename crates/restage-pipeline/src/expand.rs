@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::diagnostic::Diagnostic;
-use super::fields::expected;
+use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::suggest;
 use super::template::Templates;
@@ -12,6 +12,37 @@ use restage_core::span::Location;
 
 /// More instances than anyone means to run.
 pub(crate) const INSTANCES: usize = 100_000;
+
+/// What `foreach` may hold.
+pub(crate) const FOREACH: Kind = Kind::OneOf(&[
+    Kind::Named("a template that stands for a map or list", &Kind::Text),
+    Kind::List(&Kind::Scalar),
+    Kind::Tree,
+]);
+
+/// What `matrix` may hold. Its keys are the axes' names, so it is read by hand.
+pub(crate) static MATRIX: Mapping<()> = Mapping {
+    about: About {
+        others: Some(&Kind::OneOf(&[Kind::List(&Kind::Scalar), TEMPLATE])),
+        ..About::new(
+            "Matrix",
+            "A matrix",
+            "a matrix",
+            "Values by axis: any name that is not a field below. The first axis changes slowest.",
+        )
+    },
+    fields: &[(
+        Field::optional(
+            "exclude",
+            Kind::List(&Kind::ByName(&Kind::Scalar)),
+            "none",
+            "Combinations to leave out: all that have every value of an item.",
+        )
+        .key(Key::Outside)
+        .example("matrix: {rate: [1, 2], model: [a, b], exclude: [{rate: 1, model: b}]}"),
+        None,
+    )],
+};
 
 /// What tells one instance from the others.
 #[derive(Debug, Clone, PartialEq)]

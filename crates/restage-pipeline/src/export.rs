@@ -1,16 +1,179 @@
 //! `export:`, what other tools are shown of the results.
-//! It must not know what those tools read, nor what is in the tables.
-
-mod fields;
+//! It knows neither what those tools read nor what is in the tables.
 
 use super::diagnostic::Diagnostic;
-use super::fields::{Fields, expected, expected_of};
+use super::fields::{About, Field, Kind, Mapping, expected, expected_of};
 use super::node::{Entry, Node, Value, printable};
 use super::pipeline::{Agent, Export, RoCrate, StepTables};
 use super::template::Templates;
 use restage_core::glob::Glob;
 
-pub(crate) use fields::{AGENT, EXPORT, RO_CRATE, STEP_TABLES};
+pub(crate) static EXPORT: Mapping<fn(&mut Reader<'_>, &mut Export, &Node)> = Mapping {
+    about: About::new(
+        "Export",
+        "Exports",
+        "an export",
+        "What `restage export` shows other tools of the results.",
+    ),
+    fields: &[
+        (
+            Field::optional(
+                "tensorboard",
+                Kind::List(&Kind::Map(&STEP_TABLES)),
+                "none",
+                "Tables with a row for each step of a training run, for `restage export \
+                 tensorboard`.",
+            ),
+            Some(|reader, export, node| reader.tensorboard(export, node)),
+        ),
+        (
+            Field::optional(
+                "ro_crate",
+                Kind::Map(&RO_CRATE),
+                "none",
+                "What an RO-Crate says beyond what was recorded, for `restage export ro-crate`.",
+            )
+            .words(&["rocrate", "crate", "ro_crates"]),
+            Some(|reader, export, node| reader.ro_crate(export, node)),
+        ),
+    ],
+};
+
+static STEP_TABLES: Mapping<fn(&mut Reader<'_>, &mut StepTables, &Node)> = Mapping {
+    about: About {
+        instead: &[
+            (
+                &["run", "runs", "name"],
+                "a run is named by the folder of its table, from the first `*` on",
+            ),
+            (
+                &["tag", "tags", "columns", "scalars", "y"],
+                "every column of numbers becomes a scalar of its name",
+            ),
+        ],
+        ..About::new(
+            "StepTables",
+            "An item of `tensorboard`",
+            "a tensorboard",
+            "Tables of which each is a run: its columns of numbers become scalars.",
+        )
+    },
+    fields: &[
+        (
+            Field::required(
+                "tables",
+                Kind::Filled,
+                "write `tables: \"results/*/history.csv\"`",
+                "A path or pattern. A run is named by its table's folder, from the first `*` on; \
+                 tables of one folder are one run.",
+            )
+            .words(&["table", "file", "files", "path", "paths", "glob", "csv"]),
+            Some(|reader, tables, node| reader.tables(tables, node)),
+        ),
+        (
+            Field::required(
+                "step",
+                Kind::Filled,
+                "write `step: epoch`",
+                "The column that numbers the steps: whole numbers that grow.",
+            )
+            .words(&["steps", "epoch", "x", "index", "global_step"]),
+            Some(|reader, tables, node| {
+                let step = reader.text(node, "step", STEP_TABLES_OWNER);
+                tables.step = step.unwrap_or_default();
+            }),
+        ),
+    ],
+};
+
+static RO_CRATE: Mapping<fn(&mut Reader<'_>, &mut RoCrate, &Node)> = Mapping {
+    about: About {
+        instead: &[(
+            &["name", "title"],
+            "the crate bears the pipeline's own `name`",
+        )],
+        ..About::new(
+            "RoCrate",
+            "About the RO-Crate",
+            "an ro_crate",
+            "What people know about the experiment.",
+        )
+    },
+    fields: &[
+        (
+            Field::optional("description", Kind::Text, "none", "What the experiment is.")
+                .words(&["desc", "about", "abstract", "says"]),
+            Some(|reader, about, node| {
+                about.description = reader.text(node, "description", "`ro_crate`");
+            }),
+        ),
+        (
+            Field::optional(
+                "license",
+                Kind::Text,
+                "none",
+                "The license of everything in the crate: an SPDX identifier, an address, or words.",
+            )
+            .words(&["licence", "licenses", "spdx"]),
+            Some(|reader, about, node| {
+                about.license = reader.text(node, "license", "`ro_crate`");
+            }),
+        ),
+        (
+            Field::optional("agent", Kind::Map(&AGENT), "none", "Who ran it.")
+                .example(
+                    "agent: {name: Ada Lovelace, id: \"https://orcid.org/0000-0002-1825-0097\"}",
+                )
+                .words(&["author", "authors", "creator", "person", "organization"]),
+            Some(|reader, about, node| about.agent = reader.agent(node)),
+        ),
+        (
+            Field::optional(
+                "also",
+                Kind::List(&Kind::Text),
+                "none",
+                "Paths and patterns of files that belong to it though no stage writes them.",
+            )
+            .words(&["files", "include", "add", "extra"]),
+            Some(|reader, about, node| reader.also(about, node)),
+        ),
+    ],
+};
+
+static AGENT: Mapping<fn(&mut Reader<'_>, &mut Agent, &Node)> = Mapping {
+    about: About::new(
+        "Agent",
+        "An agent",
+        "an agent",
+        "A person or an organisation.",
+    ),
+    fields: &[
+        (
+            Field::required(
+                "name",
+                Kind::Filled,
+                "write `name: Ada Lovelace`",
+                "Its name.",
+            ),
+            Some(|reader, agent, node| {
+                agent.name = reader.text(node, "name", "`agent`").unwrap_or_default();
+            }),
+        ),
+        (
+            Field::optional(
+                "id",
+                Kind::Text,
+                "none",
+                "Its address: an ORCID for a person, a ROR (`https://ror.org/..`) for an \
+                 organisation.",
+            )
+            .words(&["orcid", "ror", "url", "uri", "address"]),
+            Some(|reader, agent, node| reader.agent_id(agent, node)),
+        ),
+    ],
+};
+
+const STEP_TABLES_OWNER: &str = "an item of `tensorboard`";
 
 /// Reads the section; the owner in `templates` is "`export`".
 pub(crate) fn read(
@@ -18,59 +181,56 @@ pub(crate) fn read(
     templates: &Templates<'_>,
     report: &mut Vec<Diagnostic>,
 ) -> Export {
+    let mut export = Export::default();
+    EXPORT.check(&entry.value, "`export`", report);
     let mut reader = Reader { templates, report };
-    let node = &entry.value;
-    if EXPORT.check(node, "`export`", reader.report).is_none() {
-        return Export::default();
+    for (read, entry) in EXPORT.present(&entry.value) {
+        read(&mut reader, &mut export, &entry.value);
     }
-    Export {
-        tensorboard: reader.tensorboard(node),
-        ro_crate: node
-            .get("ro_crate")
-            .and_then(|node| reader.ro_crate(node))
-            .unwrap_or_default(),
-    }
+    export
 }
 
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     templates: &'a Templates<'a>,
     report: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn tensorboard(&mut self, node: &Node) -> Vec<StepTables> {
+    fn tensorboard(&mut self, export: &mut Export, node: &Node) {
         let sample = "write `- {tables: \"results/*/history.csv\", step: epoch}`";
-        let items = self.list(node, "tensorboard", "`export`", sample);
-        let items = items.iter();
-        items.filter_map(|item| self.tables(item)).collect()
+        for item in self.list(node, "tensorboard", "`export`", sample) {
+            STEP_TABLES.check_all(item, item.location, STEP_TABLES_OWNER, self.report);
+            let mut tables = StepTables::default();
+            for (read, entry) in STEP_TABLES.present(item) {
+                read(self, &mut tables, &entry.value);
+            }
+            export.tensorboard.push(tables);
+        }
     }
 
-    fn tables(&mut self, item: &Node) -> Option<StepTables> {
-        const OWNER: &str = "an item of `tensorboard`";
-        self.needs(
-            item,
-            &STEP_TABLES,
-            OWNER,
-            &[("tables", "\"results/*/history.csv\""), ("step", "epoch")],
-        )?;
-        let tables = self.text(item, "tables", OWNER);
-        let step = self.text(item, "step", OWNER);
-        let location = item.get("tables")?.location;
-        let subject = "`tables`";
-        Some(StepTables {
-            tables: self.pattern(tables?, item.get("tables")?, subject, OWNER)?,
-            step: step?,
-            location,
-        })
+    fn tables(&mut self, tables: &mut StepTables, node: &Node) {
+        let text = self.text(node, "tables", STEP_TABLES_OWNER);
+        let pattern = text.and_then(|text| self.pattern(text, node, "`tables`", STEP_TABLES_OWNER));
+        tables.tables = pattern.unwrap_or_default();
+        tables.location = node.location;
     }
 
-    fn ro_crate(&mut self, node: &Node) -> Option<RoCrate> {
+    fn ro_crate(&mut self, export: &mut Export, node: &Node) {
+        RO_CRATE.check(node, "`ro_crate`", self.report);
+        for (read, entry) in RO_CRATE.present(node) {
+            read(self, &mut export.ro_crate, &entry.value);
+        }
+    }
+
+    fn also(&mut self, about: &mut RoCrate, node: &Node) {
         const OWNER: &str = "`ro_crate`";
-        RO_CRATE.check(node, OWNER, self.report)?;
-        let mut also = Vec::new();
-        let sample = "write `also: [\"results/report.html\"]`";
-        for item in self.list(node, "also", OWNER, sample) {
-            let subject = "an item of `also`";
+        let subject = "an item of `also`";
+        for item in self.list(
+            node,
+            "also",
+            OWNER,
+            "write `also: [\"results/report.html\"]`",
+        ) {
             let text = match item.value {
                 Value::Text(_) => self.templates.text(item, self.report),
                 _ => {
@@ -79,68 +239,42 @@ impl Reader<'_> {
                     None
                 }
             };
-            also.extend(text.and_then(|text| self.pattern(text, item, subject, OWNER)));
+            let pattern = text.and_then(|text| self.pattern(text, item, subject, OWNER));
+            about.also.extend(pattern);
         }
-        Some(RoCrate {
-            description: self.text(node, "description", OWNER),
-            license: self.text(node, "license", OWNER),
-            agent: node.get("agent").and_then(|node| self.agent(node)),
-            also,
-        })
     }
 
     fn agent(&mut self, node: &Node) -> Option<Agent> {
-        const OWNER: &str = "`agent`";
-        self.needs(node, &AGENT, OWNER, &[("name", "Ada Lovelace")])?;
-        let id = self.text(node, "id", OWNER);
-        if let (Some(id), Some(node)) = (&id, node.get("id"))
+        AGENT.check_all(node, node.location, "`agent`", self.report)?;
+        let mut agent = Agent::default();
+        for (read, entry) in AGENT.present(node) {
+            read(self, &mut agent, &entry.value);
+        }
+        Some(agent)
+    }
+
+    fn agent_id(&mut self, agent: &mut Agent, node: &Node) {
+        agent.id = self.text(node, "id", "`agent`");
+        if let Some(id) = &agent.id
             && !id.starts_with("https://")
             && !id.starts_with("http://")
         {
-            let error = expected(node, "id", OWNER, "an address");
+            let error = expected(node, "id", "`agent`", "an address");
             self.report
                 .push(error.hint("write `id: https://orcid.org/..`, or leave it out"));
         }
-        Some(Agent {
-            name: self.text(node, "name", OWNER)?,
-            id,
-        })
-    }
-
-    /// Checks fields, and that those are there without which nothing can be said.
-    fn needs(
-        &mut self,
-        node: &Node,
-        fields: &Fields,
-        owner: &str,
-        needed: &[(&str, &str)],
-    ) -> Option<()> {
-        let unknown = fields.check(node, owner, self.report)?;
-        for (field, sample) in needed {
-            if node.get(field).is_none() && unknown == 0 {
-                let message = format!("{owner} has no `{field}`");
-                let error = Diagnostic::new(node.location, message, format!("expected `{field}`"));
-                self.report
-                    .push(error.hint(format!("write `{field}: {sample}`")));
-            }
-        }
-        Some(())
     }
 
     fn list<'n>(&mut self, node: &'n Node, field: &str, owner: &str, sample: &str) -> &'n [Node] {
-        match node.get(field).map(|node| (node, &node.value)) {
-            None => &[],
-            Some((_, Value::List(items))) => items,
-            Some((node, _)) => {
-                let error = expected(node, field, owner, "a list");
-                self.report.push(error.hint(sample));
-                &[]
-            }
+        if let Value::List(items) = &node.value {
+            return items;
         }
+        let error = expected(node, field, owner, "a list");
+        self.report.push(error.hint(sample));
+        &[]
     }
 
     fn text(&mut self, node: &Node, field: &str, owner: &str) -> Option<String> {
-        let node = node.get(field)?;
         if let Value::Text(_) = node.value {
             let text = self.templates.text(node, self.report)?;
             if !text.trim().is_empty() {
@@ -157,7 +291,7 @@ impl Reader<'_> {
             Err(error) => {
                 let shown = printable(&text);
                 let message = format!(
-                    "{subject} of {owner} is no pattern below the pipeline's folder: `{shown}`"
+                    "{subject} of {owner} is not a pattern below the pipeline's folder: `{shown}`"
                 );
                 let error = Diagnostic::new(node.location, message, error.to_string());
                 self.report.push(error);

@@ -1,274 +1,232 @@
-//! Which fields a map may have, and what people from other tools call them.
-//! It must not know what the fields' values mean.
+//! What a field of the file is: its name, what it may hold, what it means, and who reads it.
+//!
+//! Each kind of map has one [`Mapping`], beside its reader. The reader's dispatch, the messages for
+//! unknown and missing fields, the JSON Schema ([`super::schema`]) and the reference page
+//! ([`super::reference`]) all come from it, so a new field is one row and its reader.
 
 use super::diagnostic::Diagnostic;
-use super::node::{Node, Value};
+use super::node::{Entry, Node, Value};
 use super::suggest;
+use restage_core::span::Location;
 
-/// The fields of one kind of map. A test holds them against the JSON Schema.
-pub(crate) struct Fields {
+/// A kind of map in the file. `R` reads a field's value; a field without is read before there is
+/// anything to read the others into.
+pub(crate) struct Mapping<R: 'static> {
+    pub(crate) about: About,
+    /// In the order in which they are read and documented.
+    pub(crate) fields: &'static [(Field, Option<R>)],
+}
+
+/// What a kind of map is called, and what holds for it as a whole.
+pub(crate) struct About {
+    /// Its name in the JSON Schema, `Stage`.
+    pub(crate) name: &'static str,
+    /// Its heading in the reference, `A stage`.
+    pub(crate) title: &'static str,
     /// "a stage", as in "not a stage field".
     pub(crate) of: &'static str,
-    pub(crate) known: &'static [&'static str],
-    pub(crate) foreign: &'static [(&'static [&'static str], Advice)],
+    pub(crate) doc: &'static str,
+    /// Words of other tools that have no field here, and what to do instead.
+    pub(crate) instead: &'static [(&'static [&'static str], &'static str)],
+    /// Sets of fields of which exactly one must be complete.
+    pub(crate) one_of: &'static [&'static [&'static str]],
+    /// What keys that are not fields may hold. None: there can be no others.
+    pub(crate) others: Option<&'static Kind>,
 }
 
-pub(crate) enum Advice {
-    /// Our word for the same.
-    Use(&'static str),
-    /// We have no such thing; what to do instead.
-    Instead(&'static str),
+impl About {
+    /// With no advice on other tools' words, no alternatives and no other keys.
+    pub(crate) const fn new(
+        name: &'static str,
+        title: &'static str,
+        of: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            title,
+            of,
+            doc,
+            instead: &[],
+            one_of: &[],
+            others: None,
+        }
+    }
 }
 
-use Advice::{Instead, Use};
+/// One field of a map.
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) need: Need,
+    pub(crate) key: Key,
+    pub(crate) doc: &'static str,
+    /// YAML, where a picture of it helps. Empty: none.
+    pub(crate) example: &'static str,
+    /// What other tools call it.
+    pub(crate) words: &'static [&'static str],
+    /// Whether an editor should mark `field:` with nothing after it. Elsewhere the reader does,
+    /// whose message is better.
+    pub(crate) filled: bool,
+}
 
-pub(crate) const FILE: Fields = Fields {
-    of: "a top-level",
-    known: &[
-        "schema",
-        "name",
-        "params",
-        "profiles",
-        "default_profile",
-        "stages",
-        "compare",
-        "claims",
-        "export",
-        "report",
-    ],
-    foreign: &[
-        (&["version", "schema_version"], Use("schema")),
-        (&["title", "experiment", "project"], Use("name")),
-        (
-            &["vars", "variables", "parameters", "config"],
-            Use("params"),
-        ),
-        (&["profile", "environments", "configs"], Use("profiles")),
-        (
-            &["jobs", "tasks", "steps", "rules", "targets", "stage"],
-            Use("stages"),
-        ),
-        (&["comparison", "comparisons", "tables"], Use("compare")),
-        (&["claim", "assertions", "checks"], Use("claims")),
-        (&["exports", "tensorboard"], Use("export")),
-        (&["reports", "page", "html"], Use("report")),
-        (
-            &["metrics", "plots", "artifacts"],
-            Instead(
-                "list such files under their stage's `outs`; `compare` says how CSV files must match",
-            ),
-        ),
-    ],
-};
+/// Whether a field must be there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Need {
+    /// Yes; what to write where it is missing.
+    Required(&'static str),
+    /// In some maps, and in which.
+    Sometimes(&'static str),
+    /// No; what holds without it.
+    Default(&'static str),
+}
 
-pub(crate) const STAGE: Fields = Fields {
-    of: "a stage",
-    known: &[
-        "desc",
-        "foreach",
-        "matrix",
-        "seeds",
-        "program",
-        "args",
-        "cmd",
-        "deps",
-        "params",
-        "outs",
-        "env",
-        "secret",
-        "tools",
-        "resources",
-        "timeout",
-        "retries",
-    ],
-    foreign: &[
-        (
-            &[
-                "depends_on",
-                "dependson",
-                "depends",
-                "dependencies",
-                "dependency",
-                "inputs",
-                "input",
-                "needs",
-                "requires",
-                "dep",
-                "sources",
-            ],
-            Use("deps"),
-        ),
-        (
-            &["outputs", "output", "out", "produces", "targets", "results"],
-            Use("outs"),
-        ),
-        (
-            &[
-                "command", "commands", "run", "shell", "script", "exec", "sh",
-            ],
-            Use("cmd"),
-        ),
-        (
-            &["parameters", "param", "hyperparameters", "config"],
-            Use("params"),
-        ),
-        (&["environment", "envs", "environ", "variables"], Use("env")),
-        (&["secrets", "secret_env", "env_secret"], Use("secret")),
-        (
-            &["tool", "versions", "tool_versions", "version_commands"],
-            Use("tools"),
-        ),
-        (&["description", "doc", "comment", "title"], Use("desc")),
-        (&["for_each", "for", "each"], Use("foreach")),
-        (&["strategy", "product"], Use("matrix")),
-        (
-            &["seed", "n_seeds", "repeat", "repeats", "repetitions"],
-            Use("seeds"),
-        ),
-        (&["arguments", "argv", "arg"], Use("args")),
-        (
-            &["crate", "package", "bin", "binary", "executable"],
-            Use("program"),
-        ),
-        (&["retry", "attempts", "max_retries"], Use("retries")),
-        (
-            &["time", "time_limit", "walltime", "deadline"],
-            Use("timeout"),
-        ),
-        (&["limits", "requirements"], Use("resources")),
-        (
-            &[
-                "cpu", "cpus", "gpu", "gpus", "mem", "memory", "threads", "cores",
-            ],
-            Instead("it goes under `resources`, as in `resources: {cpu: 2, gpu: 0, mem: 2GiB}`"),
-        ),
-        (
-            &[
-                "wdir",
-                "cwd",
-                "workdir",
-                "working_dir",
-                "working_directory",
-                "dir",
-            ],
-            Instead(
-                "a stage starts in a work folder that holds its deps at their paths; write `cd folder && ..` in `cmd`",
-            ),
-        ),
-        (
-            &["frozen", "disabled", "skip", "when", "if"],
-            Instead(
-                "name the stages to run on the command line instead: `restage reproduce STAGE`",
-            ),
-        ),
-        (
-            &["always_changed", "always", "cache", "force"],
-            Instead(
-                "a stage runs when something that it declares changes; `restage reproduce -f STAGE` forces it once",
-            ),
-        ),
-        (
-            &["metrics", "plots", "artifacts"],
-            Instead("list the files under `outs`; `compare` says how CSV files must match"),
-        ),
-        (
-            &["do"],
-            Instead("the fields of a `foreach` stage stand beside `foreach`, not under `do`"),
-        ),
-    ],
-};
+/// Whether what a field says is part of the stage's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Of no stage.
+    Unrelated,
+    /// A change runs the stage again.
+    Part,
+    /// A change runs nothing.
+    Outside,
+}
 
-pub(crate) const OUT: Fields = Fields {
-    of: "an output",
-    known: &["path", "volatile"],
-    foreign: &[
-        (&["file", "name", "out"], Use("path")),
-        (
-            &["cache", "persist", "remote", "push", "desc"],
-            Instead("an output has a `path` and can be `volatile`, nothing else"),
-        ),
-    ],
-};
+/// What a value may be.
+pub(crate) enum Kind {
+    /// This number.
+    Constant(u64),
+    Text,
+    /// Text that is not empty.
+    Filled,
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Whole,
+    /// A whole number within bounds.
+    Count(u64, u64),
+    /// Text, a number, true or false.
+    Scalar,
+    /// A map of anything.
+    Tree,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A map of one of these words to a number.
+    Bound(&'static [&'static str]),
+    List(&'static Kind),
+    /// A list of at least one item.
+    Some(&'static Kind),
+    /// A map from names to values of one kind.
+    ByName(&'static Kind),
+    OrNull(&'static Kind),
+    OneOf(&'static [Kind]),
+    Map(&'static dyn Shape),
+    /// A value that has a name of its own: a duration.
+    Named(&'static str, &'static Kind),
+}
 
-pub(crate) const RESOURCES: Fields = Fields {
-    of: "a resource",
-    known: &["cpu", "gpu", "mem"],
-    foreign: &[
-        (&["cpus", "cores", "threads", "ncpus"], Use("cpu")),
-        (&["gpus", "cuda"], Use("gpu")),
-        (&["memory", "ram", "mem_mb"], Use("mem")),
-        (
-            &["time", "timeout", "walltime"],
-            Instead("`timeout` stands beside `resources`"),
-        ),
-    ],
-};
+/// `${some.list}`.
+pub(crate) const TEMPLATE: Kind = Kind::Named("a template that stands for it", &Kind::Text);
 
-pub(crate) const COMPARE: Fields = Fields {
-    of: "a compare",
-    known: &["files", "key", "columns"],
-    foreign: &[
-        (&["file", "path", "paths", "glob", "pattern"], Use("files")),
-        (&["keys", "index", "id"], Use("key")),
-        (&["column", "cols", "fields", "rules"], Use("columns")),
-        (
-            &["tolerance", "abs", "rel"],
-            Instead("tolerances are by column: `columns: {accuracy: {abs: 0.01}}`"),
-        ),
-    ],
-};
+/// A mapping, whoever reads it.
+pub(crate) trait Shape: Sync {
+    fn about(&self) -> &About;
+    fn fields(&self) -> Vec<&Field>;
+}
 
-pub(crate) const CLAIM: Fields = Fields {
-    of: "a claim",
-    known: &[
-        "says",
-        "where",
-        "foreach",
-        "paper",
-        "unit",
-        "ours",
-        "holds",
-        "tolerance",
-        "direction",
-        "needs",
-        "otherwise",
-        "volatile",
-    ],
-    foreign: &[
-        (&["desc", "text", "claim", "statement"], Use("says")),
-        (&["section", "source", "table", "figure"], Use("where")),
-        (&["expected", "theirs", "reported", "value"], Use("paper")),
-        (&["measured", "expression", "expr", "actual"], Use("ours")),
-        (&["assert", "check", "condition"], Use("holds")),
-        (&["if", "when", "requires"], Use("needs")),
-        (&["reason", "else"], Use("otherwise")),
-        (
-            &["abs", "rel", "absolute", "relative"],
-            Instead("it goes under `tolerance`, as in `tolerance: {abs: 0.01}`"),
-        ),
-        (
-            &["above", "below", "higher", "lower"],
-            Instead("it goes under `direction`, as in `direction: {above: 0}`"),
-        ),
-        (
-            &["id", "name"],
-            Instead("a claim's name stands before it, as a stage's does"),
-        ),
-    ],
-};
+impl<R: Sync> Shape for Mapping<R> {
+    fn about(&self) -> &About {
+        &self.about
+    }
 
-impl Fields {
-    /// Reports the fields that are not known and returns how many; `None` if this is no map
-    /// at all (reported too). Where a field is unknown, one that is missing is no news.
+    fn fields(&self) -> Vec<&Field> {
+        self.fields.iter().map(|(field, _)| field).collect()
+    }
+}
+
+impl Field {
+    const fn new(name: &'static str, kind: Kind, need: Need, doc: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            need,
+            key: Key::Unrelated,
+            doc,
+            example: "",
+            words: &[],
+            filled: false,
+        }
+    }
+
+    /// One that must be there: what to write where it is missing, and what it means.
+    pub(crate) const fn required(
+        name: &'static str,
+        kind: Kind,
+        hint: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self::new(name, kind, Need::Required(hint), doc)
+    }
+
+    /// One that can be left out: what holds without it, and what it means.
+    pub(crate) const fn optional(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self::new(name, kind, Need::Default(default), doc)
+    }
+
+    /// One that some maps must have: which, and what it means.
+    pub(crate) const fn sometimes(
+        name: &'static str,
+        kind: Kind,
+        when: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self::new(name, kind, Need::Sometimes(when), doc)
+    }
+
+    pub(crate) const fn key(mut self, key: Key) -> Self {
+        self.key = key;
+        self
+    }
+
+    pub(crate) const fn example(mut self, example: &'static str) -> Self {
+        self.example = example;
+        self
+    }
+
+    pub(crate) const fn words(mut self, words: &'static [&'static str]) -> Self {
+        self.words = words;
+        self
+    }
+
+    pub(crate) const fn filled(mut self) -> Self {
+        self.filled = true;
+        self
+    }
+}
+
+impl<R: Copy> Mapping<R> {
+    /// The fields that a map has and that have a reader.
+    pub(crate) fn present<'n>(&self, node: &'n Node) -> impl Iterator<Item = (R, &'n Entry)> {
+        let fields = self.fields.iter();
+        fields.filter_map(|(field, read)| Some(((*read)?, node.entry(field.name)?)))
+    }
+
+    /// Reports the fields that are not known and returns whether there was none; `None` if this is
+    /// not a map (reported too).
     pub(crate) fn check(
         &self,
         node: &Node,
         owner: &str,
         report: &mut Vec<Diagnostic>,
-    ) -> Option<usize> {
+    ) -> Option<bool> {
         let Value::Map(entries) = &node.value else {
             let hint = match node.scalar_text() {
-                Some(text) if self.known.contains(&"cmd") && node.value != Value::Null => {
+                Some(text) if self.has("cmd") && node.value != Value::Null => {
                     format!("write `cmd: {text}` below it, and `outs:` with what that writes")
                 }
                 _ => self.all(),
@@ -281,44 +239,81 @@ impl Fields {
             report.push(error.hint(hint));
             return None;
         };
-        let mut unknown = 0;
-        for entry in entries
-            .iter()
-            .filter(|entry| !self.known.contains(&entry.key.as_str()))
-        {
+        let mut known = true;
+        for entry in entries.iter().filter(|entry| !self.has(&entry.key)) {
             let message = format!("unknown field `{}` in {owner}", entry.key);
-            let label = format!("not {} field", self.of);
+            let label = format!("not {} field", self.about.of);
             let hint = self.advice(&entry.key);
             report.push(Diagnostic::new(entry.key_location, message, label).hint(hint));
-            unknown += 1;
+            known = false;
         }
-        Some(unknown)
+        Some(known)
+    }
+
+    /// The same, and reports at `at` the fields that are missing. Where a field is unknown it is
+    /// probably the missing one, misspelt: then one message is enough.
+    pub(crate) fn check_all(
+        &self,
+        node: &Node,
+        at: Location,
+        owner: &str,
+        report: &mut Vec<Diagnostic>,
+    ) -> Option<()> {
+        if self.check(node, owner, report)? {
+            for (field, hint) in self.missing(node) {
+                report.push(missing(at, owner, field, hint));
+            }
+        }
+        Some(())
+    }
+
+    /// The required fields that a map lacks, and what to write.
+    pub(crate) fn missing(
+        &self,
+        node: &Node,
+    ) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let fields = self.fields.iter();
+        fields.filter_map(|(field, _)| match field.need {
+            Need::Required(hint) if node.get(field.name).is_none() => Some((field.name, hint)),
+            _ => None,
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| field.name == name)
     }
 
     fn advice(&self, word: &str) -> String {
         let plain = word.to_lowercase().replace(['-', ' '], "_");
-        let foreign = self
-            .foreign
-            .iter()
-            .find(|(words, _)| words.contains(&plain.as_str()));
-        match foreign {
-            Some((_, Use(known))) => format!("did you mean `{known}`?"),
-            Some((_, Instead(advice))) => (*advice).to_owned(),
-            None => match suggest::closest(word, self.known.iter().copied()) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => self.all(),
-            },
+        let mut fields = self.fields.iter();
+        let ours = fields.find(|(field, _)| field.words.contains(&plain.as_str()));
+        if let Some((field, _)) = ours {
+            return format!("did you mean `{}`?", field.name);
+        }
+        let mut instead = self.about.instead.iter();
+        if let Some((_, advice)) = instead.find(|(words, _)| words.contains(&plain.as_str())) {
+            return (*advice).to_owned();
+        }
+        let names = self.fields.iter().map(|(field, _)| field.name);
+        match suggest::closest(word, names) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => self.all(),
         }
     }
 
     fn all(&self) -> String {
-        let quoted: Vec<String> = self
-            .known
-            .iter()
-            .map(|known| format!("`{known}`"))
+        let fields = self.fields.iter();
+        let quoted: Vec<String> = fields
+            .map(|(field, _)| format!("`{}`", field.name))
             .collect();
         format!("its fields are {}", quoted.join(", "))
     }
+}
+
+/// A map lacks a field.
+pub(crate) fn missing(at: Location, owner: &str, field: &str, hint: &str) -> Diagnostic {
+    let message = format!("{owner} has no `{field}`");
+    Diagnostic::new(at, message, format!("expected `{field}`")).hint(hint)
 }
 
 /// A field that holds something else than it should.
@@ -326,7 +321,7 @@ pub fn expected(node: &Node, field: &str, owner: &str, what: &str) -> Diagnostic
     expected_of(node, &format!("`{field}`"), owner, what)
 }
 
-/// The same for what is no field itself: "an item of `deps`".
+/// The same for what is not a field itself: "an item of `deps`".
 pub fn expected_of(node: &Node, subject: &str, owner: &str, what: &str) -> Diagnostic {
     Diagnostic::new(
         node.location,

@@ -13,7 +13,7 @@ use restage_core::rel_path::RelPath;
 use restage_core::span::Location;
 
 /// An experiment, ready to be made into a graph.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pipeline {
     /// The experiment's name.
     pub name: String,
@@ -36,7 +36,7 @@ pub struct Pipeline {
 }
 
 /// One stage instance.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stage {
     /// `train@resnet18+43`: the group's name, `@` and the key where there is `foreach` or `matrix`,
     /// `+` and the seed where there are `seeds`.
@@ -92,6 +92,13 @@ pub enum Action {
     Command(String),
 }
 
+impl Default for Action {
+    /// A command that does nothing.
+    fn default() -> Self {
+        Self::Command(String::new())
+    }
+}
+
 /// A declared input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dep {
@@ -137,10 +144,22 @@ pub struct Out {
     pub path: RelPath,
     /// Its bytes enter no key (times, memory).
     pub volatile: bool,
+    /// How it gets from the store into the workspace; never part of a key.
+    pub place: Place,
     /// The path with `*` for the seed, where the stage has `seeds`.
     pub any_seed: Option<String>,
     /// Where it stands in the file.
     pub location: Location,
+}
+
+/// How an output gets from the store into the workspace (`docs/adr/0015`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Place {
+    /// A file of its own, which people may edit.
+    #[default]
+    Copy,
+    /// Read-only, a second name of what the store has: costs no space.
+    Link,
 }
 
 /// What is reserved for a stage.
@@ -152,6 +171,16 @@ pub struct Resources {
     pub gpu: Gpus,
     /// Memory in bytes that its processes may hold together; more, and it is ended.
     pub mem: Option<u64>,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self {
+            cpu: 1,
+            gpu: Gpus::Count(0),
+            mem: None,
+        }
+    }
 }
 
 /// Which graphics cards a stage holds.
@@ -193,7 +222,7 @@ impl Gpus {
 }
 
 /// Which tables are compared, and how.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CompareRule {
     /// Glob over paths relative to the pipeline's folder, after templates.
     pub files: String,
@@ -239,7 +268,7 @@ pub struct RoCrate {
 }
 
 /// A person or an organisation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Agent {
     /// Its name.
     pub name: String,
@@ -248,7 +277,7 @@ pub struct Agent {
 }
 
 /// Tables with a row for each step of a training run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StepTables {
     /// Path or glob, relative to the pipeline's folder, after templates.
     pub tables: String,
@@ -259,7 +288,7 @@ pub struct StepTables {
 }
 
 /// Something that the paper says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claim {
     /// Its name, `accuracy@resnet18` where it was expanded.
     pub id: String,
@@ -305,6 +334,13 @@ pub enum ClaimRule {
     Holds(Expression),
 }
 
+impl Default for ClaimRule {
+    /// Ours is exactly the paper's.
+    fn default() -> Self {
+        Self::Absolute(0.0)
+    }
+}
+
 /// On which side of a bound our value must lie.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Direction {
@@ -347,7 +383,7 @@ pub struct Fact {
 }
 
 /// Tables and figures under a heading.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Section {
     /// The heading.
     pub title: String,

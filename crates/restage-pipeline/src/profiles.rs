@@ -1,9 +1,8 @@
 //! Which profile is used, and the parameters that it and `-S` make.
-//! It must not know stages.
 
 use super::diagnostic::Diagnostic;
 use super::fields::expected;
-use super::load::{Loader, bad_name};
+use super::names::bad_name;
 use super::node::{Entry, Node, Value, is_name};
 use super::params;
 use super::suggest;
@@ -13,8 +12,30 @@ use restage_core::span::Location;
 /// The profile's name where a pipeline declares none.
 const NO_PROFILE: &str = "default";
 
+/// What all else in the file is read with.
+pub(crate) struct Chosen {
+    /// The profile's name.
+    pub(crate) profile: String,
+    /// Defaults, the profile over them, `-S` over both.
+    pub(crate) params: Node,
+}
+
+/// Chooses the profile (`wanted`, or else the default) and makes the parameters.
+pub(crate) fn choose(
+    root: &Node,
+    file_name: &str,
+    wanted: Option<&str>,
+    overrides: &[String],
+    report: &mut Vec<Diagnostic>,
+) -> Chosen {
+    let mut reader = Reader { root, report };
+    let profile = reader.profile(file_name, wanted);
+    let params = reader.params(&profile, overrides);
+    Chosen { profile, params }
+}
+
 /// The profiles of a pipeline; one that declares none has one.
-pub(super) fn names(root: &Node) -> Vec<String> {
+pub(crate) fn names(root: &Node) -> Vec<String> {
     let declared = root.get("profiles").into_iter().flat_map(Node::keys);
     let names: Vec<String> = declared.map(ToOwned::to_owned).collect();
     if names.is_empty() {
@@ -24,9 +45,15 @@ pub(super) fn names(root: &Node) -> Vec<String> {
     }
 }
 
-impl Loader<'_> {
+struct Reader<'a> {
+    root: &'a Node,
+    report: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
     /// The profile's name; one that does not exist is reported and used nevertheless.
-    pub(super) fn profile(&mut self, root: &Node) -> String {
+    fn profile(&mut self, file_name: &str, wanted: Option<&str>) -> String {
+        let root = self.root;
         let profiles = root.get("profiles");
         let names: Vec<&str> = profiles.into_iter().flat_map(Node::keys).collect();
         let default = root.get("default_profile");
@@ -34,7 +61,8 @@ impl Loader<'_> {
             match &node.value {
                 Value::Text(name) if names.contains(&name.as_str()) => {}
                 Value::Text(name) => {
-                    let message = format!("`default_profile` names `{name}`, which is no profile");
+                    let message =
+                        format!("`default_profile` names `{name}`, which is not a profile");
                     let hint = suggest::hint_among(name, "the profiles are", names.iter().copied());
                     self.report.push(
                         Diagnostic::new(node.location, message, "not under `profiles`")
@@ -45,7 +73,7 @@ impl Loader<'_> {
                     .report
                     .push(expected(node, "default_profile", "the pipeline", "text")),
             }
-        } else if let (Some(entry), None) = (root.entry("profiles"), &self.options.profile)
+        } else if let (Some(entry), None) = (root.entry("profiles"), wanted)
             && !names.is_empty()
         {
             let hint = format!("write `default_profile: {}`", names[0]);
@@ -58,8 +86,8 @@ impl Loader<'_> {
                 .hint(hint),
             );
         }
-        if let Some(name) = &self.options.profile {
-            let exists = names.contains(&name.as_str()) || (names.is_empty() && name == NO_PROFILE);
+        if let Some(name) = wanted {
+            let exists = names.contains(&name) || (names.is_empty() && name == NO_PROFILE);
             if !exists {
                 let argument = format!("--profile {name}");
                 let at = Location {
@@ -68,7 +96,7 @@ impl Loader<'_> {
                     line: 1,
                 };
                 let hint = suggest::hint_among(name, "the profiles are", names.iter().copied())
-                    .unwrap_or_else(|| format!("`{}` declares no profiles", self.file_name));
+                    .unwrap_or_else(|| format!("`{}` declares no profiles", file_name));
                 self.report.push(
                     Diagnostic::new(
                         at,
@@ -79,7 +107,7 @@ impl Loader<'_> {
                     .in_argument(&argument),
                 );
             }
-            return name.clone();
+            return name.to_owned();
         }
         match default.map(|node| &node.value) {
             Some(Value::Text(name)) => name.clone(),
@@ -87,8 +115,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Defaults, the profile over them, `-S` over both.
-    pub(super) fn params(&mut self, root: &Node, profile: &str) -> Node {
+    fn params(&mut self, profile: &str, overrides: &[String]) -> Node {
+        let root = self.root;
         let nothing = Node::new(Value::Map(Vec::new()), root.location);
         let base = match root.get("params") {
             None => nothing,
@@ -142,7 +170,7 @@ impl Loader<'_> {
                 }
             }
         }
-        for text in &self.options.overrides {
+        for text in overrides {
             if let Some(changed) = params::apply_override(&merged, text, self.report) {
                 merged = changed;
             }

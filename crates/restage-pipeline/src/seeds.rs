@@ -4,13 +4,20 @@
 use std::collections::HashSet;
 
 use super::diagnostic::Diagnostic;
-use super::fields::expected;
+use super::fields::{Kind, expected};
 use super::node::{Entry, Node, Value, printable};
 use super::params;
 use super::template::{SEED, Templates};
 
 /// More seeds than anyone means to run.
 const MOST: u64 = 10_000;
+
+/// What `seeds` may hold.
+pub(crate) const SEEDS: Kind = Kind::OneOf(&[
+    Kind::Count(1, MOST),
+    Kind::Some(&Kind::Scalar),
+    Kind::Named("a template that stands for one of them", &Kind::Text),
+]);
 
 type Report = Vec<Diagnostic>;
 

@@ -281,6 +281,7 @@ fn stage(n: usize, deps: &[String]) -> Stage {
         outs: vec![Out {
             path: path(&format!("o{n}")),
             volatile: false,
+            place: crate::Place::default(),
             any_seed: None,
             location,
         }],

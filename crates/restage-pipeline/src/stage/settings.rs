@@ -1,23 +1,73 @@
-//! A stage's settings: environment, resources, timeout, counts.
-//! It must not know what the stage reads and writes.
+//! What a stage is given: its environment, and its share of the machine.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::diagnostic::Diagnostic;
-use super::fields::{self, expected};
-use super::node::{Entry, Node, Value, printable};
-use super::pipeline::{Gpus, Resources, Secret};
-use super::stage::StageReader;
-use super::units;
+use super::reader::{StageReader, wrong_value};
+use crate::diagnostic::Diagnostic;
+use crate::fields::{About, Field, Key, Kind, Mapping, expected};
+use crate::node::{Entry, Node, Value, printable};
+use crate::pipeline::{Gpus, Resources, Secret, Stage};
+use crate::units;
 use restage_core::span::Location;
 
+type Read = fn(&mut StageReader<'_>, &mut Resources, &Node);
+
+/// More cores or cards than any machine has.
+const MOST: u32 = 1 << 20;
+
+pub(super) static RESOURCES: Mapping<Read> = Mapping {
+    about: About {
+        instead: &[(
+            &["time", "timeout", "walltime"],
+            "`timeout` stands beside `resources`",
+        )],
+        ..About::new(
+            "Resources",
+            "A stage's resources",
+            "a resource",
+            "What is reserved while a stage runs.",
+        )
+    },
+    fields: &[
+        (
+            Field::optional("cpu", Kind::Scalar, "1", "Cores.")
+                .key(Key::Outside)
+                .words(&["cpus", "cores", "threads", "ncpus"]),
+            Some(|reader, resources, node| {
+                let cpu = reader.count(node, "resources.cpu", 1, MOST);
+                resources.cpu = cpu.unwrap_or(1);
+            }),
+        ),
+        (
+            Field::optional(
+                "gpu",
+                Kind::Named("a number of cards, or a device", &Kind::Scalar),
+                "0",
+                "Graphics cards; or a device as programs take it: `cpu`, `cuda`, `cuda:1`, or \
+                 `auto`, one card if the machine has any.",
+            )
+            .key(Key::Outside)
+            .words(&["gpus", "cuda"]),
+            Some(|reader, resources, node| {
+                resources.gpu = reader.gpus(node).unwrap_or(resources.gpu);
+            }),
+        ),
+        (
+            Field::optional(
+                "mem",
+                Kind::Named("a size (`2GiB`, `512MB`), or bytes", &Kind::Scalar),
+                "no limit",
+                "Memory. A stage is stopped if its processes together hold more.",
+            )
+            .key(Key::Outside)
+            .words(&["memory", "ram", "mem_mb"]),
+            Some(|reader, resources, node| resources.mem = reader.size(node)),
+        ),
+    ],
+};
+
 impl StageReader<'_> {
-    pub(super) fn env(&mut self) -> BTreeMap<String, Option<String>> {
-        let mut env = BTreeMap::new();
-        let Some(entry) = self.field("env") else {
-            return env;
-        };
+    pub(super) fn env(&mut self, stage: &mut Stage, entry: &Entry) {
         let mut pairs: Vec<(String, Location, Option<String>)> = Vec::new();
         match &entry.value.value {
             Value::Map(entries) => {
@@ -53,35 +103,31 @@ impl StageReader<'_> {
         }
         for (name, at, value) in pairs {
             if self.is_variable("env", &name, at) {
-                env.insert(name, value);
+                stage.env.insert(name, value);
             }
         }
-        env
     }
 
-    /// Secrets, each once. `env` are the variables that are none.
-    pub(super) fn secrets(&mut self, env: &BTreeMap<String, Option<String>>) -> Vec<Secret> {
-        let items = self.items("secret");
-        let mut secrets: Vec<Secret> = Vec::new();
-        for item in &items {
-            let Some(name) = self.text(item, "an item of `secret`") else {
+    /// Each once, and none that is in `env` too.
+    pub(super) fn secret(&mut self, stage: &mut Stage, entry: &Entry) {
+        for item in self.items(entry) {
+            let Some(name) = self.text(&item, "an item of `secret`") else {
                 continue;
             };
             let location = item.location;
             if !self.is_variable("secret", &name, location) {
                 continue;
             }
-            if env.contains_key(&name) {
+            if stage.env.contains_key(&name) {
                 let message = format!("{} has `{name}` as `env` and as `secret`", self.owner());
                 self.report.push(
                     Diagnostic::new(location, message, "what `env` holds can be seen by all")
                         .hint("remove it from `env`: a secret is given to the stage as well"),
                 );
-            } else if secrets.iter().all(|secret| secret.name != name) {
-                secrets.push(Secret { name, location });
+            } else if stage.secrets.iter().all(|secret| secret.name != name) {
+                stage.secrets.push(Secret { name, location });
             }
         }
-        secrets
     }
 
     /// Whether a variable can have this name; what can't be is reported.
@@ -130,30 +176,12 @@ impl StageReader<'_> {
         false
     }
 
-    pub(super) fn resources(&mut self) -> Resources {
-        let mut resources = Resources {
-            cpu: 1,
-            gpu: Gpus::Count(0),
-            mem: None,
-        };
-        let Some(entry) = self.field("resources") else {
-            return resources;
-        };
+    pub(super) fn resources(&mut self, node: &Node) -> Resources {
+        let mut resources = Resources::default();
         let owner = format!("`resources` of {}", self.owner());
-        if fields::RESOURCES
-            .check(&entry.value, &owner, self.report)
-            .is_none()
-        {
-            return resources;
-        }
-        if let Some(cpu) = entry.value.get("cpu") {
-            resources.cpu = self.count(cpu, "resources.cpu", 1, 1 << 20).unwrap_or(1);
-        }
-        if let Some(gpu) = entry.value.get("gpu") {
-            resources.gpu = self.gpus(gpu).unwrap_or(resources.gpu);
-        }
-        if let Some(mem) = entry.value.get("mem") {
-            resources.mem = self.size(mem);
+        RESOURCES.check(node, &owner, self.report);
+        for (read, entry) in RESOURCES.present(node) {
+            read(self, &mut resources, &entry.value);
         }
         resources
     }
@@ -164,7 +192,7 @@ impl StageReader<'_> {
             Value::Number(number) => number
                 .as_u64()
                 .and_then(|number| u32::try_from(number).ok())
-                .filter(|number| *number <= 1 << 20)
+                .filter(|number| *number <= MOST)
                 .map(Gpus::Count),
             Value::Text(text) => Gpus::of_device(text),
             _ => None,
@@ -178,24 +206,6 @@ impl StageReader<'_> {
             );
         }
         gpus
-    }
-
-    /// A whole number within bounds.
-    pub(super) fn count(&mut self, node: &Node, field: &str, least: u32, most: u32) -> Option<u32> {
-        let value = self.templates.value(node, self.report)?;
-        let number = match &value.value {
-            Value::Number(number) => number
-                .as_u64()
-                .and_then(|number| u32::try_from(number).ok()),
-            _ => None,
-        };
-        let number = number.filter(|number| (least..=most).contains(number));
-        if number.is_none() {
-            let what = format!("a whole number, {least} or more");
-            self.report
-                .push(wrong_value(&value, node, field, self.owner(), &what));
-        }
-        number
     }
 
     fn size(&mut self, node: &Node) -> Option<u64> {
@@ -215,8 +225,8 @@ impl StageReader<'_> {
         bytes
     }
 
-    pub(super) fn timeout(&mut self, entry: &Entry) -> Option<Duration> {
-        let value = self.templates.value(&entry.value, self.report)?;
+    pub(super) fn timeout(&mut self, node: &Node) -> Option<Duration> {
+        let value = self.templates.value(node, self.report)?;
         let duration = match &value.value {
             Value::Number(number) => number.as_u64().and_then(units::seconds),
             Value::Text(text) => units::duration(text),
@@ -224,24 +234,10 @@ impl StageReader<'_> {
         };
         if duration.is_none() {
             self.report.push(
-                wrong_value(&value, &entry.value, "timeout", self.owner(), "a duration")
+                wrong_value(&value, node, "timeout", self.owner(), "a duration")
                     .hint("write `90s`, `30m`, `12h`, `7d`, `1h30m`, or a number of seconds"),
             );
         }
         duration
-    }
-}
-
-/// A value of a wrong kind, or out of bounds: then it is shown.
-fn wrong_value(value: &Node, at: &Node, field: &str, owner: &str, what: &str) -> Diagnostic {
-    let error = expected(value, field, owner, what);
-    let label = match value.scalar_text() {
-        Some(text) => format!("`{}` is not", printable(&text)),
-        None => error.label.clone(),
-    };
-    Diagnostic {
-        label,
-        location: at.location,
-        ..error
     }
 }

@@ -1,0 +1,375 @@
+//! One stage: its fields, and an instance read from them.
+//! It knows neither other stages nor how instances came about.
+
+mod action;
+mod files;
+mod reader;
+mod settings;
+
+use super::diagnostic::Diagnostic;
+use super::expand::{FOREACH, MATRIX};
+use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE};
+use super::node::{Entry, Node, Value};
+use super::paths;
+use super::pipeline::{Action, Stage};
+use super::seeds::SEEDS;
+use super::template::Templates;
+use files::{NO_OUTS, OUT};
+use reader::StageReader;
+use restage_core::span::Location;
+use settings::RESOURCES;
+
+/// Reads a field that is not empty into an instance.
+type Read = fn(&mut StageReader<'_>, &mut Stage, &Entry);
+
+/// How often a failed stage can be tried again.
+const MOST_RETRIES: u32 = 1_000;
+
+const TEXTS: Kind = Kind::OneOf(&[Kind::List(&Kind::Text), TEMPLATE]);
+const SCALARS: Kind = Kind::OneOf(&[Kind::List(&Kind::Scalar), TEMPLATE]);
+const OUTS: Kind = Kind::OneOf(&[
+    Kind::List(&Kind::OneOf(&[
+        Kind::Named("a path", &Kind::Text),
+        Kind::Map(&OUT),
+    ])),
+    TEMPLATE,
+]);
+const ENV: Kind = Kind::OneOf(&[
+    Kind::ByName(&Kind::OrNull(&Kind::Scalar)),
+    Kind::List(&Kind::Text),
+]);
+
+/// `env` is read before `secret`, and `program` before `args`: the later looks at the earlier.
+/// `super::stages` makes instances of what `foreach`, `matrix` and `seeds` say.
+pub(crate) static STAGE: Mapping<Read> = Mapping {
+    about: About {
+        one_of: &[&["program"], &["cmd"]],
+        instead: INSTEAD,
+        ..About::new(
+            "Stage",
+            "A stage",
+            "a stage",
+            "A command with everything that it reads and writes. It starts in an empty folder that \
+             holds its `deps` at their paths, and nothing else; what it leaves at the paths of its \
+             `outs` is kept.\n\nA stage runs if its key changed: a digest of what it runs, the \
+             content of its deps, and the fields marked below.",
+        )
+    },
+    fields: &[
+        (
+            Field::optional("desc", Kind::Text, "none", "A line for people.")
+                .key(Key::Outside)
+                .words(&["description", "doc", "comment", "title"]),
+            Some(|reader, stage, entry| stage.desc = reader.text(&entry.value, "`desc`")),
+        ),
+        (
+            Field::optional(
+                "foreach",
+                FOREACH,
+                "a single instance",
+                "Makes an instance for each entry of a map or each item of a list. In the stage's \
+                 other fields `${key}` is the entry's name (for a list: the item as text) and \
+                 `${item}` its value. Instances are called `train@small`.",
+            )
+            .key(Key::Outside)
+            .example("foreach: ${models}   # or [small, large], or {small: {depth: 3}}")
+            .words(&["for_each", "for", "each"]),
+            None,
+        ),
+        (
+            Field::optional(
+                "matrix",
+                Kind::Map(&MATRIX),
+                "a single instance",
+                "Makes an instance for each combination of its axes' values: `${item.AXIS}` is a \
+                 value, `${key}` all of them, joined by `-`. Not together with `foreach`.",
+            )
+            .key(Key::Outside)
+            .words(&["strategy", "product"]),
+            None,
+        ),
+        (
+            Field::optional(
+                "seeds",
+                SEEDS,
+                "no seed",
+                "Makes an instance for each seed, of every instance that `foreach` or `matrix` \
+                 makes: `5` stands for the parameter `seed` and the next four integers. `${seed}` \
+                 and the parameter `seed` are then the instance's own. Instances are called \
+                 `train@small+43`.",
+            )
+            .key(Key::Outside)
+            .example("seeds: 5   # or [42, 7], or ${seeds}")
+            .words(&["seed", "n_seeds", "repeat", "repeats", "repetitions"]),
+            None,
+        ),
+        (
+            Field::sometimes(
+                "program",
+                Kind::Filled,
+                "unless there is `cmd`",
+                "A crate of this workspace, which cargo builds. Its code, with that of the crates \
+                 it depends on, is part of the stage's key.",
+            )
+            .key(Key::Part)
+            .words(&["crate", "package", "bin", "binary", "executable"]),
+            Some(|reader, stage, entry| reader.program(stage, entry)),
+        ),
+        (
+            Field::optional("args", SCALARS, "none", "Arguments of `program`.")
+                .key(Key::Part)
+                .example("args: [--depth, \"${item.depth}\"]")
+                .words(&["arguments", "argv", "arg"]),
+            Some(|reader, stage, entry| reader.args(stage, entry)),
+        ),
+        (
+            Field::sometimes(
+                "cmd",
+                Kind::Filled,
+                "unless there is `program`",
+                "A line, or several, for `sh -c`. Values that templates put into it are quoted for \
+                 the place where they stand.",
+            )
+            .key(Key::Part)
+            .example("cmd: python3 plot.py --title ${name} > plot.svg")
+            .words(&[
+                "command", "commands", "run", "shell", "script", "exec", "sh",
+            ]),
+            Some(|reader, stage, entry| reader.cmd(stage, entry)),
+        ),
+        (
+            Field::optional(
+                "deps",
+                TEXTS,
+                "none",
+                "Files, folders and patterns (`*`, `?`, `[..]`, `{a,b}`, `**`) that it reads. A \
+                 path that another stage writes makes that stage run first. Patterns match the \
+                 outs of other stages, and files that no stage wrote; what was written for a seed \
+                 that is no longer asked for does not match.",
+            )
+            .key(Key::Part)
+            .example("deps: [data/train.csv, \"results/*/summary.csv\"]")
+            .words(&[
+                "depends_on",
+                "dependson",
+                "depends",
+                "dependencies",
+                "dependency",
+                "inputs",
+                "input",
+                "needs",
+                "requires",
+                "dep",
+                "sources",
+            ]),
+            Some(|reader, stage, entry| reader.deps(stage, entry)),
+        ),
+        (
+            Field::optional(
+                "params",
+                TEXTS,
+                "none",
+                "Dotted paths of the parameters that it is given, as JSON in the variable \
+                 `RESTAGE_PARAMS`. Only these are part of its key.",
+            )
+            .key(Key::Part)
+            .example("params: [train.epochs, \"models.${key}\"]")
+            .words(&["parameters", "param", "hyperparameters", "config"]),
+            Some(|reader, stage, entry| reader.params(stage, entry)),
+        ),
+        (
+            Field::required(
+                "outs",
+                OUTS,
+                NO_OUTS,
+                "Files and folders that it writes, at least one. Each path belongs to one stage.",
+            )
+            .key(Key::Part)
+            .example("outs:\n  - model.bin\n  - {path: timings.csv, volatile: true}")
+            .words(&["outputs", "output", "out", "produces", "targets", "results"]),
+            Some(|reader, stage, entry| reader.outs(stage, entry)),
+        ),
+        (
+            Field::optional(
+                "env",
+                ENV,
+                "none",
+                "Environment variables: a value sets one, nothing (`NAME:`, or a list of names) \
+                 passes the caller's value on. Names and values are part of the key. Without it a \
+                 stage has little more than `PATH`, `HOME` and a locale.",
+            )
+            .key(Key::Part)
+            .example("env: {LANG: C, HOME: ~}   # or [HOME]")
+            .words(&["environment", "envs", "environ", "variables"]),
+            Some(|reader, stage, entry| reader.env(stage, entry)),
+        ),
+        (
+            Field::optional(
+                "secret",
+                TEXTS,
+                "none",
+                "Names of the caller's variables that it is given and that nobody may see. The \
+                 names are part of the key; the values are not, are in no record, and appear as \
+                 `***` where the stage prints them.",
+            )
+            .key(Key::Part)
+            .example("secret: [API_TOKEN]")
+            .words(&["secrets", "secret_env", "env_secret"]),
+            Some(|reader, stage, entry| reader.secret(stage, entry)),
+        ),
+        (
+            Field::optional(
+                "tools",
+                TEXTS,
+                "none",
+                "Lines for `sh` whose output is an input: if a tool says something else, the stage \
+                 runs again. They run whenever restage makes a plan, so they should be quick.",
+            )
+            .key(Key::Part)
+            .example("tools: [python3 --version]")
+            .words(&["tool", "versions", "tool_versions", "version_commands"]),
+            Some(|reader, stage, entry| reader.tools(stage, entry)),
+        ),
+        (
+            Field::optional(
+                "resources",
+                Kind::Map(&RESOURCES),
+                "one core",
+                "What it needs of the machine. As many stages run at once as the machine has room for.",
+            )
+            .key(Key::Outside)
+            .example("resources: {cpu: 2, gpu: 1, mem: 2GiB}")
+            .words(&["limits", "requirements"]),
+            Some(|reader, stage, entry| stage.resources = reader.resources(&entry.value)),
+        ),
+        (
+            Field::optional(
+                "timeout",
+                Kind::Named(
+                    "a duration (`90s`, `12h`, `1h30m`), or seconds",
+                    &Kind::Scalar,
+                ),
+                "none",
+                "Wall time after which it is stopped, which is a failure.",
+            )
+            .key(Key::Outside)
+            .words(&["time", "time_limit", "walltime", "deadline"]),
+            Some(|reader, stage, entry| stage.timeout = reader.timeout(&entry.value)),
+        ),
+        (
+            Field::optional(
+                "retries",
+                Kind::Count(0, MOST_RETRIES as u64),
+                "0",
+                "How often it is tried again after a failure.",
+            )
+            .key(Key::Outside)
+            .words(&["retry", "attempts", "max_retries"]),
+            Some(|reader, stage, entry| {
+                let retries = reader.count(&entry.value, "retries", 0, MOST_RETRIES);
+                stage.retries = retries.unwrap_or(0);
+            }),
+        ),
+    ],
+};
+
+const INSTEAD: &[(&[&str], &str)] = &[
+    (
+        &[
+            "cpu", "cpus", "gpu", "gpus", "mem", "memory", "threads", "cores",
+        ],
+        "it goes under `resources`, as in `resources: {cpu: 2, gpu: 0, mem: 2GiB}`",
+    ),
+    (
+        &[
+            "wdir",
+            "cwd",
+            "workdir",
+            "working_dir",
+            "working_directory",
+            "dir",
+        ],
+        "a stage starts in a work folder that holds its deps at their paths; write `cd folder && ..` in `cmd`",
+    ),
+    (
+        &["frozen", "disabled", "skip", "when", "if"],
+        "name the stages to run on the command line instead: `restage reproduce STAGE`",
+    ),
+    (
+        &["always_changed", "always", "cache", "force"],
+        "a stage runs when something that it declares changes; `restage reproduce -f STAGE` forces it once",
+    ),
+    (
+        &["metrics", "plots", "artifacts"],
+        "list the files under `outs`; `compare` says how CSV files must match",
+    ),
+    (
+        &["do"],
+        "the fields of a `foreach` stage stand beside `foreach`, not under `do`",
+    ),
+];
+
+/// An instance of a stage, as it stands in the file.
+pub(crate) struct Instance<'a> {
+    pub(crate) templates: Templates<'a>,
+    /// Under `stages`.
+    pub(crate) entry: &'a Entry,
+    /// `train@small+43`.
+    pub(crate) name: String,
+    /// No field was unknown, so one that is missing is worth a message.
+    pub(crate) fields_known: bool,
+    /// Of the pipeline file: no stage may write it.
+    pub(crate) file_name: &'a str,
+}
+
+/// Reads an instance; `None` if a field was wrong, which was reported.
+pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Option<Stage> {
+    let before = report.len();
+    let (node, at) = (&instance.entry.value, instance.entry.key_location);
+    let mut stage = Stage {
+        name: instance.name,
+        group: instance.entry.key.clone(),
+        location: at,
+        ..Stage::default()
+    };
+    let mut reader = StageReader {
+        templates: instance.templates,
+        node,
+        file_name: instance.file_name,
+        report,
+    };
+    for (read, entry) in STAGE.present(node) {
+        if let Value::Null = entry.value.value {
+            reader.empty(entry);
+        } else {
+            read(&mut reader, &mut stage, entry);
+        }
+    }
+    if instance.fields_known {
+        incomplete(node, at, &mut reader);
+    }
+    paths::check_own(
+        &stage.deps,
+        &stage.outs,
+        reader.templates.owner,
+        reader.report,
+    );
+    // What an instance that is not known would need is missing in silence.
+    let complete = reader.report.len() == before && stage.action != Action::default();
+    complete.then_some(stage)
+}
+
+/// Reports what a stage must have and lacks.
+fn incomplete(node: &Node, at: Location, reader: &mut StageReader<'_>) {
+    let owner = reader.templates.owner;
+    if node.get("program").is_none() && node.get("cmd").is_none() {
+        let message = format!("{owner} does not say what to run");
+        let error = Diagnostic::new(at, message, "has neither `program` nor `cmd`");
+        reader.report.push(
+            error.hint("add `cmd: <a line for sh>`, or `program: <a crate of this workspace>`"),
+        );
+    }
+    if node.get("outs").is_none() {
+        reader.no_outs(at);
+    }
+}
