@@ -18,7 +18,7 @@ use restage_core::rel_path::RelPath;
 use restage_exec::{Finished, Outcome, Secrets};
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Gpus, Resources, Stage, duration_text, size_text};
-use restage_store::{Placement, Record, RecordedOut, Store, Unflushed};
+use restage_store::{Record, RecordedOut, Unflushed};
 
 /// Lines of stderr that a failure shows.
 const TAIL_LINES: usize = 12;
@@ -419,20 +419,4 @@ fn stable(record: &Record) -> Vec<(&str, restage_core::digest::Digest)> {
     let kept = record.outs.iter().filter(|out| !out.volatile);
     kept.map(|out| (out.path.as_str(), out.content.content_id()))
         .collect()
-}
-
-/// Puts a recorded out into the workspace. Results are plain files, for git and editors.
-pub(super) fn publish(store: &Store, root: &Path, out: &RecordedOut) -> Result<(), RunError> {
-    let placement = if out.path.starts_with("results/") {
-        Placement::Plain
-    } else {
-        Placement::Linked
-    };
-    let dest = root.join(&out.path);
-    if let Some(parent) = dest.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    Ok(store
-        .objects()
-        .materialize(&out.content, &dest, placement)?)
 }

@@ -4,15 +4,14 @@
 //! stages that read them may start. Here they reach the disk, and only after that the record is
 //! written, so that no record outlives its outs. The key stays locked until then.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::completion;
 use super::error::RunError;
+use super::publish::Publisher;
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
 use restage_pipeline::graph::StageId;
@@ -57,8 +56,8 @@ pub(super) struct Flusher {
 #[derive(Clone)]
 struct Place {
     store: Store,
-    /// The pipeline's folder, unless nothing is to be published.
-    root: Option<PathBuf>,
+    /// None: nothing is to be published.
+    publisher: Option<Publisher>,
 }
 
 #[derive(Default)]
@@ -82,12 +81,13 @@ impl State {
 }
 
 impl Flusher {
-    pub(super) fn new(ws: &Workspace) -> Self {
+    /// `publisher` puts committed outs into the workspace; a rerun's are not.
+    pub(super) fn new(ws: &Workspace, publisher: &Publisher) -> Self {
         let (sender, committed) = mpsc::channel();
         Self {
             place: Place {
                 store: ws.run_store().clone(),
-                root: ws.rerun.is_none().then(|| ws.root.clone()),
+                publisher: ws.rerun.is_none().then(|| publisher.clone()),
             },
             queue: Arc::default(),
             sender,
@@ -244,9 +244,9 @@ impl Place {
         records: &mut Unflushed,
     ) -> Result<CommitOutcome, RunError> {
         let outcome = self.store.commit(&lock, record, outs, records)?;
-        if let Some(root) = &self.root {
+        if let Some(publisher) = &self.publisher {
             for out in &record.outs {
-                completion::publish(&self.store, root, out)?;
+                publisher.publish(out)?;
             }
         }
         self.store.workdirs().discard(&attempt.dir)?;

@@ -34,6 +34,7 @@ mod plan_tests;
 mod preflight;
 mod programs;
 mod progress;
+mod publish;
 mod scheduler;
 mod secrets;
 mod tokens;

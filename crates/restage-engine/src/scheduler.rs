@@ -24,6 +24,7 @@ use super::pipeline_lock;
 use super::plan::{Decision, Plan, Planned, decide, plan, plan_rerun};
 use super::preflight;
 use super::programs::{self, Programs};
+use super::publish::Publisher;
 use super::tokens::{Capacity, Tokens};
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
@@ -121,6 +122,7 @@ struct Scheduler<'a> {
     states: States<'a, Box<Running>>,
     tokens: Tokens,
     flusher: Flusher,
+    publisher: Publisher,
     /// Nothing new may start.
     halted: bool,
     summary: Summary,
@@ -138,10 +140,12 @@ impl<'a> Scheduler<'a> {
     ) -> Self {
         let stages = plan.stages.keys().copied();
         let seconds = |id: StageId| ws.last_seconds(&graph.stage(id).name);
+        let publisher = Publisher::new(ws, graph);
         Self {
             states: States::new(graph, stages, ws.rerun.is_some(), &seconds),
             tokens: Tokens::new(options.capacity.clone()),
-            flusher: Flusher::new(ws),
+            flusher: Flusher::new(ws, &publisher),
+            publisher,
             halted: false,
             summary: Summary::default(),
             ws,
@@ -219,7 +223,7 @@ impl<'a> Scheduler<'a> {
             Decision::Fresh(record) => (record, StageOutcome::Fresh),
             Decision::Restore(record, outs) => {
                 for out in record.outs.iter().filter(|out| outs.contains(&out.path)) {
-                    completion::publish(&self.ws.store, &self.ws.root, out)?;
+                    self.publisher.publish(out)?;
                 }
                 (record, StageOutcome::Restored { outs: outs.len() })
             }
