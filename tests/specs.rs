@@ -68,7 +68,7 @@ fn every_broken_pipeline_has_its_own_message() {
 #[test]
 fn the_reference_page_says_what_the_tables_of_fields_say() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/pipeline.md");
-    let found = spec::reference();
+    let found = restage_pipeline::reference();
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(page.parent().unwrap()).unwrap();
         fs::write(&page, &found).unwrap();

@@ -42,10 +42,7 @@ pub(crate) fn valid(name: &str) -> String {
 pub(crate) fn check_places(diagnostics: &Diagnostics) {
     assert!(!diagnostics.items.is_empty());
     for item in &diagnostics.items {
-        let text = item
-            .source
-            .as_ref()
-            .map_or(&diagnostics.text, |source| &source.text);
+        let text = item.argument.as_ref().unwrap_or(&diagnostics.text);
         assert!(item.location.fits(text), "{item:?}");
         assert!(item.location.line >= 1, "{item:?}");
         for note in item.notes.iter().filter_map(|note| note.location) {

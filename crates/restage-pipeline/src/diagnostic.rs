@@ -29,8 +29,8 @@ pub struct Diagnostic {
     pub notes: Vec<Note>,
     /// What to do.
     pub hint: Option<String>,
-    /// Where the location points, if not into the file.
-    pub source: Option<Source>,
+    /// What the location points into, if not the file: `-S train.epochs=five`.
+    pub argument: Option<String>,
 }
 
 /// A further line of a diagnostic.
@@ -42,25 +42,16 @@ pub struct Note {
     pub location: Option<Location>,
 }
 
-/// A text that is not the pipeline file: an argument on the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// `command line`.
-    pub name: String,
-    /// `-S train.epochs=five`.
-    pub text: String,
-}
-
 impl Diagnostics {
     /// Sorts by place and drops repetitions (instances of one stage share their mistakes).
     pub fn new(file_name: &str, text: &str, mut items: Vec<Diagnostic>) -> Self {
         // Arguments come last, in the order in which they were given.
-        items.sort_by(|a, b| match (&a.source, &b.source) {
+        items.sort_by(|a, b| match (&a.argument, &b.argument) {
             (None, None) => (a.location, &a.message).cmp(&(b.location, &b.message)),
             (a, b) => a.is_some().cmp(&b.is_some()),
         });
         items.dedup_by(|a, b| {
-            (a.location, &a.message, &a.source) == (b.location, &b.message, &b.source)
+            (a.location, &a.message, &a.argument) == (b.location, &b.message, &b.argument)
         });
         Self {
             file_name: file_name.to_owned(),
@@ -79,7 +70,7 @@ impl Diagnostic {
             location,
             notes: Vec::new(),
             hint: None,
-            source: None,
+            argument: None,
         }
     }
 
@@ -120,10 +111,7 @@ impl Diagnostic {
     /// Pointing into an argument instead of the file.
     #[must_use]
     pub fn in_argument(mut self, text: &str) -> Self {
-        self.source = Some(Source {
-            name: "command line".to_owned(),
-            text: text.to_owned(),
-        });
+        self.argument = Some(text.to_owned());
         self
     }
 }
@@ -134,8 +122,8 @@ impl fmt::Display for Diagnostics {
             if n > 0 {
                 f.write_str("; ")?;
             }
-            match &item.source {
-                Some(source) => write!(f, "{}: {}", source.text, item.message)?,
+            match &item.argument {
+                Some(argument) => write!(f, "{argument}: {}", item.message)?,
                 None => write!(
                     f,
                     "{}:{}: {}",

@@ -42,7 +42,7 @@ pub mod template;
 mod units;
 pub mod yaml;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Note, Source};
+pub use diagnostic::{Diagnostic, Diagnostics, Note};
 pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
 pub use init::{INIT_TEMPLATE, init_files};
 pub use load::{LoadOptions, SCHEMA, load};

@@ -1,19 +1,18 @@
 //! Shows what is wrong with a pipeline: message, place, marked text, notes, hint.
-//! It must not know what can be wrong.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use std::ops::Range;
 
-use crate::{Diagnostic, Diagnostics, Note};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::node::printable;
 use restage_core::span::Location;
-use restage_core::style::Style;
 
-/// A source line wider than this is shown in part.
+/// Of a line of the file that is wider, the part around the marked text is shown.
 const COLUMNS: usize = 110;
-/// Of such a line, the columns shown before the marked text.
-const BEFORE: usize = 30;
 
-/// All of them, an empty line between; ends with a line break. Control characters are never
-/// passed on to the terminal.
+/// All mistakes, an empty line between; ends with a line break. Control characters are never passed
+/// on to the terminal.
 ///
 /// ```text
 /// error: unknown field `dependson` in stage `train`
@@ -21,164 +20,72 @@ const BEFORE: usize = 30;
 ///    |
 /// 31 |     dependson: [prepare]
 ///    |     ^^^^^^^^^ not a stage field
-/// hint: did you mean `deps`?
+///    |
+///    = hint: did you mean `deps`?
 /// ```
 pub fn render(diagnostics: &Diagnostics, colour: bool) -> String {
-    let style = Style { colour };
-    let shown: Vec<String> = diagnostics
-        .items
-        .iter()
-        .map(|item| one(item, diagnostics, style))
-        .collect();
-    shown.join("\n")
+    let renderer = match colour {
+        true => Renderer::styled(),
+        false => Renderer::plain(),
+    };
+    let renderer = renderer.term_width(COLUMNS);
+    let items = diagnostics.items.iter();
+    let shown = items.map(|item| renderer.render(&[group(item, diagnostics)]) + "\n");
+    shown.collect::<Vec<_>>().join("\n")
 }
 
-fn one(item: &Diagnostic, all: &Diagnostics, style: Style) -> String {
-    let mut text = format!(
-        "{} {}\n",
-        style.error("error:"),
-        style.bold(&clean(&item.message))
-    );
-    if !item.label.is_empty() {
-        text += &snippet(item, all, style);
+fn group<'a>(item: &'a Diagnostic, all: &'a Diagnostics) -> Group<'a> {
+    let mut group = Level::ERROR
+        .primary_title(printable(&item.message))
+        .element(snippet(item, all));
+    for note in item.notes.iter().filter(|note| note.location.is_none()) {
+        group = group.element(Level::NOTE.message(printable(&note.text)));
     }
-    text += &notes(&item.notes, &clean(&all.file_name));
     if let Some(hint) = &item.hint {
-        text += &format!("{} {}\n", style.hint("hint:"), clean(hint));
+        let level = Level::HELP.with_name("hint");
+        group = group.element(level.message(printable(hint)));
     }
-    text
+    group
 }
 
-/// The place, and its first line with the marked part underlined.
-fn snippet(item: &Diagnostic, all: &Diagnostics, style: Style) -> String {
-    let (source, number) = match &item.source {
-        // An argument is one line of its own: its number would say nothing.
-        Some(source) => (source.text.as_str(), String::new()),
-        None => (all.text.as_str(), item.location.line.to_string()),
-    };
-    let line = Line::around(source, item.location);
-    let place = match &item.source {
-        Some(source) => clean(&source.name),
-        None => format!("{}:{number}:{}", clean(&all.file_name), line.column),
-    };
-    let gutter = number.len().max(1);
-    let bar = style.dim("|");
-    let carets = style.error(&"^".repeat(line.marked.width().max(1)));
-    let shown = format!(
-        "{number:>gutter$} {bar} {}{}{}",
-        line.before, line.marked, line.after
-    );
-    let indent = " ".repeat(line.before.width());
-    format!(
-        "{:gutter$}{} {place}\n{:gutter$} {bar}\n{}\n{:gutter$} {bar} {indent}{carets} {}\n",
-        "",
-        style.dim("-->"),
-        "",
-        shown.trim_end(),
-        "",
-        clean(&item.label),
-    )
-}
-
-/// One line of the source, cut around the marked part, safe to print.
-struct Line {
-    before: String,
-    marked: String,
-    after: String,
-    /// Of the marked part's first character, from 1, in characters.
-    column: usize,
-}
-
-impl Line {
-    fn around(source: &str, location: Location) -> Self {
-        let offset = source.floor_char_boundary(location.offset.min(source.len()));
-        let start = source[..offset].rfind('\n').map_or(0, |at| at + 1);
-        let end = source[offset..]
-            .find('\n')
-            .map_or(source.len(), |at| offset + at);
-        let stop = source.floor_char_boundary(location.end().clamp(offset, end));
-        let mut before = clean(&source[start..offset]);
-        let mut marked = clean(source[offset..stop].trim_end());
-        let mut after = clean(source[stop..end].trim_end());
-        // A multi-line value is marked to the end of its first line.
-        if location.end() > end {
-            marked = clean(source[offset..end].trim_end());
-            after = String::new();
-        }
-        let column = 1 + source[start..offset].chars().count();
-        if before.width() + marked.width() + after.width() > COLUMNS {
-            before = cut_front(&before, BEFORE);
-            marked = cut_back(&marked, COLUMNS - BEFORE);
-            after = cut_back(
-                &after,
-                COLUMNS.saturating_sub(before.width() + marked.width()),
-            );
-        }
-        Self {
-            before,
-            marked,
-            after,
-            column,
+/// The marked text and the places that notes speak of.
+fn snippet<'a>(item: &'a Diagnostic, all: &'a Diagnostics) -> Snippet<'a, Annotation<'a>> {
+    let text = item.argument.as_deref().unwrap_or(&all.text);
+    let mut marks = Vec::new();
+    if !item.label.is_empty() {
+        let mark = marked(text, item.location);
+        marks.push((AnnotationKind::Primary, &item.label, mark));
+    }
+    for note in &item.notes {
+        if let Some(at) = note.location {
+            marks.push((AnnotationKind::Context, &note.text, marked(text, at)));
         }
     }
+    // The lines in question are enough: files can be large, and have many mistakes.
+    let first = marks.iter().map(|(.., at)| at.start).min().unwrap_or(0);
+    let last = marks.iter().map(|(.., at)| at.end).max().unwrap_or(first);
+    let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let mut snippet = Snippet::source(&text[start..end]);
+    if item.argument.is_some() {
+        snippet = snippet.line_numbering(false);
+    } else {
+        let lines = text[..start].matches('\n').count();
+        snippet = snippet.line_start(lines + 1).path(&all.file_name);
+    }
+    let marks = marks.into_iter().map(|(kind, label, at)| {
+        let at = at.start - start..at.end - start;
+        kind.span(at).label(printable(label))
+    });
+    snippet.annotations(marks)
 }
 
-/// The last columns of a text, `...` in front if something is missing.
-fn cut_front(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut width = 3;
-    let mut start = text.len();
-    for (at, c) in text.char_indices().rev() {
-        width += c.width().unwrap_or(0);
-        if width > columns {
-            break;
-        }
-        start = at;
-    }
-    format!("...{}", &text[start..])
-}
-
-/// The first columns of a text, `...` behind if something is missing.
-fn cut_back(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut width = 3;
-    let mut end = 0;
-    for (at, c) in text.char_indices() {
-        width += c.width().unwrap_or(0);
-        if width > columns {
-            break;
-        }
-        end = at + c.len_utf8();
-    }
-    format!("{}...", &text[..end])
-}
-
-/// Notes in two columns: what, and where.
-fn notes(notes: &[Note], file_name: &str) -> String {
-    let texts: Vec<String> = notes.iter().map(|note| clean(&note.text)).collect();
-    let width = texts.iter().map(|text| text.width()).max().unwrap_or(0);
-    let mut shown = String::new();
-    for (note, text) in notes.iter().zip(&texts) {
-        shown += &match note.location {
-            Some(location) => {
-                let gap = " ".repeat(width - text.width());
-                format!("  {text}{gap}   ({file_name}:{})\n", location.line)
-            }
-            None => format!("  {text}\n"),
-        };
-    }
-    shown
-}
-
-/// Tabs become spaces, other control characters the replacement character: what a terminal
-/// would obey must not come from a file.
-fn clean(text: &str) -> String {
-    text.replace('\t', "    ")
-        .replace(|c: char| c.is_control() || c == '\u{feff}', "\u{fffd}")
+/// A place as bytes of its text; of a value of several lines the first is marked.
+fn marked(text: &str, at: Location) -> Range<usize> {
+    let start = text.floor_char_boundary(at.offset.min(text.len()));
+    let end = text.floor_char_boundary(at.end().clamp(start, text.len()));
+    let line = text[start..end].lines().next().unwrap_or_default();
+    start..start + line.trim_end().len()
 }
 
 #[cfg(test)]
@@ -199,7 +106,8 @@ mod tests {
           |
         2 |     日本: größe
           |           ^^^^^ here
-        hint: mend it
+          |
+          = hint: mend it
         ");
     }
 
@@ -207,17 +115,20 @@ mod tests {
     fn long_lines_are_cut_around_the_marked_text() {
         let text = format!("{}bad{}", "x ".repeat(100), " y".repeat(100));
         let shown = shown(&text, 200, 3);
-        assert!(
-            shown.lines().all(|line| line.width() <= COLUMNS + 4),
-            "{shown}"
-        );
+        let fits = |line: &str| line.chars().count() <= COLUMNS;
+        assert!(shown.lines().all(fits), "{shown}");
         let (line, carets) = (shown.lines().nth(3).unwrap(), shown.lines().nth(4).unwrap());
         assert_eq!(line.find("bad"), carets.find('^'), "{shown}");
     }
 
     #[test]
-    fn escape_sequences_in_the_file_do_not_reach_the_terminal() {
+    fn escape_sequences_do_not_reach_the_terminal() {
         assert!(!shown("a: \u{1b}[31mred\n", 3, 5).contains('\u{1b}'));
+        let red = "\u{1b}[31m";
+        let at = Location::in_text("a: b", 0, 1);
+        let item = Diagnostic::new(at, red, red).note(red).note_at(red, at);
+        let all = Diagnostics::new(red, "a: b", vec![item.hint(red)]);
+        assert!(!render(&all, false).contains('\u{1b}'));
     }
 
     #[test]
@@ -233,6 +144,24 @@ mod tests {
         }
         assert_eq!(plain + rest, render(&all, false));
         assert_ne!(coloured, render(&all, false));
+    }
+
+    #[test]
+    fn places_of_notes_are_shown_with_their_lines() {
+        let text = "a: 1\nb: 2\nc: 3\nd: 4\na: 5\n";
+        let item = Diagnostic::new(Location::in_text(text, 20, 1), "`a` twice", "again here")
+            .note_at("the first", Location::in_text(text, 0, 1));
+        let all = Diagnostics::new("pipeline.yaml", text, vec![item]);
+        insta::assert_snapshot!(render(&all, false), @"
+        error: `a` twice
+         --> pipeline.yaml:5:1
+          |
+        1 | a: 1
+          | - the first
+        ...
+        5 | a: 5
+          | ^ again here
+        ");
     }
 
     #[test]
