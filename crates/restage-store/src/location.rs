@@ -29,7 +29,7 @@ const SHARED_FOLDERS: [&str; 6] = [
 /// from there, which works only within one file system.
 const OWN_FOLDERS: [&str; 3] = ["work", "logs", "tmp"];
 
-/// Who shares a store: see [`super::registry`].
+/// Where the workspaces that share a store are noted.
 pub(super) const WORKSPACES: &str = "workspaces";
 
 /// Backup programs skip a folder with this file (<https://bford.info/cachedir/>).

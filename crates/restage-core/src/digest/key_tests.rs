@@ -1,5 +1,4 @@
 //! What is and what isn't part of a stage's key.
-//! It must not know how keys are walked.
 
 use std::collections::{BTreeMap, BTreeSet};
 

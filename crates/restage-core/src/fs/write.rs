@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_names_are_told_from_others() {
+    fn temporary_names_are_recognised() {
         for path in ["a", "dir/format", &"n".repeat(255)] {
             let temp = temp_name(Path::new(path));
             assert!(is_temp_name(temp.file_name().unwrap().to_str().unwrap()));

@@ -1,5 +1,4 @@
 //! What is written is what is read, and what was damaged is noticed.
-//! They must not know what a run does with it.
 
 use super::*;
 use proptest::prelude::*;

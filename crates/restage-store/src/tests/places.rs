@@ -95,11 +95,11 @@ fn files_folders_and_links_replace_each_other() {
         );
     }
     assert_eq!(text(&precious), "kept");
-    let beside = fs::read_dir(bench.dir.path()).unwrap();
+    let names = fs::read_dir(bench.dir.path()).unwrap();
     assert_eq!(
-        beside,
+        names,
         [".restage", "dest", "precious", "tree"],
-        "nothing is left beside"
+        "no leftovers"
     );
     assert!(
         fs::read_dir(&bench.store.location().dir().join("tmp"))
@@ -167,6 +167,22 @@ fn a_damaged_object_is_never_placed_and_the_old_file_stays() {
             [".restage", "dest", "tree"]
         );
     }
+}
+
+#[test]
+fn a_damaged_object_is_not_linked_where_nothing_is_yet() {
+    let bench = Bench::new();
+    let (first, content) = (bench.ingest("first"), bench.ingest("weights"));
+    let place = |content, name| {
+        let objects = bench.store.objects();
+        objects.materialize(content, &bench.path(name), Placement::Linked)
+    };
+    // Shows whether this file system can clone; if it can't, others are linked directly.
+    place(&first, "first").unwrap();
+    damage(&bench.object(&content.digest));
+    let error = place(&content, "dest").unwrap_err();
+    assert!(matches!(error, StoreError::CorruptObject { .. }), "{error}");
+    assert!(!bench.path("dest").exists());
 }
 
 #[test]
