@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn a_table_says_its_columns_its_rows_and_the_cells_of_a_column() {
+        let table = Lookup::parse("t.csv", TABLE).unwrap();
+        assert_eq!(table.columns(), ["model", "split", "x"]);
+        assert_eq!(table.rows(), 3);
+        assert_eq!(table.column("x").unwrap(), ["1", "2", ""]);
+        assert_eq!(table.column("y").unwrap_err(), "has no column `y`");
+        // Whatever it is called, it was asked for as a table.
+        let table = Lookup::parse("log.txt", b"a,b\n1,2\n").unwrap();
+        assert_eq!(table.columns(), ["a", "b"]);
+        let table = Lookup::parse("t.tsv", b"a\tb\n").unwrap();
+        assert_eq!((table.columns().len(), table.rows()), (2, 0));
+    }
+
+    #[test]
     fn a_missing_cell_is_explained() {
         for number in [0, 4, -4, i64::MAX, i64::MIN] {
             assert_eq!(

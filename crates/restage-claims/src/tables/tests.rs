@@ -234,6 +234,28 @@ fn other_files_must_have_the_same_bytes() {
 }
 
 #[test]
+fn a_difference_is_a_share_of_the_expected_number() {
+    let share = |expected: &str, actual: &str| {
+        let (expected, actual) = (format!("n\n{expected}\n"), format!("n\n{actual}\n"));
+        let diff = compare(&expected, &actual, &rule(&[], &[], Exact));
+        diff.cells[0].share()
+    };
+    assert_eq!(share("0.25", "0.75"), Some(2.0));
+    assert_eq!(share("-8", "-10"), Some(0.25));
+    assert_eq!(share("0", "1"), None);
+    assert_eq!(share("x", "1"), None);
+}
+
+#[test]
+fn a_file_on_one_side_alone_differs_and_has_no_cells_to_compare() {
+    for diff in [TableDiff::missing("t.csv"), TableDiff::unexpected("t.csv")] {
+        assert!(!diff.is_same());
+        assert_eq!((diff.path.as_str(), diff.rows_compared), ("t.csv", 0));
+        assert!(!diff.is_incomparable(), "it could be compared");
+    }
+}
+
+#[test]
 fn later_rules_win_and_a_named_column_beats_all_others() {
     let rule = |files: &str, key: &[&str], columns: &[(&str, ColumnRule)]| CompareRule {
         files: files.into(),

@@ -262,6 +262,52 @@ fn a_key_is_explained_line_by_line() {
 }
 
 #[test]
+fn empty_lists_and_strange_names_of_parameters_are_leaves_with_labels_of_their_own() {
+    let mut key = key();
+    key.params = BTreeMap::from([(
+        "p".into(),
+        json!({"": 1, "a.b": 2, "a": {"b": 3}, "list": [], "map": {}}),
+    )]);
+    let mut lines = key.explain();
+    lines.retain(|(label, _)| label.starts_with("param "));
+    let lines: Vec<String> = lines
+        .into_iter()
+        .map(|(l, v)| format!("{l} = {v}"))
+        .collect();
+    let expected = [
+        "param p.\"\" = 1",
+        "param p.a.b = 3",
+        "param p.\"a.b\" = 2",
+        "param p.list = []",
+        "param p.map = {}",
+    ];
+    assert_eq!(lines, expected);
+    let pinned = "5da0b271763686816bd6f3b882183395983560139337f8290edbca866039f2fa";
+    assert_eq!(key.digest().to_string(), pinned);
+}
+
+#[test]
+fn what_a_run_was_given_leaves_out_code_command_and_files() {
+    let mut key = key();
+    tool(&mut key, "cc --version", "cc 13");
+    key.secrets.insert("TOKEN".into());
+    let labels: Vec<String> = key.given().into_iter().map(|(label, _)| label).collect();
+    let expected = [
+        "param seed",
+        "param train.lr",
+        "param train.optimizer.name",
+        "param train.steps[0]",
+        "param train.steps[1]",
+        "env A",
+        "env B",
+        "machine gpu",
+        "tool \"cc --version\"",
+        "secret TOKEN",
+    ];
+    assert_eq!(labels, expected);
+}
+
+#[test]
 fn a_tools_new_version_is_said_line_by_line() {
     let with = |python: &str, packages: &str| {
         let mut key = key();
