@@ -261,29 +261,55 @@ fn a_key_is_explained_line_by_line() {
     "#);
 }
 
-#[test]
-fn empty_lists_and_strange_names_of_parameters_are_leaves_with_labels_of_their_own() {
+/// What [`key`] has not: a command, a dep that is missing, leaves that are empty or have strange
+/// names, tools and secrets.
+fn other_key() -> StageKey {
     let mut key = key();
+    key.action = KeyAction::Command("make all".into());
     key.params = BTreeMap::from([(
         "p".into(),
         json!({"": 1, "a.b": 2, "a": {"b": 3}, "list": [], "map": {}}),
     )]);
-    let mut lines = key.explain();
-    lines.retain(|(label, _)| label.starts_with("param "));
-    let lines: Vec<String> = lines
-        .into_iter()
-        .map(|(l, v)| format!("{l} = {v}"))
+    key.deps.push(KeyDep {
+        path: "gone.txt".into(),
+        content: DepContent::Missing,
+    });
+    tool(&mut key, "cc --version", "cc 13\nfree");
+    tool(&mut key, "ld --version", "ld 2");
+    key.secrets = BTreeSet::from(["KEY".into(), "TOKEN".into()]);
+    key
+}
+
+#[test]
+fn the_digest_and_the_lines_of_a_key_with_all_other_kinds_of_ingredients_stay_what_they_are() {
+    let key = other_key();
+    let explained = key.explain();
+    let kinds = ["command", "param", "dep gone.txt", "tool", "secret"];
+    let lines: Vec<String> = explained
+        .iter()
+        .filter(|(label, _)| kinds.iter().any(|kind| label.starts_with(kind)))
+        .map(|(label, value)| format!("{label} = {value}"))
         .collect();
-    let expected = [
-        "param p.\"\" = 1",
-        "param p.a.b = 3",
-        "param p.\"a.b\" = 2",
-        "param p.list = []",
-        "param p.map = {}",
-    ];
-    assert_eq!(lines, expected);
-    let pinned = "5da0b271763686816bd6f3b882183395983560139337f8290edbca866039f2fa";
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    command = make all
+    param p."" = 1
+    param p.a.b = 3
+    param p."a.b" = 2
+    param p.list = []
+    param p.map = {}
+    dep gone.txt = missing
+    tool "cc --version" = cc 13
+    tool "cc --version" = free
+    tool "ld --version" = ld 2
+    secret KEY = whatever its value
+    secret TOKEN = whatever its value
+    "#);
+    // As above: another digest lets every such stage run again.
+    let pinned = "5479e21fdcd288040335399fa86dddeb4b9421158992f9f58cb0f87392dfecbe";
     assert_eq!(key.digest().to_string(), pinned);
+    let mut other = other_key();
+    other.action = KeyAction::Command("make".into());
+    assert_ne!(other.digest(), key.digest());
 }
 
 #[test]
