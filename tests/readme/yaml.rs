@@ -42,7 +42,7 @@ fn example_of_reference(piece: &Piece, text: &str) -> String {
     let known = SECTIONS.iter().find(|(name, ..)| *name == section);
     let (_, above, indent, needed) =
         known.unwrap_or_else(|| panic!("{}: no rule for this section's examples", piece.place()));
-    let mut fields = text.to_owned();
+    let mut fields = format!("{}\n", text.trim_end());
     let has = |fields: &str, name: &str| fields.lines().any(|line| line.starts_with(name));
     if needed == &STAGE {
         let repeats = has(text, "foreach:") || has(text, "matrix:");
