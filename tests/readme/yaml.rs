@@ -33,8 +33,12 @@ const CLAIM: [&str; 4] = [
     "ours: '1.0'",
     "tolerance: {rel: 1}",
 ];
-const REPORT: [&str; 2] = ["path: report.html", "sections: [{show: [{table: t.csv}]}]"];
-const SHOW: &str = "report:\n  path: r.html\n  sections:\n    - show:\n        -\n";
+const REPORT: [&str; 3] = [
+    "path: report.html",
+    "title: Results",
+    "sections: [{title: T, show: [{table: t.csv}]}]",
+];
+const SHOW: &str = "report:\n  path: r.html\n  title: Results\n  sections:\n    - title: T\n      show:\n        -\n";
 
 /// Makes an example of docs/reference a pipeline's fields.
 fn example_of_reference(piece: &Piece, text: &str) -> String {
