@@ -11,9 +11,9 @@ pub enum Exit {
     Usage = 2,
     /// Stale, different or not met: the answer of a command that checks.
     Different = 3,
-    /// The machine failed us: files, memory, processes.
+    /// The machine failed: files, memory, processes.
     Machine = 4,
-    /// A bug of ours.
+    /// A bug in restage.
     Bug = 70,
     /// The user stopped it.
     Interrupted = 130,

@@ -1,4 +1,4 @@
-//! Durations, counts and sizes as people read them.
+//! Durations, counts, sizes and other numbers as people read them.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A guess has no use for seconds: `about 24 min`.
+/// An estimate, without needless precision: `about 24 min`.
 pub(crate) fn rough_duration(seconds: f64) -> String {
     match seconds {
         s if s < 1.0 => "under a second".to_owned(),
@@ -45,7 +45,7 @@ pub(crate) fn size(bytes: f64) -> String {
     format!("{value:.1} TB")
 }
 
-/// A figure of a stage: four significant digits, no more than it needs.
+/// A metric of a stage, with about four significant digits.
 pub(crate) fn metric(name: &str, value: f64) -> String {
     let number = match value.abs() {
         v if v >= 1000.0 => format!("{value:.0}"),
@@ -59,6 +59,38 @@ pub(crate) fn metric(name: &str, value: f64) -> String {
         Some(unit) => format!("{number} {unit}/s"),
         None => format!("{name} {number}"),
     }
+}
+
+/// `0.0123`, `1235`, `1.3e-7`: a number of at most nine characters.
+pub(crate) fn short_number(number: f64) -> String {
+    let plain = number.to_string();
+    if plain.len() <= 6 {
+        return plain;
+    }
+    match number {
+        // Three significant digits, without trailing zeros.
+        0.001..100.0 => {
+            let before = number.log10().floor() as i32;
+            let decimals = usize::try_from(2 - before).unwrap_or(0);
+            let text = format!("{number:.decimals$}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        100.0..1e6 => format!("{number:.0}"),
+        _ => format!("{number:.1e}"),
+    }
+}
+
+/// `1,048,576`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// `1 stage`, `2 stages`.
@@ -81,7 +113,7 @@ pub(crate) fn all_are(n: usize, one: &str) -> String {
 /// Stage names on one line: several instances of a group as `train (4)`.
 pub(crate) fn grouped<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut groups: Vec<(&str, &str, usize)> = Vec::new();
-    // There may be a hundred thousand stages.
+    // A pipeline may have a hundred thousand stages: a search for each would take too long.
     let mut places: HashMap<&str, usize> = HashMap::new();
     for name in names {
         let group = name.split(['@', '+']).next().unwrap_or(name);
@@ -104,7 +136,7 @@ pub(crate) fn grouped<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// Items on lines of at most `width` columns, one that is longer on a line of its own.
+/// Items on lines of at most `width` columns; a longer item gets its own line.
 pub(crate) fn broken(items: &[&str], between: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (i, item) in items.iter().enumerate() {
@@ -121,7 +153,7 @@ pub(crate) fn broken(items: &[&str], between: &str, width: usize) -> Vec<String>
         .collect()
 }
 
-/// `2026-11-27 20:46 UTC` of `2026-11-27T20:46:24Z`; another text as it is.
+/// `2026-11-27 20:46 UTC` for `2026-11-27T20:46:24Z`; any other text is returned as it is.
 pub(crate) fn moment(rfc3339: &str) -> String {
     let minutes = rfc3339
         .split_at_checked(16)
@@ -132,7 +164,7 @@ pub(crate) fn moment(rfc3339: &str) -> String {
     }
 }
 
-/// An argument as a shell would need it.
+/// An argument, quoted for a shell if it needs to be.
 pub(crate) fn shell_word(arg: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     match !arg.is_empty() && arg.chars().all(plain) {
@@ -194,5 +226,11 @@ mod tests {
         assert_eq!(metric("bytes_per_second", 160_384_712.0), "160 MB/s");
         assert_eq!(metric("loss", 1.53218), "loss 1.532");
         assert_eq!(metric("learning_rate", 1e-4), "learning_rate 1.0e-4");
+    }
+
+    #[test]
+    fn long_numbers_are_grouped_by_thousands() {
+        let shown = [0, 999, 1000, 1_048_576].map(thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "1,048,576"]);
     }
 }

@@ -21,12 +21,12 @@ pub(crate) struct Maintenance {
 impl Maintenance {
     /// Opens the store of the pipeline file's folder; `None` if nothing has run there yet.
     pub(crate) fn open(settings: &Settings, file: &Path) -> Result<Option<Self>, CliError> {
-        let path = settings.directory.join(file);
+        let path = settings.path(file);
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let own = folder.join(".restage");
+        let own = path.with_file_name(".restage");
         let store = settings.store.as_ref().unwrap_or(&own);
         if !fs::exists(store)? {
             if fs::exists(&path)? {

@@ -31,7 +31,7 @@ impl Output {
         }
     }
 
-    /// Writes to stderr; if that fails, there is nobody to tell.
+    /// Writes to stderr; a failure to write is ignored.
     pub(crate) fn note(&mut self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }

@@ -27,7 +27,7 @@ pub(crate) struct PipelineFile {
 
 impl PipelineFile {
     pub(crate) fn read(settings: &Settings, args: &PipelineArgs) -> Result<Self, CliError> {
-        let path = settings.directory.join(&args.file);
+        let path = settings.path(&args.file);
         let file_name = args.file.display().to_string();
         let Some(bytes) = fs::read_if_exists(&path)? else {
             let message = format!("there is no `{}`", path.display());

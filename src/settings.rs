@@ -1,7 +1,7 @@
 //! Flags and environment, resolved once; the only place that reads environment variables.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::args::{Cli, Colour};
 use crate::error::CliError;
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) out_style: Style,
     /// For stderr.
     pub(crate) err_style: Style,
-    /// Whether stderr can be drawn on.
+    /// Whether progress can be drawn on stderr.
     pub(crate) interactive: bool,
     /// The caller's environment.
     pub(crate) env: HostEnv,
@@ -58,7 +58,17 @@ impl Settings {
         }
     }
 
-    /// Where the store of the workspace at `root` lies.
+    /// A path from the command line, relative to the current folder.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        let path = self.directory.join(path);
+        let parts = path.components().filter(|part| *part != Component::CurDir);
+        match parts.collect::<PathBuf>() {
+            here if here.as_os_str().is_empty() => PathBuf::from("."),
+            path => path,
+        }
+    }
+
+    /// The location of the store for the workspace at `root`.
     pub(crate) fn location(&self, root: &Path) -> Result<Location, CliError> {
         Ok(Location::of_workspace(root, self.store.as_deref())?)
     }

@@ -30,7 +30,7 @@ pub(crate) fn claims(
     let file = format!("results/{}/claims.csv", loaded.profile());
     let path = loaded.root.join(&file);
     let committed = match fs::read_if_exists(&path)? {
-        // What is to be replaced may be damaged.
+        // A file that will be replaced may be damaged.
         Some(_) if args.write => None,
         Some(bytes) => Some(read(&bytes).map_err(|error| {
             CliError::usage(format!("`{file}` is not a table of verdicts: {error}"))

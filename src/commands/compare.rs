@@ -1,4 +1,4 @@
-//! `restage compare`: result tables against committed ones.
+//! `restage compare`: compares result tables with committed ones.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -61,7 +61,7 @@ struct Chosen {
     /// As it was written.
     word: String,
     place: PathBuf,
-    /// Where it lies below the pipeline's folder, which it may be itself: `None` inside, if so.
+    /// Its place below the pipeline's folder; the inner `None` is that folder itself.
     inside: Option<Option<RelPath>>,
 }
 
@@ -75,7 +75,7 @@ impl Chosen {
     }
 }
 
-/// Without looking at the disk for more than the current folder: a table may be gone.
+/// Only the current folder is looked up on disk: the chosen tables may be missing.
 fn chosen(
     settings: &Settings,
     loaded: &Loaded,

@@ -128,7 +128,7 @@ fn word(state: OutState) -> &'static str {
     }
 }
 
-/// What was found, what a run will do about it, and a line that sums it up.
+/// What was found, what the next run will do about it, and a summary.
 fn page(report: &Report, next: &[(String, NextRun)], seconds: f64, style: Style) -> String {
     let mut text: String = report.findings.iter().map(|f| block(f, style)).collect();
     for state in [OutState::Edited, OutState::Missing] {

@@ -42,8 +42,8 @@ pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exi
     Ok(Exit::Ok)
 }
 
-/// What the pipeline needs as it stands, under every profile, here and in the other workspaces
-/// that share the store.
+/// What the pipeline needs now, under every profile, here and in the other workspaces that share the
+/// store.
 fn needs(
     settings: &Settings,
     args: &Gc,

@@ -33,7 +33,7 @@ pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result
     Ok(Exit::Ok)
 }
 
-/// Where the logs of a stage are whose result came from another workspace.
+/// Where to find the logs if the stage's result came from another workspace.
 fn elsewhere(workspace: &Workspace, stage: &str) -> Result<Option<String>, CliError> {
     let Some(record) = workspace.last_record(stage) else {
         return Ok(None);

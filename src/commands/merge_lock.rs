@@ -19,7 +19,7 @@ pub(crate) fn merge_lock(
     args: &MergeLock,
     out: &mut Output,
 ) -> Result<Exit, CliError> {
-    let at = |path: &Path| settings.directory.join(path);
+    let at = |path: &Path| settings.path(path);
     let base = base(&at(&args.base), out)?;
     let ours = side("our", &at(&args.ours))?;
     let theirs = side("their", &at(&args.theirs))?;

@@ -15,7 +15,7 @@ use crate::session::{PipelineFile, Session};
 use crate::settings::Settings;
 use restage_core::clock::{Instant, WallTime};
 use restage_engine::{
-    Audit, Decision, Event, Facts, NoopRequest, Observer, RunOptions, Summary, estimate,
+    Audit, Decision, Event, Facts, NoopRequest, Observer, Plan, RunOptions, Summary, estimate,
     nothing_to_do, remember_noop, run,
 };
 use restage_exec::LocalExecutor;
@@ -59,36 +59,11 @@ pub(crate) fn reproduce(
         (true, false) => loaded.named(&args.targets)?,
     };
     let capacity = settings.capacity(args.jobs);
-    let durations = |stage: &str| workspace.last_seconds(stage);
 
     if args.dry_run {
         let plan = session.plan(&selected, &forced)?;
         workspace.save_cache();
-        if settings.json {
-            let mut stdout = io::stdout().lock();
-            JsonRenderer { out: &mut stdout }.event(&Event::Planned { graph, plan: &plan });
-            return Ok(Exit::Ok);
-        }
-        let guess = estimate(graph, &plan, capacity.cpu, &|id| {
-            durations(&graph.stage(id).name)
-        });
-        let mut text = String::new();
-        for (id, planned) in &plan.stages {
-            let why = match &planned.decision {
-                Decision::Fresh(_) => continue,
-                Decision::Restore(_, outs) => format!("restore {}", outs.join(", ")),
-                Decision::Run(reasons) => format!("run, {}", reason_text(reasons)),
-                Decision::Waits(_) => "run if its inputs change".to_owned(),
-            };
-            text += &format!("{}: {why}\n", graph.stage(*id).name);
-        }
-        for line in plan_lines(graph, &plan, guess, settings.out_style) {
-            text += &format!("{line}\n");
-        }
-        if text.is_empty() {
-            text = "nothing to do\n".to_owned();
-        }
-        out.data(&text)?;
+        print_plan(&session, &plan, capacity.cpu, settings, out)?;
         return Ok(Exit::Ok);
     }
 
@@ -129,6 +104,42 @@ pub(crate) fn reproduce(
         );
     }
     finish(&summary, settings, args, out)
+}
+
+/// What would happen to each stage that is not up to date, and how long it would take.
+fn print_plan(
+    session: &Session<'_>,
+    plan: &Plan,
+    cores: u32,
+    settings: &Settings,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    let graph = &session.loaded.graph;
+    if settings.json {
+        let mut stdout = io::stdout().lock();
+        JsonRenderer { out: &mut stdout }.event(&Event::Planned { graph, plan });
+        return Ok(());
+    }
+    let guess = estimate(graph, plan, cores, &|id| {
+        session.workspace.last_seconds(&graph.stage(id).name)
+    });
+    let mut text = String::new();
+    for (id, planned) in &plan.stages {
+        let why = match &planned.decision {
+            Decision::Fresh(_) => continue,
+            Decision::Restore(_, outs) => format!("restore {}", outs.join(", ")),
+            Decision::Run(reasons) => format!("run, {}", reason_text(reasons)),
+            Decision::Waits(_) => "run if its inputs change".to_owned(),
+        };
+        text += &format!("{}: {why}\n", graph.stage(*id).name);
+    }
+    for line in plan_lines(graph, plan, guess, settings.out_style) {
+        text += &format!("{line}\n");
+    }
+    if text.is_empty() {
+        text = "nothing to do\n".to_owned();
+    }
+    out.data(&text)
 }
 
 /// Prints the last line, and returns the exit code.

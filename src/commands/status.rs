@@ -72,7 +72,7 @@ fn lines_json(loaded: &Loaded, plan: &Plan) -> String {
         .collect()
 }
 
-/// A line a stage, in declared order, then a count.
+/// A line for each stage, in declared order, then a count.
 fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
     let graph = &loaded.graph;
     let width = plan

@@ -137,7 +137,7 @@ struct Since {
     /// the earlier result.
     outs: Option<(usize, Vec<String>)>,
     /// Whether the reasons of a stale stage have already said how it differs from this result.
-    told: bool,
+    explained: bool,
 }
 
 /// Compares a stage as planned with an earlier result: the one that `wanted` names, otherwise the
@@ -161,11 +161,16 @@ fn since(
     let (Some(record), Some(key)) = (record, key) else {
         return Ok(None);
     };
-    let told = now.is_none() && results.first().is_some_and(|last| last.key == record.key);
-    Ok(Some(compared(record, key, now, told)))
+    let explained = now.is_none() && results.first().is_some_and(|last| last.key == record.key);
+    Ok(Some(compared(record, key, now, explained)))
 }
 
-fn compared(record: &Arc<Record>, key: &StageKey, now: Option<&Arc<Record>>, told: bool) -> Since {
+fn compared(
+    record: &Arc<Record>,
+    key: &StageKey,
+    now: Option<&Arc<Record>>,
+    explained: bool,
+) -> Since {
     let outs = now.map(|now| {
         let before = |path: &str| record.outs.iter().find(|out| out.path == path);
         let other = now
@@ -178,7 +183,7 @@ fn compared(record: &Arc<Record>, key: &StageKey, now: Option<&Arc<Record>>, tol
         record: Arc::clone(record),
         changes: diff(&record.inputs, key),
         outs,
-        told,
+        explained,
     }
 }
 
@@ -231,7 +236,7 @@ fn find<'a>(
 impl Since {
     fn to_text(&self) -> String {
         let (key, started) = (self.record.key.short(), &self.record.started);
-        if self.told {
+        if self.explained {
             return format!("  since its result of {started}, key {key}\n");
         }
         let mut text = format!("since its result of {started}, key {key}:\n");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use restage_engine::{Audited, Decision, Event, Failure, Observer, StageEvent, StageOutcome};
 
-/// Writes one JSON object a line.
+/// Writes one JSON object per line.
 pub(crate) struct JsonRenderer<'a> {
     pub(crate) out: &'a mut dyn Write,
 }
@@ -31,7 +31,7 @@ impl JsonRenderer<'_> {
     }
 }
 
-/// One for each file, and one more for calls that could not be seen.
+/// One event for each file, and one more for calls that could not be traced.
 fn undeclared(stage: &str, audited: &Audited) -> Vec<Value> {
     let files = audited.files.iter().map(|file| {
         let (field, item) = file.add.clone().unzip();

@@ -92,7 +92,7 @@ fn write_case(xml: &mut Writer<Vec<u8>>, suite: &str, case: &Case) -> io::Result
         .map(drop)
 }
 
-/// Without the control characters that XML cannot hold at all.
+/// Without the control characters that XML does not allow.
 fn plain(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control() || "\n\t".contains(*c))

@@ -9,7 +9,7 @@ use restage_core::digest::{Change, DepContent, Digest, KeyAction, PathDigest};
 use restage_core::style::Style;
 use restage_engine::lineage::{Bytes, From, Lineage, Origin, Run, Source, Standing, Traced};
 
-/// Differences shown of a run that is out of date.
+/// How many differences of an out-of-date run are shown.
 const CHANGES: usize = 4;
 
 /// A number in a table.

@@ -22,7 +22,7 @@ pub(crate) struct PlainRenderer<'a> {
     cores: u32,
     durations: &'a dyn Fn(&str) -> Option<f64>,
     /// When each running stage was last shown, and how far it was.
-    said: BTreeMap<String, (Instant, u64)>,
+    last_shown: BTreeMap<String, (Instant, u64)>,
 }
 
 impl<'a> PlainRenderer<'a> {
@@ -39,7 +39,7 @@ impl<'a> PlainRenderer<'a> {
             quiet,
             cores,
             durations,
-            said: BTreeMap::new(),
+            last_shown: BTreeMap::new(),
         }
     }
 
@@ -51,7 +51,7 @@ impl<'a> PlainRenderer<'a> {
     /// A line for each unit done, but never two within seconds, and one now and then in between;
     /// nothing for stages that end soon.
     fn progress(&mut self, stage: &str, progress: &Progress) {
-        let Some((at, done)) = self.said.get(stage) else {
+        let Some((at, done)) = self.last_shown.get(stage) else {
             return;
         };
         let pause = if *done == progress.done {
@@ -60,7 +60,7 @@ impl<'a> PlainRenderer<'a> {
             AT_LEAST
         };
         if at.elapsed().as_secs_f64() >= pause {
-            self.said
+            self.last_shown
                 .insert(stage.to_owned(), (Instant::now(), progress.done));
             self.line(&format!("{stage}: {}", progress_text(progress)));
         }
@@ -115,7 +115,8 @@ impl Observer for PlainRenderer<'_> {
                 attempts,
                 ..
             } => {
-                self.said.insert((*stage).to_owned(), (Instant::now(), 0));
+                self.last_shown
+                    .insert((*stage).to_owned(), (Instant::now(), 0));
                 let again = if *attempt > 1 {
                     format!(" (attempt {attempt} of {attempts})")
                 } else {

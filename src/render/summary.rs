@@ -6,7 +6,7 @@ use restage_core::style::Style;
 use restage_engine::{Access, Audited, Decision, Estimate, Failure, Plan, Reason, Summary};
 use restage_pipeline::graph::Graph;
 
-/// Undeclared files that are shown of one stage.
+/// How many undeclared files of a stage are shown.
 const MOST_FILES: usize = 20;
 
 /// What is about to run, and about how long it takes.
@@ -55,7 +55,7 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     lines
 }
 
-/// The state's name in its colour, as wide as the widest.
+/// The state's name in its colour, padded to the longest.
 pub(crate) fn painted_state(decision: &Decision, style: Style) -> String {
     let word = format!("{:7}", state(decision));
     match decision {
@@ -79,7 +79,7 @@ pub(crate) fn failure(stage: &str, failure: &Failure, style: Style) -> String {
     block(&style.error("error:"), stage, failure, "", style)
 }
 
-/// A failed attempt that another one follows, as a block of lines.
+/// A failed attempt before the next one, as a block of lines.
 pub(crate) fn retry(stage: &str, failure: &Failure, style: Style) -> String {
     let word = style.warning("warning:");
     let text = block(&word, stage, failure, ", trying again", style);

@@ -1,4 +1,4 @@
-//! A run on a terminal: a bar for each running stage, settled stages scroll by above.
+//! A run on a terminal: a bar for each running stage, with finished stages scrolling by above.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

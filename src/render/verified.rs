@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::format::{all_are, count, duration};
+use crate::format::{all_are, count, duration, thousands};
 use crate::render::diff;
 use restage_core::style::Style;
 use restage_engine::{Difference, Summary, Verdict, Verified, VerifiedOut};
 
-/// Differences of a table that an error shows.
+/// How many differences of a table an error shows.
 const MOST: usize = 3;
 
 /// `identical  train  weights.bin`, a line for each out.
@@ -106,14 +106,10 @@ fn difference(out: &VerifiedOut) -> String {
             now,
         } => {
             let sizes = match recorded == now {
-                true => grouped_digits(*now),
-                false => format!(
-                    "{}, now {}",
-                    grouped_digits(*recorded),
-                    grouped_digits(*now)
-                ),
+                true => thousands(*now),
+                false => format!("{}, now {}", thousands(*recorded), thousands(*now)),
             };
-            let at = grouped_digits(*offset);
+            let at = thousands(*offset);
             format!("{}first different byte: {at} of {sizes}\n", inside(path))
         }
         Difference::Kind {
@@ -160,29 +156,5 @@ fn word(verdict: &Verdict) -> &'static str {
         Verdict::Identical => "identical",
         Verdict::Within => "within",
         Verdict::Differs(_) => "differs",
-    }
-}
-
-/// `1,048,576`.
-fn grouped_digits(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_numbers_are_grouped_by_thousands() {
-        let shown = [0, 999, 1000, 1_048_576].map(grouped_digits);
-        assert_eq!(shown, ["0", "999", "1,000", "1,048,576"]);
     }
 }

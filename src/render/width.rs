@@ -1,12 +1,12 @@
-//! Texts from files, made harmless and cut to columns of a terminal.
+//! Text from files, made safe to print and cut to the width of a terminal.
 
 use unicode_width::UnicodeWidthChar;
 
 /// The width of a terminal: lines are broken to fit, except for long names, paths and values.
 pub(crate) const WIDTH: usize = 80;
 
-/// Without characters that draw nothing or steer a terminal: control characters, those that
-/// turn the direction of writing, line separators, and those without a width.
+/// Escapes characters that are invisible or control the terminal: control characters, those that
+/// change the direction of writing, line separators, and those without a width.
 pub(super) fn visible(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
@@ -23,12 +23,12 @@ fn of(c: char) -> usize {
     c.width().unwrap_or(0)
 }
 
-/// Columns that a visible text takes.
+/// How many columns a visible text takes.
 pub(super) fn width(text: &str) -> usize {
     text.chars().map(of).sum()
 }
 
-/// The start of a text, with a mark where more was.
+/// The start of a text, with a mark if it was cut.
 pub(super) fn cut(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
@@ -44,7 +44,7 @@ pub(super) fn cut(text: &str, room: usize) -> String {
     text.chars().take_while(fits).collect::<String>() + "…"
 }
 
-/// The end of a text, with a mark where more was.
+/// The end of a text, with a mark if it was cut.
 pub(super) fn cut_start(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
@@ -53,7 +53,7 @@ pub(super) fn cut_start(text: &str, room: usize) -> String {
     cut(&backwards, room).chars().rev().collect()
 }
 
-/// Two texts, cut to their rooms so that the first difference is seen.
+/// Two texts, cut to their rooms so that the first difference shows.
 pub(super) fn windows(one: &str, other: &str, rooms: [usize; 2]) -> [String; 2] {
     let common = one.chars().zip(other.chars()).take_while(|(a, b)| a == b);
     let common: Vec<char> = common.map(|(a, _)| a).collect();
@@ -63,7 +63,7 @@ pub(super) fn windows(one: &str, other: &str, rooms: [usize; 2]) -> [String; 2] 
     if !long || before + 3 < least {
         return [cut(one, rooms[0]), cut(other, rooms[1])];
     }
-    // Keep a third of the room for what stands before the difference.
+    // Keep a third of the room for the text before the difference.
     let mut kept = 0;
     let near = common.iter().rev().take_while(|c| {
         kept += of(**c);

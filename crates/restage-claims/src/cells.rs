@@ -123,7 +123,7 @@ mod tests {
         let missing = |file: &str, column| files.column(&path(file), column).unwrap_err();
         assert_eq!(missing("a/t.csv", "z"), "`a/t.csv` has no column `z`");
         assert_eq!(missing("b.csv", "x"), "there is no `b.csv`");
-        assert!(missing("bad.csv", "x").starts_with("`bad.csv` has 1 cells in line 2"));
+        assert!(missing("bad.csv", "x").starts_with("`bad.csv` has 1 cell in line 2"));
         let row = files.cell(&table, &RowName::Number(3), "x").unwrap_err();
         assert_eq!(row, "`a/t.csv` has no row 3");
     }

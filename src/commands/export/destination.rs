@@ -16,10 +16,7 @@ pub(super) fn start(
     kind: &str,
 ) -> Result<(Package, PathBuf), CliError> {
     if let Some(out) = out {
-        return Ok((
-            Package::start(&settings.directory.join(out))?,
-            out.to_owned(),
-        ));
+        return Ok((Package::start(&settings.path(out))?, out.to_owned()));
     }
     let place = Path::new(kind).join(loaded.profile());
     let mut package = Package::start(&loaded.root.join(&place))?;

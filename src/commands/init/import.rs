@@ -22,7 +22,7 @@ const PIPELINE: &str = "pipeline.yaml";
 
 pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Result<Exit, CliError> {
     let file_name = from.display().to_string();
-    let path = settings.directory.join(from);
+    let path = settings.path(from);
     let Some(text) = text_of(&path, &file_name)? else {
         return Err(
             CliError::usage(format!("there is no `{file_name}`")).with_hint(
@@ -34,7 +34,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let target = folder.join(PIPELINE);
+    let target = path.with_file_name(PIPELINE);
     if fs::exists(&target)? {
         return Err(CliError::usage(format!(
             "`{}` already exists; nothing was written",
@@ -73,7 +73,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
     Ok(Exit::Ok)
 }
 
-/// A file's text, if it is there.
+/// A file's text, if it exists.
 fn text_of(path: &Path, name: &str) -> Result<Option<String>, CliError> {
     let bytes = fs::read_if_exists(path)?;
     let text = bytes.map(String::from_utf8).transpose();
@@ -178,7 +178,7 @@ fn page(file: &str, imported: &Imported, missing: &[String], style: Style) -> St
     text
 }
 
-/// A line each: where, what, and what about it.
+/// A line for each row: where, what, and a remark.
 fn table(title: &str, file: &str, rows: &[(usize, String, String)]) -> String {
     if rows.is_empty() {
         return String::new();

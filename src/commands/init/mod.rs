@@ -14,20 +14,20 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
     if let Some(from) = &args.from {
         return import::import(settings, from, out);
     }
-    let folder = settings.directory.join(&args.folder);
+    let place = |name: &str| settings.path(&args.folder.join(name));
     let files = restage_pipeline::init_files();
     for (name, _) in &files {
-        if fs::exists(&folder.join(name))? {
+        let path = place(name);
+        if fs::exists(&path)? {
             return Err(CliError::usage(format!(
                 "`{}` already exists; nothing was written",
-                folder.join(name).display()
+                path.display()
             ))
             .with_hint("name another folder: `restage init DIR`"));
         }
     }
-    fs::create_dir_all(&folder)?;
     for (name, text) in &files {
-        let path = folder.join(name);
+        let path = place(name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }

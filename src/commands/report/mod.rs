@@ -99,7 +99,7 @@ fn target(
     out: Option<&Path>,
 ) -> Result<(PathBuf, String), CliError> {
     let (path, name) = match out {
-        Some(out) => (settings.directory.join(out), out.display().to_string()),
+        Some(out) => (settings.path(out), out.display().to_string()),
         None => (wanted.path.under(&loaded.root), wanted.path.to_string()),
     };
     let folder = path

@@ -4,12 +4,12 @@ use super::{Compared, allowed, headline, off_by, words};
 use crate::render::width::{cut, visible, windows};
 use restage_claims::tables::{CellDiff, Problem, TableDiff};
 
-/// A comment on GitHub has room for 65,536 characters. Bytes are never fewer; the rest is for what a
-/// workflow writes around this.
+/// A comment on GitHub has room for 65,536 characters, which are never more than the bytes. The rest
+/// is for the text that a workflow adds.
 const MOST_BYTES: usize = 60_000;
-/// For the last line, which says what was cut.
+/// Room for the last line, which says what was cut.
 const LAST_LINE: usize = 200;
-/// Of a cell's text, in columns.
+/// The widest text of a cell, in columns.
 const ROOM: usize = 60;
 
 /// The verdict, then each file that differs, folded: at most `most` differences of each, and fewer
@@ -17,7 +17,7 @@ const ROOM: usize = 60;
 pub(crate) fn markdown(compared: &Compared, most: usize) -> String {
     let verdict = compared.verdict(&|text| code(text));
     let mut first = verdict.chars();
-    // It begins a paragraph here.
+    // Here the verdict begins a paragraph.
     let start = first.next().map(|c| c.to_ascii_uppercase());
     let mut text: String = start
         .into_iter()
@@ -112,12 +112,12 @@ fn row(cell: &CellDiff) -> String {
         off_by(cell),
         allowed(cell),
     ];
-    // Within a table this holds in code too, and the backslash is taken away.
+    // In a table, a bar must be escaped even inside code; GitHub removes the backslash.
     let cells = cells.map(|text| text.replace('|', "\\|"));
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// Text as code, in which nothing is markup: no link, no mention, no HTML.
+/// Text as code, so that nothing in it becomes a link, a mention or HTML.
 fn code(text: &str) -> String {
     if text.is_empty() {
         return "_empty_".to_owned();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::junit::{Case, Outcome};
 use super::width::{WIDTH, cut, cut_start, visible, width, windows};
 use crate::baseline::Against;
-use crate::format::count;
+use crate::format::{count, short_number};
 use restage_claims::tables::{CellDiff, Fault, Problem, Row, Side, TableDiff};
 use restage_core::style::Style;
 use restage_pipeline::ColumnRule;
@@ -24,7 +24,7 @@ pub(crate) struct Compared {
     pub(crate) files: Vec<TableDiff>,
 }
 
-/// Marks a name or a value in a sentence.
+/// Quotes a name or a value in a sentence.
 type Quote<'a> = &'a dyn Fn(&str) -> String;
 
 impl Compared {
@@ -33,7 +33,7 @@ impl Compared {
         self.files.iter().filter(|diff| !diff.is_same())
     }
 
-    /// `profile quick: 2 of 12 tables differ from commit 1a2b3c4 (`HEAD`)`.
+    /// `profile quick: 2 of 12 tables differ from revision HEAD (1a2b3c4d5e6f)`.
     fn verdict(&self, quote: Quote<'_>) -> String {
         let all = count(self.files.len(), "table");
         let against = self.against.describe(quote);
@@ -176,8 +176,8 @@ fn off_by(cell: &CellDiff) -> String {
         return String::new();
     };
     let text = match (cell.rule, cell.share()) {
-        (ColumnRule::Relative(_), Some(share)) => format!("{}%", short(100.0 * share)),
-        _ => short(difference),
+        (ColumnRule::Relative(_), Some(share)) => format!("{}%", short_number(100.0 * share)),
+        _ => short_number(difference),
     };
     match text == allowed(cell) {
         true => format!(">{text}"),
@@ -188,36 +188,17 @@ fn off_by(cell: &CellDiff) -> String {
 /// What a cell's rule allows.
 fn allowed(cell: &CellDiff) -> String {
     match cell.rule {
-        ColumnRule::Absolute(bound) => short(bound),
-        ColumnRule::Relative(share) => format!("{}%", short(100.0 * share)),
+        ColumnRule::Absolute(bound) => short_number(bound),
+        ColumnRule::Relative(share) => format!("{}%", short_number(100.0 * share)),
         ColumnRule::Exact => "exact".to_owned(),
         ColumnRule::Ignore => "anything".to_owned(),
     }
 }
 
-/// `0.0123`, `1235`, `1.3e-7`: a number of at most nine characters.
-fn short(number: f64) -> String {
-    let plain = number.to_string();
-    if plain.len() <= 6 {
-        return plain;
-    }
-    match number {
-        // Three digits that count, without zeros at the end.
-        0.001..100.0 => {
-            let before = number.log10().floor() as i32;
-            let decimals = usize::try_from(2 - before).unwrap_or(0);
-            let text = format!("{number:.decimals$}");
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
-        100.0..1e6 => format!("{number:.0}"),
-        _ => format!("{number:.1e}"),
-    }
-}
-
-/// A column of the list of cells is not cut below this.
+/// The least width to which a column of the list of cells is cut.
 const LEAST: usize = 8;
 const HEADINGS: [&str; 6] = ["row", "column", "expected", "actual", "off by", "allowed"];
-/// What stands before each column.
+/// The text before each column.
 const BEFORE: [&str; 6] = ["  ", "  ", "  ", " -> ", "  ", "  "];
 const EXPECTED: usize = 2;
 const ACTUAL: usize = 3;
@@ -236,9 +217,8 @@ pub(crate) fn text(compared: &Compared, most: usize, style: Style) -> String {
     format!("{files}{}\n", compared.verdict(&plain))
 }
 
-/// The differences of one file: first what differs, then at most `most` of them, one a
-/// line, then how many more there are. Each line ends with a line break. For a file without
-/// differences it says so.
+/// The differences of one file: a headline, at most `most` differences, one per line, and how many
+/// more there are. Each line ends with a line break.
 pub(crate) fn text_of(diff: &TableDiff, most: usize, style: Style) -> String {
     let what = headline(diff);
     let path = cut_start(&visible(&diff.path), WIDTH - 1);
@@ -283,7 +263,7 @@ fn below_each_other(sides: &[Option<String>; 2], style: Style) -> [String; 2] {
     ]
 }
 
-/// The cells as a table with a heading; a row's name stands at its first cell alone.
+/// The cells as a table with a heading; only the first cell of a row shows the row's name.
 fn table(cells: &[CellDiff], style: Style) -> Vec<String> {
     if cells.is_empty() {
         return Vec::new();
@@ -300,7 +280,7 @@ fn table(cells: &[CellDiff], style: Style) -> Vec<String> {
             *most = (*most).max(width(text));
         }
     }
-    // The last two are short by their making.
+    // The last two columns are always short.
     let room = WIDTH - BEFORE.iter().map(|before| before.len()).sum::<usize>();
     while widths.iter().sum::<usize>() > room {
         let widest = (0..4)

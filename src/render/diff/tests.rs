@@ -241,7 +241,7 @@ fn numbers_are_short_and_say_that_they_are_beyond_their_bound() {
         1e300,
         0.0,
     ];
-    let shown = shown.map(short);
+    let shown = shown.map(short_number);
     assert_eq!(
         shown,
         [

@@ -168,7 +168,7 @@ fn files_and_columns_that_are_not_there_are_mistakes_with_a_place() {
         .says("`best` names `y`")
         .says("shown are: `m`, `x`");
     space.write("bad.csv", "a,b\n1\n");
-    with("{table: bad.csv}").says("`bad.csv` has 1 cells in line 2");
+    with("{table: bad.csv}").says("`bad.csv` has 1 cell in line 2");
     assert!(!space.exists("report.html"));
 }
 

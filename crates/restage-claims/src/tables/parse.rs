@@ -40,9 +40,12 @@ impl fmt::Display for Fault {
                 expected,
                 found,
             } => {
+                let ending = |n| if n == 1 { "" } else { "s" };
                 write!(
                     f,
-                    "has {found} cells in line {line}, but {expected} columns"
+                    "has {found} cell{} in line {line}, but {expected} column{}",
+                    ending(*found),
+                    ending(*expected)
                 )
             }
             Self::DuplicateColumn { column } => write!(f, "has two columns `{column}`"),
