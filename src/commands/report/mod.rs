@@ -78,7 +78,7 @@ pub(crate) fn report(
     fs::create_dir_all(folder.unwrap_or(Path::new(".")))?;
     fs::write_atomic(&path, text.as_bytes())?;
     for notice in provenance.notices() {
-        out.warning(&format!("{notice}"));
+        out.warning(&notice);
     }
     if settings.json {
         let line = json!({
