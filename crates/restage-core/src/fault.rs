@@ -49,7 +49,7 @@ fn parse(text: &str) -> Option<Plan> {
     if what == "log" {
         #[expect(
             clippy::disallowed_methods,
-            reason = "base::fs would pass through here"
+            reason = "crate::fs would pass through here"
         )]
         let file = File::create(where_).ok()?;
         return Some(Plan::Log(file));
