@@ -56,6 +56,8 @@ mod tests {
             1e-7,
             9.999_999_9,
             1_234.567_8,
+            999_999_999_999_999.0,
+            1e15,
         ];
         let texts = cases.map(number_text);
         let expected = [
@@ -67,6 +69,8 @@ mod tests {
             "1.00000e-7",
             "10",
             "1234.57",
+            "999999999999999",
+            "1.00000e15",
         ];
         assert_eq!(texts, expected);
     }

@@ -234,6 +234,54 @@ fn other_files_must_have_the_same_bytes() {
 }
 
 #[test]
+fn tables_are_told_by_their_names_ending_and_say_their_columns() {
+    for path in ["t.csv", "a/T.CSV", "t.tsv"] {
+        assert!(is_table(path), "{path}");
+    }
+    for path in ["fig.svg", "csv", "t.csv.gz"] {
+        assert!(!is_table(path), "{path}");
+    }
+    assert_eq!(columns("t.csv", b"id,\"a,b\"\n1,2\n"), ["id", "a,b"]);
+    assert_eq!(columns("t.tsv", b"id\tx\n"), ["id", "x"]);
+    assert_eq!(columns("fig.svg", b"id,x\n"), [""; 0]);
+}
+
+#[test]
+fn a_key_column_that_is_missing_is_the_one_problem_of_each_side() {
+    let none = problems("id,n\na,1\nb,1\n", "id,n\na,2\nb,2\n", &["name"]);
+    let missing = |side| Problem::NoKeyColumn {
+        side,
+        column: "name".into(),
+    };
+    assert_eq!(none, [missing(Side::Expected), missing(Side::Actual)]);
+}
+
+#[test]
+fn a_row_is_named_by_its_number_or_all_of_its_key() {
+    assert_eq!(Row::Number(3).to_string(), "3");
+    let pairs = [("model", "a"), ("seed", "1")].map(|(c, v)| (c.to_owned(), v.to_owned()));
+    assert_eq!(Row::Key(pairs.to_vec()).to_string(), "model=a seed=1");
+}
+
+#[test]
+fn a_rule_applies_however_its_folders_are_spelt() {
+    let path = RelPath::new("results/quick/x.csv").unwrap();
+    for files in [
+        "results/quick/*.csv",
+        "./results/quick/x.csv",
+        "results//quick/*.csv",
+        "results/./quick/*.csv",
+    ] {
+        let rule = CompareRule {
+            files: files.into(),
+            key: Vec::new(),
+            columns: std::collections::BTreeMap::new(),
+        };
+        assert!(applies(&rule, &path), "{files}");
+    }
+}
+
+#[test]
 fn a_difference_is_a_share_of_the_expected_number() {
     let share = |expected: &str, actual: &str| {
         let (expected, actual) = (format!("n\n{expected}\n"), format!("n\n{actual}\n"));
