@@ -246,3 +246,44 @@ fn least(numbers: &[f64]) -> f64 {
 fn greatest(numbers: &[f64]) -> f64 {
     numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::cells::{Cells, Files};
+    use super::super::expression::{Failure, Outcome, evaluate};
+
+    #[test]
+    fn functions_compute_over_the_cells_of_a_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = "epoch,acc,loss\n1,0.5,-3\n2, 0.8 ,-2\n3,0.9,-1\n";
+        std::fs::write(dir.path().join("t.csv"), table).unwrap();
+        let cells: Arc<dyn Cells> = Arc::new(Files::below(dir.path(), &[]));
+        for holds in [
+            r#"cell("t.csv", -1, "acc") == 0.9 && cell("t.csv", "epoch=2", "acc") == 0.8"#,
+            r#"text("t.csv", 1, "acc") == "0.5""#,
+            r#"column("t.csv", "acc") == [0.5, 0.8, 0.9]"#,
+            r#"first("t.csv", "acc", 0.8, "epoch") == 2.0"#,
+            r#"first("t.csv", "acc", 0.2, "epoch") == 1.0"#,
+            r#"abs(cell("t.csv", 1, "loss")) == 3.0 && abs(2) == 2.0"#,
+            r#"max(column("t.csv", "loss")) == -1.0 && min(column("t.csv", "epoch")) == 1.0"#,
+            r#"mean(column("t.csv", "loss")) == -2.0"#,
+        ] {
+            let found = evaluate(holds, &cells);
+            assert_eq!(found, Ok(Outcome::Bool(true)), "{holds}");
+        }
+        for (text, reason) in [
+            (r#"first("t.csv", "acc", 0.95, "epoch")"#, "gives inf"),
+            ("max([])", "`max` of nothing"),
+            (
+                r#"cell("t.csv", "epoch=4", "acc")"#,
+                "`t.csv` has no row `epoch=4`",
+            ),
+            ("1 / 0", "divides by 0"),
+        ] {
+            let found = evaluate(text, &cells);
+            assert_eq!(found, Err(Failure::NotMeasured(reason.to_owned())));
+        }
+    }
+}

@@ -111,3 +111,86 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Verdict>, RecordError> {
     }
     Ok(verdicts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Estimate;
+    use restage_core::span::Location;
+    use restage_pipeline::{ClaimRule, Expression};
+
+    fn claim(id: &str, paper: Option<PaperValue>) -> Claim {
+        Claim {
+            id: id.to_owned(),
+            says: "so".to_owned(),
+            section: None,
+            paper,
+            unit: None,
+            ours: None,
+            rule: ClaimRule::Holds(Expression {
+                text: "true".to_owned(),
+                location: Location::default(),
+            }),
+            direction: None,
+            needs: None,
+            otherwise: None,
+            volatile: false,
+        }
+    }
+
+    fn judged(verdict: Verdict, runs: Runs, half_width: Option<f64>) -> Judged {
+        Judged {
+            ours: Some(Estimate {
+                value: 0.25,
+                half_width,
+                runs,
+            }),
+            verdict,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn a_table_of_verdicts_has_a_row_per_claim_and_is_read_back() {
+        let missing = Judged {
+            ours: None,
+            verdict: Verdict::NotMeasured,
+            reason: Some("there is no `t.csv`".to_owned()),
+        };
+        let all = [
+            (
+                claim("a", Some(PaperValue::Number(0.5))),
+                judged(Verdict::Reproduced, Runs::Unknown, None),
+            ),
+            (
+                claim("b", Some(PaperValue::Text("much".to_owned()))),
+                judged(Verdict::DirectionOnly, Runs::Pairs(3), Some(0.125)),
+            ),
+            (
+                claim("c", None),
+                judged(Verdict::NotReproduced, Runs::Independent(3, 2), Some(0.5)),
+            ),
+            (claim("d", None), missing),
+        ];
+        let bytes = write(all.iter().map(|(claim, judged)| (claim, judged))).unwrap();
+        let expected = "id,paper,ours,half_width,runs,verdict,reason\n\
+                        a,0.5,0.25,,,reproduced,\n\
+                        b,much,0.25,0.125,3,direction only,\n\
+                        c,,0.25,0.5,3+2,not reproduced,\n\
+                        d,,,,,not measured,there is no `t.csv`\n";
+        assert_eq!(String::from_utf8(bytes.clone()).unwrap(), expected);
+        let verdicts = read(&bytes).unwrap();
+        assert_eq!(verdicts.len(), 4);
+        assert_eq!(verdicts["c"], Verdict::NotReproduced);
+    }
+
+    #[test]
+    fn another_table_is_refused() {
+        let error = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error("id,x\na,1\n"), "it has no columns `id` and `verdict`");
+        let word = error("verdict,id\ngood,a\n");
+        assert_eq!(word, "`good` of `a` is not a verdict");
+        let twice = error("id,verdict\na,reproduced\na,not measured\n");
+        assert_eq!(twice, "`a` is listed twice");
+    }
+}

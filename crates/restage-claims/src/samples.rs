@@ -150,6 +150,18 @@ mod tests {
     }
 
     #[test]
+    fn samples_are_equal_if_their_values_and_their_pairing_are() {
+        let unpaired = |one: &[f64]| single(one).difference(&single(&[1.0, 2.0, 3.0])).unwrap();
+        assert_eq!(unpaired(&[1.0]), unpaired(&[1.0]));
+        assert_ne!(unpaired(&[1.0]), unpaired(&[2.0]));
+        let other = single(&[1.0]).difference(&single(&[1.0, 2.0])).unwrap();
+        assert_ne!(unpaired(&[1.0]), other);
+        let pairs = single(&[1.0]).difference(&single(&[0.0])).unwrap();
+        assert_eq!((pairs.mean(), single(&[1.0]).mean()), (1.0, 1.0));
+        assert_ne!(pairs, single(&[1.0]));
+    }
+
+    #[test]
     fn a_difference_of_unpaired_runs_has_no_further_difference() {
         let unpaired = single(&[1.0]).difference(&single(&[1.0, 2.0])).unwrap();
         assert_eq!(unpaired.difference(&single(&[1.0])), None);

@@ -116,6 +116,7 @@ fn the_right_side_alone_is_direction_only() {
     let below = claim(0.1, ClaimRule::Relative(0.1), Some(Direction::Below(1.0)));
     assert_eq!(judged(&below, "0.5").verdict, Verdict::DirectionOnly);
     assert_eq!(judged(&below, "2").verdict, Verdict::NotReproduced);
+    assert_eq!(judged(&below, "1").verdict, Verdict::NotReproduced);
 }
 
 #[test]

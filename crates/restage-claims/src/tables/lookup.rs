@@ -126,6 +126,8 @@ mod tests {
     fn rows_are_found_by_number_from_either_end_and_by_key() {
         assert_eq!(cell(&RowName::Number(1), "x").unwrap(), "1");
         assert_eq!(cell(&RowName::Number(-2), "x").unwrap(), "2");
+        let spaced = Lookup::parse("t.tsv", b"model\tx\n a \t 1 \n").unwrap();
+        assert_eq!(spaced.cell(&key(&[("model", "a")]), "x"), Ok("1"));
         assert_eq!(
             cell(&key(&[("model", "a"), ("split", "test")]), "x").unwrap(),
             "2"
@@ -142,6 +144,8 @@ mod tests {
         );
         assert_eq!(table.row_name("5"), key(&[("epoch", "5")]));
         assert_eq!(table.row_name("1"), RowName::Number(1));
+        assert_eq!(table.row_name(" 2 "), RowName::Number(2));
+        assert_eq!(table.row_name(" 5 "), key(&[("epoch", "5")]));
         assert_eq!(table.row_name("-1"), RowName::Number(-1));
         // Not a column, so it can only be a value.
         assert_eq!(table.row_name("b=c"), key(&[("epoch", "b=c")]));

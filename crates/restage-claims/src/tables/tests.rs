@@ -1,5 +1,7 @@
 //! What counts as a difference.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use restage_core::rel_path::RelPath;
 use restage_pipeline::ColumnRule::{self, Absolute, Exact, Ignore, Relative};
@@ -171,7 +173,8 @@ fn keys_must_name_rows() {
     assert_eq!(problems("id\na\na\n", "id\na\na\n", &["id"]), []);
     // A key is its text: 1 and 1.0 are two rows.
     assert_eq!(problems("id\n1\n1.0\n", "id\n1.0\n1\n", &["id"]), []);
-    let none = problems("id,n\na,1\n", "id,n\na,2\n", &["name"]);
+    // Without a key column rows are not looked at, though their other key columns are equal.
+    let none = problems("id,n\na,1\na,1\n", "id,n\na,2\na,2\n", &["id", "name"]);
     assert_eq!(none.len(), 2);
     assert!(
         matches!(&none[0], Problem::NoKeyColumn { side: Side::Expected, column } if column == "name")
@@ -338,4 +341,94 @@ fn later_rules_win_and_a_named_column_beats_all_others() {
     assert_eq!(effective("results/quick/deep/z.csv").unwrap(), first);
     assert_eq!(effective("results/quick/fig.svg"), None);
     assert_eq!(effective("result"), None);
+}
+
+#[test]
+fn rows_are_reported_in_the_order_of_their_files() {
+    let found = problems("id\nz\na\nm\n", "id\ny\nm\nb\n", &["id"]);
+    let (missing, extra) = (["z", "a"].map(key), ["y", "b"].map(key));
+    let missing = missing.map(Problem::MissingRow).into_iter();
+    let expected: Vec<_> = missing.chain(extra.map(Problem::ExtraRow)).collect();
+    assert_eq!(found, expected);
+    let diff = compare(
+        "id,n\nz,1\na,1\n",
+        "id,n\na,2\nz,2\n",
+        &rule(&["id"], &[], Exact),
+    );
+    let rows: Vec<&Row> = diff.cells.iter().map(|cell| &cell.row).collect();
+    assert_eq!(rows, [&key("z"), &key("a")]);
+}
+
+#[test]
+fn a_file_with_a_problem_is_not_the_same() {
+    for (expected, actual) in [
+        ("a\n1\n", "a\n1\n2\n"),
+        ("a,b\n", "a\n"),
+        ("a\n", "a,b\n"),
+        ("a\n", ""),
+    ] {
+        assert!(!compare(expected, actual, &EffectiveRule::default()).is_same());
+    }
+    assert!(!TableDiff::missing("t.csv").is_same() && !TableDiff::unexpected("t.csv").is_same());
+}
+
+#[test]
+fn a_difference_and_its_share_are_positive_and_finite_or_left_out() {
+    for (expected, actual, difference, share) in [
+        ("-2", "-1", Some(1.0), Some(0.5)),
+        ("4", "1", Some(3.0), Some(0.75)),
+        ("0", "1", Some(1.0), None),
+        ("1", "inf", None, None),
+        ("x", "1", None, None),
+    ] {
+        let tables = [expected, actual].map(|cell| format!("a\n{cell}\n"));
+        let diff = compare(&tables[0], &tables[1], &EffectiveRule::default());
+        let [cell] = &diff.cells[..] else {
+            panic!("{expected} {actual}: {diff:?}")
+        };
+        assert_eq!((cell.difference, cell.share()), (difference, share));
+    }
+}
+
+#[test]
+fn a_row_is_written_with_its_key_columns_and_their_values() {
+    let pairs = [("model", "a"), ("split", "test")];
+    let pairs = pairs.map(|(column, value)| (column.to_owned(), value.to_owned()));
+    assert_eq!(Row::Key(pairs.into()).to_string(), "model=a split=test");
+    assert_eq!(Row::Number(3).to_string(), "3");
+}
+
+#[test]
+fn a_rule_is_for_the_files_that_its_pattern_matches_however_that_is_written() {
+    let is_for = |pattern: &str, path: &str| {
+        let rule = CompareRule {
+            files: pattern.to_owned(),
+            key: Vec::new(),
+            columns: BTreeMap::new(),
+        };
+        applies(&rule, &RelPath::new(path).unwrap())
+    };
+    for pattern in [
+        "r/*.csv",
+        "./r/*.csv",
+        "r//*.csv",
+        "r/./*.csv",
+        "r/t.csv",
+        "{r,s}/t.csv",
+    ] {
+        assert!(is_for(pattern, "r/t.csv"), "{pattern}");
+        assert!(!is_for(pattern, "q/t.csv"), "{pattern}");
+    }
+}
+
+#[test]
+fn a_files_ending_says_whether_it_is_a_table_in_any_case() {
+    for (path, table) in [
+        ("t.csv", true),
+        ("T.CSV", true),
+        ("t.Tsv", true),
+        ("csv", false),
+    ] {
+        assert_eq!(is_table(path), table, "{path}");
+    }
 }
