@@ -1,5 +1,4 @@
 //! Values inside CEL expressions, written so that they mean themselves.
-//! It must not know what an expression computes.
 
 /// Follows an expression's text, to know what surrounds the next value.
 #[derive(Debug, Default)]
@@ -85,7 +84,7 @@ impl Scanner {
         let special = |c: char| c.is_control() || "\"'\\".contains(c);
         match self.place {
             Place::Code if is_text => Some(format!("\"{}\"", escape(value))),
-            // `1 -${x}` is no comment, and no decrement.
+            // `1 -${x}` is neither a comment nor a decrement.
             Place::Code if value.starts_with('-') => Some(format!("({value})")),
             Place::Code => Some(value.to_owned()),
             Place::Text {

@@ -1,5 +1,4 @@
 //! What is wrong with a pipeline file, where, and what to do about it.
-//! It must not know how it is shown.
 
 use std::fmt;
 

@@ -1,5 +1,4 @@
 //! `foreach` and `matrix`: the instances of a stage.
-//! It must not know what a stage does.
 
 use std::collections::HashSet;
 
@@ -263,7 +262,7 @@ fn named(
             let message = format!("`{field}` of {owner} makes two instances named `{key}`");
             report.push(
                 Diagnostic::new(*location, message, "expands to one name twice")
-                    .hint("give each instance values that make a name of its own"),
+                    .hint("give each instance values that make a different name"),
             );
         }
     }
@@ -287,7 +286,7 @@ fn check_exclude(
     for entry in exclude.entries() {
         let Some(axis) = axes.iter().find(|axis| axis.name == entry.key) else {
             let message = format!(
-                "`exclude` of {owner} names `{}`, which is no axis",
+                "`exclude` of {owner} names `{}`, which is not an axis",
                 entry.key
             );
             let hint = suggest::hint_among(

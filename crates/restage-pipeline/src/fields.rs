@@ -1,6 +1,6 @@
 //! What a field of the file is: its name, what it may hold, what it means, and who reads it.
 //!
-//! Each kind of map has one [`Mapping`], beside its reader. The reader's dispatch, the messages for
+//! Each kind of map has one [`Mapping`], next to its reader. The reader's dispatch, the messages for
 //! unknown and missing fields, the JSON Schema ([`super::schema`]) and the reference page
 //! ([`super::reference`]) all come from it, so a new field is one row and its reader.
 
@@ -121,7 +121,7 @@ pub(crate) enum Kind {
     OrNull(&'static Kind),
     OneOf(&'static [Kind]),
     Map(&'static dyn Shape),
-    /// A value that has a name of its own: a duration.
+    /// A value with a name for its form: a duration.
     Named(&'static str, &'static Kind),
 }
 

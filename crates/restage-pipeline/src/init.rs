@@ -1,5 +1,4 @@
 //! The pipeline that `restage init` writes: small, working, and a lesson.
-//! It must not know where it is written.
 
 /// `pipeline.yaml` of a new experiment.
 pub const INIT_TEMPLATE: &str = include_str!("init/pipeline.yaml");

@@ -1,5 +1,4 @@
 //! The languages of texts that values are put into: plain text, `sh`, CEL.
-//! It must not know where values come from.
 
 use super::{cel_text, shell};
 

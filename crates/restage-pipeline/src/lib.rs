@@ -1,5 +1,5 @@
 //! `pipeline.yaml`, from text to a validated pipeline: located nodes, then instances.
-//! It must not know the disk, the graph, or what has already run.
+//! It opens no file and does not know what has already run.
 
 #![forbid(unsafe_code)]
 // Tests may touch the disk and the clock directly (see clippy.toml).

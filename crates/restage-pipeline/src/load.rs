@@ -316,7 +316,7 @@ fn incomplete(root: &Node, report: &mut Vec<Diagnostic>) {
     let at = first.map_or(root.location, |entry| entry.key_location);
     for (field, hint) in FILE.missing(root) {
         let error = missing(at, "the pipeline", field, hint);
-        let label = format!("{} beside this", error.label);
+        let label = format!("{} next to this", error.label);
         report.push(Diagnostic { label, ..error });
     }
 }

@@ -1,5 +1,4 @@
 //! A value with its place in the file: what YAML becomes before anything is checked.
-//! It must not know what any key means.
 
 use serde_json::Number;
 

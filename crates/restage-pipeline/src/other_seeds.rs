@@ -1,5 +1,4 @@
 //! Files that a stage wrote by other seeds than those that it has now.
-//! It must not know the disk.
 //!
 //! Fewer seeds than last time leave results of others in place, which no stage writes any more. A
 //! pattern such as `seed-*/summary.csv` must not take them for sources: they come from other

@@ -1,5 +1,4 @@
 //! Parameters: defaults, a profile merged over them, `-S` over both; found by dotted path.
-//! It must not know stages.
 //!
 //! Maps merge key by key, everything else replaces. A profile or `-S` can only change
 //! parameters that exist: anything else is a slip of the pen. Levels of a path are separated
@@ -18,7 +17,7 @@ pub(crate) struct Missing {
     pub(crate) parent: String,
     /// The first part that does not.
     pub(crate) segment: String,
-    /// What stands beside it.
+    /// What its parent has instead.
     siblings: Vec<String>,
     /// What the parent is, if no map.
     parent_kind: Option<&'static str>,
@@ -168,7 +167,7 @@ pub(crate) fn check_known(
                 report.push(
                     Diagnostic::new(
                         entry.key_location,
-                        format!("{owner} sets `{path}`, which is no parameter"),
+                        format!("{owner} sets `{path}`, which is not a parameter"),
                         missing.label(),
                     )
                     .maybe_hint(colon.or_else(|| missing.hint())),
@@ -209,7 +208,7 @@ pub(crate) fn apply_override(
             report.push(fail(
                 Diagnostic::new(
                     at(0, path.len()),
-                    format!("`-S` sets `{path}`, which is no parameter"),
+                    format!("`-S` sets `{path}`, which is not a parameter"),
                     missing.label(),
                 )
                 .maybe_hint(missing.hint()),
@@ -269,7 +268,7 @@ fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Box<D
     Ok(node)
 }
 
-/// All of a value at one place: its own lies in a text of its own.
+/// All of a value at one place: its own places are in another text.
 fn relocate(mut node: Node, at: Location) -> Node {
     node.location = at;
     match &mut node.value {

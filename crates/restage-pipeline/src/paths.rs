@@ -1,5 +1,5 @@
 //! The paths of one stage: what may be read and written.
-//! It must not know other stages (the graph holds their paths against each other).
+//! Whether they fit those of other stages is for the graph to say.
 
 use super::diagnostic::Diagnostic;
 use super::node::printable;
@@ -153,7 +153,7 @@ fn glob_error(error: &GlobError, text: &str, at: Location, owner: &str) -> Box<D
         GlobError::Syntax(reason) => Box::new(
             Diagnostic::new(
                 at,
-                format!("`{text}` in `deps` of {owner} is no pattern"),
+                format!("`{text}` in `deps` of {owner} is not a pattern"),
                 reason.clone(),
             )
             .hint(

@@ -1,5 +1,5 @@
 //! The validated pipeline: one profile chosen, matrices expanded, templates filled in.
-//! It must not know YAML, the disk, or what has already run.
+//! It knows neither YAML nor the disk.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// How result tables are compared, in order; a later rule wins.
     pub compare: Vec<CompareRule>,
-    /// What the paper says, to be held against results.
+    /// What the paper says, to be compared with results.
     pub claims: Vec<Claim>,
     /// What other tools are shown of the results.
     pub export: Export,
@@ -155,7 +155,7 @@ pub struct Out {
 /// How an output gets from the store into the workspace (`docs/adr/0015`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Place {
-    /// A file of its own, which people may edit.
+    /// A separate file, which people may edit.
     #[default]
     Copy,
     /// Read-only, a second name of what the store has: costs no space.
@@ -254,7 +254,7 @@ pub struct Export {
     pub ro_crate: RoCrate,
 }
 
-/// What an RO-Crate says beside what was recorded.
+/// What an RO-Crate says in addition to what was recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoCrate {
     /// What the experiment is.
@@ -310,7 +310,7 @@ pub struct Claim {
     pub needs: Option<Expression>,
     /// The reason that is given then.
     pub otherwise: Option<String>,
-    /// Differs from machine to machine: never held against the committed verdict.
+    /// Differs from machine to machine: never compared with the committed verdict.
     pub volatile: bool,
 }
 
@@ -400,7 +400,7 @@ pub struct Show {
     pub files: Glob,
     /// As what.
     pub shown: Shown,
-    /// Words beside it.
+    /// Words next to it.
     pub caption: Option<String>,
     /// Where the file is named.
     pub location: Location,

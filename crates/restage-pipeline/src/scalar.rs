@@ -1,5 +1,4 @@
 //! What an unquoted scalar is, by YAML 1.2's core schema: `yes` and `on` are text.
-//! It must not know where the scalar stands.
 
 use serde_json::Number;
 

@@ -1,5 +1,4 @@
-//! `seeds`: the same stage again and again, each time by another seed.
-//! It must not know what the stage does, nor its `foreach` and `matrix`.
+//! `seeds`: one stage with several seeds.
 
 use std::collections::HashSet;
 
@@ -131,7 +130,7 @@ fn listed(node: &Node, items: &[Node], owner: &str, report: &mut Report) -> Opti
 fn too_many(node: &Node, owner: &str) -> Diagnostic {
     let message = format!("`seeds` of {owner} are more than {MOST}");
     Diagnostic::new(node.location, message, "too many")
-        .hint("each is an instance of its own; write as many as will be run")
+        .hint("each makes its own instance; write as many as will be run")
 }
 
 fn whole(node: &Node) -> Option<u64> {

@@ -1,5 +1,4 @@
 //! Quoting of values for `sh`, by the place in the command where they are put.
-//! It must not know templates, only literal text and the values between.
 //!
 //! A value of harmless characters is put as it is. Others are quoted to stay one word and to
 //! mean themselves: outside quotes, inside `".."` and inside `'..'`. Where no quoting is right

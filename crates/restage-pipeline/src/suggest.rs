@@ -1,5 +1,4 @@
 //! "Did you mean": the closest of the words that would have been right.
-//! It must not know what the words stand for.
 
 /// The candidate that differs least from `word`, if it differs little enough to be a slip:
 /// at most a third of the letters, case and separators not counted.

@@ -1,5 +1,4 @@
 //! The YAML parser's errors in a reader's words.
-//! It must not know anything that comes after parsing.
 
 use granit_parser::{ErrorKind, ScanError};
 
@@ -135,7 +134,7 @@ fn explain(kind: &ErrorKind, in_brackets: bool) -> Explained {
         K::UnknownAnchor => (
             Some("an alias that refers to nothing"),
             "no `&anchor` of this name stands above",
-            Some("quote the text if it begins with `*` but is no alias, such as \"*.csv\""),
+            Some("quote the text if it begins with `*` but is not an alias, such as \"*.csv\""),
         ),
         K::UnexpectedCharacter { .. } => (
             None,

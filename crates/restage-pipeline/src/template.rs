@@ -1,5 +1,4 @@
 //! `${..}` in the pipeline's text: found, looked up, put in.
-//! It must not know which field the text belongs to.
 
 use super::cel_text;
 use super::diagnostic::Diagnostic;
@@ -94,7 +93,7 @@ impl<'a> Templates<'a> {
         };
         let pattern = Templates { scope, ..*self }.text(node, &mut Vec::new())?;
         let pattern = RelPath::new(&pattern).ok()?;
-        // No output has a `*` of its own.
+        // An out cannot have a `*` otherwise.
         let pattern = pattern.as_str();
         pattern.contains('*').then(|| pattern.to_owned())
     }
@@ -252,7 +251,7 @@ impl<'a> Templates<'a> {
             report.push(
                 Diagnostic::new(
                     at,
-                    format!("`{written}` is no reference"),
+                    format!("`{written}` is not a reference"),
                     "expected `${name.name}`",
                 )
                 .hint(format!(

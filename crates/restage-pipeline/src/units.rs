@@ -1,5 +1,4 @@
 //! Durations (`12h`, `1h30m`) and sizes (`2GiB`).
-//! It must not know what is measured.
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ const SIZES: [(&str, u64); 9] = [
     ("tb", 1_000_000_000_000),
 ];
 
-/// `1h30m`, `90s`, `7d`; the number of seconds if it has no unit. Zero is no duration.
+/// `1h30m`, `90s`, `7d`; the number of seconds if it has no unit. Zero is not a duration.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

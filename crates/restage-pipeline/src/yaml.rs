@@ -1,6 +1,5 @@
 //! YAML text to located nodes, by the event parser that serde-saphyr stands on: serde itself
 //! stops at the first mistake and forgets where a key stood.
-//! It must not know what any key means.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +16,7 @@ const ALIAS_VALUES: usize = 100_000;
 /// Maps and lists within each other, aliases followed.
 const DEPTH: usize = 400;
 
-/// Reads one document. `None`: it is no YAML (and `report` says why); otherwise its value,
+/// Reads one document. `None`: it is not YAML (and `report` says why); otherwise its value,
 /// and `report` got what is wrong in itself: repeated keys, unusable numbers, tags.
 pub fn parse(text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
     let mut builder = Builder {
@@ -266,7 +265,7 @@ impl Builder<'_> {
         scalar::resolve(text).unwrap_or_else(|error| {
             let reason = match error {
                 ScalarError::TooLarge => "does not fit 64 bits",
-                ScalarError::NotFinite => "is no number in JSON, which stages get",
+                ScalarError::NotFinite => "is not a number in JSON, which stages are given",
             };
             let message = format!("`{text}` {reason}");
             let hint = format!("write \"{text}\" if text is meant");
@@ -296,7 +295,7 @@ fn too_deep(location: Location) -> Box<Diagnostic> {
     Box::new(Diagnostic::new(location, message, "too deep"))
 }
 
-/// The text of a key, as it was written if it is no text.
+/// The text of a key, as it was written if it is not text.
 fn key_text(text: &str, node: &Node) -> Result<String, Box<Diagnostic>> {
     let written = text
         .get(node.location.offset..node.location.end())

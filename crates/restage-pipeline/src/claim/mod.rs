@@ -278,7 +278,7 @@ fn incomplete(node: &Node, claim: &Claim) -> Option<(&'static str, &'static str,
         () if !has("tolerance") && !has("holds") => Some((
             "does not say what counts as reproduced",
             "has neither `tolerance` nor `holds`",
-            "add `tolerance: {abs: 0.01}` beside `paper` and `ours`, or `holds: <an expression>`",
+            "add `tolerance: {abs: 0.01}` next to `paper` and `ours`, or `holds: <an expression>`",
         )),
         () if has("tolerance") && !(number && has("ours")) => Some((
             "has a `tolerance` but not two numbers",

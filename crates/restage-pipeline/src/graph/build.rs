@@ -1,5 +1,4 @@
 //! From the pipeline to the sealed graph.
-//! It must not know YAML: places come with the pipeline.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

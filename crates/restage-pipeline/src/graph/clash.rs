@@ -1,5 +1,4 @@
 //! The messages for stages whose paths do not fit together.
-//! It must not know how that was found out.
 
 use std::collections::HashSet;
 
@@ -61,9 +60,9 @@ fn shared(stage: &Stage, n: usize, writer: &Stage, m: usize) -> Diagnostic {
     } else if stage.name == writer.name {
         "keep one of the two"
     } else if same {
-        "give each stage a path of its own"
+        "give each stage its own path"
     } else {
-        "write beside that folder, or let its stage declare the files one by one"
+        "write next to that folder, or let its stage declare the files one by one"
     };
     let diagnostic = Diagnostic::new(out.location, message, label).hint(hint);
     if out.location == other.location {

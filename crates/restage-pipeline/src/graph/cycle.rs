@@ -1,5 +1,4 @@
 //! Stages that wait for each other: found, and shown as a path with its files.
-//! It must not know anything else about stages.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -71,11 +70,6 @@ fn message(path: &[StageId], stages: &[Stage], reads: &[Vec<Read>]) -> Diagnosti
         [one] => format!("stage {} reads what it writes itself", name(*one)),
         _ => format!("stages form a cycle: {}", shown.join(" -> ")),
     };
-    let width = path
-        .iter()
-        .map(|id| name(*id).chars().count())
-        .max()
-        .unwrap_or(0);
     let at = path
         .first()
         .map(|id| stages[id.index()].location)
@@ -88,7 +82,7 @@ fn message(path: &[StageId], stages: &[Stage], reads: &[Vec<Read>]) -> Diagnosti
             continue;
         };
         let file = &stages[writer.index()].outs[read.out].path;
-        diagnostic = diagnostic.note_at(format!("{:width$} reads {file}", name(id)), read.at);
+        diagnostic = diagnostic.note_at(format!("{} reads {file}", name(id)), read.at);
     }
     diagnostic
 }

@@ -1,5 +1,4 @@
 //! The graph as text for Graphviz and Mermaid.
-//! It must not know where that is written.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! What each stage reads, told apart by who writes it.
-//! It must not know the disk: what a pattern matches there is found out later.
+//! What a pattern matches on the disk is found out later.
 
 use std::collections::HashSet;
 
@@ -64,7 +64,7 @@ pub(super) fn inputs(
                 Err(error) => report.push(Diagnostic::new(
                     dep.location,
                     format!(
-                        "`{pattern}` in `deps` of stage `{}` is no pattern",
+                        "`{pattern}` in `deps` of stage `{}` is not a pattern",
                         stage.name
                     ),
                     error.to_string(),

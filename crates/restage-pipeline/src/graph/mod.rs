@@ -1,5 +1,5 @@
 //! The stages and what flows between them: built once, then sealed.
-//! It must not know YAML, the disk, or what has already run.
+//! It knows neither YAML, nor the disk, nor what has already run.
 
 mod build;
 mod clash;
@@ -81,7 +81,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Everything that the pipeline says beside its stages.
+    /// The pipeline, with what it says apart from its stages.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }

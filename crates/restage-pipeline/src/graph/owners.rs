@@ -1,5 +1,4 @@
 //! Who writes which path.
-//! It must not know who reads.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
 //! Targets on the command line, and the stages that they stand for.
-//! It must not know what has already run.
 
 use std::collections::BTreeSet;
 

@@ -24,7 +24,7 @@ pub(crate) static REPORT: Mapping<fn(&mut Reader<'_>, &mut Report, &Node)> = Map
             ),
             (
                 &["claims"],
-                "`claims` stands beside `report`; the page shows them first",
+                "`claims` is a field next to `report`; the page shows them first",
             ),
         ],
         ..About::new(
@@ -46,8 +46,8 @@ pub(crate) static REPORT: Mapping<fn(&mut Reader<'_>, &mut Report, &Node)> = Map
             Field::required(
                 "title",
                 Kind::Text,
-                "write `title: \"..\"`: it stands at the top of the page",
-                "What stands at the top of the page.",
+                "write `title: \"..\"`: it is the heading at the top of the page",
+                "The heading at the top of the page.",
             )
             .words(&["heading"]),
             Some(|reader, report, node| {
@@ -59,7 +59,7 @@ pub(crate) static REPORT: Mapping<fn(&mut Reader<'_>, &mut Report, &Node)> = Map
                 "text",
                 Kind::Text,
                 "none",
-                "What stands below the title; an empty line begins a paragraph.",
+                "The text below the title; an empty line begins a paragraph.",
             )
             .words(&["desc", "description", "abstract", "intro"]),
             Some(|reader, report, node| report.text = reader.text(node, "text", OWNER)),
@@ -156,7 +156,7 @@ static SECTION: Mapping<fn(&mut Reader<'_>, &mut Section, &Node)> = Mapping {
                 "text",
                 Kind::Text,
                 "none",
-                "What stands below the heading; an empty line begins a paragraph.",
+                "The text below the heading; an empty line begins a paragraph.",
             )
             .words(&["desc", "description", "intro"]),
             Some(|reader, section, node| section.text = reader.text(node, "text", SECTION_OWNER)),

@@ -61,7 +61,7 @@ pub(super) static SHOW: Mapping<fn(&mut Reader<'_>, &mut Parts, &Node)> = Mappin
                 "caption",
                 Kind::Text,
                 "none",
-                "What stands beside the table or figure.",
+                "The text next to the table or figure.",
             )
             .words(&["text", "title", "desc"]),
             Some(|reader, parts, node| parts.caption = reader.text(node, "caption", OWNER)),

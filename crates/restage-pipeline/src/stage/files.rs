@@ -53,7 +53,7 @@ pub(super) static OUT: Mapping<Read> = Mapping {
                 "place",
                 Kind::Word(&["copy", "link"]),
                 "copy",
-                "How it gets from the store into the workspace. `copy` is a file of its own, which \
+                "How it gets from the store into the workspace. `copy` is a separate file, which \
                  you may edit: it shares blocks with the store where the file system can (btrfs, \
                  XFS, APFS), and takes up its size again where it cannot. `link` is read-only and \
                  never takes up space twice: it is for what is large and nobody edits, such as \

@@ -305,7 +305,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
     ),
     (
         &["do"],
-        "the fields of a `foreach` stage stand beside `foreach`, not under `do`",
+        "write the fields of a `foreach` stage next to `foreach`, not under `do`",
     ),
 ];
 
@@ -316,7 +316,7 @@ pub(crate) struct Instance<'a> {
     pub(crate) entry: &'a Entry,
     /// `train@small+43`.
     pub(crate) name: String,
-    /// No field was unknown, so one that is missing is worth a message.
+    /// No field was unknown, so one that is missing is reported too.
     pub(crate) fields_known: bool,
     /// Of the pipeline file: no stage may write it.
     pub(crate) file_name: &'a str,

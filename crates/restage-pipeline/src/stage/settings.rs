@@ -19,7 +19,7 @@ pub(super) static RESOURCES: Mapping<Read> = Mapping {
     about: About {
         instead: &[(
             &["time", "timeout", "walltime"],
-            "`timeout` stands beside `resources`",
+            "`timeout` is a field of the stage, next to `resources`",
         )],
         ..About::new(
             "Resources",
