@@ -71,7 +71,9 @@ fn snippet<'a>(item: &'a Diagnostic, all: &'a Diagnostics) -> Snippet<'a, Annota
         snippet = snippet.line_numbering(false);
     } else {
         let lines = text[..start].matches('\n').count();
-        snippet = snippet.line_start(lines + 1).path(&all.file_name);
+        snippet = snippet
+            .line_start(lines + 1)
+            .path(printable(&all.file_name));
     }
     let marks = marks.into_iter().map(|(kind, label, at)| {
         let at = at.start - start..at.end - start;
