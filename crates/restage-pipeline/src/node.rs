@@ -7,30 +7,42 @@ use restage_core::span::Location;
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
+    /// What it is.
     pub value: Value,
+    /// Where it is in the file.
     pub location: Location,
 }
 
 /// JSON's values; maps keep the file's order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number that JSON can hold.
     Number(Number),
+    /// Text.
     Text(String),
+    /// Items.
     List(Vec<Node>),
+    /// Entries, each key once.
     Map(Vec<Entry>),
 }
 
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
+    /// The key.
     pub key: String,
+    /// Where the key is in the file.
     pub key_location: Location,
+    /// Its value.
     pub value: Node,
 }
 
 impl Node {
+    /// A value at a place.
     pub fn new(value: Value, location: Location) -> Self {
         Self { value, location }
     }
