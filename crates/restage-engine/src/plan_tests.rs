@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::cards::Card;
 use super::facts::{Facts, FactsError};
-use super::plan::{Decision, decide, plan};
+use super::plan::{Decision, Reason, decide, plan};
 use restage_core::clock::WallTime;
 use restage_core::digest::{Digest, Kind, PathDigest, StageKey};
 use restage_core::rel_path::RelPath;
@@ -31,8 +31,16 @@ impl Facts for World {
     fn source(&self, path: &RelPath) -> Result<Option<Digest>, FactsError> {
         Ok(self.sources.get(path.as_str()).copied())
     }
-    fn glob(&self, _: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
-        Ok(Vec::new())
+    /// Knows patterns that end in `*` alone.
+    fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
+        let start = pattern.trim_end_matches('*');
+        let found = self
+            .sources
+            .iter()
+            .filter(|(path, _)| path.starts_with(start));
+        Ok(found
+            .map(|(path, digest)| (RelPath::new(path).expect("a path"), *digest))
+            .collect())
     }
     fn code(&self, package: &str) -> Result<Digest, FactsError> {
         Ok(Digest::of(package.as_bytes()))
@@ -267,4 +275,46 @@ fn the_kinds_of_cards_that_a_stage_may_get_are_part_of_its_key() {
     ] {
         assert_eq!(machine(gpu, kinds).as_deref(), expected, "{gpu}, {kinds:?}");
     }
+}
+
+#[test]
+fn a_pattern_enters_the_key_with_the_names_of_its_matches_and_their_bytes() {
+    let text = "schema: 1\nname: p\nstages:\n  s: {cmd: x, deps: ['d/*', one], outs: [out]}\n";
+    let pipeline = load("p", text, &LoadOptions::default()).expect("a valid pipeline");
+    let graph = Graph::build(pipeline).expect("an acyclic graph");
+    let sources = ["d/a", "d/b", "one"].map(|path| (path.to_owned(), Digest::of(path.as_bytes())));
+    let world = World {
+        sources: BTreeMap::from(sources),
+        ..World::default()
+    };
+    let id = graph.topological()[0];
+    let planned = decide(&graph, id, false, &|_| None, &world).expect("every source is there");
+    let key = planned.key.expect("nothing is waited for");
+    let glob = &key.globs[..];
+    assert!(matches!(glob, [glob] if glob.pattern == "d/*" && glob.paths == ["d/a", "d/b"]));
+    let deps: Vec<&str> = key.deps.iter().map(|dep| dep.path.as_str()).collect();
+    assert_eq!(deps, ["d/a", "d/b", "one"]);
+}
+
+#[test]
+fn a_stage_that_never_ran_says_so_and_a_plan_with_one_is_not_fresh() {
+    let case = Case {
+        reads: vec![vec![]],
+        constant: vec![false],
+        rounds: vec![vec![1]],
+    };
+    let graph = graph(&case);
+    let mut world = World::default();
+    world.sources.insert("in0".to_owned(), Digest::of(b"1"));
+    let all: BTreeSet<StageId> = graph.topological().iter().copied().collect();
+    let planned = plan(&graph, &all, &BTreeSet::new(), &world).expect("every source is there");
+    let decision = &planned.stages[&graph.topological()[0]].decision;
+    assert!(matches!(&decision, Decision::Run(why) if *why == [Reason::NeverRan]));
+    assert!(!planned.is_fresh());
+    reproduce(&world, &graph, &case);
+    let planned = plan(&graph, &all, &BTreeSet::new(), &world).expect("every source is there");
+    assert!(planned.is_fresh());
+    let forced = plan(&graph, &all, &all, &world).expect("every source is there");
+    let decision = &forced.stages[&graph.topological()[0]].decision;
+    assert!(matches!(&decision, Decision::Run(why) if *why == [Reason::Forced]));
 }
