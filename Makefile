@@ -4,6 +4,8 @@ ARGS    ?=
 # The arguments in ARGS that every command takes, not only `restage reproduce`.
 SET      = $(shell echo '$(ARGS)' | grep -oE -- '(-S|--set)[ =]?[^ ]+')
 CARGO   ?= cargo
+# Runs a command in both workspaces, the tool's and the stages'.
+EACH     = scripts/each-workspace
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
@@ -41,7 +43,7 @@ claims: $(RESTAGE)
 	@$(RESTAGE) claims --profile $(PROFILE)
 
 test:
-	$(CARGO) test --workspace --locked
+	$(EACH) $(CARGO) test --workspace --locked
 
 cuda:
 	scripts/cuda-compile-check
@@ -54,15 +56,15 @@ fuzz:
 	@scripts/fuzz smoke
 
 check:
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	$(EACH) $(CARGO) fmt --all --check
+	$(EACH) $(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(EACH) $(CARGO) doc --workspace --no-deps --locked --document-private-items
 
 fmt:
-	$(CARGO) fmt --all
+	$(EACH) $(CARGO) fmt --all
 
 audit:
-	@if command -v cargo-deny >/dev/null; then cargo deny --workspace --locked check bans licenses sources; \
+	@if command -v cargo-deny >/dev/null; then $(EACH) cargo deny --workspace --locked check --config $(CURDIR)/deny.toml bans licenses sources; \
 	else echo 'audit skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
 
 bench-train:

@@ -47,8 +47,8 @@ pack() {
     mkdir -p "$pack/tests"
     echo "building restage, the bench's worker and the tests of crate cuda"
     cargo build --release --locked --quiet -p restage
-    cargo build --release --locked --quiet -p cuda --example gpu_steps
-    cargo test --release --locked --quiet -p cuda --no-run --message-format=json > "$pack/messages"
+    (cd "$root/stages" && cargo build --release --locked --quiet -p cuda --example gpu_steps)
+    (cd "$root/stages" && cargo test --release --locked --quiet -p cuda --no-run --message-format=json) > "$pack/messages"
     python3 - "$pack/messages" > "$pack/list" <<'PYTHON'
 import json, sys
 for line in open(sys.argv[1], encoding="utf-8"):

@@ -62,7 +62,7 @@ def worker(options):
     if not shutil.which("cargo"):
         raise environments.Missing("cargo is not on PATH: install Rust, or name a worker by --worker")
     command = ["cargo", "build", "--release", "--locked", "--quiet", "-p", "cuda", "--example", "gpu_steps"]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+    if subprocess.run(command, cwd=ROOT / "stages", check=False).returncode != 0:
         raise Failed("our engine does not build")
     return TARGET / "release" / "examples" / "gpu_steps"
 
@@ -107,7 +107,7 @@ def facts(bench, peaks, options):
     """The lines above the tables."""
     lines = [
         ("date", datetime.date.today().isoformat()),
-        ("commit", options.commit or repository.commit(ROOT, ["stages/nn", "stages/cuda", "Cargo.lock"])),
+        ("commit", options.commit or repository.commit(ROOT, ["stages/nn", "stages/cuda", "stages/Cargo.lock"])),
         ("GPU", f"{bench.facts.get('GPU', 'none')}, driver {driver() or 'none'}"),
         ("machine", f"{machine.cpu_name()}, {machine.cpus()} CPUs, {machine.memory_gib():.0f} GiB"),
         ("system", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),

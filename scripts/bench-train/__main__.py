@@ -52,7 +52,7 @@ def require_tools():
 def build():
     """Our worker's program."""
     command = ["cargo", "build", "--release", "--locked", "--quiet", "-p", "nn", "--example", "steps"]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+    if subprocess.run(command, cwd=ROOT / "stages", check=False).returncode != 0:
         raise Failed("our engine does not build")
     return TARGET / "release" / "examples" / "steps"
 
@@ -87,7 +87,7 @@ def facts(bench, peaks, options):
         peak = f"{best['gflops']:.0f} GFLOP/s with {options.threads} threads, {best['one']:.0f} with one"
     lines = [
         ("date", datetime.date.today().isoformat()),
-        ("commit", repository.commit(ROOT, ["stages/nn", "Cargo.lock"])),
+        ("commit", repository.commit(ROOT, ["stages/nn", "stages/Cargo.lock"])),
         ("machine", f"{machine.cpu_name()}, {machine.cpus()} CPUs, {machine.memory_gib():.0f} GiB"),
         ("system", f"{platform.system()} {platform.release()}, glibc {platform.libc_ver()[1] or 'unknown'}"),
         ("threads", options.threads),

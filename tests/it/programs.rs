@@ -92,3 +92,26 @@ fn code_that_does_not_compile_runs_nothing_and_loses_nothing() {
     code(&space, "one");
     call(&space).exits(0).says("1 fresh");
 }
+
+#[test]
+fn the_workspace_may_be_a_folder_of_its_own_and_to_make_it_one_runs_nothing() {
+    let space = space("one");
+    fs::create_dir(space.path("code")).expect("a folder");
+    fs::rename(space.path("tool"), space.path("code/tool")).expect("a move");
+    let manifest = space.read("Cargo.toml");
+    space.write("Cargo.toml", &manifest.replace("tool", "code/tool"));
+    call(&space).exits(0).says("1 ran");
+
+    fs::remove_file(space.path("Cargo.toml")).expect("no manifest");
+    space.write("code/Cargo.toml", &manifest);
+    fs::rename(space.path("Cargo.lock"), space.path("code/Cargo.lock")).expect("a move");
+    let pipeline = space.read("pipeline.yaml");
+    let programs = "programs: {workspace: code}\nstages:";
+    space.write("pipeline.yaml", &pipeline.replacen("stages:", programs, 1));
+    call(&space).exits(0).says("1 fresh");
+
+    let main = "fn main() { std::fs::write(\"out.txt\", \"two\").unwrap(); }\n";
+    space.write("code/tool/src/main.rs", main);
+    call(&space).exits(0).says("1 ran");
+    assert_eq!(space.read("out.txt"), "two");
+}

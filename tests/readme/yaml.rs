@@ -10,7 +10,7 @@ use crate::{RESTAGE, isolated, succeeds};
 
 /// Where a section of docs/reference puts its examples: what comes above them, how far they are
 /// indented, and fields that they need beside them.
-const SECTIONS: [(&str, &str, &str, &[&str]); 9] = [
+const SECTIONS: [(&str, &str, &str, &[&str]); 10] = [
     ("The file", "", "", &[]),
     ("A stage", "stages:\n  s:\n", "    ", &STAGE),
     ("A matrix", "stages:\n  s:\n", "    ", &STAGE),
@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &str, &str, &[&str]); 9] = [
         &["files: '*.csv'"],
     ),
     ("A claim", "claims:\n  c:\n", "    ", &CLAIM),
+    ("Programs", "", "", &[]),
     ("About the RO-Crate", "export:\n  ro_crate:\n", "    ", &[]),
     ("The report", "report:\n", "  ", &REPORT),
     ("An item of `show`", SHOW, "          ", &["table: t.csv"]),

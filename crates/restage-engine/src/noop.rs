@@ -70,6 +70,9 @@ struct NoopSnapshot {
     stages: usize,
     env: BTreeMap<String, Option<String>>,
     code: BTreeMap<String, Digest>,
+    /// The folder of the cargo workspace that `code` is about.
+    #[serde(default)]
+    programs: String,
     files: StatSnapshot,
     /// Each tool's answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -109,7 +112,7 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     }
     if !found.code.is_empty() {
         let store = Store::open_patiently(location, &|| {})?;
-        let Ok(code) = code_digests(root, &store, env) else {
+        let Ok(code) = code_digests(root, &found.programs, &store, env) else {
             return Ok(None);
         };
         let same = |(package, digest): (&String, &Digest)| {
@@ -184,6 +187,7 @@ pub fn remember_noop(
             stages: selected.len(),
             env,
             code,
+            programs: ws.programs.clone(),
             files,
             tools: tools.into_iter().collect(),
             cards,

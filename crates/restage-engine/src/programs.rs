@@ -67,7 +67,7 @@ pub(super) fn build(
     let mut built = BTreeMap::new();
     for name in &names {
         built.extend(restage_programs::build(
-            &ws.root,
+            &ws.root.join(&ws.programs),
             std::slice::from_ref(name),
             &mut |text| observer.event(&Event::BuildLine { text }),
         )?);

@@ -38,6 +38,8 @@ pub struct Workspace {
     pub(crate) env: HostEnv,
     /// Set where stages rerun to be compared with their records.
     pub(crate) rerun: Option<Rerun>,
+    /// The folder of the cargo workspace that programs are built in, relative to `root`.
+    pub(crate) programs: String,
     outs: BTreeSet<RelPath>,
     other_seeds: OtherSeeds,
     code: OnceCell<CodeDigests>,
@@ -69,6 +71,7 @@ impl Workspace {
             store,
             env,
             rerun: None,
+            programs: graph.pipeline().programs.clone(),
             outs,
             other_seeds: OtherSeeds::than(graph.stages()),
             code: OnceCell::new(),
@@ -84,6 +87,7 @@ impl Workspace {
             store: self.store.clone(),
             env: self.env.clone(),
             rerun: Some(rerun),
+            programs: self.programs.clone(),
             outs: self.outs.clone(),
             other_seeds: self.other_seeds.clone(),
             code: OnceCell::new(),
@@ -149,7 +153,7 @@ impl Workspace {
 
     /// The code closures as the sources are now.
     pub(crate) fn fresh_code_digests(&self) -> Result<CodeDigests, FactsError> {
-        code_digests(&self.root, &self.store, &self.env)
+        code_digests(&self.root, &self.programs, &self.store, &self.env)
     }
 
     /// Files below the root that match a pattern and that no stage writes, or would with another
@@ -174,9 +178,11 @@ impl Workspace {
     }
 }
 
-/// The code closures of all packages below `root`, as the sources are now.
+/// The code closures of all packages of the cargo workspace in the folder `programs`, as the
+/// sources are now.
 pub(super) fn code_digests(
     root: &Path,
+    programs: &str,
     store: &Store,
     env: &HostEnv,
 ) -> Result<CodeDigests, FactsError> {
@@ -185,7 +191,7 @@ pub(super) fn code_digests(
         Ok(found.map(|found| found.content_id()))
     };
     let variable = |name: &str| env.text(name);
-    Ok(CodeDigests::load(root, &hash, &variable)?)
+    Ok(CodeDigests::load(root, programs, &hash, &variable)?)
 }
 
 impl Facts for Workspace {

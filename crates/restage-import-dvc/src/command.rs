@@ -3,7 +3,7 @@
 //! It must not know templates.
 
 use super::paths;
-pub use restage_pipeline::shell::{self, Place};
+use restage_pipeline::shell::{self, Place};
 
 /// Longer commands have a line each.
 const ONE_LINE: usize = 66;

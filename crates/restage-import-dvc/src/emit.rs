@@ -1,7 +1,7 @@
 //! Values as YAML that a person likes to read: plain where that is safe, short lists in brackets.
 //! It must not know what a value means.
 
-pub use restage_pipeline::node::{Entry, Node, Value};
+use restage_pipeline::node::{Entry, Node, Value};
 use restage_pipeline::scalar;
 
 /// A list or map in brackets is at most this wide, with all that stands before it.

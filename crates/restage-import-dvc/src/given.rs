@@ -6,7 +6,7 @@ use super::paths;
 use super::stage::{Reader, Refusal, items, refusal};
 use super::template::{Context, Use};
 use restage_core::span::Location;
-pub use restage_pipeline::node::{Node, Value};
+use restage_pipeline::node::{Node, Value};
 
 pub(super) struct Given {
     /// With the params files that it reads whole.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::emit;
 use restage_core::span::Location;
 use restage_pipeline::diagnostic::Diagnostics;
-pub use restage_pipeline::node::{Entry, Node, Value};
+use restage_pipeline::node::{Entry, Node, Value};
 use restage_pipeline::template::RESERVED;
 use restage_pipeline::yaml;
 

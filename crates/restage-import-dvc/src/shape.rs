@@ -3,7 +3,7 @@
 
 use restage_pipeline::diagnostic::Diagnostic;
 use restage_pipeline::fields::{expected, expected_of};
-pub use restage_pipeline::node::{Entry, Node, Value, printable};
+use restage_pipeline::node::{Entry, Node, Value, printable};
 
 type Report = Vec<Diagnostic>;
 

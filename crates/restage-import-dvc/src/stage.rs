@@ -11,7 +11,7 @@ use super::template::{Context, Use};
 use super::variants::{self, Variants};
 use super::{Change, Notes, Unmapped};
 use restage_core::span::Location;
-pub use restage_pipeline::node::{Node, Value};
+use restage_pipeline::node::{Node, Value};
 
 /// A stage as it goes into our file.
 pub(super) struct Converted {

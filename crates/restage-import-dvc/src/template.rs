@@ -4,8 +4,8 @@
 
 use super::params::find;
 use restage_pipeline::expand::Variant;
-pub use restage_pipeline::node::{Node, Value};
-pub use restage_pipeline::shell::{self, Place};
+use restage_pipeline::node::{Node, Value};
+use restage_pipeline::shell::{self, Place};
 use restage_pipeline::template::RESERVED;
 
 /// How a text is used.

@@ -6,7 +6,7 @@ use super::params::{entry, map};
 use super::template::{Context, escaped};
 use restage_core::span::Location;
 use restage_pipeline::expand::Variant;
-pub use restage_pipeline::node::{Entry, Node, Value, is_name};
+use restage_pipeline::node::{Entry, Node, Value, is_name};
 
 /// What a stage is expanded over.
 pub(super) struct Variants {

@@ -27,6 +27,7 @@ mod params;
 mod paths;
 mod pipeline;
 mod profiles;
+mod programs;
 mod reference;
 pub mod render;
 mod report;

@@ -10,6 +10,7 @@ use super::fields::{About, Field, Kind, Mapping, expected, missing};
 use super::node::{Entry, Node, Value};
 use super::pipeline::Pipeline;
 use super::profiles::{self, Chosen};
+use super::programs::{self, PROGRAMS};
 use super::report::{self, REPORT};
 use super::stage::STAGE;
 use super::stages;
@@ -92,6 +93,18 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 "The profile that is used without `--profile`.",
             ),
             None,
+        ),
+        (
+            Field::optional(
+                "programs",
+                Kind::Map(&PROGRAMS),
+                "the cargo workspace in the pipeline's folder",
+                "Where the packages of `program:` stages are built.",
+            )
+            .words(&["program", "cargo", "packages", "crates"]),
+            Some(|loader, pipeline, entry| {
+                pipeline.programs = programs::read(entry, loader.report);
+            }),
         ),
         (
             Field::required(

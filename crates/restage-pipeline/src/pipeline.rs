@@ -23,6 +23,9 @@ pub struct Pipeline {
     pub profiles: Vec<String>,
     /// Every parameter after profile and overrides were merged in.
     pub params: Value,
+    /// The folder of the cargo workspace that `program:` packages belong to, relative to the
+    /// pipeline's; empty where it is that folder itself.
+    pub programs: String,
     /// Stage instances in the order in which the file declares them.
     pub stages: Vec<Stage>,
     /// How result tables are compared, in order; a later rule wins.

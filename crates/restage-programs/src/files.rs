@@ -123,6 +123,15 @@ fn left_out(name: &str, at_top: bool, in_source: bool) -> bool {
     name.starts_with('.') || top || prose || backup || snapshot
 }
 
+/// A file of the workspace, relative to the pipeline's folder.
+pub(super) fn within(root: &Path, workspace: &str, path: &RelPath) -> Result<RelPath, CodeError> {
+    let name = join(workspace, path.as_str());
+    RelPath::new(&name).map_err(|source| CodeError::Name {
+        path: root.join(&name),
+        source,
+    })
+}
+
 /// `folder/name`, or `name` in the workspace's own folder.
 pub(super) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() {

@@ -46,9 +46,11 @@ use manifest::{Member, Root};
 /// Code digests of all packages of a workspace, as its files were when this was loaded.
 #[derive(Debug)]
 pub struct CodeDigests {
+    /// The cargo workspace's folder, relative to the pipeline's; empty where they are the same.
+    workspace: String,
     /// By package name.
     members: BTreeMap<String, Member>,
-    /// By folder: names and digests of the crate's files, relative to the workspace.
+    /// By folder: names and digests of the crate's files, relative to the pipeline's folder.
     sources: BTreeMap<String, Vec<(String, Digest)>>,
     lock: Lock,
     shared: Vec<(String, Digest)>,
@@ -144,32 +146,40 @@ fn among(wanted: &str, known: &[String]) -> String {
 }
 
 impl CodeDigests {
-    /// Reads the manifests and the lock file of the workspace at `root`, and digests its crates'
-    /// files with `hash_file`, which gives `None` for what is not there. `variable` looks up the
-    /// environment that cargo will be called in.
+    /// Reads the manifests and the lock file of the cargo workspace in the folder `workspace` of
+    /// the pipeline's folder `root` (empty: `root` itself), and digests its crates' files with
+    /// `hash_file`, which takes paths relative to `root` and gives `None` for what is not there.
+    /// `variable` looks up the environment that cargo will be called in.
+    ///
+    /// Files are named relative to `root`, so that moving a workspace's root between its crates
+    /// and the pipeline's folder changes no key.
     pub fn load(
         root: &Path,
+        workspace: &str,
         hash_file: &dyn Fn(&RelPath) -> Result<Option<Digest>, FsError>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, CodeError> {
-        let workspace = Root::load(root)?;
-        let mut shared = workspace.shared();
-        shared.extend(settings::ingredients(root, variable)?);
-        let members = workspace.members(root)?;
+        let cargo_root = root.join(workspace);
+        let manifest = Root::load(&cargo_root, workspace)?;
+        let mut shared = manifest.shared();
+        shared.extend(settings::ingredients(root, workspace, variable)?);
+        let members = manifest.members(&cargo_root)?;
         let folders: BTreeSet<&str> = members.values().map(|m| m.folder.as_str()).collect();
         let mut sources = BTreeMap::new();
         for member in members.values() {
             let mut digests = Vec::new();
-            for path in files::of(root, member, &folders)? {
-                // A file that vanished since it was listed is no source.
+            for path in files::of(&cargo_root, member, &folders)? {
+                let path = files::within(root, workspace, &path)?;
+                // A file that vanished since it was listed is not a source.
                 if let Some(digest) = hash_file(&path)? {
                     digests.push((path.as_str().to_owned(), digest));
                 }
             }
             sources.insert(member.folder.clone(), digests);
         }
-        let lock = Lock::load(&root.join("Cargo.lock"))?;
+        let lock = Lock::load(&cargo_root.join("Cargo.lock"))?;
         Ok(Self {
+            workspace: workspace.to_owned(),
             members,
             sources,
             lock,
@@ -199,7 +209,7 @@ impl CodeDigests {
                     .cloned(),
             );
             files.push((
-                member.manifest_name(),
+                files::join(&self.workspace, &member.manifest_name()),
                 Digest::of(member.manifest.as_bytes()),
             ));
             let beside = self

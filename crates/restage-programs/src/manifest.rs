@@ -17,6 +17,8 @@ use restage_core::rel_path::{RelPath, RelPathError};
 #[derive(Debug)]
 pub(super) struct Root {
     table: Table,
+    /// Its folder, relative to the pipeline's.
+    folder: String,
 }
 
 /// A crate of the workspace.
@@ -43,12 +45,15 @@ impl Member {
 }
 
 impl Root {
-    pub(super) fn load(root: &Path) -> Result<Self, CodeError> {
+    pub(super) fn load(root: &Path, folder: &str) -> Result<Self, CodeError> {
         let table = read_toml(&root.join("Cargo.toml"))?;
         let table = table.ok_or_else(|| CodeError::NoWorkspace {
             root: root.to_owned(),
         })?;
-        Ok(Self { table })
+        Ok(Self {
+            table,
+            folder: folder.to_owned(),
+        })
     }
 
     fn workspace(&self) -> Option<&Table> {
@@ -240,7 +245,7 @@ impl Root {
             };
             let mut list = Table::new();
             for (key, entry) in entries {
-                let (entry, base) = self.inherit(key, entry, &member.folder);
+                let (mut entry, base) = self.inherit(key, entry, &member.folder);
                 match entry.get("path").and_then(Value::as_str) {
                     Some(path) => {
                         let folder = below(&base, path).ok_or_else(|| CodeError::Outside {
@@ -248,6 +253,12 @@ impl Root {
                             dependency: key.clone(),
                             path: path.to_owned(),
                         })?;
+                        // Paths of the workspace's table are given relative to the pipeline's
+                        // folder, as the names of files are.
+                        if base.is_empty() && !self.folder.is_empty() {
+                            let path = Value::String(join(&self.folder, &folder));
+                            entry.insert("path".to_owned(), path);
+                        }
                         member.path_folders.insert(folder);
                     }
                     None => {

@@ -56,12 +56,13 @@ const CONFIGURATION: [(&str, &[&str]); 8] = [
 /// Name and digest of each of these that is set.
 pub(super) fn ingredients(
     root: &Path,
+    workspace: &str,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, Digest)>, CodeError> {
     let mut found = Vec::new();
-    let toolchain = toolchain(root, variable("RUSTUP_TOOLCHAIN"))?;
+    let toolchain = toolchain(root, workspace, variable("RUSTUP_TOOLCHAIN"))?;
     found.extend(toolchain.map(|text| ("toolchain".to_owned(), text)));
-    for (name, path) in configuration_files(root, variable) {
+    for (name, path) in configuration_files(root, workspace, variable) {
         if let Some(table) = read_toml(&path)? {
             found.extend(configured(&table).map(|text| (name, text)));
         }
@@ -80,8 +81,19 @@ pub(super) fn ingredients(
 
 /// The toolchain that rustup would choose, as far as the workspace says. Components such as
 /// clippy don't matter.
-fn toolchain(root: &Path, variable: Option<String>) -> Result<Option<String>, CodeError> {
-    let file = toolchain_file(root)?;
+fn toolchain(
+    root: &Path,
+    workspace: &str,
+    variable: Option<String>,
+) -> Result<Option<String>, CodeError> {
+    let mut file = None;
+    let cargo_root = root.join(workspace);
+    for folder in folders(&cargo_root, root) {
+        file = toolchain_file(folder)?;
+        if file.is_some() {
+            break;
+        }
+    }
     let Some(chosen) = variable.filter(|name| !name.is_empty()) else {
         return Ok(file);
     };
@@ -121,9 +133,17 @@ fn toolchain_file(root: &Path) -> Result<Option<String>, CodeError> {
     Ok(None)
 }
 
-/// Every file that cargo would read when started in `root`, nearest first.
+/// The workspace's folder and those above it, up to the pipeline's.
+fn folders<'a>(cargo_root: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a Path> {
+    cargo_root
+        .ancestors()
+        .take_while(move |folder| folder.starts_with(root))
+}
+
+/// Every file that cargo would read when started in the workspace, nearest first.
 fn configuration_files(
     root: &Path,
+    workspace: &str,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<(String, PathBuf)> {
     let in_folder = |folder: PathBuf, shown: String| {
@@ -137,13 +157,19 @@ fn configuration_files(
         };
         (format!("{shown}/{name}"), path)
     };
+    let cargo_root = root.join(workspace);
+    let within = folders(&cargo_root, root).filter(|folder| *folder != root);
+    let within = within.filter_map(|folder| {
+        let name = folder.strip_prefix(root).ok()?.join(".cargo");
+        Some(in_folder(folder.join(".cargo"), name.display().to_string()))
+    });
     let above = root.ancestors().enumerate().map(|(up, folder)| {
         in_folder(folder.join(".cargo"), format!("{}.cargo", "../".repeat(up)))
     });
     let home = variable("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(Path::new(&variable("HOME")?).join(".cargo")));
-    let mut files: Vec<_> = above.collect();
+    let mut files: Vec<_> = within.chain(above).collect();
     if let Some(home) = home.filter(|home| !files.iter().any(|(_, path)| path.starts_with(home))) {
         files.push(in_folder(home, "CARGO_HOME".to_owned()));
     }

@@ -293,6 +293,39 @@ fn the_root_package_counts_with_its_sources_only() {
 }
 
 #[test]
+fn code_is_the_same_wherever_the_workspaces_root_is() {
+    let mut space = Space::new();
+    let before = space.code();
+    space.move_workspace_to_its_crates();
+    assert_eq!(space.code(), before);
+}
+
+#[test]
+fn what_the_workspaces_folder_says_of_the_compiler_counts() {
+    let mut space = Space::new();
+    space.move_workspace_to_its_crates();
+    let before = space.code();
+    space.write(
+        "stages/rust-toolchain.toml",
+        "[toolchain]\nchannel = \"1.94.0\"\n",
+    );
+    let nearer = space.code();
+    assert!(ALL.iter().all(|name| nearer[name] != before[name]));
+    std::fs::remove_file(space.dir.path().join("stages/rust-toolchain.toml")).unwrap();
+    space.write(
+        "stages/.cargo/config.toml",
+        "[build]\ntarget-dir = \"../target\"\n",
+    );
+    assert_eq!(space.code(), before);
+    space.write(
+        "stages/.cargo/config.toml",
+        "[build]\nrustflags = [\"-Copt-level=1\"]\n",
+    );
+    let flags = space.code();
+    assert!(ALL.iter().all(|name| flags[name] != before[name]));
+}
+
+#[test]
 fn an_unknown_package_is_answered_by_the_closest() {
     let error = Space::new().load().unwrap().of("trian").unwrap_err();
     assert_eq!(
@@ -333,7 +366,7 @@ fn what_cargo_would_refuse_is_refused_with_its_place() {
         "[patch.crates-io]\nlibm = { path = \"/usr/libm\" }\n[profile.dev]",
     );
     assert!(matches!(space.load(), Err(CodeError::Outside { .. })));
-    let nowhere = CodeDigests::load(Path::new("/proc/self/fd"), &|_| Ok(None), &|_| None);
+    let nowhere = CodeDigests::load(Path::new("/proc/self/fd"), "", &|_| Ok(None), &|_| None);
     assert!(matches!(nowhere, Err(CodeError::NoWorkspace { .. })));
 }
 

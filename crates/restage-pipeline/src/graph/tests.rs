@@ -258,6 +258,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
         claims: Vec::new(),
         export: Default::default(),
         report: None,
+        programs: String::new(),
     }
 }
 

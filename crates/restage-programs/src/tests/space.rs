@@ -90,6 +90,8 @@ pub(super) fn lock_file(core: &str) -> String {
 pub(super) struct Space {
     pub(super) dir: TempDir,
     pub(super) variables: BTreeMap<String, String>,
+    /// The cargo workspace's folder.
+    pub(super) workspace: &'static str,
 }
 
 impl Space {
@@ -97,6 +99,7 @@ impl Space {
         let space = Self {
             dir: tempfile::tempdir().unwrap(),
             variables: BTreeMap::new(),
+            workspace: "",
         };
         space.write("Cargo.toml", ROOT);
         space.write("Cargo.lock", &lock_file("0.9.0"));
@@ -123,12 +126,23 @@ impl Space {
         self.write(path, &text.replace(from, to));
     }
 
+    /// Moves the workspace's manifest and lock file to the folder that its crates are in.
+    pub(super) fn move_workspace_to_its_crates(&mut self) {
+        let root = self.dir.path();
+        for name in ["Cargo.toml", "Cargo.lock"] {
+            std::fs::rename(root.join(name), root.join("stages").join(name)).unwrap();
+        }
+        self.edit("stages/Cargo.toml", "stages/*", "*");
+        self.edit("stages/Cargo.toml", "stages/nn", "nn");
+        self.workspace = "stages";
+    }
+
     pub(super) fn load(&self) -> Result<CodeDigests, CodeError> {
         let hash = |path: &RelPath| {
             let bytes = fs::read_if_exists(&path.under(self.dir.path()))?;
             Ok(bytes.map(|bytes| Digest::of(&bytes)))
         };
-        CodeDigests::load(self.dir.path(), &hash, &|name| {
+        CodeDigests::load(self.dir.path(), self.workspace, &hash, &|name| {
             self.variables.get(name).cloned()
         })
     }
