@@ -105,6 +105,10 @@ fn a_tolerance_includes_its_bound() {
     let share = claim(-200.0, ClaimRule::Relative(0.01), None);
     assert_eq!(judged(&share, "-202").verdict, Verdict::Reproduced);
     assert_eq!(judged(&share, "-202.1").verdict, Verdict::NotReproduced);
+    // In numbers the two differ by more than a tenth, in decimals by a tenth.
+    let large = claim(1000.4, ClaimRule::Absolute(0.1), None);
+    assert_eq!(judged(&large, "1000.3").verdict, Verdict::Reproduced);
+    assert_eq!(judged(&large, "1000.2999").verdict, Verdict::NotReproduced);
 }
 
 #[test]
@@ -210,6 +214,7 @@ fn what_is_computed_over_runs_may_be_asked_for_in_many_ways() {
         r#"mean(difference(samples("a/*.csv", 1, "x"), samples("b/*.csv", 1, "x"))) == 0.0"#,
         r#"mean(first("a/*.csv", "x", 0.5, "x")) == 2.0"#,
         r#"mean(first("a/*.csv", "x", 2.0, "x")) > 1e300"#,
+        r#"min([2.0, 0.5]) == 0.5 && max([2.0, 3.5]) == 3.5"#,
         r#"scaled(2.0, 3.0) == 6.0 && difference(3, 1.0) == 2.0"#,
         r#"samples("a/*.csv", 1, "x") == samples("a/*.csv", 1, "x")"#,
         r#"samples("a/*.csv", 1, "x") != samples("b/*.csv", 1, "x")"#,

@@ -219,6 +219,9 @@ mod tests {
             }
             let manifest = Manifest::new(entries).unwrap();
             prop_assert_eq!(Manifest::new(shuffled).unwrap().to_bytes(), manifest.to_bytes());
+            let mut longer = manifest.to_bytes();
+            longer.push(0);
+            prop_assert!(Manifest::from_bytes(&longer).is_err());
             prop_assert_eq!(Manifest::from_bytes(&manifest.to_bytes()), Ok(manifest));
         }
 
