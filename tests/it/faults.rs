@@ -292,6 +292,32 @@ fn a_record_is_written_after_its_outs_and_their_folders_are_flushed() {
 }
 
 #[test]
+fn published_copies_are_flushed_before_the_run_ends() {
+    let space = space();
+    let points = points(&space);
+    for out in [
+        "a.txt",
+        "d",
+        "t.txt",
+        "n.txt",
+        "s.txt",
+        "results/j.txt",
+        "results/l.txt",
+    ] {
+        let path = space.path(out);
+        let put = points.iter().position(|point| {
+            point.starts_with("rename to") && point.ends_with(&format!("\t{}", path.display()))
+        });
+        let put = put.unwrap_or_else(|| panic!("{out} was not put into the workspace"));
+        let file = format!("flush\t{}", path.display());
+        let flushed = points[put..]
+            .iter()
+            .any(|point| *point == file || point.starts_with("flush the disk of\t"));
+        assert!(flushed, "{out} was not flushed");
+    }
+}
+
+#[test]
 fn a_malformed_plan_of_faults_is_refused() {
     let said = Said::from(call(&space(), "burn")).exits(2);
     said.says("RESTAGE_FAULTS=`burn` is not a plan of faults");

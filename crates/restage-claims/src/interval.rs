@@ -59,7 +59,7 @@ impl fmt::Display for Runs {
 
 impl Estimate {
     /// Estimate from one number.
-    pub fn of_number(value: f64) -> Self {
+    pub(crate) fn of_number(value: f64) -> Self {
         Self {
             value,
             half_width: None,

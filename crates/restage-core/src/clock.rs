@@ -96,7 +96,7 @@ impl WallTime {
     }
 
     /// Nanoseconds since 1970.
-    pub fn as_nanos(self) -> i128 {
+    pub(crate) fn as_nanos(self) -> i128 {
         i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
     }
 }

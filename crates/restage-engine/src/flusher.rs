@@ -15,7 +15,7 @@ use super::publish::Publisher;
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
 use restage_pipeline::graph::StageId;
-use restage_store::{CommitOutcome, KeyLock, Record, Store, StoreError, Unflushed};
+use restage_store::{CommitOutcome, KeyLock, Record, Store, Unflushed};
 
 /// How long the first result of a batch waits for others, unless the run has nothing else to do.
 const LINGER: Duration = Duration::from_millis(20);
@@ -47,7 +47,7 @@ pub(super) struct Flusher {
     queue: Arc<Queue>,
     sender: Sender<Committed>,
     committed: Receiver<Committed>,
-    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    thread: Option<JoinHandle<Result<(), RunError>>>,
     /// Results that were handed over and not taken back.
     waiting: usize,
 }
@@ -140,7 +140,7 @@ impl Flusher {
         self.queue.changed.notify_one();
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
-            Some(Ok(flushed)) => Ok(flushed?),
+            Some(Ok(flushed)) => flushed,
             Some(Err(panic)) => std::panic::resume_unwind(panic),
         }
     }
@@ -184,12 +184,13 @@ fn commit_batches(
     place: &Place,
     queue: &Queue,
     sender: &Sender<Committed>,
-) -> Result<(), StoreError> {
+) -> Result<(), RunError> {
     let mut records = Unflushed::default();
     loop {
         let batch = queue.next((!records.is_empty()).then_some(IDLE));
         if batch.is_empty() {
             std::mem::take(&mut records).flush()?;
+            place.flush_published()?;
             if queue.lock().is_over() {
                 return Ok(());
             }
@@ -203,6 +204,13 @@ fn commit_batches(
 }
 
 impl Place {
+    fn flush_published(&self) -> Result<(), RunError> {
+        match &self.publisher {
+            Some(publisher) => publisher.flush(),
+            None => Ok(()),
+        }
+    }
+
     /// One flush for all. If it fails, each is flushed alone, so that each has its own error, or
     /// none.
     fn commit(&self, mut batch: Vec<Commit>, records: &mut Unflushed) -> Vec<Committed> {

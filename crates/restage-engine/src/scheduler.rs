@@ -411,7 +411,8 @@ impl<'a> Scheduler<'a> {
         while self.flusher.is_busy() {
             self.take_committed(true);
         }
-        self.flusher.close()
+        self.flusher.close()?;
+        self.publisher.flush()
     }
 
     /// Ends a stage that has no result.

@@ -89,7 +89,7 @@ impl Diagnostic {
 
     /// With a further line that speaks of a place in the file.
     #[must_use]
-    pub fn note_at(mut self, text: impl Into<String>, location: Location) -> Self {
+    pub(crate) fn note_at(mut self, text: impl Into<String>, location: Location) -> Self {
         self.notes.push(Note {
             text: text.into(),
             location: Some(location),
@@ -109,7 +109,7 @@ impl Diagnostic {
 
     /// Pointing into an argument instead of the file.
     #[must_use]
-    pub fn in_argument(mut self, text: &str) -> Self {
+    pub(crate) fn in_argument(mut self, text: &str) -> Self {
         self.argument = Some(text.to_owned());
         self
     }

@@ -1,8 +1,8 @@
 //! What a field of the file is: its name, what it may hold, what it means, and who reads it.
 //!
-//! Each kind of map has one [`Mapping`], next to its reader. The reader's dispatch, the messages for
-//! unknown and missing fields, the JSON Schema ([`super::schema`]) and the reference page
-//! ([`super::reference`]) all come from it, so a new field is one row and its reader.
+//! Each kind of map has one `Mapping`, next to its reader. The reader's dispatch, the messages for
+//! unknown and missing fields, the JSON Schema (`schema`) and the reference page
+//! (`reference`) all come from it, so a new field is one row and its reader.
 
 use super::diagnostic::Diagnostic;
 use super::node::{Entry, Node, Value};

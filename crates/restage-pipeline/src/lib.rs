@@ -45,11 +45,10 @@ pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Note};
 pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
-pub use init::{INIT_TEMPLATE, init_files};
+pub use init::init_files;
 pub use load::{LoadOptions, SCHEMA, load};
 pub use other_seeds::OtherSeeds;
 pub use pipeline::*;
 pub use reference::reference;
-pub use report::PICTURES;
 pub use schema::schema;
 pub use units::{duration_text, size as parse_size, size_text};

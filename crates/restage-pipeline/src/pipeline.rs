@@ -210,7 +210,7 @@ impl Gpus {
 
     /// Of a device as training takes it: `auto`, `cpu`, `cuda`, `cuda:1`.
     #[must_use]
-    pub fn of_device(device: &str) -> Option<Self> {
+    pub(crate) fn of_device(device: &str) -> Option<Self> {
         match device {
             "auto" => Some(Self::Auto),
             "cpu" => Some(Self::Count(0)),

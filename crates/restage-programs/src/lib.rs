@@ -4,7 +4,7 @@
 //! What counts, for the package and for each of its path dependencies (normal and build, also
 //! of those of other platforms, optional ones included):
 //! - each file in the crate's folder, `#[cfg(test)]` code too (to tell it apart one would have
-//!   to compile), but for what [`files`] leaves out: `tests/`, `benches/`, `examples/`,
+//!   to compile), but for what `files` leaves out: `tests/`, `benches/`, `examples/`,
 //!   Markdown, snapshots, hidden files, nested packages. Of the package in the workspace's own
 //!   root only `src/`, `build.rs` and what its targets name: outs may lie beside them;
 //! - what matters of its manifest: name, edition, features, targets, dependencies. Not its version,

@@ -126,7 +126,7 @@ impl KeyLock {
     }
 
     /// Process groups that a dead restage left working on this key.
-    pub fn orphans(&self) -> Result<Vec<ProcessRef>, StoreError> {
+    pub(crate) fn orphans(&self) -> Result<Vec<ProcessRef>, StoreError> {
         let Some(left) = &self.left else {
             return Ok(Vec::new());
         };

@@ -88,7 +88,7 @@ pub enum Problem {
 
 impl Problem {
     /// Whether cells can't be compared: rows or columns have no names to match them by.
-    pub fn prevents_comparison(&self) -> bool {
+    pub(super) fn prevents_comparison(&self) -> bool {
         matches!(
             self,
             Self::Malformed { .. } | Self::NoKeyColumn { .. } | Self::DuplicateKey { .. }

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Compact JSON with sorted keys: equal texts exactly for equal values. `1e-3` becomes
 /// `0.001` (the shortest digits that read back as the same float); the integer `1` and the
 /// float `1.0` keep their two texts.
-pub fn canonical_json(value: &Value) -> String {
+pub(super) fn canonical_json(value: &Value) -> String {
     let mut text = String::new();
     write(value, &mut text);
     text

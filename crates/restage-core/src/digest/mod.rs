@@ -20,7 +20,6 @@ pub use file::{copy_and_digest, digest_file, digest_tree};
 pub use file::{is_executable, tree};
 pub use frame::Frame;
 pub use hash::{Digest, ParseDigestError};
-pub use json::canonical_json;
 pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
 pub use path::{Kind, PathDigest};

@@ -53,7 +53,7 @@ pub fn open(path: &Path) -> Result<File, FsError> {
 }
 
 /// Creates a file, or empties an existing one, for writing in place (logs; results go
-/// through [`write_atomic`]).
+/// through `write_atomic`).
 pub fn create(path: &Path) -> Result<File, FsError> {
     fault::point("create", path).at("create", path)?;
     File::create(path).at("create", path)

@@ -13,8 +13,6 @@ use reader::Reader;
 use restage_core::rel_path::RelPath;
 use show::SHOW;
 
-pub use show::PICTURES;
-
 pub(crate) static REPORT: Mapping<fn(&mut Reader<'_>, &mut Report, &Node)> = Mapping {
     about: About {
         instead: &[

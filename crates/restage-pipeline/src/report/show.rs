@@ -10,7 +10,7 @@ use crate::pipeline::{Best, Show, Shown};
 use restage_core::glob::Glob;
 
 /// What pictures a page can hold, by the ends of their names.
-pub const PICTURES: [&str; 6] = ["svg", "png", "jpg", "jpeg", "webp", "gif"];
+const PICTURES: [&str; 6] = ["svg", "png", "jpg", "jpeg", "webp", "gif"];
 
 const TABLES: [&str; 2] = ["csv", "tsv"];
 const OWNER: &str = "an item of `show`";

@@ -16,13 +16,11 @@ use restage_core::digest::{
 };
 use restage_core::fs::{self, FsError};
 
-/// From this many files on, one flush of the whole file system is cheaper than one per file.
-const FLUSH_ALL_FROM: usize = 64;
-
 impl Objects {
     /// Puts `content` at `dest`, replacing what is there in one step once the new content is
     /// complete; missing parent folders are created. What is already there and equal is left
-    /// alone. A damaged object is an error and counts as missing from then on.
+    /// alone. A damaged object is an error and counts as missing from then on. What was written may
+    /// be only in memory when this returns.
     pub fn materialize(
         &self,
         content: &PathDigest,
@@ -45,25 +43,12 @@ impl Objects {
                     size: content.size,
                     executable,
                 };
-                self.put(dest, &|temp| {
-                    self.put_blob(blob, temp, placement)?;
-                    match placement {
-                        Placement::Plain => Ok(fs::sync_file(temp)?),
-                        Placement::Linked => Ok(()),
-                    }
-                })?;
+                self.put(dest, &|temp| self.put_blob(blob, temp, placement))
             }
             Kind::Tree => {
                 let manifest = self.manifest(&content.digest)?;
-                self.put(dest, &|temp| self.put_tree(&manifest, temp, placement))?;
+                self.put(dest, &|temp| self.put_tree(&manifest, temp, placement))
             }
-        }
-        match (placement, dest.parent()) {
-            // What is linked can be linked again; people's files are worth a flush.
-            (Placement::Plain, Some(parent)) if !parent.as_os_str().is_empty() => {
-                Ok(fs::sync_dir(parent)?)
-            }
-            _ => Ok(()),
         }
     }
 
@@ -284,11 +269,7 @@ impl Objects {
     ) -> Result<(), StoreError> {
         put_folder(manifest, to, &|entry, to| {
             self.put_node(&entry.node, to, placement)
-        })?;
-        if placement == Placement::Plain {
-            flush_tree(manifest, to)?;
-        }
-        Ok(())
+        })
     }
 
     fn put_node(&self, node: &Node, to: &Path, placement: Placement) -> Result<(), StoreError> {
@@ -451,19 +432,6 @@ fn put_folder(
             made = parent.to_owned();
         }
         make(entry, &path)?;
-    }
-    Ok(())
-}
-
-/// Waits until every file of a folder that was put at `root` is on the disk.
-fn flush_tree(manifest: &Manifest, root: &Path) -> Result<(), FsError> {
-    if manifest.entries().len() >= FLUSH_ALL_FROM {
-        return fs::sync_file_system(root);
-    }
-    for entry in manifest.entries() {
-        if matches!(entry.node, Node::File { .. }) {
-            fs::sync_file(&root.join(&entry.path))?;
-        }
     }
     Ok(())
 }
