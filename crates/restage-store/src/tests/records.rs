@@ -23,6 +23,20 @@ fn a_key_is_a_miss_until_its_record_is_committed_and_a_hit_from_then_on() {
 }
 
 #[test]
+fn a_key_stays_a_miss_if_the_outs_cannot_be_flushed() {
+    let bench = Bench::new();
+    let record = bench.record(1, OUTS);
+    let mut outs = Unflushed::default();
+    outs.file(bench.path("gone"));
+    let lock = bench.store.locks().try_lock(&record.key).unwrap().unwrap();
+    let committed = bench
+        .store
+        .commit(&lock, &record, outs, &mut Unflushed::default());
+    assert!(committed.is_err());
+    assert_eq!(bench.store.records().get(&record.key).unwrap(), None);
+}
+
+#[test]
 fn a_record_that_is_cut_or_edited_is_a_miss_with_a_warning() {
     let bench = Bench::new();
     let record = bench.record(1, OUTS);
