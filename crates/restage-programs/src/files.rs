@@ -13,6 +13,7 @@ use std::path::Path;
 
 use super::CodeError;
 use super::manifest::Member;
+use super::paths::join;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 
@@ -121,22 +122,4 @@ fn left_out(name: &str, at_top: bool, in_source: bool) -> bool {
             .iter()
             .any(|end| name.ends_with(end));
     name.starts_with('.') || top || prose || backup || snapshot
-}
-
-/// A file of the workspace, relative to the pipeline's folder.
-pub(super) fn within(root: &Path, workspace: &str, path: &RelPath) -> Result<RelPath, CodeError> {
-    let name = join(workspace, path.as_str());
-    RelPath::new(&name).map_err(|source| CodeError::Name {
-        path: root.join(&name),
-        source,
-    })
-}
-
-/// `folder/name`, or `name` in the workspace's own folder.
-pub(super) fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
 }

@@ -28,6 +28,7 @@ mod cargo;
 mod files;
 mod lock;
 mod manifest;
+mod paths;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -169,7 +170,7 @@ impl CodeDigests {
         for member in members.values() {
             let mut digests = Vec::new();
             for path in files::of(&cargo_root, member, &folders)? {
-                let path = files::within(root, workspace, &path)?;
+                let path = paths::within(root, workspace, &path)?;
                 // A file that vanished since it was listed is not a source.
                 if let Some(digest) = hash_file(&path)? {
                     digests.push((path.as_str().to_owned(), digest));
@@ -209,7 +210,7 @@ impl CodeDigests {
                     .cloned(),
             );
             files.push((
-                files::join(&self.workspace, &member.manifest_name()),
+                paths::join(&self.workspace, &member.manifest_name()),
                 Digest::of(member.manifest.as_bytes()),
             ));
             let beside = self

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::files::join;
+use super::paths::join;
 use super::{CodeError, canonical, read_toml};
 use restage_core::digest::Digest;
 use restage_core::fs;
