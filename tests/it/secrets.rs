@@ -215,7 +215,8 @@ fn a_secret_that_is_not_set_or_too_short_stops_the_call_before_anything_runs() {
       |
     9 |     secret: [TOKEN]
       |              ^^^^^ declared here
-    hint: nothing ran; set the variable in the environment that restage is started in
+      |
+      = hint: nothing ran; set the variable in the environment that restage is started in
     ");
     let empty = space.command(&["reproduce"]).env("TOKEN", "").output();
     Said::from(empty.expect("restage starts"))

@@ -149,8 +149,9 @@ fn a_tool_that_gives_no_version_stops_the_call_before_anything_runs() {
       |
     8 |     tools: [compiler --version]
       |             ^^^^^^^^^^^^^^^^^^ asked for its version
-      it printed: no license
-    hint: nothing ran; install it, or fix the command: `tools` are shell commands that print a version and exit with 0
+      |
+      = note: it printed: no license
+      = hint: nothing ran; install it, or fix the command: `tools` are shell commands that print a version and exit with 0
     ");
     fs::remove_file(space.path("bin/compiler")).expect("a tool");
     call(&space, &["reproduce"])
