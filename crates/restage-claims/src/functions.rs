@@ -210,7 +210,7 @@ fn to_number(cell: &str) -> Given {
 
 fn decimal(cell: &str) -> Result<f64, ExecutionError> {
     let number = cell.trim().parse();
-    number.map_err(|_| gone(format!("the cell `{cell}` is no number")))
+    number.map_err(|_| gone(format!("the cell `{cell}` is not a number")))
 }
 
 /// What an expression reads is missing.

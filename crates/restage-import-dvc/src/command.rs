@@ -1,23 +1,22 @@
-//! A stage's commands as one: DVC runs each in a shell of its own, in the stage's folder, and
-//! stops at the first that fails.
-//! It must not know templates.
+//! A stage's commands as one: DVC runs each in a separate shell, in the stage's folder, and stops
+//! at the first that fails.
 
 use super::paths;
 use restage_pipeline::shell::{self, Place};
 
-/// Longer commands have a line each.
+/// Longer commands get one line each.
 const ONE_LINE: usize = 66;
 
-/// What is put together to a command.
+/// The parts of a command.
 pub(super) struct Parts<'a> {
     /// Where it runs, from the pipeline's folder; `""` is that folder.
     pub(super) folder: &'a str,
-    /// Whether nothing that the stage declares makes the folder.
+    /// Whether no declared path creates the folder.
     pub(super) make_folder: bool,
-    /// Params files that are made for it, from the pipeline's folder.
+    /// Params files that are written for it, from the pipeline's folder.
     pub(super) params_files: &'a [String],
     pub(super) commands: Vec<String>,
-    /// An out that only says that it ran.
+    /// An out that only shows that it ran.
     pub(super) stamp: Option<&'a str>,
 }
 
@@ -60,7 +59,7 @@ pub(super) fn join(parts: &Parts<'_>) -> String {
     }
 }
 
-/// A path as one word; what references stand for is quoted when it is put in.
+/// A path as one word; the values of references are quoted when they are filled in.
 fn word(path: &str) -> String {
     if path.contains("${") {
         return format!("\"{path}\"");
@@ -68,7 +67,7 @@ fn word(path: &str) -> String {
     shell::quote(path, Place::Bare).unwrap_or_else(|| path.to_owned())
 }
 
-/// A command that can stand between others: in a shell of its own, where that makes a difference.
+/// A command that can stand between others: in a subshell if that makes a difference.
 fn apart(command: &str) -> String {
     const CHANGES_THE_SHELL: [&str; 9] = [
         "cd", "pushd", "export", "set", "exit", "exec", "source", ".", "ulimit",

@@ -1,13 +1,12 @@
 //! Values as YAML that a person likes to read: plain where that is safe, short lists in brackets.
-//! It must not know what a value means.
 
 use restage_pipeline::node::{Entry, Node, Value};
 use restage_pipeline::scalar;
 
-/// A list or map in brackets is at most this wide, with all that stands before it.
+/// A list or map in brackets is at most this wide, with everything before it.
 const WIDTH: usize = 92;
 
-/// Words that are text here, and something else to readers of YAML 1.1.
+/// Words that are text here, but something else in YAML 1.1.
 const ELSEWHERE: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "=", "<<"];
 
 /// `key: value` at an indentation, with its line breaks.
@@ -60,7 +59,7 @@ pub(super) fn inline(node: &Node) -> String {
     }
 }
 
-/// Text as the value of a key; its further lines stand at `indent`.
+/// Text as the value of a key; its other lines are indented by `indent`.
 pub(super) fn block_text(text: &str, indent: usize) -> String {
     let plain = scalar(text, false);
     if !plain.starts_with('"') {
@@ -87,7 +86,7 @@ pub(super) fn block_text(text: &str, indent: usize) -> String {
     shown
 }
 
-/// Text on one line, quoted if it must be. `flow`: it may stand in brackets, or be a key.
+/// Text on one line, quoted if necessary. `flow`: it may be in brackets, or a key.
 pub(super) fn scalar(text: &str, flow: bool) -> String {
     if is_plain(text, flow) {
         return text.to_owned();
@@ -106,7 +105,7 @@ pub(super) fn scalar(text: &str, flow: bool) -> String {
     quoted + "\""
 }
 
-/// What YAML takes as a line break, or what nobody sees.
+/// Characters that YAML takes as a line break, or that nobody sees.
 fn needs_escape(c: char) -> bool {
     c.is_control()
         || matches!(

@@ -1,5 +1,4 @@
-//! What a stage is given of params files: paths of parameters, and how each file comes to it.
-//! It must not know the stage's other fields.
+//! Which parameters a stage gets from params files, and how each file reaches it.
 
 use super::params::{DEFAULT_FILE, Form};
 use super::paths;
@@ -9,16 +8,16 @@ use restage_core::span::Location;
 use restage_pipeline::node::{Node, Value};
 
 pub(super) struct Given {
-    /// With the params files that it reads whole.
+    /// With the params files that it reads as a whole.
     pub(super) deps: Vec<String>,
     /// Dotted paths.
     pub(super) params: Vec<String>,
-    /// Params files that its command makes.
+    /// Params files that its command writes.
     pub(super) files: Vec<String>,
 }
 
 impl Reader<'_> {
-    /// Its params, and how each params file comes to it.
+    /// Its params, and how each params file reaches it.
     pub(super) fn given(
         &mut self,
         context: &Context<'_>,

@@ -1,10 +1,10 @@
-//! `dvc.yaml` as a pipeline of ours: the subset that maps, and a list of what did not.
-//! It must not know the disk: params files are given as text.
+//! A `dvc.yaml` as a pipeline of ours: the subset that maps, and a list of what does not.
+//! It reads no file: params files are passed as text.
 //!
 //! A stage of DVC runs among all files of the repository, and its scripts read `params.yaml`
-//! themselves. Ours run in a folder of what they declare. So values move into `params:`, and a
-//! stage's command begins by writing those that it declares, and no others, to a `params.yaml` of
-//! its own: the script finds what it looks for, and only an edit of these values reruns it.
+//! themselves. Ours run in a folder that holds only what they declare. So values move into `params:`, and a
+//! stage's command begins by writing those that it declares, and no others, to its own
+//! `params.yaml`: the script finds what it looks for, and only an edit of these values reruns it.
 
 #![forbid(unsafe_code)]
 // Tests may touch the disk and the clock directly (see clippy.toml).
@@ -32,7 +32,7 @@ use restage_pipeline::diagnostic::{Diagnostic, Diagnostics};
 pub use restage_pipeline::node::{Node, Value, is_name};
 use restage_pipeline::yaml;
 
-/// A list in brackets is at most this wide, with all that stands before it.
+/// A list in brackets is at most this wide, with everything before it.
 const WIDTH: usize = 92;
 
 /// A `dvc.yaml` that can be read.
@@ -50,15 +50,15 @@ pub struct Imported {
     pub text: String,
     /// The stages in it.
     pub stages: Vec<String>,
-    /// What has no like in it, in the file's order.
+    /// What has no equivalent in it, in the file's order.
     pub unmapped: Vec<Unmapped>,
-    /// What is there in another form.
+    /// What has another form in it.
     pub changes: Vec<Change>,
     /// Files whose values were copied.
     pub copied: Vec<String>,
 }
 
-/// Something of `dvc.yaml` without a like in `pipeline.yaml`.
+/// Something in `dvc.yaml` that has no equivalent in `pipeline.yaml`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unmapped {
     /// Of `dvc.yaml`.
@@ -82,7 +82,7 @@ pub struct Change {
     pub text: String,
 }
 
-/// Gathered on the way.
+/// Collected on the way.
 #[derive(Debug, Default)]
 struct Notes {
     unmapped: Vec<Unmapped>,
@@ -93,7 +93,7 @@ impl DvcFile {
     /// Reads a `dvc.yaml`. The file is not opened: its text is given, and its name for messages.
     ///
     /// # Errors
-    /// Everything that keeps it from being one, at once.
+    /// Everything that is wrong with it, at once.
     pub fn read(file_name: &str, text: &str) -> Result<Self, Diagnostics> {
         let mut report = Vec::new();
         let root = yaml::parse(text, &mut report);
@@ -110,7 +110,7 @@ impl DvcFile {
         }
     }
 
-    /// The params files that it names, from its folder; not all need be there.
+    /// The params files that it names, from its folder; some may not exist.
     pub fn params_files(&self) -> Vec<String> {
         let mut names = BTreeSet::from([DEFAULT_FILE.to_owned()]);
         let mut add = |folder: &str, name: &str| {
@@ -136,10 +136,10 @@ impl DvcFile {
         names.into_iter().filter(|name| !name.is_empty()).collect()
     }
 
-    /// The pipeline, called `name`. `texts`: the params files that are there.
+    /// The pipeline, called `name`. `texts`: the params files that exist.
     ///
     /// # Errors
-    /// A params file is no YAML, or no stage is left.
+    /// A params file is not YAML, or no stage is left.
     pub fn import(
         &self,
         name: &str,
@@ -297,7 +297,7 @@ fn block(stage: &Converted) -> String {
     text
 }
 
-/// The stage's name, with what a name cannot have replaced; no name is given twice.
+/// The stage's name, with characters replaced that names cannot have; no two stages get the same.
 fn stage_name(name: &str, others: &[Converted]) -> String {
     let fits = |name: &str| is_name(name) && !name.starts_with(['.', '-']);
     let mut ours: String = name

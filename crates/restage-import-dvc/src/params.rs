@@ -1,6 +1,5 @@
-//! What `${..}` of a `dvc.yaml` can name, and what a stage may be given: `params.yaml`, `vars` and
-//! the params files of stages, laid together.
-//! It must not know what a stage does with them.
+//! What `${..}` in a `dvc.yaml` can name, and what a stage may get: `params.yaml`, `vars` and the
+//! params files of stages, merged.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +10,17 @@ use restage_pipeline::node::{Entry, Node, Value};
 use restage_pipeline::template::RESERVED;
 use restage_pipeline::yaml;
 
-/// What DVC reads without being told.
+/// What DVC reads by default.
 pub(super) const DEFAULT_FILE: &str = "params.yaml";
 
-/// How a params file comes to a script.
+/// How a params file reaches a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     /// JSON is YAML: the command writes it from `RESTAGE_PARAMS`.
     Given,
-    /// As the file that it is.
+    /// As the file itself.
     Whole(&'static str),
-    /// It is not there.
+    /// It does not exist.
     Missing,
 }
 
@@ -30,9 +29,9 @@ pub(super) enum Form {
 pub(super) struct Params {
     /// What references can name.
     pub(super) values: Node,
-    /// By name: those that were read.
+    /// The files that were read, by name.
     files: BTreeMap<String, Node>,
-    /// In order: what goes under `params:`, with its source and that one's text.
+    /// In order: what goes under `params:`, with its source and the source's text.
     sections: Vec<Section>,
 }
 
@@ -65,7 +64,7 @@ pub(super) fn map(entries: Vec<Entry>) -> Node {
 }
 
 impl Params {
-    /// Reads the files that are there.
+    /// Reads the files that exist.
     pub(super) fn read(files: &BTreeMap<String, String>) -> Result<Self, Diagnostics> {
         let mut read = BTreeMap::new();
         for (name, text) in files {
@@ -78,7 +77,7 @@ impl Params {
             files: read,
             sections: Vec::new(),
         };
-        // Nothing is there yet that it could contradict.
+        // There is nothing yet that it could contradict.
         if let Some(node) = params.files.get(DEFAULT_FILE).cloned() {
             let _ = params.add(DEFAULT_FILE, &node, files.get(DEFAULT_FILE));
         }
@@ -155,7 +154,7 @@ impl Params {
         None
     }
 
-    /// Lays values beside those that are there; a value is never replaced by another.
+    /// Adds values to those that are there; a value is never replaced by another.
     fn add(&mut self, from: &str, node: &Node, text: Option<&String>) -> Result<(), String> {
         if self
             .sections
@@ -191,7 +190,7 @@ impl Params {
         }
     }
 
-    /// Where the values came from, and that this is where they are edited from now on.
+    /// Where the values came from, and that they are edited here from now on.
     fn origin(&self) -> String {
         let mut names: Vec<String> = Vec::new();
         for section in &self.sections {
@@ -231,7 +230,7 @@ impl Params {
         shown
     }
 
-    /// Whether values of this file stand under `params:`.
+    /// Whether values of this file are under `params:`.
     pub(super) fn was_copied(&self, name: &str) -> bool {
         self.sections.iter().any(|section| section.from == name)
     }
@@ -256,7 +255,7 @@ fn is_yaml(name: &str) -> bool {
         .any(|ending| name.ends_with(ending))
 }
 
-/// The map in a params file; `None` for what is no map, or no format that we read.
+/// The map in a params file; `None` if it is not a map, or in a format that we don't read.
 fn parse(name: &str, text: &str) -> Result<Option<Node>, Diagnostics> {
     let node = if is_yaml(name) {
         let mut report = Vec::new();

@@ -1,5 +1,4 @@
 //! Paths of a `dvc.yaml`, which start at a stage's `wdir`.
-//! It must not know the disk.
 
 use restage_core::rel_path::{RelPath, RelPathError};
 
@@ -27,7 +26,7 @@ pub(super) fn is_within(path: &str, folder: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A path from a folder, climbing where it must.
+/// A path from a folder, with `..` where needed.
 pub(super) fn from_folder(path: &str, folder: &str) -> String {
     let folders: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     let parts: Vec<&str> = path.split('/').collect();

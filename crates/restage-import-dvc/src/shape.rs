@@ -1,5 +1,4 @@
 //! Whether a `dvc.yaml` has the shape of one: what is wrong in it, and where.
-//! It must not know what of it we have, too.
 
 use restage_pipeline::diagnostic::Diagnostic;
 use restage_pipeline::fields::{expected, expected_of};
@@ -20,7 +19,7 @@ pub(super) struct DvcStage<'a> {
 pub(super) fn stages<'a>(root: &'a Node, report: &mut Report) -> Vec<DvcStage<'a>> {
     if !matches!(root.value, Value::Map(_)) {
         let label = format!("this is {}", root.kind());
-        let message = "the file is no `dvc.yaml`: it must be a map with `stages`";
+        let message = "the file is not a `dvc.yaml`: it must be a map with `stages`";
         report.push(Diagnostic::new(root.location, message, label));
         return Vec::new();
     }

@@ -1,5 +1,4 @@
-//! One stage of a `dvc.yaml`, field by field: what becomes of it, and what does not map.
-//! It must not know other stages, but for what they write.
+//! One stage of a `dvc.yaml`, field by field: what it becomes, and what does not map.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,11 +22,11 @@ pub(super) struct Converted {
     pub(super) deps: Vec<String>,
     pub(super) params: Vec<String>,
     pub(super) outs: Vec<String>,
-    /// Whether its command makes a params file.
+    /// Whether its command writes a params file.
     pub(super) makes_params: bool,
 }
 
-/// Why a stage cannot be had at all.
+/// Why a stage cannot be imported at all.
 pub(super) struct Refusal {
     at: Location,
     field: &'static str,
@@ -40,7 +39,7 @@ pub(super) struct Reader<'a> {
     pub(super) name: &'a str,
     pub(super) params: &'a mut Params,
     pub(super) texts: &'a BTreeMap<String, String>,
-    /// What any stage writes, where that is known without expanding.
+    /// What the stages write, where that is known without expanding.
     pub(super) written: &'a BTreeSet<String>,
     pub(super) notes: &'a mut Notes,
     pub(super) changes: Vec<String>,
@@ -55,7 +54,7 @@ pub(super) fn items<'n>(body: &'n Node, name: &str) -> &'n [Node] {
     }
 }
 
-/// A path with what is said of it: `a.csv`, or `a.csv: {cache: false}`.
+/// A path with its options: `a.csv`, or `a.csv: {cache: false}`.
 pub(super) fn described(item: &Node) -> Vec<(String, Option<&Node>)> {
     match item.scalar_text() {
         Some(path) => vec![(path, None)],
@@ -69,7 +68,7 @@ pub(super) fn described(item: &Node) -> Vec<(String, Option<&Node>)> {
 }
 
 impl Reader<'_> {
-    /// The stage; `None` if it cannot be had, which is noted.
+    /// The stage; `None` if it cannot be imported, which is noted.
     pub(super) fn read(mut self) -> Option<Converted> {
         match self.convert() {
             Ok(converted) => {
@@ -198,7 +197,7 @@ impl Reader<'_> {
         };
         let lines: Vec<String> = match &node.value {
             Value::List(items) => items.iter().filter_map(Node::scalar_text).collect(),
-            // DVC runs each line on its own.
+            // DVC runs each line separately.
             _ => {
                 let text = node.scalar_text().unwrap_or_default();
                 text.lines().map(ToOwned::to_owned).collect()
@@ -307,7 +306,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What only says that the stage ran: without an out, nothing could.
+    /// The out that only shows that the stage ran, if it has no other.
     fn stamp(&mut self, expanded: bool) -> String {
         let name = match expanded {
             true => format!("{}-${{key}}.done", self.name),

@@ -1,6 +1,5 @@
-//! DVC's `${..}` as ours. Both name values by dotted paths; ours are quoted in commands, and know
-//! no items of lists: where that matters, the value itself is written.
-//! It must not know which field a text belongs to, only how it is used.
+//! DVC's `${..}` as ours. Both name values by dotted paths; ours are quoted in commands, and cannot
+//! name items of lists: where that matters, the value itself is written.
 
 use super::params::find;
 use restage_pipeline::expand::Variant;
@@ -37,7 +36,7 @@ pub(super) enum Piece<'t> {
     Reference(&'t str),
 }
 
-/// Cuts a text at what DVC takes as references: `\${` is none, nor is one that is not closed.
+/// Cuts a text at what DVC takes as references: not at `\${`, and not at one that is not closed.
 pub(super) fn cut(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut done = 0;
@@ -238,7 +237,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether our templates know such a path, and mean a parameter by it.
+/// Whether our templates take such a path for a parameter's.
 fn is_reference(path: &str) -> bool {
     let head = path.split('.').next().unwrap_or_default();
     let part = |part: &str| {
@@ -250,7 +249,7 @@ fn is_reference(path: &str) -> bool {
     path.split('.').all(part) && !RESERVED.contains(&head)
 }
 
-/// A value that needs no quotes: what DVC puts in as it is, we do too.
+/// A value that needs no quotes: DVC puts it in as it is, and so do we.
 fn is_word(value: &str) -> bool {
     shell::quote(value, Place::Bare).as_deref() == Some(value)
 }

@@ -1,6 +1,5 @@
-//! `foreach` and `matrix` of DVC as ours. Ours want names that can name a stage, and no lists of
-//! maps: such data are written out as a map.
-//! It must not know what a stage does.
+//! DVC's `foreach` and `matrix` as ours. Ours need names that a stage can have, and take no lists
+//! of maps: such data are written out as a map.
 
 use super::params::{entry, map};
 use super::template::{Context, escaped};
@@ -16,9 +15,9 @@ pub(super) struct Variants {
     pub(super) data: Node,
     /// The instances.
     pub(super) all: Vec<Variant>,
-    /// An instance is called otherwise than in DVC.
+    /// Whether an instance has another name than in DVC.
     pub(super) renamed: bool,
-    /// What is said of it in the file.
+    /// A comment on it for the file.
     pub(super) change: Option<String>,
 }
 
@@ -97,7 +96,7 @@ pub(super) fn matrix(data: &Node, context: &Context<'_>) -> Result<Variants, Str
     finish("matrix", data, &resolved, context, all.collect(), as_it_is)
 }
 
-/// With the data as they are if they can be, and as a map of instances if not.
+/// With the data as they are if possible, else as a map of instances.
 fn finish(
     field: &'static str,
     data: &Node,
@@ -150,7 +149,7 @@ fn finish(
     })
 }
 
-/// References where ours say the same, values where not.
+/// References where ours mean the same, otherwise values.
 fn ours(data: &Node, resolved: &Node, context: &Context<'_>) -> Node {
     if let Some(reference) = context.whole(data) {
         return Node::new(Value::Text(reference), Location::default());

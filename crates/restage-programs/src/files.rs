@@ -1,7 +1,6 @@
 //! Which files of a crate's folder its binary may be built from.
-//! It must not know what is in them.
 //!
-//! `include_str!` and build scripts read from anywhere in the folder, so all of it counts but:
+//! `include_str!` and build scripts read from anywhere in the folder, so everything counts except:
 //! - at its top: `tests/`, `benches/`, `examples/`, `fuzz/`, `target/`, `proptest-regressions/`,
 //!   licences, and Cargo.toml and Cargo.lock, which count by their content;
 //! - outside `src/`: Markdown;
@@ -44,7 +43,7 @@ pub(super) fn of(
         walk.folder("src", true)?;
         walk.file("build.rs")?;
         for target in &member.targets {
-            // A target's modules lie beside it; those of one at the top are not looked for.
+            // A target's modules are in its folder; those of a target at the top are not looked for.
             match target.rsplit_once('/') {
                 Some((folder, _)) => walk.folder(folder, true)?,
                 None => walk.file(target)?,
@@ -97,7 +96,7 @@ impl Walk<'_> {
                 continue;
             }
             let relative = join(folder, text);
-            // Links are followed, as the compiler does; one that leads nowhere is nothing.
+            // Links are followed, as the compiler does; a dangling one does not count.
             let Some(metadata) = fs::metadata_if_exists(&path)? else {
                 continue;
             };

@@ -1,18 +1,18 @@
-//! The code closure of a package: everything that its release binary is built from.
-//! It must not know stages, nor call cargo or rustc.
+//! What `program:` means: the code closure of a package, everything that its release binary is
+//! built from, and building it. Digesting the closure calls neither cargo nor rustc.
 //!
 //! What counts, for the package and for each of its path dependencies (normal and build, also
 //! of those of other platforms, optional ones included):
-//! - each file in the crate's folder, `#[cfg(test)]` code too (to tell it apart one would have
-//!   to compile), but for what `files` leaves out: `tests/`, `benches/`, `examples/`,
+//! - each file in the crate's folder, `#[cfg(test)]` code too (telling it apart would take a
+//!   compiler), except what `files` leaves out: `tests/`, `benches/`, `examples/`,
 //!   Markdown, snapshots, hidden files, nested packages. Of the package in the workspace's own
-//!   root only `src/`, `build.rs` and what its targets name: outs may lie beside them;
-//! - what matters of its manifest: name, edition, features, targets, dependencies. Not its version,
+//!   root only `src/`, `build.rs` and the files that its targets name: outs may be next to them;
+//! - the part of its manifest that matters: name, edition, features, targets, dependencies. Not its version,
 //!   description, lints or dev-dependencies;
 //! - name, version, source and checksum in Cargo.lock of each crate that it pulls in;
 //!
-//! and for the whole workspace: resolver, `[profile.release]`, `[patch]`, the toolchain, what
-//! matters of cargo's configuration files, and the variables that change what rustc does.
+//! and for the whole workspace: resolver, `[profile.release]`, `[patch]`, the toolchain, the
+//! part of cargo's configuration files that matters, and the variables that change what rustc does.
 //!
 //! Not seen: features that other packages of the same cargo call switch on in a shared crate;
 //! a compiler that changes under the same toolchain name (`stable`, or none named at all).
@@ -69,7 +69,7 @@ pub struct CodeDigest {
 /// Why code could not be digested.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
-    /// `program:` needs a cargo workspace beside pipeline.yaml.
+    /// `program:` needs a cargo workspace.
     #[error("`{}` has no Cargo.toml, so no package can be built there", root.display())]
     NoWorkspace {
         /// Where it was looked for.
@@ -86,7 +86,7 @@ pub enum CodeError {
         /// What is wrong, with its line where known.
         message: String,
     },
-    /// A file's name cannot stand in a key.
+    /// A file's name cannot be part of a key.
     #[error("`{}` cannot be part of a key: {source}", path.display())]
     Name {
         /// The file.

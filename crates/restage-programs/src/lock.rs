@@ -1,5 +1,5 @@
 //! Cargo.lock: which versions a crate pulls in.
-//! It must not know manifests; dev-dependencies look like all others here.
+//! Dev-dependencies look like all others here: only the manifest tells them apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

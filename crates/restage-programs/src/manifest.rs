@@ -1,5 +1,4 @@
 //! Cargo.toml: a workspace's crates, what they depend on, and what of a manifest matters.
-//! It must not know the sources or the lock file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -28,7 +27,7 @@ pub(super) struct Member {
     pub(super) name: String,
     /// Its folder relative to the workspace; empty at the root itself.
     pub(super) folder: String,
-    /// What matters of its manifest, inherited values filled in, as canonical text.
+    /// The part of its manifest that matters, with inherited values, as canonical text.
     pub(super) manifest: String,
     /// Folders of its path dependencies.
     pub(super) path_folders: BTreeSet<String>,
@@ -60,7 +59,7 @@ impl Root {
         self.table.get("workspace")?.as_table()
     }
 
-    /// What of the root's manifest is part of every crate's code.
+    /// The parts of the root's manifest that belong to every crate's code.
     pub(super) fn shared(&self) -> Vec<(String, Digest)> {
         let parts = [
             (
@@ -353,7 +352,7 @@ fn targets(table: &Table, package: &Table) -> Vec<String> {
         .collect()
 }
 
-/// A path that stands in the manifest of `folder`, as one relative to the workspace.
+/// A path in the manifest of `folder`, as one relative to the workspace.
 fn below(folder: &str, path: &str) -> Option<String> {
     if path.starts_with('/') {
         return None;

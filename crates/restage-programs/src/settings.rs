@@ -1,5 +1,4 @@
 //! What else changes the code that cargo makes: toolchain, configuration files, environment.
-//! It must not know packages.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use restage_core::digest::Digest;
 use restage_core::fs;
 
 /// Variables that are passed on to rustc or change what it is asked for. `RUSTUP_TOOLCHAIN` is
-/// looked at beside the toolchain file; wrappers such as sccache change nothing.
+/// read with the toolchain file; wrappers such as sccache change nothing.
 const VARIABLES: [&str; 17] = [
     "RUSTC",
     "RUSTFLAGS",
@@ -97,7 +96,7 @@ fn toolchain(
     let Some(chosen) = variable.filter(|name| !name.is_empty()) else {
         return Ok(file);
     };
-    // Under `cargo run`, rustup sets the full name of what the file says: that is no change.
+    // Under `cargo run`, rustup sets the full name of what the file says: that is not a change.
     let same = file.as_ref().is_some_and(|channel| {
         let rest = chosen.strip_prefix(channel.as_str());
         rest.is_some_and(|rest| rest.is_empty() || is_host(rest))
@@ -176,7 +175,7 @@ fn configuration_files(
     files
 }
 
-/// What of a configuration file changes the code, as canonical text.
+/// The part of a configuration file that changes the code, as canonical text.
 fn configured(table: &Table) -> Option<String> {
     let mut kept = Table::new();
     for (name, keys) in CONFIGURATION {
