@@ -190,7 +190,6 @@ fn commit_batches(
         let batch = queue.next((!records.is_empty()).then_some(IDLE));
         if batch.is_empty() {
             std::mem::take(&mut records).flush()?;
-            place.flush_published()?;
             if queue.lock().is_over() {
                 return Ok(());
             }
@@ -204,13 +203,6 @@ fn commit_batches(
 }
 
 impl Place {
-    fn flush_published(&self) -> Result<(), RunError> {
-        match &self.publisher {
-            Some(publisher) => publisher.flush(),
-            None => Ok(()),
-        }
-    }
-
     /// One flush for all. If it fails, each is flushed alone, so that each has its own error, or
     /// none.
     fn commit(&self, mut batch: Vec<Commit>, records: &mut Unflushed) -> Vec<Committed> {
@@ -254,7 +246,7 @@ impl Place {
         let outcome = self.store.commit(&lock, record, outs, records)?;
         if let Some(publisher) = &self.publisher {
             for out in &record.outs {
-                publisher.publish(out)?;
+                publisher.publish(out, records)?;
             }
         }
         self.store.workdirs().discard(&attempt.dir)?;

@@ -30,7 +30,7 @@ use super::workspace::Workspace;
 use restage_core::clock::Instant;
 use restage_exec::{Executor, Finished, JobId, Outcome};
 use restage_pipeline::graph::{Graph, StageId};
-use restage_store::{CommitOutcome, Record};
+use restage_store::{CommitOutcome, Record, Unflushed};
 
 /// How long one wait lasts at most: progress is read and interrupts are seen this often.
 const TICK: Duration = Duration::from_millis(100);
@@ -123,6 +123,8 @@ struct Scheduler<'a> {
     tokens: Tokens,
     flusher: Flusher,
     publisher: Publisher,
+    /// Outs that were restored and are yet to reach the disk.
+    restored: Unflushed,
     /// Nothing new may start.
     halted: bool,
     summary: Summary,
@@ -146,6 +148,7 @@ impl<'a> Scheduler<'a> {
             tokens: Tokens::new(options.capacity.clone()),
             flusher: Flusher::new(ws, &publisher),
             publisher,
+            restored: Unflushed::default(),
             halted: false,
             summary: Summary::default(),
             ws,
@@ -223,7 +226,7 @@ impl<'a> Scheduler<'a> {
             Decision::Fresh(record) => (record, StageOutcome::Fresh),
             Decision::Restore(record, outs) => {
                 for out in record.outs.iter().filter(|out| outs.contains(&out.path)) {
-                    self.publisher.publish(out)?;
+                    self.publisher.publish(out, &mut self.restored)?;
                 }
                 (record, StageOutcome::Restored { outs: outs.len() })
             }
@@ -412,7 +415,7 @@ impl<'a> Scheduler<'a> {
             self.take_committed(true);
         }
         self.flusher.close()?;
-        self.publisher.flush()
+        Ok(std::mem::take(&mut self.restored).flush()?)
     }
 
     /// Ends a stage that has no result.
