@@ -4,8 +4,8 @@ use std::error::Error;
 
 use crate::baseline::BaselineError;
 use crate::exit::Exit;
+use crate::style::Style;
 use restage_core::fs::FsError;
-use restage_core::style::Style;
 use restage_engine::{FactsError, RunError};
 use restage_pipeline::graph::SelectError;
 use restage_pipeline::{Diagnostic, Diagnostics};

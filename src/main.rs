@@ -24,6 +24,7 @@ mod output;
 mod render;
 mod session;
 mod settings;
+mod style;
 
 use std::ffi::OsString;
 
@@ -36,8 +37,8 @@ use args::Cli;
 use error::CliError;
 use exit::Exit;
 use output::Output;
-use restage_core::style::Style;
 use settings::Settings;
+use style::Style;
 
 /// Turns this process into a traced job: how `reproduce --audit` starts its stages.
 fn become_traced(argv: &[OsString]) -> Exit {

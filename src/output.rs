@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::error::CliError;
-use restage_core::style::Style;
+use crate::style::Style;
 
 /// Where a command writes.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::args::{Cli, Colour};
 use crate::error::CliError;
-use restage_core::style::Style;
+use crate::style::Style;
 use restage_engine::{Capacity, HostEnv};
 use restage_store::Location;
 

@@ -12,7 +12,7 @@ use crate::output::Output;
 use crate::render::{WIDTH, painted_state, state};
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
-use restage_core::style::Style;
+use crate::style::Style;
 use restage_engine::{Decision, Plan};
 use restage_pipeline::DepPattern;
 use restage_pipeline::graph::{Graph, Mark, StageId};

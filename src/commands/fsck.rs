@@ -10,8 +10,8 @@ use crate::format::{count, duration, grouped, size};
 use crate::maintenance::Maintenance;
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::style::Style;
 use restage_core::clock::Instant;
-use restage_core::style::Style;
 use restage_engine::{NextRun, next_run};
 use restage_store::fsck::{self, CheckStep, Finding, OutState, Remedy, Report};
 

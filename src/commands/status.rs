@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::render::{painted_state, reason_text, state, state_reasons};
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
-use restage_core::style::Style;
+use crate::style::Style;
 use restage_engine::{Decision, Plan};
 use restage_store::StoreError;
 use restage_store::lockfile::LockFile;

@@ -6,8 +6,8 @@ use unicode_width::UnicodeWidthStr;
 use crate::format::{count, grouped};
 use crate::judge::JudgedClaim;
 use crate::render::junit::{Case, Outcome};
+use crate::style::Style;
 use restage_claims::{Estimate, LEVEL, Runs, Verdict, interval_text, number_text};
-use restage_core::style::Style;
 use restage_pipeline::PaperValue;
 
 /// The widest paper's value in the terminal's table.

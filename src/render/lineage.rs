@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::width::WIDTH;
 use crate::format::{broken, count, duration, grouped, moment, shell_word, size};
 use crate::git::CommittedFiles;
+use crate::style::Style;
 use restage_core::digest::{Change, DepContent, Digest, KeyAction, PathDigest};
-use restage_core::style::Style;
 use restage_engine::lineage::{Bytes, From, Lineage, Origin, Run, Source, Standing, Traced};
 
 /// How many differences of an out-of-date run are shown.

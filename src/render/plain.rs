@@ -5,8 +5,8 @@ use std::io::Write;
 
 use super::summary;
 use crate::format::{count, duration, metric, rough_duration, size};
+use crate::style::Style;
 use restage_core::clock::Instant;
-use restage_core::style::Style;
 use restage_engine::{Event, Observer, Progress, StageEvent, StageOutcome, estimate};
 
 /// Seconds after which a stage is shown again, even without progress.

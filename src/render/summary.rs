@@ -2,7 +2,7 @@
 
 use super::json::state;
 use crate::format::{count, duration, grouped, rough_duration};
-use restage_core::style::Style;
+use crate::style::Style;
 use restage_engine::{Access, Audited, Decision, Estimate, Failure, Plan, Reason, Summary};
 use restage_pipeline::graph::Graph;
 

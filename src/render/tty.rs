@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::plain::progress_text;
 use super::summary;
 use crate::format::{count, duration};
-use restage_core::style::Style;
+use crate::style::Style;
 use restage_engine::{Event, Observer, StageEvent, StageOutcome, estimate};
 
 /// Resolution of a bar that shows a share of the work.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::format::{all_are, count, duration, thousands};
 use crate::render::diff;
-use restage_core::style::Style;
+use crate::style::Style;
 use restage_engine::{Difference, Summary, Verdict, Verified, VerifiedOut};
 
 /// How many differences of a table an error shows.

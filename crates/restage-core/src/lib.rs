@@ -19,4 +19,3 @@ pub mod process;
 pub mod rel_path;
 pub mod span;
 pub mod stack;
-pub mod style;

@@ -10,8 +10,8 @@ use super::junit::{Case, Outcome};
 use super::width::{WIDTH, cut, cut_start, visible, width, windows};
 use crate::baseline::Against;
 use crate::format::{count, short_number};
+use crate::style::Style;
 use restage_claims::tables::{CellDiff, Fault, Problem, Row, Side, TableDiff};
-use restage_core::style::Style;
 use restage_pipeline::ColumnRule;
 
 pub(crate) use markdown::markdown;
