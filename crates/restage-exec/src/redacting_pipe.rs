@@ -73,7 +73,7 @@ impl RedactingPipes {
         }
         fs::make_pipe(&redaction.pipe)?;
         // Open for writing too, so that nobody waits for a writer and none is the last.
-        let named = fs::open_or_create(&redaction.pipe)?;
+        let named = fs::open_pipe(&redaction.pipe)?;
         channel(named.into(), fs::create(&redaction.file)?, &redaction.file);
         let (stopped, stop) = io::pipe()?;
         let named = redaction.pipe.clone();

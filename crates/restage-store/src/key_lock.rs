@@ -5,22 +5,18 @@
 //! left by a restage that died, and its stage may live on: that is stopped before its scratch
 //! folder is used again.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::location::Location;
 use super::trash::Trash;
 use restage_core::digest::Digest;
-use restage_core::fs::{self, Context, FsError};
+use restage_core::fs::{self, Context, FileLock, FsError};
 use restage_core::process::{ProcessRef, host_name};
 
 /// How long an orphan may take to end after TERM.
@@ -36,8 +32,7 @@ pub struct KeyLock {
     scratch: PathBuf,
     /// Where the file goes; it also keeps the store open.
     trash: Trash,
-    path: PathBuf,
-    file: Mutex<File>,
+    file: Mutex<FileLock>,
     /// What a dead restage left in the file.
     left: Option<Note>,
     /// What works under this lock now.
@@ -63,21 +58,17 @@ impl KeyLock {
     ) -> Result<Option<KeyLock>, StoreError> {
         let path = file_of(location, key);
         loop {
-            let mut file = fs::open_or_create(&path)?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(None),
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error).at("lock", &path).map_err(StoreError::from),
+            let mut file = FileLock::open(&path)?;
+            if !file.try_exclusive()? {
+                return Ok(None);
             }
             // Its last owner may have removed the file between our opening and locking it.
-            let ours = file.metadata().at("look at", &path)?;
-            let there = fs::metadata_if_exists(&path)?;
+            let ours = file.metadata()?;
+            let there = fs::symlink_metadata_if_exists(&path)?;
             if there.is_none_or(|there| (there.dev(), there.ino()) != (ours.dev(), ours.ino())) {
                 continue;
             }
-            let mut text = Vec::new();
-            file.read_to_end(&mut text).at("read", &path)?;
+            let text = file.read()?;
             // Even a truncated note says that its writer died.
             let left =
                 (!text.is_empty()).then(|| serde_json::from_slice(&text).unwrap_or_default());
@@ -85,7 +76,6 @@ impl KeyLock {
                 key: *key,
                 scratch: scratch_of(location, key),
                 trash: trash.clone(),
-                path,
                 file: Mutex::new(file),
                 left,
                 working: Mutex::new(None),
@@ -115,14 +105,12 @@ impl KeyLock {
             host: host_name(),
             stage,
         };
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let text = serde_json::to_vec(&note)
             .map_err(std::io::Error::from)
-            .at("write", &self.path)?;
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            .at("write", file.path())?;
         // Never empty in between: an empty file would say that its owner released it.
-        file.seek(SeekFrom::Start(0)).at("write", &self.path)?;
-        fs::write_all(&mut file, &text, &self.path)?;
-        file.set_len(text.len() as u64).at("write", &self.path)
+        file.write(&text)
     }
 
     /// Process groups that a dead restage left working on this key.
@@ -183,7 +171,8 @@ impl Drop for KeyLock {
         if !still_works && !unsettled {
             // While the lock is held, so that nobody can have locked the file meanwhile. A
             // file that stays does no harm.
-            let _ = self.trash.discard(&self.path);
+            let file = self.file.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let _ = self.trash.discard(file.path());
         }
     }
 }

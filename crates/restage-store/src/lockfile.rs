@@ -12,18 +12,15 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::Deserialize;
 
 use super::error::StoreError;
 use super::record::Record;
 use restage_core::digest::Digest;
-use restage_core::fs::{self, Context, FsError};
+use restage_core::fs::{self, FileLock, FsError};
 
 const SCHEMA: u32 = 2;
 /// The first schema whose files end with [`END`].
@@ -234,22 +231,16 @@ pub fn update(
 #[derive(Debug)]
 #[must_use = "a turn that is dropped is over"]
 pub struct Turn {
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Turn {
     /// Waits for the turn. `store` is the store's folder beside the file: a lock on the file
     /// itself would be lost with each replacement.
     pub fn wait(store: &Path) -> Result<Self, FsError> {
-        let path = store.join("pipeline.lock.turn");
-        let lock = fs::open_or_create(&path)?;
-        loop {
-            match flock(&lock, FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(Self { _lock: lock }),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error).at("lock", &path),
-            }
-        }
+        let lock = FileLock::open(&store.join("pipeline.lock.turn"))?;
+        lock.exclusive()?;
+        Ok(Self { _lock: lock })
     }
 }
 

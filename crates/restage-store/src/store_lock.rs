@@ -1,15 +1,11 @@
 //! The lock on a store's folders: shared while the store is used, exclusive for gc and fsck, which
 //! may remove what others could be using.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use std::path::Path;
 
 use super::error::StoreError;
 use super::location::Location;
-use restage_core::fs::{self, Context, FsError};
+use restage_core::fs::{self, FileLock, FsError};
 
 /// The locks on a store's one or two folders, held as long as the store is open.
 #[derive(Debug)]
@@ -54,7 +50,7 @@ impl StoreLock {
     pub(super) fn share(&self) -> Result<(), FsError> {
         for lock in self.own.iter().chain([&self.dir]) {
             if lock.is_exclusive {
-                flock(&lock.file, FlockOperation::LockShared).at("lock", &lock.path)?;
+                lock.file.shared()?;
             }
         }
         Ok(())
@@ -64,52 +60,37 @@ impl StoreLock {
 /// Held until it is dropped or its process ends.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    file: File,
-    path: PathBuf,
+    file: FileLock,
     /// Whether nobody else had the folder when this lock was taken.
     pub(super) is_exclusive: bool,
 }
 
 impl FolderLock {
     fn take(dir: &Path, waiting: &dyn Fn()) -> Result<Self, FsError> {
-        let (file, path) = lock_file(dir)?;
-        let is_exclusive = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if !is_exclusive && flock(&file, FlockOperation::NonBlockingLockShared).is_err() {
+        let file = lock_file(dir)?;
+        let is_exclusive = file.try_exclusive()?;
+        if !is_exclusive && !file.try_shared()? {
             waiting();
-            flock(&file, FlockOperation::LockShared).at("lock", &path)?;
+            file.shared()?;
         }
-        Ok(Self {
-            file,
-            path,
-            is_exclusive,
-        })
+        Ok(Self { file, is_exclusive })
     }
 
     fn take_exclusive(dir: &Path) -> Result<Self, StoreError> {
-        let (file, path) = lock_file(dir)?;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {
-                    return Ok(Self {
-                        file,
-                        path,
-                        is_exclusive: true,
-                    });
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) => {
-                    return Err(StoreError::InUse {
-                        dir: dir.to_owned(),
-                    });
-                }
-                Err(error) => return Err(error).at("lock", &path).map_err(StoreError::from),
-            }
+        let file = lock_file(dir)?;
+        if !file.try_exclusive()? {
+            return Err(StoreError::InUse {
+                dir: dir.to_owned(),
+            });
         }
+        Ok(Self {
+            file,
+            is_exclusive: true,
+        })
     }
 }
 
-fn lock_file(dir: &Path) -> Result<(File, PathBuf), FsError> {
+fn lock_file(dir: &Path) -> Result<FileLock, FsError> {
     fs::create_dir_all(dir)?;
-    let path = dir.join("lock");
-    Ok((fs::open_or_create(&path)?, path))
+    FileLock::open(&dir.join("lock"))
 }

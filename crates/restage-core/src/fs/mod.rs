@@ -2,12 +2,14 @@
 //! call passes a fault point.
 
 mod error;
+mod lock;
 mod ops;
 mod place;
 mod walk;
 mod write;
 
 pub use error::{Context, FsError};
+pub use lock::FileLock;
 pub use ops::*;
 pub use place::{Clone, copy, exchange, hard_link, reflink, symlink};
 pub use walk::{Entry, walk};

@@ -73,6 +73,13 @@ pub fn make_pipe(path: &Path) -> Result<(), FsError> {
     made.map_err(io::Error::from).at("create", path)
 }
 
+/// Opens a named pipe for reading and writing, so that nobody waits for the other end.
+pub fn open_pipe(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    opened.at("open", path)
+}
+
 /// Opens a file for appending, creating it if missing.
 pub fn append(path: &Path) -> Result<File, FsError> {
     fault::point("open", path).at("open", path)?;
@@ -81,14 +88,6 @@ pub fn append(path: &Path) -> Result<File, FsError> {
         .create(true)
         .open(path)
         .at("open", path)
-}
-
-/// Opens a file for reading and writing in place, creating it if missing (lock files).
-pub fn open_or_create(path: &Path) -> Result<File, FsError> {
-    fault::point("open", path).at("open", path)?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    options.open(path).at("open", path)
 }
 
 /// What the path leads to, symbolic links followed.
