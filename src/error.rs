@@ -1,13 +1,17 @@
 //! Turns every error into text and an exit code; the one place that does.
 
 use std::error::Error;
+use std::path::Path;
+
+use unicode_normalization::UnicodeNormalization;
 
 use crate::baseline::BaselineError;
 use crate::exit::Exit;
 use crate::style::Style;
-use restage_core::fs::FsError;
+use restage_core::fs::{self, FsError};
 use restage_engine::{FactsError, RunError};
 use restage_pipeline::graph::SelectError;
+use restage_pipeline::suggest::closest;
 use restage_pipeline::{Diagnostic, Diagnostics};
 use restage_report::export::PackageError;
 use restage_store::StoreError;
@@ -154,9 +158,9 @@ impl From<PackageError> for CliError {
 }
 
 /// A run's error, with the pipeline's text so that the offending place can be shown.
-pub(crate) fn from_run(error: RunError, file_name: &str, text: &str) -> CliError {
+pub(crate) fn from_run(error: RunError, root: &Path, file_name: &str, text: &str) -> CliError {
     match error {
-        RunError::Facts(error) => from_facts(error, file_name, text),
+        RunError::Facts(error) => from_facts(error, root, file_name, text),
         RunError::Secret { location, .. } => {
             let item = Diagnostic::new(location, error.to_string(), "declared here")
                 .maybe_hint(error.hint());
@@ -175,11 +179,14 @@ pub(crate) fn from_run(error: RunError, file_name: &str, text: &str) -> CliError
 }
 
 /// A planning error, with the pipeline's text so that the offending place can be shown.
-fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliError {
+fn from_facts(error: FactsError, root: &Path, file_name: &str, text: &str) -> CliError {
     match error {
-        FactsError::MissingInput { location, .. } => {
+        FactsError::MissingInput {
+            location, ref path, ..
+        } => {
             let item = Diagnostic::new(location, error.to_string(), "not found")
-                .hint("create it, or fix the path; paths are relative to the pipeline's folder");
+                .hint("create it, or fix the path; paths are relative to the pipeline's folder")
+                .maybe_hint(similar_name(root, path));
             CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
         }
         FactsError::Tool {
@@ -213,4 +220,26 @@ fn from_facts(error: FactsError, file_name: &str, text: &str) -> CliError {
             CliError::machine(error).maybe_hint(hint)
         }
     }
+}
+
+/// A name beside a missing one that looks like it.
+fn similar_name(root: &Path, path: &str) -> Option<String> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let names = fs::read_dir(&root.join(folder)).ok()?;
+    let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
+    let composed = |name: &str| name.nfc().collect::<String>();
+    let full = |name: &str| match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    };
+    if let Some(same) = names.iter().find(|there| composed(there) == composed(name)) {
+        return Some(format!(
+            "`{}` is there, and looks the same, but is written with other characters: one of the two has \
+             its accents as characters of their own (Unicode's NFD, usual on a Mac), the other does not \
+             (NFC); rename the file, or copy its name into the pipeline",
+            full(same)
+        ));
+    }
+    let similar = closest(name, names)?;
+    Some(format!("did you mean `{}`?", full(similar)))
 }

@@ -1,9 +1,11 @@
 //! Stdout for data, stderr for the rest; the only writer of both.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use crate::error::CliError;
 use crate::style::Style;
+use restage_core::fs;
 
 /// Where a command writes.
 #[derive(Debug, Clone, Copy)]
@@ -20,15 +22,16 @@ impl Output {
     /// Writes data to stdout. A reader that closes early (`| head`) is not an error.
     pub(crate) fn data(&mut self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CliError::machine(error))
-            }
-            _ => Ok(()),
-        }
+        let written = stdout.write_all(text.as_bytes());
+        unless_closed(written.and_then(|()| stdout.flush()))
+    }
+
+    /// Copies a file of any size to stdout, byte by byte as it is.
+    pub(crate) fn file(&mut self, path: &Path) -> Result<(), CliError> {
+        let mut file = fs::open(path)?;
+        let mut stdout = io::stdout().lock();
+        let copied = io::copy(&mut file, &mut stdout);
+        unless_closed(copied.and_then(|_| stdout.flush()))
     }
 
     /// Writes to stderr; a failure to write is ignored.
@@ -49,5 +52,12 @@ impl Output {
     /// An error, its causes and its hint.
     pub(crate) fn error(&mut self, error: &CliError) {
         self.note(&error.render(self.style));
+    }
+}
+
+fn unless_closed(written: io::Result<()>) -> Result<(), CliError> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::machine(error)),
+        _ => Ok(()),
     }
 }

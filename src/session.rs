@@ -117,6 +117,25 @@ impl Loaded {
         Ok(all)
     }
 
+    /// Warns of parameters that scripts which read YAML themselves see otherwise.
+    pub(crate) fn warn_of_other_readings(&self, out: &mut Output) {
+        const MOST: usize = 5;
+        let found = &self.pipeline().other_readings;
+        let Some(first) = found.first() else { return };
+        let mut text = format!("{first} ({}:{})", self.file_name, first.location.line);
+        for reading in found.iter().take(MOST).skip(1) {
+            text += &format!(
+                "\n  {reading} ({}:{})",
+                self.file_name, reading.location.line
+            );
+        }
+        if found.len() > MOST {
+            text += &format!("\n  and {} more", found.len() - MOST);
+        }
+        out.warning(&text);
+        out.hint("stages get what it is here; put quotes around a text, or write the value that is meant");
+    }
+
     /// Mistakes in the pipeline file, each shown at its place.
     pub(crate) fn invalid(&self, mistakes: Vec<Diagnostic>) -> CliError {
         Diagnostics::new(&self.file_name, &self.text, mistakes).into()
@@ -124,7 +143,7 @@ impl Loaded {
 
     /// The engine's error; if the pipeline file caused it, shown at its place there.
     pub(crate) fn error(&self, error: impl Into<RunError>) -> CliError {
-        error::from_run(error.into(), &self.file_name, &self.text)
+        error::from_run(error.into(), &self.root, &self.file_name, &self.text)
     }
 }
 

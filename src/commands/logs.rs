@@ -25,8 +25,7 @@ pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result
         };
         for path in [&paths.stdout, &paths.stderr] {
             if fs::exists(path)? {
-                let bytes = fs::read(path)?;
-                out.data(&String::from_utf8_lossy(&bytes))?;
+                out.file(path)?;
             }
         }
     }

@@ -49,6 +49,9 @@ pub(crate) fn reproduce(
         return finish(&summary, settings, args, out);
     }
     let loaded = file.parse(&args.pipeline)?;
+    if !args.quiet {
+        loaded.warn_of_other_readings(out);
+    }
     let session = Session::open(settings, &loaded)?;
     let workspace = &session.workspace;
     let graph = &loaded.graph;

@@ -30,6 +30,7 @@ pub(crate) fn status(
     let plan = session.plan(&selected, &BTreeSet::new())?;
     workspace.save_cache();
     note_damaged_lock(&loaded.root, out)?;
+    loaded.warn_of_other_readings(out);
     let text = if settings.json {
         lines_json(&loaded, &plan)
     } else {

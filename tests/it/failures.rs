@@ -237,3 +237,56 @@ fn a_folder_that_cannot_be_written_is_named() {
     let said = said.exits(4).says(".restage");
     assert!(said.err.contains("read-only file system"), "{}", said.err);
 }
+
+#[test]
+fn a_failure_names_the_file_that_its_stage_forgot_to_declare() {
+    let space = Space::new("  s: {cmd: 'cat data/in.csv > s.txt', outs: [s.txt]}\n");
+    fs::create_dir(space.path("data")).unwrap();
+    fs::write(space.path("data/in.csv"), "1\n").unwrap();
+    space
+        .restage(&["reproduce", "s"])
+        .exits(1)
+        .says("hint: `data/in.csv` is in the workspace, but this stage does not declare that it reads it\n  under `s:` (line 5 of the pipeline) write `deps: [data/in.csv]`");
+}
+
+#[test]
+fn a_failure_shows_standard_output_where_standard_error_is_silent() {
+    let space = Space::new("  s: {cmd: 'echo E 1 is not 2; exit 3', outs: [s.txt]}\n");
+    let said = space
+        .restage(&["reproduce"])
+        .exits(1)
+        .says("  | E 1 is not 2\n");
+    assert!(said.err.contains("0001/stdout"), "{}", said.err);
+}
+
+#[test]
+fn a_log_is_copied_as_it_is() {
+    let space = Space::new("  s: {cmd: 'printf \"a\\\\377b\"; exit 3', outs: [s.txt]}\n");
+    space.restage(&["reproduce"]).exits(1);
+    let logs = space.command(&["logs", "s"]).output().unwrap();
+    assert_eq!(logs.stdout, b"a\xffb");
+}
+
+#[test]
+fn a_parameter_that_pyyaml_reads_otherwise_is_warned_of() {
+    let space = Space::empty();
+    space.write(
+        "pipeline.yaml",
+        "schema: 1\nname: t\nparams: {augment: no}\nstages:\n  s: {cmd: 'echo > s.txt', outs: [s.txt]}\n",
+    );
+    space
+        .restage(&["reproduce"])
+        .exits(0)
+        .says("warning: `augment` is the text \"no\" here, and the boolean false to PyYAML (pipeline.yaml:3)");
+}
+
+#[test]
+fn a_missing_input_in_another_unicode_form_is_pointed_out() {
+    let space =
+        Space::new("  s: {cmd: 'echo > s.txt', deps: [\"caf\u{e9}.csv\"], outs: [s.txt]}\n");
+    fs::write(space.path("cafe\u{301}.csv"), "1\n").unwrap();
+    space
+        .restage(&["reproduce"])
+        .exits(2)
+        .says("is there, and looks the same, but is written with other characters");
+}

@@ -1,6 +1,5 @@
 //! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,19 +8,18 @@ use super::audit::{self, Audit};
 use super::error::RunError;
 use super::event::{Audited, Failure};
 use super::facts::Facts;
+use super::said::{Place, Said};
 use super::secrets;
 use super::workspace::Workspace;
 use restage_core::clock::WallTime;
 use restage_core::digest::{DepContent, StageKey};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
-use restage_exec::{Finished, Outcome, Secrets};
+use restage_exec::{Finished, Outcome};
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Gpus, Resources, Stage, duration_text, size_text};
 use restage_store::{Record, RecordedOut, Unflushed};
 
-/// Lines of stderr that a failure shows.
-const TAIL_LINES: usize = 12;
 /// A disk with less free space than this counts as full.
 const FULL_BYTES: u64 = 64 << 10;
 /// Most undeclared files that a record names.
@@ -90,11 +88,15 @@ fn result(
     let stage = graph.stage(id);
     let fail =
         |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
-    if let Some((reason, hint)) = bad_end(stage, &finished.outcome) {
-        return Err(fail(reason, hint));
+    if let Some((reason, hint)) = bad_end(ws, stage, finished) {
+        return Err(fail(
+            reason,
+            hint.or_else(|| said_hint(ws, graph, stage, attempt)),
+        ));
     }
     let machine = |error: RunError| not_kept(stage, attempt, &error);
-    if let Some((reason, hint)) = missing_out(stage, attempt).map_err(machine)? {
+    if let Some((reason, hint)) = missing_out(stage, attempt, finished).map_err(machine)? {
+        let hint = said_hint(ws, graph, stage, attempt).unwrap_or(hint);
         return Err(fail(reason, Some(hint)));
     }
     if let Some(path) = secrets::leaked(stage, &attempt.secrets, &attempt.dir).map_err(machine)? {
@@ -152,13 +154,30 @@ fn leak(stage: &Stage, attempt: &Attempt, path: &str) -> Failure {
     failure
 }
 
-fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)> {
-    match outcome {
+/// The line of the pipeline that would have helped a stage, going by what it said.
+fn said_hint(ws: &Workspace, graph: &Graph, stage: &Stage, attempt: &Attempt) -> Option<String> {
+    let place = Place {
+        graph,
+        stage,
+        root: &ws.root,
+        dir: &attempt.dir,
+        placed: &attempt.placed,
+    };
+    Said::by(&attempt.logs).hint(&place)
+}
+
+fn bad_end(ws: &Workspace, stage: &Stage, finished: &Finished) -> Option<(String, Option<String>)> {
+    match &finished.outcome {
         Outcome::Exited(0) => None,
+        // A shell's way to say that a program was ended by signal 9.
+        Outcome::Exited(137) => Some((
+            "exited with 137: a program in it was killed (signal 9)".to_owned(),
+            Some(killed_hint(ws, finished)),
+        )),
         Outcome::Exited(code) => Some((format!("exited with {code}"), None)),
         Outcome::Signaled(9) => Some((
             "was killed (signal 9)".to_owned(),
-            Some("often the system's out-of-memory killer; see `resources.mem`".to_owned()),
+            Some(killed_hint(ws, finished)),
         )),
         Outcome::Signaled(signal) => Some((format!("was ended by signal {signal}"), None)),
         Outcome::TimedOut => {
@@ -179,6 +198,25 @@ fn bad_end(stage: &Stage, outcome: &Outcome) -> Option<(String, Option<String>)>
         }
         Outcome::Cancelled => Some(("was cancelled".to_owned(), None)),
         Outcome::NotStarted(why) => Some((format!("could not be started: {why}"), None)),
+    }
+}
+
+/// Why a process may have been killed.
+fn killed_hint(ws: &Workspace, finished: &Finished) -> String {
+    let held = match finished.peak_memory {
+        Some(bytes) => format!("; it held {} at most", size_text(bytes)),
+        None => String::new(),
+    };
+    match ws.killed_for_memory() {
+        Some(0) => format!(
+            "not for lack of memory, as far as the kernel says{held}: `kill -9` and batch systems at \
+             their time limit do this"
+        ),
+        Some(_) => format!(
+            "the machine ran out of memory since this run began, and the kernel killed processes\
+             {held}\n  with `resources: {{mem: ..}}` on the stages, fewer run at once"
+        ),
+        None => format!("often for lack of memory{held}; see `resources.mem`"),
     }
 }
 
@@ -223,32 +261,17 @@ fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String
         format!("no space is left on the disk that holds `{place}`; nothing was recorded")
     };
     let hint = if full { Some(full_hint()) } else { hint };
+    let said = Said::by(&attempt.logs);
     Failure {
         reason: attempt.secrets.text(&reason),
         attempt: attempt.number,
         attempts: stage.retries + 1,
         hint: hint.map(|hint| attempt.secrets.text(&hint)),
         work_dir: Some(attempt.dir.clone()),
-        log: Some(attempt.logs.stderr.clone()),
-        tail: tail(&attempt.logs.stderr, &attempt.secrets),
+        tail: said.last_lines(&attempt.secrets),
+        log: Some(said.log),
         machine: false,
     }
-}
-
-/// The last lines of a log, without control characters.
-fn tail(path: &Path, secrets: &Secrets) -> Vec<String> {
-    let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..]
-        .iter()
-        .map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>())
-        // Without its control characters a line may show a secret after all.
-        .map(|line| secrets.text(&line).chars().take(200).collect())
-        .collect()
 }
 
 /// An error with its causes on one line.
@@ -262,7 +285,11 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn missing_out(stage: &Stage, attempt: &Attempt) -> Result<Option<(String, String)>, RunError> {
+fn missing_out(
+    stage: &Stage,
+    attempt: &Attempt,
+    finished: &Finished,
+) -> Result<Option<(String, String)>, RunError> {
     let mut missing = Vec::new();
     for out in &stage.outs {
         if !fs::exists(&out.path.under(&attempt.dir))? {
@@ -273,7 +300,11 @@ fn missing_out(stage: &Stage, attempt: &Attempt) -> Result<Option<(String, Strin
         return Ok(None);
     }
     let wrote = undeclared(stage, attempt)?;
-    let hint = if wrote.is_empty() {
+    let hint = if finished.leftovers {
+        "processes that it had left running were stopped when its command ended; if one of them \
+         writes it, let the command wait for it (`wait`); nothing was recorded"
+            .to_owned()
+    } else if wrote.is_empty() {
         "it wrote nothing else; nothing was recorded".to_owned()
     } else {
         format!(

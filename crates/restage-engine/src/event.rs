@@ -174,9 +174,9 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Where the attempt's files are kept.
     pub work_dir: Option<PathBuf>,
-    /// Where its stderr is kept.
+    /// Where what it printed is kept.
     pub log: Option<PathBuf>,
-    /// The last lines of its stderr.
+    /// The last lines of that.
     pub tail: Vec<String>,
     /// Whether the machine failed rather than the stage.
     pub machine: bool,

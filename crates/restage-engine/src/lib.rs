@@ -35,6 +35,7 @@ mod preflight;
 mod programs;
 mod progress;
 mod publish;
+mod said;
 mod scheduler;
 mod secrets;
 mod tokens;

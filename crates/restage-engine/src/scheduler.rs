@@ -79,6 +79,7 @@ pub(super) fn run_to_records(
         Some(rerun) => plan_rerun(graph, &options.selected, &rerun.inputs, ws)?,
         None => plan(graph, &options.selected, &options.forced, ws)?,
     };
+    ws.run_begins();
     preflight::check(ws, graph, &plan, &options.capacity, options.audit.as_ref())?;
     observer.event(&Event::Planned { graph, plan: &plan });
     let programs = programs::build(ws, graph, &plan, observer)?;

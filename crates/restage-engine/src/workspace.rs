@@ -11,6 +11,7 @@ use super::host::HostEnv;
 use super::tools::{Answers, Question};
 use restage_core::digest::{Digest, StageKey};
 use restage_core::files::{Below, HIDDEN, files_below};
+use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, StageId};
@@ -44,6 +45,8 @@ pub struct Workspace {
     other_seeds: OtherSeeds,
     code: OnceCell<CodeDigests>,
     tools: Answers,
+    /// What [`out_of_memory_kills`] was when a run began.
+    kills_before: OnceCell<Option<u64>>,
 }
 
 impl Workspace {
@@ -76,6 +79,7 @@ impl Workspace {
             other_seeds: OtherSeeds::than(graph.stages()),
             code: OnceCell::new(),
             tools: Answers::default(),
+            kills_before: OnceCell::new(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Workspace {
             other_seeds: self.other_seeds.clone(),
             code: OnceCell::new(),
             tools: Answers::default(),
+            kills_before: OnceCell::new(),
         }
     }
 
@@ -110,6 +115,18 @@ impl Workspace {
     /// A stage's name in the store, where all profiles meet.
     pub(crate) fn qualified(&self, stage: &str) -> String {
         format!("{}/{stage}", self.profile)
+    }
+
+    /// Remembers that a run begins, for [`Self::killed_for_memory`].
+    pub(crate) fn run_begins(&self) {
+        self.kills_before.get_or_init(out_of_memory_kills);
+    }
+
+    /// How many processes of the machine the kernel has killed for lack of memory since the run
+    /// began, also at the limit of a container; `None` where it doesn't say.
+    pub(crate) fn killed_for_memory(&self) -> Option<u64> {
+        let before = self.kills_before.get().copied().flatten()?;
+        Some(out_of_memory_kills()?.saturating_sub(before))
     }
 
     /// Logs of the stage's last attempt.
@@ -271,4 +288,11 @@ impl Facts for Workspace {
             .last(&self.qualified(stage))
             .map(|last| last.seconds)
     }
+}
+
+/// Processes that the kernel has killed for lack of memory since it started.
+fn out_of_memory_kills() -> Option<u64> {
+    let text = fs::read_to_string(Path::new("/proc/vmstat")).ok()?;
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }

@@ -42,6 +42,7 @@ mod syntax;
 pub mod template;
 mod units;
 pub mod yaml;
+mod yaml_1_1;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Note};
 pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
@@ -52,3 +53,4 @@ pub use pipeline::*;
 pub use reference::reference;
 pub use schema::schema;
 pub use units::{duration_text, size as parse_size, size_text};
+pub use yaml_1_1::{OtherReading, other_readings};

@@ -16,6 +16,7 @@ use super::stage::STAGE;
 use super::stages;
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
+use super::yaml_1_1::other_readings;
 
 /// The version of the file's format that is read.
 pub const SCHEMA: u64 = 1;
@@ -263,6 +264,11 @@ fn pipeline(
         profile: profile.clone(),
         profiles: profiles::names(root),
         params: params.to_json(),
+        other_readings: ["params", "profiles"]
+            .iter()
+            .filter_map(|field| root.get(field))
+            .flat_map(|node| other_readings(node, text))
+            .collect(),
         ..Pipeline::default()
     };
     for (read, entry) in FILE.present(root) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::expression::Expression;
+use super::yaml_1_1::OtherReading;
 
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
@@ -36,6 +37,8 @@ pub struct Pipeline {
     pub export: Export,
     /// The page that shows results.
     pub report: Option<Report>,
+    /// Parameters that scripts which read YAML themselves see otherwise.
+    pub other_readings: Vec<OtherReading>,
 }
 
 /// One stage instance.

@@ -15,6 +15,7 @@ use crate::style::Style;
 use restage_core::fs;
 use restage_import_dvc::{DvcFile, Imported};
 use restage_pipeline::graph::{Graph, Input};
+use restage_pipeline::yaml;
 use restage_pipeline::{self as spec, Diagnostics, LoadOptions};
 
 /// What is written.
@@ -68,9 +69,29 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
     } else {
         out.note(&format!("wrote {}\n", target.display()));
         out.data(&page(&file_name, &imported, &missing, settings.out_style))?;
+        warn_of_other_readings(&imported, &texts, out);
         out.note(&next(folder));
     }
     Ok(Exit::Ok)
+}
+
+/// Warns of values in params files that scripts saw otherwise so far.
+fn warn_of_other_readings(imported: &Imported, texts: &BTreeMap<String, String>, out: &mut Output) {
+    for name in &imported.copied {
+        let Some(text) = texts.get(name) else {
+            continue;
+        };
+        let Some(root) = yaml::parse(text, &mut Vec::new()) else {
+            continue;
+        };
+        for reading in spec::other_readings(&root, text) {
+            out.warning(&format!(
+                "{reading} ({name}:{}): stages get what it is here; under `params:` write the value \
+                 that is meant",
+                reading.location.line
+            ));
+        }
+    }
 }
 
 /// A file's text, if it exists.

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::error::{Context, FsError};
@@ -32,6 +32,18 @@ fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
     fault::point("read", path).at("read", path)?;
     std::fs::read(path).at("read", path)
+}
+
+/// The last bytes of a file, at most `most`, and whether these are all that it has.
+pub fn read_end(path: &Path, most: u64) -> Result<(Vec<u8>, bool), FsError> {
+    let mut file = open(path)?;
+    let len = file.metadata().at("look at", path)?.len();
+    let start = len.saturating_sub(most);
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(start)).at("read", path)?;
+    // What is appended meanwhile would have no bound.
+    file.take(most).read_to_end(&mut bytes).at("read", path)?;
+    Ok((bytes, start == 0))
 }
 
 /// The file's bytes, or `None` if there is no such file.

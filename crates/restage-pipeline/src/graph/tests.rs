@@ -251,14 +251,8 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
     Pipeline {
         name: "test".to_owned(),
         profile: "default".to_owned(),
-        profiles: vec![],
-        params: serde_json::Value::Null,
         stages,
-        compare: Vec::new(),
-        claims: Vec::new(),
-        export: Default::default(),
-        report: None,
-        programs: String::new(),
+        ..Pipeline::default()
     }
 }
 
