@@ -20,6 +20,7 @@ mod maintenance;
 mod merging;
 mod noop;
 mod page;
+mod parts;
 mod placing;
 mod programs;
 mod python;

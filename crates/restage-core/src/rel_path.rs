@@ -59,6 +59,11 @@ impl RelPath {
         root.join(&self.0)
     }
 
+    /// The path below `folder`, if it lies in there.
+    pub fn inside(&self, folder: &RelPath) -> Option<&str> {
+        self.0.strip_prefix(&folder.0)?.strip_prefix('/')
+    }
+
     /// Whether `self` is `other` or lies inside it.
     pub fn is_within(&self, other: &RelPath) -> bool {
         self.0
@@ -96,5 +101,8 @@ mod tests {
         assert!(p("a/b").is_within(&p("a")));
         assert!(p("a").is_within(&p("a")));
         assert!(!p("ab").is_within(&p("a")));
+        assert_eq!(p("a/b/c").inside(&p("a")), Some("b/c"));
+        assert_eq!(p("a").inside(&p("a")), None);
+        assert_eq!(p("ab").inside(&p("a")), None);
     }
 }

@@ -103,18 +103,12 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
                 if fs::symlink_metadata_if_exists(&dest)?.is_some() {
                     continue;
                 }
-                if path == declared {
-                    ws.store
-                        .objects()
-                        .materialize(&recorded.content, &dest, Placement::Linked)?;
-                } else {
-                    let inside = path.as_str()[declared.as_str().len()..].trim_start_matches('/');
-                    ws.store.objects().materialize_part(
-                        &recorded.content,
-                        inside,
-                        &dest,
-                        Placement::Linked,
-                    )?;
+                let (objects, content) = (ws.store.objects(), &recorded.content);
+                match path.inside(declared) {
+                    None => objects.materialize(content, &dest, Placement::Linked)?,
+                    Some(inside) => {
+                        objects.materialize_part(content, inside, &dest, Placement::Linked)?;
+                    }
                 }
                 placed.push(path.clone());
             }

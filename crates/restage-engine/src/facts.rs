@@ -36,10 +36,21 @@ pub trait Facts {
     fn out_in_place(&self, out: &RecordedOut) -> Result<bool, FactsError>;
     /// Whether the store holds this out.
     fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError>;
+    /// What a recorded folder has at a path inside it.
+    fn part(&self, out: &RecordedOut, inside: &str) -> Result<InFolder, FactsError>;
     /// The key of the stage's last success.
     fn last_key(&self, stage: &str) -> Option<Arc<StageKey>>;
     /// Wall time of the stage's last success.
     fn last_seconds(&self, stage: &str) -> Option<f64>;
+}
+
+/// What a folder that a stage wrote has at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InFolder {
+    /// A file or folder of this content.
+    There(Digest),
+    /// Nothing: these are the folder's files.
+    NotThere(Vec<String>),
 }
 
 /// Why a plan can't be made.

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::facts::{Facts, FactsError};
+use super::facts::{Facts, FactsError, InFolder};
 use restage_core::digest::{
     Change, DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff,
 };
+use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Gpus, Stage};
 use restage_store::Record;
@@ -36,6 +37,21 @@ pub enum Reason {
     Forced,
     /// Its record is there, but the store has lost this out.
     Lost(String),
+    /// It can't run: this is not there to be read.
+    Lacks(Lack),
+}
+
+/// A dep inside an out of another stage that the stage did not write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// The dep.
+    pub path: String,
+    /// The stage that writes the folder.
+    pub writer: String,
+    /// The folder.
+    pub out: String,
+    /// The files that it has instead; none if the out is not a folder.
+    pub files: Vec<String>,
 }
 
 impl std::fmt::Display for Reason {
@@ -45,7 +61,20 @@ impl std::fmt::Display for Reason {
             Self::Changed(change) => write!(f, "{change}"),
             Self::Forced => f.write_str("forced"),
             Self::Lost(out) => write!(f, "the store has lost `{out}`"),
+            Self::Lacks(lack) => write!(f, "{lack}"),
         }
+    }
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            path, writer, out, ..
+        } = self;
+        write!(
+            f,
+            "reads `{path}`, which `{writer}` did not write in `{out}`"
+        )
     }
 }
 
@@ -54,7 +83,7 @@ impl std::fmt::Display for Reason {
 pub struct Planned {
     /// What becomes of the stage.
     pub decision: Decision,
-    /// Its key; unknown while it waits.
+    /// Its key; unknown while it waits, and if it lacks something.
     pub key: Option<Arc<StageKey>>,
 }
 
@@ -152,7 +181,16 @@ pub(crate) fn decide(
     facts: &dyn Facts,
 ) -> Result<Planned, FactsError> {
     let stage = graph.stage(id);
-    let key = Arc::new(stage_key(graph, id, upstream, facts)?);
+    let key = match stage_key(graph, id, upstream, facts) {
+        Ok(key) => Arc::new(key),
+        Err(NoKey::Facts(error)) => return Err(error),
+        Err(NoKey::Lacks(lack)) => {
+            return Ok(Planned {
+                decision: Decision::Run(vec![Reason::Lacks(lack)]),
+                key: None,
+            });
+        }
+    };
     let decision = match facts.record(&key.digest())? {
         _ if forced => Decision::Run(vec![Reason::Forced]),
         Some(record) => placed(record, facts)?,
@@ -189,13 +227,25 @@ fn reasons(stage: &str, key: &StageKey, facts: &dyn Facts) -> Vec<Reason> {
     }
 }
 
+/// Why a stage has no key.
+enum NoKey {
+    Facts(FactsError),
+    Lacks(Lack),
+}
+
+impl From<FactsError> for NoKey {
+    fn from(error: FactsError) -> Self {
+        Self::Facts(error)
+    }
+}
+
 /// Everything that can change the stage's result, and nothing else.
 fn stage_key(
     graph: &Graph,
     id: StageId,
     upstream: &dyn Fn(StageId) -> Option<Arc<Record>>,
     facts: &dyn Facts,
-) -> Result<StageKey, FactsError> {
+) -> Result<StageKey, NoKey> {
     let stage = graph.stage(id);
     let mut deps = Vec::new();
     let mut globs = Vec::new();
@@ -228,7 +278,7 @@ fn stage_key(
             } => {
                 let record = upstream(*producer)
                     .ok_or_else(|| FactsError::Unsettled(graph.stage(*producer).name.clone()))?;
-                let content = produced(graph.stage(*producer), *out, &record)?;
+                let content = produced(graph.stage(*producer), *out, path, &record, facts)?;
                 deps.push(KeyDep {
                     path: path.to_string(),
                     content,
@@ -277,18 +327,38 @@ fn stage_key(
     })
 }
 
-fn produced(producer: &Stage, out: usize, record: &Record) -> Result<DepContent, FactsError> {
+/// What an out, or a part of one, gives to a stage that reads it at `path`.
+fn produced(
+    producer: &Stage,
+    out: usize,
+    path: &RelPath,
+    record: &Record,
+    facts: &dyn Facts,
+) -> Result<DepContent, NoKey> {
     let lost = || FactsError::Unsettled(producer.name.clone());
     let declared = producer.outs.get(out).ok_or_else(lost)?;
-    if declared.volatile {
-        return Ok(DepContent::VolatileOf(record.key));
-    }
-    let recorded = record
-        .outs
-        .iter()
+    let mut recorded = record.outs.iter();
+    let recorded = recorded
         .find(|recorded| recorded.path == declared.path.as_str())
         .ok_or_else(lost)?;
-    Ok(DepContent::Bytes(recorded.content.content_id()))
+    let content = match path.inside(&declared.path) {
+        None => recorded.content.content_id(),
+        Some(inside) => match facts.part(recorded, inside)? {
+            InFolder::There(content) => content,
+            InFolder::NotThere(files) => {
+                return Err(NoKey::Lacks(Lack {
+                    path: path.to_string(),
+                    writer: producer.name.clone(),
+                    out: declared.path.to_string(),
+                    files,
+                }));
+            }
+        },
+    };
+    Ok(match declared.volatile {
+        true => DepContent::VolatileOf(record.key),
+        false => DepContent::Bytes(content),
+    })
 }
 
 fn missing_input(stage: &Stage, path: &str) -> FactsError {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::cards::Card;
-use super::facts::{Facts, FactsError};
+use super::facts::{Facts, FactsError, InFolder};
 use super::plan::{Decision, Reason, decide, plan};
 use restage_core::clock::WallTime;
 use restage_core::digest::{Digest, Kind, PathDigest, StageKey};
@@ -62,6 +62,9 @@ impl Facts for World {
     }
     fn out_in_store(&self, _: &RecordedOut) -> Result<bool, FactsError> {
         Ok(true)
+    }
+    fn part(&self, _: &RecordedOut, inside: &str) -> Result<InFolder, FactsError> {
+        Ok(InFolder::NotThere(vec![format!("not-{inside}")]))
     }
     fn last_key(&self, stage: &str) -> Option<Arc<StageKey>> {
         self.last.borrow().get(stage).cloned()

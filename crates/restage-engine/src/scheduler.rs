@@ -231,6 +231,11 @@ impl<'a> Scheduler<'a> {
                 }
                 (record, StageOutcome::Restored { outs: outs.len() })
             }
+            Decision::Run(reasons) if planned.key.is_none() => {
+                let failure = completion::lacking(&reasons);
+                self.settle_without(id, &StageOutcome::Failed(failure), id);
+                return Ok(());
+            }
             Decision::Run(_) | Decision::Waits(_) => {
                 let key = planned.key.expect("its inputs are known");
                 self.states.set(id, State::Ready(key));

@@ -1,15 +1,15 @@
 //! The pipeline's folder with its store and caches: facts for plans, from the disk.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cards::Card;
-use super::facts::{Facts, FactsError};
+use super::facts::{Facts, FactsError, InFolder};
 use super::host::HostEnv;
 use super::tools::{Answers, Question};
-use restage_core::digest::{Digest, StageKey};
+use restage_core::digest::{Digest, Kind, Manifest, StageKey};
 use restage_core::files::{Below, HIDDEN, files_below};
 use restage_core::fs;
 use restage_core::glob::Glob;
@@ -47,6 +47,8 @@ pub struct Workspace {
     tools: Answers,
     /// What [`out_of_memory_kills`] was when a run began.
     kills_before: OnceCell<Option<u64>>,
+    /// Folders of which stages read parts: many may read parts of one.
+    folders: RefCell<BTreeMap<Digest, Arc<Manifest>>>,
 }
 
 impl Workspace {
@@ -80,6 +82,7 @@ impl Workspace {
             code: OnceCell::new(),
             tools: Answers::default(),
             kills_before: OnceCell::new(),
+            folders: RefCell::default(),
         }
     }
 
@@ -97,6 +100,7 @@ impl Workspace {
             code: OnceCell::new(),
             tools: Answers::default(),
             kills_before: OnceCell::new(),
+            folders: RefCell::default(),
         }
     }
 
@@ -157,6 +161,27 @@ impl Workspace {
     pub fn last_record(&self, stage: &str) -> Option<Arc<Record>> {
         let last = self.store.records().last(&self.qualified(stage))?;
         self.store.records().get(&last.key).ok().flatten()
+    }
+
+    /// The entries of a folder that a stage wrote. Where the store has lost them, the workspace may
+    /// still have the folder.
+    fn folder(&self, out: &RecordedOut) -> Result<Arc<Manifest>, FactsError> {
+        let digest = out.content.digest;
+        if let Some(known) = self.folders.borrow().get(&digest) {
+            return Ok(Arc::clone(known));
+        }
+        let manifest = match self.store.objects().manifest(&digest) {
+            Err(StoreError::MissingObject { .. } | StoreError::CorruptObject { .. })
+                if self.out_in_place(out)? =>
+            {
+                self.store.stat_cache().tree(&self.root.join(&out.path))?.0
+            }
+            found => found?,
+        };
+        let manifest = Arc::new(manifest);
+        let mut folders = self.folders.borrow_mut();
+        folders.insert(digest, Arc::clone(&manifest));
+        Ok(manifest)
     }
 
     /// The code closures of all workspace packages.
@@ -275,6 +300,26 @@ impl Facts for Workspace {
 
     fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError> {
         Ok(self.store.objects().has(&out.content)?)
+    }
+
+    fn part(&self, out: &RecordedOut, inside: &str) -> Result<InFolder, FactsError> {
+        if out.content.kind != Kind::Tree {
+            return Ok(InFolder::NotThere(Vec::new()));
+        }
+        let folder = self.folder(out)?;
+        let part = folder
+            .part(inside)
+            .map_err(|source| StoreError::NoManifest {
+                digest: out.content.digest,
+                source,
+            })?;
+        Ok(match part {
+            Some(part) => InFolder::There(part.content.content_id()),
+            None => {
+                let paths = folder.entries().iter().map(|entry| entry.path.clone());
+                InFolder::NotThere(paths.collect())
+            }
+        })
     }
 
     fn last_key(&self, stage: &str) -> Option<Arc<StageKey>> {

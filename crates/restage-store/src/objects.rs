@@ -269,7 +269,7 @@ impl Objects {
     }
 
     /// The manifest of a folder, checked.
-    fn manifest(&self, digest: &Digest) -> Result<Manifest, StoreError> {
+    pub fn manifest(&self, digest: &Digest) -> Result<Manifest, StoreError> {
         let bytes = fs::read_if_exists(&self.path(digest))?
             .ok_or(StoreError::MissingObject { digest: *digest })?;
         if Digest::of(&bytes) != *digest {

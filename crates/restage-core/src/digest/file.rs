@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::hash::Digest;
 use super::manifest::{Manifest, ManifestEntry, Node};
-use super::path::{Kind, PathDigest};
+use super::path::PathDigest;
 use crate::fault;
 use crate::fs::{self, Context, FsError};
 
@@ -116,12 +116,7 @@ pub fn tree(
     let manifest = Manifest::new(entries)
         .map_err(io::Error::other)
         .at("list a folder that changes meanwhile:", root)?;
-    let whole = PathDigest {
-        digest: Digest::of(&manifest.to_bytes()),
-        kind: Kind::Tree,
-        size: manifest.files().map(|(_, size)| size).sum(),
-        files: manifest.files().count() as u64,
-    };
+    let whole = manifest.content();
     Ok((manifest, whole))
 }
 

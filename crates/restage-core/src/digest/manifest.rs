@@ -8,6 +8,7 @@
 
 use super::frame::{Frame, Reader};
 use super::hash::Digest;
+use super::path::{Kind, PathDigest};
 
 const DOMAIN: &str = "restage tree";
 
@@ -54,6 +55,9 @@ pub enum ManifestError {
     /// A file or link with something below it.
     #[error("`{0}` lies inside something that is not a folder")]
     InsideFile(String),
+    /// A link that leads nowhere, or round in a circle.
+    #[error("the link `{0}` leads nowhere, or round in a circle")]
+    Link(String),
 }
 
 impl Manifest {
@@ -94,6 +98,16 @@ impl Manifest {
             Node::File { digest, size, .. } => Some((digest, *size)),
             Node::Link(_) | Node::EmptyFolder => None,
         })
+    }
+
+    /// The folder as one value.
+    pub fn content(&self) -> PathDigest {
+        PathDigest {
+            digest: Digest::of(&self.to_bytes()),
+            kind: Kind::Tree,
+            size: self.files().map(|(_, size)| size).sum(),
+            files: self.files().count() as u64,
+        }
     }
 
     /// The bytes whose digest is the folder's.

@@ -10,6 +10,7 @@ mod key;
 #[cfg(test)]
 mod key_tests;
 mod manifest;
+mod part;
 mod path;
 mod stat_cache;
 mod stat_snapshot;
@@ -22,6 +23,7 @@ pub use frame::Frame;
 pub use hash::{Digest, ParseDigestError};
 pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
+pub use part::Part;
 pub use path::{Kind, PathDigest};
 pub use stat_cache::StatCache;
 pub use stat_snapshot::StatSnapshot;

@@ -48,12 +48,24 @@ impl Records {
         self.find(out, &|recorded| recorded.content == *content)
     }
 
-    /// The record that wrote what a run read at a path: an out, or a path inside one.
-    pub(super) fn that_gave(&self, path: &str, content: &Digest) -> Option<&Arc<Record>> {
-        let around = path.rmatch_indices('/').map(|(at, _)| &path[..at]);
-        let mut outs = std::iter::once(path).chain(around);
-        outs.find_map(|out| self.find(out, &|recorded| recorded.content.content_id() == *content))
-            .map(|(record, _)| record)
+    /// The record that wrote what a run read at a path: an out, or a path inside one, whose content
+    /// `part` knows.
+    pub(super) fn that_gave(
+        &self,
+        path: &str,
+        content: &Digest,
+        part: &dyn Fn(&RecordedOut, &str) -> Option<Digest>,
+    ) -> Option<&Arc<Record>> {
+        let whole = |recorded: &RecordedOut| recorded.content.content_id() == *content;
+        let mut around = path.rmatch_indices('/');
+        let found = self.find(path, &whole).or_else(|| {
+            around.find_map(|(at, _)| {
+                let gave =
+                    |recorded: &RecordedOut| part(recorded, &path[at + 1..]) == Some(*content);
+                self.find(&path[..at], &gave)
+            })
+        });
+        found.map(|(record, _)| record)
     }
 
     fn find(&self, out: &str, fits: &dyn Fn(&RecordedOut) -> bool) -> Option<(&Arc<Record>, bool)> {

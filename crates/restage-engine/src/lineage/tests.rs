@@ -73,14 +73,19 @@ fn the_record_with_the_same_bytes_is_found_and_the_preferred_one_of_several() {
 }
 
 #[test]
-fn what_was_read_inside_a_folder_is_found_by_the_folder() {
+fn what_was_read_inside_a_folder_is_found_by_the_part() {
     let whole = Arc::new(record("a", &[("out/of/all", "x")]));
     let records = Records::new([Arc::clone(&whole)]);
+    let part = |_: &RecordedOut, inside: &str| {
+        (inside == "deep/file").then(|| content("part").content_id())
+    };
     let gave = |path: &str, text: &str| {
-        let found = records.that_gave(path, &content(text).content_id());
+        let found = records.that_gave(path, &content(text).content_id(), &part);
         found.map(|record| record.key)
     };
-    assert_eq!(gave("out/of/all/deep/file", "x"), Some(whole.key));
+    assert_eq!(gave("out/of/all/deep/file", "part"), Some(whole.key));
+    assert_eq!(gave("out/of/all/deep/file", "x"), None);
+    assert_eq!(gave("out/of/all/deep", "part"), None);
     assert_eq!(gave("out/of/all", "x"), Some(whole.key));
     assert_eq!(gave("out/of/allow", "x"), None);
     assert_eq!(gave("out/of/all", "y"), None);

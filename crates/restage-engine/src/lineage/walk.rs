@@ -8,15 +8,15 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::order::writers_first;
 use super::records::Records;
 use super::{Bytes, From, Lineage, Origin, Read, Run, Source, Standing, Traced};
-use crate::facts::{Facts, FactsError};
+use crate::facts::{Facts, FactsError, InFolder};
 use crate::plan::{Decision, Plan};
 use crate::workspace::Workspace;
 use restage_core::digest::{DepContent, Digest, PathDigest, diff};
 use restage_core::process::host_name;
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, StageId};
-use restage_store::Record;
 use restage_store::lockfile::LockFile;
+use restage_store::{Record, RecordedOut};
 
 /// Where files come from. The plan says which runs are up to date; without one that is unknown.
 ///
@@ -175,7 +175,12 @@ impl Walk<'_> {
             }
             DepContent::Bytes(digest) => digest,
         };
-        if let Some(record) = self.records.that_gave(path, &digest).cloned() {
+        // A folder that the store has lost is the folder of no known run.
+        let part = |out: &RecordedOut, inside: &str| match self.ws.part(out, inside) {
+            Ok(InFolder::There(content)) => Some(content),
+            Ok(InFolder::NotThere(_)) | Err(_) => None,
+        };
+        if let Some(record) = self.records.that_gave(path, &digest, &part).cloned() {
             return Ok(Found::Run(self.add(record)));
         }
         let path = match RelPath::new(path) {

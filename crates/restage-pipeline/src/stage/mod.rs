@@ -143,7 +143,8 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 TEXTS,
                 "none",
                 "Files, folders and patterns (`*`, `?`, `[..]`, `{a,b}`, `**`) that it reads. A \
-                 path that another stage writes makes that stage run first. Patterns match the \
+                 path that another stage writes makes that stage run first; a path inside a folder that \
+                 it writes depends on that part alone. Patterns match the \
                  outs of other stages, and files that no stage wrote; what was written for a seed \
                  that is no longer asked for does not match.",
             )

@@ -61,29 +61,27 @@ impl Objects {
         placement: Placement,
     ) -> Result<(), StoreError> {
         let manifest = self.manifest(&tree.digest)?;
-        let at = |entry: &&ManifestEntry| entry.path == inside;
-        if let Some(entry) = manifest.entries().iter().find(at) {
-            return self.put(dest, &|temp| self.put_node(&entry.node, temp, placement));
-        }
-        let below = manifest.entries().iter().filter_map(|entry| {
-            let path = entry.path.strip_prefix(inside)?.strip_prefix('/')?;
-            Some(ManifestEntry {
-                path: path.to_owned(),
-                node: entry.node.clone(),
-            })
-        });
-        let part = Manifest::new(below.collect()).map_err(|source| StoreError::NoManifest {
-            digest: tree.digest,
-            source,
-        })?;
-        if part.entries().is_empty() {
-            let path = inside.to_owned();
-            return Err(StoreError::NotInTree {
+        let part = manifest
+            .part(inside)
+            .map_err(|source| StoreError::NoManifest {
                 digest: tree.digest,
-                path,
-            });
+                source,
+            })?
+            .ok_or_else(|| StoreError::NotInTree {
+                digest: tree.digest,
+                path: inside.to_owned(),
+            })?;
+        match (part.folder, part.content.kind) {
+            (Some(folder), _) => self.put(dest, &|temp| self.put_tree(&folder, temp, placement)),
+            (None, kind) => {
+                let blob = Blob {
+                    digest: &part.content.digest,
+                    size: part.content.size,
+                    executable: kind == (Kind::File { executable: true }),
+                };
+                self.put(dest, &|temp| self.put_blob(blob, temp, placement))
+            }
         }
-        self.put(dest, &|temp| self.put_tree(&part, temp, placement))
     }
 
     /// Puts a file or folder that no stage wrote at `dest`, read-only and never by a hard link to
