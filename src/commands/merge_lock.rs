@@ -49,7 +49,7 @@ pub(crate) fn merge_lock(
 /// One side of a merge. If it is missing, nothing is merged: git keeps ours and says so.
 fn side(whose: &str, path: &Path) -> Result<LockFile, CliError> {
     if !fs::exists(path)? {
-        return Err(CliError::usage(format!("there is no `{}`", path.display())));
+        return Err(missing(path));
     }
     LockFile::read(path).map_err(|error| match error {
         StoreError::LockFile { reason, .. } => CliError::usage(format!(
@@ -60,10 +60,15 @@ fn side(whose: &str, path: &Path) -> Result<LockFile, CliError> {
     })
 }
 
+fn missing(path: &Path) -> CliError {
+    CliError::usage(format!("there is no `{}`", path.display()))
+}
+
 /// The common ancestor. Git passes an empty file if there is none. If it can't be read, only stages
 /// that are the same on both sides, or are on one side alone, are certain.
 fn base(path: &Path, out: &mut Output) -> Result<LockFile, CliError> {
-    if fs::read(path)?.is_empty() {
+    let found = fs::read_if_exists(path)?.ok_or_else(|| missing(path))?;
+    if found.is_empty() {
         return Ok(LockFile::default());
     }
     match LockFile::read(path) {

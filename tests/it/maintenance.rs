@@ -85,7 +85,7 @@ fn gc_keeps_what_the_pipeline_would_restore_even_if_it_is_older() {
 #[test]
 fn a_dry_run_of_gc_lists_what_would_go_and_changes_nothing() {
     let space = edited(5);
-    fs::write(space.path(".restage/quarantine/x"), "damaged").unwrap();
+    fs::write(space.path(".restage/quarantine/.x.restage-1-1"), "damaged").unwrap();
     let before = stored(&space);
     let said = space.restage(&["gc", "-n", "--keep-runs", "2"]).exits(0);
     assert_eq!(stored(&space), before);

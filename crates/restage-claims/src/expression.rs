@@ -7,6 +7,7 @@ use cel::{Context, ExecutionError, Program, Value};
 use super::cells::Cells;
 use super::functions::{FUNCTIONS, context, kind, number, samples};
 use super::samples::Samples;
+use super::work;
 use crate::tables::RowName;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
@@ -70,7 +71,9 @@ pub fn check_expression(text: &str, wanted: ExpressionType) -> Result<(), Expres
 
 fn hint(message: &str) -> String {
     let operator = message.contains("does not take");
-    if operator && message.contains("int") {
+    if work::is_excess(message) {
+        "compute it in a stage that writes a table, and let the claim read its cell".to_owned()
+    } else if operator && message.contains("int") {
         "cells are decimals, and CEL keeps whole numbers apart: write `1.0` for `1`".to_owned()
     } else if operator && message.contains("samples") {
         "write `difference(a, b)`, `scaled(a, 100.0)`, or `mean(a)` for one number".to_owned()
@@ -124,7 +127,12 @@ fn compile(text: &str) -> Result<Program, Mistake> {
 
 /// Needs a deep stack.
 fn run(program: &Program, context: &Context<'_, '_>) -> Result<Outcome, Failure> {
-    let value = program.execute(context).map_err(failure)?;
+    work::begin();
+    let value = Value::resolve(&work::bounded(program.expression()), context);
+    if let Some(excess) = work::excess() {
+        return Err(Failure::Wrong(excess));
+    }
+    let value = value.map_err(failure)?;
     if let Some(samples) = samples(&value) {
         return match samples.mean() {
             mean if mean.is_finite() => Ok(Outcome::Samples(samples.clone())),

@@ -200,3 +200,55 @@ fn the_deepest_nesting_is_an_expression_or_a_mistake() {
         }
     }
 }
+
+#[test]
+fn work_that_multiplies_is_refused_in_time() {
+    let ten = "[1,2,3,4,5,6,7,8,9,10]";
+    let nested = |one: &dyn Fn(&str, &str) -> String| {
+        ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]
+            .iter()
+            .fold("1".to_owned(), |inner, name| one(name, &inner))
+    };
+    let loops = nested(&|name, inner| format!("{ten}.map({name},{inner})"));
+    let tests = nested(&|name, inner| format!("{ten}.all({name},{inner}==1||true)"));
+    let doubling = format!("[{ten}]{}", ".map(x,x+x)".repeat(60));
+    let texts = format!("['ten bytes.']{}", ".map(x,x+x)".repeat(60));
+    let list = format!("{ten}{}", ".map(x,[x,x])".repeat(3));
+    let joined = format!(
+        "[{list}].map(l,{})",
+        nested(&|name, inner| format!("l.map({name},{inner})"))
+    );
+    for text in [loops, doubling, texts, joined] {
+        let error = check_expression(&format!("size({text})"), ExpressionType::Number).unwrap_err();
+        assert!(
+            error.message.contains("1,000,000 steps"),
+            "{}",
+            error.message
+        );
+        assert!(error.hint.contains("in a stage"));
+    }
+    // An error beside `true` counts for nothing in CEL, but there is no answer in time.
+    let error = check_expression(&tests, ExpressionType::Condition).unwrap_err();
+    assert!(
+        error.message.contains("1,000,000 steps"),
+        "{}",
+        error.message
+    );
+}
+
+#[test]
+fn counting_changes_no_value() {
+    for text in [
+        "[1,2,3].map(x, x*2) == [2,4,6]",
+        "[1,2,3].map(x, x>1, [x]+[x]) == [[2,2],[3,3]]",
+        "[1,2,3].filter(x, x>1).size() == 2",
+        "[1,2].exists_one(x, x==1) && [1,2].exists(x, x==2) && [1,2].all(x, x>0)",
+        "{'a':{'b':1}}.a.b == 1 && has({'a':1}.a) && !has({'a':1}.b)",
+        "[{'a':1}].map(m, m.a + 1) == [2]",
+        "{'k':1}.map(k, k) == ['k'] && 'a' + 'b' == 'ab'",
+        "1 in [1,2] && [[1,2]].all(l, 2 in l)",
+    ] {
+        let cells: Arc<dyn Cells> = Arc::new(EveryCell);
+        assert_eq!(evaluate(text, &cells), Ok(Outcome::Bool(true)), "{text}");
+    }
+}

@@ -8,6 +8,7 @@ use cel::{Context, DeclarationError, ExecutionError, Value};
 
 use super::cells::Cells;
 use super::samples::{Samples, mean};
+use super::work::{self, count};
 use crate::tables::RowName;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
@@ -18,6 +19,11 @@ pub(super) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, 
     `max(list)`, `mean(list)`, and over the runs of a pattern such as `seed-*/summary.csv` \
     `samples(pattern, row, column)`, `difference(samples, samples)`, `scaled(samples, factor)`";
 
+/// Cells of a column that count as a step: no expression is evaluated for each.
+const CELLS: usize = 16;
+/// Steps that count for finding one cell: its row may be any of a table.
+const LOOKUP: usize = 100;
+
 type Fold = fn(&[f64]) -> f64;
 
 type Given = Result<Value, ExecutionError>;
@@ -26,6 +32,7 @@ pub(super) fn context(
     cells: &Arc<dyn Cells>,
 ) -> Result<Context<'static, 'static>, DeclarationError> {
     let mut context = Context::default();
+    work::declare(&mut context)?;
     let [c, t, l, f, s] = [cells; 5].map(Arc::clone);
     context.add_function("cell", move |Arguments(args): Arguments| -> Given {
         let [file, row, column] = exactly(&args)?;
@@ -38,6 +45,7 @@ pub(super) fn context(
     context.add_function("column", move |Arguments(args): Arguments| -> Given {
         let [file, column] = exactly(&args)?;
         let cells = l.column(&path(file)?, text(column)?).map_err(gone)?;
+        count(cells.len() / CELLS)?;
         let numbers: Result<Vec<_>, _> = cells.iter().map(|cell| to_number(cell)).collect();
         Ok(Value::List(Arc::new(numbers?)))
     })?;
@@ -94,6 +102,7 @@ pub(super) fn context(
                 _ => None,
             };
             let numbers = numbers.ok_or_else(|| unlike(list, "a list of numbers"))?;
+            count(numbers.len() / CELLS)?;
             match numbers.is_empty() {
                 true => Err(gone(format!("`{name}` of nothing"))),
                 false => Ok(Value::Float(fold(&numbers))),
@@ -132,6 +141,7 @@ fn first(cells: &dyn Cells, args: &[Value]) -> Given {
     let (column, other) = (text(column)?, text(other)?);
     let of = |file: &RelPath| {
         let reached = cells.column(file, column).map_err(gone)?;
+        count(reached.len() / CELLS)?;
         for (at, cell) in reached.iter().enumerate() {
             if decimal(cell)? >= least {
                 let row = RowName::Number(i64::try_from(at + 1).unwrap_or(i64::MAX));
@@ -152,6 +162,7 @@ fn one_cell(
     row: &Value,
     column: &Value,
 ) -> Result<String, ExecutionError> {
+    count(LOOKUP)?;
     cells
         .cell(&path(file)?, &row_name(row)?, text(column)?)
         .map_err(gone)

@@ -17,6 +17,7 @@ mod record;
 mod samples;
 pub mod tables;
 mod verdict;
+mod work;
 
 pub use cells::{Cells, Files};
 pub use expression::check_expression;

@@ -1,5 +1,6 @@
 //! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -360,27 +361,30 @@ fn missing_out(
     )))
 }
 
-/// Files in the work directory that are not deps or outs and are not inside one.
+/// Files in the work directory that are not deps or outs and are not inside one. Nothing that is
+/// declared has a name that is not UTF-8.
 fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
     let declared = |path: &RelPath| {
         attempt.placed.contains(path) || stage.outs.iter().any(|out| out.path == *path)
     };
     let mut found = Vec::new();
-    let mut folders = vec![String::new()];
-    while let Some(prefix) = folders.pop() {
-        for name in fs::read_dir(&attempt.dir.join(&prefix))? {
-            let name = name.to_string_lossy();
-            let text = match prefix.as_str() {
-                "" => name.into_owned(),
-                prefix => format!("{prefix}/{name}"),
-            };
-            if RelPath::new(&text).is_ok_and(|path| declared(&path)) {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for name in fs::read_dir(&attempt.dir.join(&folder))? {
+            let path = folder.join(name);
+            let known = path.to_str().and_then(|text| RelPath::new(text).ok());
+            if known.is_some_and(|path| declared(&path)) {
                 continue;
             }
-            if fs::symlink_metadata(&attempt.dir.join(&text))?.is_dir() {
-                folders.push(text);
+            // A process that outlived the stage may just have removed it.
+            let Some(there) = fs::symlink_metadata_if_exists(&attempt.dir.join(&path))? else {
+                continue;
+            };
+            if there.is_dir() {
+                folders.push(path);
             } else if found.len() < MOST_UNDECLARED {
-                found.push(attempt.secrets.text(&text).escape_debug().to_string());
+                let text = attempt.secrets.text(&path.to_string_lossy());
+                found.push(text.escape_debug().to_string());
             }
         }
     }

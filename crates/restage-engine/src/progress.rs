@@ -116,6 +116,10 @@ impl Tail {
         };
         self.rest.extend(bytes);
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
+            // No line of ours is that long.
+            if self.rest.len() as u64 > MOST_BYTES {
+                self.rest.clear();
+            }
             return Vec::new();
         };
         let whole: Vec<u8> = self.rest.drain(..=end).collect();

@@ -36,6 +36,20 @@ pub enum StoreError {
         /// The folder.
         dir: PathBuf,
     },
+    /// The folder given for a store has something else in it.
+    #[error("`{}` is not a store: it has `{found}`, which restage did not make", dir.display())]
+    NotAStore {
+        /// The folder.
+        dir: PathBuf,
+        /// The first name in it that is not ours.
+        found: String,
+    },
+    /// Something else is where a folder of the store belongs.
+    #[error("`{}` is a folder of restage's own, and a link or file is there", path.display())]
+    NotAFolder {
+        /// Its place.
+        path: PathBuf,
+    },
     /// Another process has the store open, and the operation needs it alone.
     #[error("another restage has `{}` open; nothing was changed", dir.display())]
     InUse {
@@ -118,6 +132,18 @@ impl StoreError {
             Self::NotShared { .. } => {
                 "nothing was changed; name a folder that does not belong to a workspace: it is \
                  created if missing"
+            }
+            Self::NotAStore { dir, .. } => {
+                let dir = dir.display();
+                return Some(format!(
+                    "nothing was changed; restage would have put its objects and records into `{dir}`, \
+                     emptied `tmp` in it, and told backups to skip all of it: name a folder that \
+                     is empty or missing (`--store DIR` or RESTAGE_STORE), such as `{dir}/restage`"
+                ));
+            }
+            Self::NotAFolder { .. } => {
+                "nothing was changed; move it away. To keep results on another disk, use \
+                 `--store DIR`"
             }
             Self::InUse { .. } => "wait until it ends, or run this again later",
             Self::CorruptObject { .. }

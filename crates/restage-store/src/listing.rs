@@ -36,6 +36,13 @@ pub(super) fn of_digests(folder: &Path, ending: &str) -> Result<Listing, StoreEr
     Ok(listing)
 }
 
+/// Every path in a folder that has a temporary name, which only restage gives.
+pub(super) fn of_temporary(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut names = fs::read_dir_if_exists(folder)?;
+    names.retain(|name| fs::is_temp_name(name));
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
 /// Every path in a folder.
 pub(super) fn of_any(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let names = fs::read_dir_if_exists(folder)?;

@@ -1,6 +1,7 @@
 //! Where a workspace keeps what it computes: everything in its own folder, or what other
 //! workspaces can use in a folder that they share (docs/adr/0008).
 
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -113,6 +114,43 @@ impl Location {
         (self.own != self.dir).then_some(&*self.dir)
     }
 
+    /// Whichever of the two folders has this path in it.
+    fn folder_of(&self, path: &Path) -> Option<&Path> {
+        let mut folders = [self.dir(), self.own()].into_iter();
+        folders.find(|folder| path.starts_with(folder))
+    }
+
+    /// Removes what is at a path, which may be a folder. In the store no link is followed, at any
+    /// level.
+    pub(super) fn remove(&self, path: &Path) -> Result<(), FsError> {
+        match self.folder_of(path) {
+            Some(folder) => fs::remove_below(folder, path),
+            None => fs::remove_all(path),
+        }
+    }
+
+    /// Removes the files in a folder of the store, and leaves its folders; no link is followed.
+    pub(super) fn empty(&self, path: &Path) -> Result<(), FsError> {
+        fs::empty_below(self.folder_of(path).unwrap_or(path), path)
+    }
+
+    /// Renames; between two paths in the store no link is followed.
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<(), FsError> {
+        match self.folder_of(from) {
+            Some(folder) if to.starts_with(folder) => fs::rename_below(folder, from, to),
+            _ => fs::rename(from, to),
+        }
+    }
+
+    /// Refuses a folder that is not empty and is no store, before anything is changed there.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        check(&self.dir)?;
+        match self.shared() {
+            Some(_) => check(&self.own),
+            None => Ok(()),
+        }
+    }
+
     /// Creates the folders that are missing, and refuses those of a newer restage.
     pub(super) fn make(&self) -> Result<(), StoreError> {
         let own = OWN_FOLDERS.iter();
@@ -154,9 +192,80 @@ fn unusable(dir: &Path, error: FsError) -> StoreError {
     }
 }
 
+/// The names that a store's folder starts with: the first ones show that making it was cut short.
+const FIRST: [&str; 3] = ["lock", "CACHEDIR.TAG", ".gitignore"];
+
+/// The names that come later, besides those of folders.
+const OTHER: [&str; 8] = [
+    "format",
+    "programs",
+    "history.jsonl",
+    "stat-cache",
+    "noop",
+    "standstills",
+    "pipeline.lock.turn",
+    "pipeline.lock.damaged",
+];
+
+/// Says no if `dir` is neither a store, nor empty, nor missing.
+fn check(dir: &Path) -> Result<(), StoreError> {
+    let names = fs::read_dir_if_exists(dir).map_err(|error| unusable(dir, error))?;
+    let is_begun = |name: &OsString| {
+        fs::is_temp_name(name) || FIRST.iter().any(|first| name.as_os_str() == *first)
+    };
+    if names.iter().all(is_begun) || has_layout(dir, &names)? {
+        return Ok(());
+    }
+    let found = names
+        .iter()
+        .find(|name| !is_ours(name))
+        .or_else(|| names.iter().find(|name| !is_begun(name)));
+    Err(StoreError::NotAStore {
+        dir: dir.to_owned(),
+        found: found
+            .map(|name| name.display().to_string())
+            .unwrap_or_default(),
+    })
+}
+
+/// Whether a name in a store's folder is one that restage gives.
+fn is_ours(name: &OsString) -> bool {
+    let folders = SHARED_FOLDERS.iter().chain(&OWN_FOLDERS);
+    let mut ours = folders.chain(&FIRST).chain(&OTHER).chain(&[WORKSPACES]);
+    ours.any(|ours| name.as_os_str() == *ours) || fs::is_temp_name(name)
+}
+
+/// Whether a folder with these names in it is a store: it has a number in `format`, and our tag or
+/// one of our folders, or it lost `format` and nothing in it is of others.
+fn has_layout(dir: &Path, names: &[OsString]) -> Result<bool, FsError> {
+    let is_folder = |name: &str| {
+        let found = fs::symlink_metadata_if_exists(&dir.join(name))?;
+        Ok::<bool, FsError>(found.is_some_and(|found| found.is_dir()))
+    };
+    let is_shard = |name: &OsString| {
+        let bytes = name.as_encoded_bytes();
+        bytes.len() == 2 && bytes.iter().all(u8::is_ascii_hexdigit)
+    };
+    let objects = || Ok::<_, FsError>(fs::read_dir_if_exists(&dir.join("objects"))?);
+    match fs::read_own(&dir.join("format"))? {
+        Some(text) => {
+            // Empty if the machine went down while it was written.
+            let number = text.trim_ascii().iter().all(u8::is_ascii_digit);
+            let tag = fs::read_own(&dir.join("CACHEDIR.TAG"))?;
+            let ours = tag.is_some_and(|tag| tag == CACHEDIR_TAG.as_bytes());
+            Ok(number && (ours || is_folder("records")? || is_folder("work")?))
+        }
+        None => Ok(names.iter().all(is_ours)
+            && is_folder("objects")?
+            && is_folder("records")?
+            && is_folder("claims")?
+            && objects()?.iter().all(is_shard)),
+    }
+}
+
 fn make<'a>(dir: &Path, folders: impl Iterator<Item = &'a &'a str>) -> Result<(), StoreError> {
     let format = dir.join("format");
-    match fs::read_if_exists(&format)? {
+    match fs::read_own(&format)? {
         Some(text) => {
             let text = String::from_utf8_lossy(&text);
             // The file is empty if the machine went down while it was written.
@@ -175,13 +284,22 @@ fn make<'a>(dir: &Path, folders: impl Iterator<Item = &'a &'a str>) -> Result<()
             }
         }
         None => {
-            fs::write_atomic(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
-            fs::write_atomic(&format, format!("{FORMAT}\n").as_bytes())?;
+            fs::write_own(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
+            fs::write_own(&format, format!("{FORMAT}\n").as_bytes())?;
         }
     }
+    // Nothing of a store is for git, wherever it lies; its owner may say otherwise.
+    let ignore = dir.join(".gitignore");
+    if !fs::exists(&ignore)? {
+        fs::write_own(&ignore, b"# Made by restage.\n*\n")?;
+    }
     for folder in folders {
-        if !fs::exists(&dir.join(folder))? {
-            fs::create_dir_all(&dir.join(folder))?;
+        let path = dir.join(folder);
+        match fs::symlink_metadata_if_exists(&path)? {
+            None => fs::create_dir_all(&path)?,
+            Some(found) if found.is_dir() => {}
+            // Others' files would be taken for ours.
+            Some(_) => return Err(StoreError::NotAFolder { path }),
         }
     }
     Ok(())

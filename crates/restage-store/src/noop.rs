@@ -1,6 +1,7 @@
 //! Keeps what a run that had nothing to do depended on, one file per request: see
 //! docs/adr/0005. Losing one costs the time of a plan.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -17,7 +18,7 @@ fn path(dir: &Path, request: &Digest) -> PathBuf {
 
 /// What was written for a request; `None` if that is damaged. `dir` is the workspace's own folder.
 pub fn read(dir: &Path, request: &Digest) -> Result<Option<String>, StoreError> {
-    let bytes = fs::read_if_exists(&path(dir, request))?;
+    let bytes = fs::read_own(&path(dir, request))?;
     let text = bytes.as_deref().and_then(|bytes| unseal(bytes).ok());
     Ok(text.map(str::to_owned))
 }
@@ -38,8 +39,14 @@ pub fn write(dir: &Path, request: &Digest, text: &str) -> Result<(), StoreError>
 /// Forgets what was kept for all requests.
 pub fn forget(dir: &Path) -> Result<(), StoreError> {
     let folder = dir.join("noop");
-    for name in fs::read_dir_if_exists(&folder)? {
-        fs::remove_all(&folder.join(name))?;
+    let ours = |name: &OsString| {
+        let request = name
+            .to_str()
+            .is_some_and(|name| name.parse::<Digest>().is_ok());
+        request || fs::is_temp_name(name)
+    };
+    for name in fs::read_dir_if_exists(&folder)?.into_iter().filter(ours) {
+        fs::remove_below(dir, &folder.join(name))?;
     }
     Ok(())
 }

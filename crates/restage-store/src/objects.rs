@@ -310,7 +310,7 @@ impl Objects {
 
     /// Every path in the quarantine.
     pub(super) fn quarantined(&self) -> Result<Vec<PathBuf>, StoreError> {
-        listing::of_any(&self.location.quarantine())
+        listing::of_temporary(&self.location.quarantine())
     }
 
     /// Moves a damaged object to the quarantine; returns the error that says so.

@@ -40,7 +40,7 @@ impl Records {
     /// warning.
     pub fn get(&self, key: &Digest) -> Result<Option<Arc<Record>>, StoreError> {
         let path = self.path(key);
-        let Some(text) = fs::read_if_exists(&path)? else {
+        let Some(text) = fs::read_own(&path)? else {
             return Ok(None);
         };
         let problem = match Record::from_text(&text) {
@@ -174,7 +174,7 @@ impl Records {
     /// What the history's file says now: each line's stage and key, oldest first, and how many
     /// lines can't be read.
     pub(super) fn mentions(&self) -> Result<(Vec<(String, Digest)>, usize), StoreError> {
-        let bytes = fs::read_if_exists(&self.history_path)?.unwrap_or_default();
+        let bytes = fs::read_own(&self.history_path)?.unwrap_or_default();
         Ok(history::mentions(&String::from_utf8_lossy(&bytes)))
     }
 
@@ -183,12 +183,12 @@ impl Records {
     pub(super) fn forget(&self, keys: &BTreeSet<Digest>) -> Result<(), StoreError> {
         let path = &self.history_path;
         let mut history = self.history();
-        let Some(bytes) = fs::read_if_exists(path)? else {
+        let Some(bytes) = fs::read_own(path)? else {
             return Ok(());
         };
         let text = history::without(&String::from_utf8_lossy(&bytes), keys);
         if text.as_bytes() != bytes {
-            fs::write_atomic(path, text.as_bytes())?;
+            fs::write_own(path, text.as_bytes())?;
             *history = None;
         }
         Ok(())
@@ -202,7 +202,7 @@ impl Records {
             && let Some(history) = self.history().as_ref()
             && history.is_bloated()
         {
-            fs::write_atomic(path, history.to_text().as_bytes())?;
+            fs::write_own(path, history.to_text().as_bytes())?;
         }
         Ok(())
     }
@@ -237,14 +237,14 @@ impl Records {
 
     fn read_history(&self) -> Result<History, StoreError> {
         let path = &self.history_path;
-        match fs::read_if_exists(path)? {
+        match fs::read_own(path)? {
             Some(text) => Ok(History::parse(&String::from_utf8_lossy(&text))),
             // Most records of a shared store are other workspaces'.
             None if self.location.shared().is_some() => Ok(History::default()),
             None => {
                 let history = History::of_records(self.all()?);
                 if !history.runs().is_empty() {
-                    fs::write_atomic(path, history.to_text().as_bytes())?;
+                    fs::write_own(path, history.to_text().as_bytes())?;
                 }
                 Ok(history)
             }

@@ -56,7 +56,7 @@ pub(super) fn join(location: &Location) -> Result<PathBuf, StoreError> {
     let folder = dir.join(WORKSPACES).join(Digest::of(&text).to_string());
     let note = folder.join("workspace");
     let explain = |error| location.explain(error);
-    if fs::read_if_exists(&note).map_err(explain)?.as_ref() != Some(&text) {
+    if fs::read_own(&note).map_err(explain)?.as_ref() != Some(&text) {
         fs::create_dir_all(&folder).map_err(explain)?;
         let mut staged = StagedFile::new_in(&location.tmp(), &note).map_err(explain)?;
         staged.write(&text)?;
@@ -92,7 +92,7 @@ pub fn members(location: &Location) -> Result<Vec<Member>, StoreError> {
 }
 
 fn member(id: &Digest, entry: PathBuf) -> Result<Member, StoreError> {
-    let text = fs::read_if_exists(&entry.join("workspace"))?.unwrap_or_default();
+    let text = fs::read_own(&entry.join("workspace"))?.unwrap_or_default();
     let line = text.iter().position(|byte| *byte == b'\n');
     let (Some(end), true) = (line, Digest::of(&text) == *id) else {
         // Cut or edited: that does not mean that the workspace is gone.

@@ -43,18 +43,19 @@ impl Store {
     /// Like [`Store::open`], at any location; `waiting` is called before waiting for a process
     /// that has the store open alone.
     pub fn open_patiently(location: &Location, waiting: &dyn Fn()) -> Result<Store, StoreError> {
-        // Nothing is read or made before the locks are ours: whoever had them may have changed
-        // anything, or have tidied away what we were making.
+        // Nothing but this is read or made before the locks are ours: whoever had them may have
+        // changed anything, or have tidied away what we were making.
+        location.check()?;
         let lock = Arc::new(StoreLock::take(location, waiting)?);
         let store = Store::with_lock(location, Arc::clone(&lock))?;
         if lock.own().is_exclusive {
-            tidy_tmp(&location.own_tmp(), location.own())?;
+            tidy_tmp(location, &location.own_tmp(), location.own())?;
             store.workdirs().tidy()?;
             store.records().compact_history()?;
         }
         if lock.dir.is_exclusive {
             if location.shared().is_some() {
-                tidy_tmp(&location.tmp(), location.dir())?;
+                tidy_tmp(location, &location.tmp(), location.dir())?;
             }
             store.tidy_finished()?;
         }
@@ -65,6 +66,7 @@ impl Store {
     /// Opens the store for this process alone, and leaves everything as it is. While it is open,
     /// others wait to open it.
     pub fn open_alone(location: &Location) -> Result<Store, StoreError> {
+        location.check()?;
         let lock = StoreLock::take_exclusive(location)?;
         Store::with_lock(location, Arc::new(lock))
     }
@@ -166,29 +168,34 @@ impl Store {
 }
 
 /// Removes what dead processes were writing or removing in a folder of the store.
-fn tidy_tmp(tmp: &Path, folder: &Path) -> Result<(), StoreError> {
-    for name in fs::read_dir(tmp)? {
-        remove_leftover(&tmp.join(name))?;
+fn tidy_tmp(location: &Location, tmp: &Path, folder: &Path) -> Result<(), StoreError> {
+    for path in listing::of_temporary(tmp)? {
+        remove_leftover(location, &path)?;
     }
     // New versions of our own files are written beside them.
-    for name in fs::read_dir(folder)? {
-        if name.to_str().is_some_and(fs::is_temp_name) {
-            fs::remove_all(&folder.join(name))?;
-        }
+    for path in listing::of_temporary(folder)? {
+        location.remove(&path)?;
     }
     Ok(())
 }
 
 /// Removes something in `tmp/` whose maker is dead. If it is a throw-away store, a stage may still
 /// run there: it is stopped first.
-pub(super) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
-    if fs::exists(&path.join("claims"))? {
-        let store = Store::open(path)?;
-        for (key, _) in store.locks().list()?.named {
-            if let Some(lock) = store.locks().try_lock(&key)? {
-                lock.kill_orphan()?;
+pub(super) fn remove_leftover(location: &Location, path: &Path) -> Result<(), StoreError> {
+    let is_folder = fs::symlink_metadata_if_exists(path)?.is_some_and(|found| found.is_dir());
+    if is_folder && fs::exists(&path.join("claims"))? {
+        match Store::open(path) {
+            Ok(store) => {
+                for (key, _) in store.locks().list()?.named {
+                    if let Some(lock) = store.locks().try_lock(&key)? {
+                        lock.kill_orphan()?;
+                    }
+                }
             }
+            // Half of it is gone: whoever removed it has stopped them.
+            Err(StoreError::NotAStore { .. } | StoreError::NotAFolder { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(fs::remove_all(path)?)
+    Ok(location.remove(path)?)
 }

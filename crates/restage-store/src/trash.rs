@@ -42,16 +42,17 @@ impl Trash {
     /// Moves a folder, or a small file, aside and empties it; [`Trash::empty`] removes it. Does
     /// nothing if nothing is there.
     pub(super) fn discard(&self, path: &Path) -> Result<(), StoreError> {
+        let location = &self.0.location;
         let aside = self.aside(path);
-        match fs::rename(path, &aside) {
+        match location.rename(path, &aside) {
             Ok(()) => {}
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) if error.source.kind() == io::ErrorKind::CrossesDevices => {
-                return Ok(fs::remove_all(path)?);
+                return Ok(location.remove(path)?);
             }
             Err(error) => return Err(error.into()),
         }
-        fs::remove_files(&aside)?;
+        location.empty(&aside)?;
         let full = {
             let mut waiting = self.waiting();
             waiting.push(aside);
@@ -67,7 +68,7 @@ impl Trash {
     pub(super) fn empty(&self) -> Result<(), StoreError> {
         let waiting = std::mem::take(&mut *self.waiting());
         for path in waiting {
-            fs::remove_all(&path)?;
+            self.0.location.remove(&path)?;
         }
         Ok(())
     }
@@ -81,8 +82,9 @@ impl Trash {
             Err(_) => {}
         }
         let aside = self.aside(path);
-        match fs::rename(path, &aside) {
-            Ok(()) => Ok(fs::remove_all(&aside)?),
+        let location = &self.0.location;
+        match location.rename(path, &aside) {
+            Ok(()) => Ok(location.remove(&aside)?),
             // On another disk, or someone else was faster.
             Err(error)
                 if matches!(
@@ -90,7 +92,7 @@ impl Trash {
                     io::ErrorKind::CrossesDevices | io::ErrorKind::NotFound
                 ) =>
             {
-                Ok(fs::remove_all(path)?)
+                Ok(location.remove(path)?)
             }
             Err(error) => Err(error.into()),
         }
@@ -117,7 +119,7 @@ impl Drop for Inner {
         let waiting = self.waiting.get_mut();
         for path in std::mem::take(waiting.unwrap_or_else(PoisonError::into_inner)) {
             // What stays is removed by the next process that opens the store alone.
-            let _ = fs::remove_all(&path);
+            let _ = self.location.remove(&path);
         }
     }
 }

@@ -122,9 +122,9 @@ impl Workdirs {
 
     /// What was being written, or about to be removed, when a process died.
     pub(super) fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let mut left = listing::of_any(&self.location.own_tmp())?;
+        let mut left = listing::of_temporary(&self.location.own_tmp())?;
         if self.location.shared().is_some() {
-            left.extend(listing::of_any(&self.location.tmp())?);
+            left.extend(listing::of_temporary(&self.location.tmp())?);
         }
         Ok(left)
     }

@@ -34,9 +34,10 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
         fs::write_atomic(&path, text.as_bytes())?;
         out.note(&format!("wrote {}\n", path.display()));
     }
-    let go_there = match args.folder.as_os_str() == "." {
+    let folder = settings.path(&args.folder);
+    let go_there = match folder.as_os_str() == "." {
         true => String::new(),
-        false => format!("  cd {}\n", args.folder.display()),
+        false => format!("  cd {}\n", folder.display()),
     };
     out.note(&format!(
         "\nnext:\n{go_there}  restage reproduce   run it (a second time, nothing runs)\n  \

@@ -66,7 +66,7 @@ impl StatCache {
     /// Loads the cache. One that is damaged, unreadable or of another version counts as
     /// empty, and [`StatCache::warning`] says so: it costs time, never correctness.
     pub fn load(file: &Path) -> StatCache {
-        let (loaded, warning) = match fs::read_if_exists(file) {
+        let (loaded, warning) = match fs::read_own(file) {
             Ok(None) => (Vec::new(), None),
             Ok(Some(bytes)) => match parse(&bytes) {
                 Some(entries) => (entries, None),
@@ -301,7 +301,7 @@ impl StatCache {
             }
         }
         let entries: Vec<Entry> = entries.into_values().collect();
-        fs::write_atomic(&self.file, &to_bytes(&entries))
+        fs::write_own(&self.file, &to_bytes(&entries))
     }
 }
 

@@ -5,14 +5,14 @@
 )]
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::error::{Context, FsError};
+use super::ops::no_link;
 use super::write::write_all;
 use crate::fault;
 
@@ -30,15 +30,8 @@ impl FileLock {
         fault::point("open", path).at("open", path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let file = match options.open(path) {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-                Err(io::Error::other("it is a symbolic link"))
-            }
-            file => file,
-        };
         Ok(Self {
-            file: file.at("open", path)?,
+            file: no_link(options, path).at("open", path)?,
             path: path.to_owned(),
         })
     }

@@ -5,6 +5,7 @@ mod error;
 mod lock;
 mod ops;
 mod place;
+mod remove;
 mod walk;
 mod write;
 
@@ -12,5 +13,8 @@ pub use error::{Context, FsError};
 pub use lock::FileLock;
 pub use ops::*;
 pub use place::{Clone, copy, exchange, hard_link, reflink, symlink};
+pub use remove::{empty_below, remove_all, remove_below, rename_below};
 pub use walk::{Entry, walk};
-pub use write::{StagedFile, is_temp_name, temp_name, write_all, write_atomic, write_atomic_from};
+pub use write::{
+    StagedFile, is_temp_name, temp_name, write_all, write_atomic, write_atomic_from, write_own,
+};

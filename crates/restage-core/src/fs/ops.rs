@@ -7,7 +7,11 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::error::{Context, FsError};
 use crate::fault;
@@ -52,6 +56,19 @@ pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     optional(std::fs::read(path)).at("read", path)
 }
 
+/// The bytes of a file that only restage writes, or `None` if there is no such file. A symbolic link
+/// is refused.
+pub fn read_own(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    fault::point("read", path).at("read", path)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    let read = |mut file: File| {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    optional(no_link(options, path).and_then(read)).at("read", path)
+}
+
 /// The file's text; it is an error if it is not UTF-8.
 pub fn read_to_string(path: &Path) -> Result<String, FsError> {
     fault::point("read", path).at("read", path)?;
@@ -92,14 +109,24 @@ pub fn open_pipe(path: &Path) -> Result<File, FsError> {
     opened.at("open", path)
 }
 
-/// Opens a file for appending, creating it if missing.
+/// Opens a file for appending, creating it if missing. A symbolic link is refused.
 pub fn append(path: &Path) -> Result<File, FsError> {
     fault::point("open", path).at("open", path)?;
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .at("open", path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    no_link(options, path).at("open", path)
+}
+
+/// Opens what is at the path, unless it is a symbolic link.
+pub(super) fn no_link(mut options: OpenOptions, path: &Path) -> io::Result<File> {
+    // A named pipe would make the caller wait for its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    match options.custom_flags(flags.bits().cast_signed()).open(path) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            Err(io::Error::other("it is a symbolic link"))
+        }
+        file => file,
+    }
 }
 
 /// What the path leads to, symbolic links followed.
@@ -187,62 +214,6 @@ pub fn remove_dir(path: &Path) -> Result<(), FsError> {
     std::fs::remove_dir(path).at("remove the folder", path)
 }
 
-/// Removes whatever is at the path: a file, a link, or a folder with its contents, even if a
-/// folder inside is read-only. Does nothing if nothing is there.
-pub fn remove_all(path: &Path) -> Result<(), FsError> {
-    let Some(found) = symlink_metadata_if_exists(path)? else {
-        return Ok(());
-    };
-    fault::point("remove", path).at("remove", path)?;
-    if !found.is_dir() {
-        return optional(std::fs::remove_file(path))
-            .at("remove", path)
-            .map(drop);
-    }
-    match optional(std::fs::remove_dir_all(path)) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_folders_writable(path)?;
-            optional(std::fs::remove_dir_all(path))
-                .at("remove", path)
-                .map(drop)
-        }
-        done => done.at("remove", path).map(drop),
-    }
-}
-
-/// Removes all files and links in a folder, and leaves its folders, except read-only ones, which
-/// are removed with their contents. If `path` is a file, it is left alone.
-pub fn remove_files(path: &Path) -> Result<(), FsError> {
-    fault::point("empty", path).at("empty", path)?;
-    match remove_files_below(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => remove_all(path),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
-        done => done.at("empty", path),
-    }
-}
-
-fn remove_files_below(path: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => remove_files_below(&entry.path())?,
-            false => std::fs::remove_file(entry.path())?,
-        }
-    }
-    Ok(())
-}
-
-fn make_folders_writable(path: &Path) -> Result<(), FsError> {
-    set_mode(path, 0o700)?;
-    for name in read_dir(path)? {
-        let child = path.join(name);
-        if symlink_metadata(&child)?.is_dir() {
-            make_folders_writable(&child)?;
-        }
-    }
-    Ok(())
-}
-
 /// Sets the permission bits.
 pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
     fault::point("set the permissions of", path).at("set the permissions of", path)?;
@@ -316,27 +287,23 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_file_is_read_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"first last").unwrap();
+        assert_eq!(read_end(&file, 4).unwrap(), (b"last".to_vec(), false));
+        assert_eq!(
+            read_end(&file, 100).unwrap(),
+            (b"first last".to_vec(), true)
+        );
+    }
+
+    #[test]
     fn a_broken_link_exists_and_leads_nowhere() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         symlink(Path::new("gone"), &link).unwrap();
         assert!(exists(&link).unwrap());
         assert!(metadata_if_exists(&link).unwrap().is_none());
-    }
-
-    #[test]
-    fn removing_all_takes_read_only_folders_too_and_follows_no_link() {
-        let dir = tempfile::tempdir().unwrap();
-        let kept = dir.path().join("kept");
-        std::fs::write(&kept, b"x").unwrap();
-        let inner = dir.path().join("tree/inner");
-        create_dir_all(&inner).unwrap();
-        std::fs::write(inner.join("file"), b"x").unwrap();
-        symlink(&kept, &inner.join("link")).unwrap();
-        set_mode(&inner, 0o555).unwrap();
-        remove_all(&dir.path().join("tree")).unwrap();
-        remove_all(&dir.path().join("tree")).unwrap();
-        assert!(!exists(&dir.path().join("tree")).unwrap());
-        assert!(exists(&kept).unwrap());
     }
 }

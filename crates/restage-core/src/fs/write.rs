@@ -4,7 +4,7 @@
     reason = "this module is what others call instead"
 )]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{Context, FsError};
-use super::ops::{metadata_if_exists, remove_all, sync_dir};
+use super::ops::{metadata_if_exists, sync_dir};
+use super::remove::remove_all;
 use crate::fault::{self, Fault};
 
 /// Replaces the file at `path` by `bytes`: writes a temporary file beside it, flushes it, renames
@@ -21,6 +22,12 @@ use crate::fault::{self, Fault};
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     let target = leads_to(path)?;
     replace(StagedFile::new(&target)?, &target, bytes)
+}
+
+/// Like [`write_atomic`], for a file that only restage writes: a symbolic link at `path` is itself
+/// replaced.
+pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    replace(StagedFile::new(path)?, path, bytes)
 }
 
 /// Like [`write_atomic`], but with the temporary file in `folder`, where leftovers of dead processes
@@ -82,8 +89,10 @@ pub fn temp_name(path: &Path) -> PathBuf {
 }
 
 /// Whether a file's name is one that [`temp_name`] makes.
-pub fn is_temp_name(name: &str) -> bool {
-    let numbers = name
+pub fn is_temp_name(name: &OsStr) -> bool {
+    // What stands before the numbers need not be UTF-8.
+    let text = name.to_string_lossy();
+    let numbers = text
         .strip_prefix('.')
         .and_then(|name| name.rsplit_once(".restage-"))
         .and_then(|(_, numbers)| numbers.split_once('-'));
@@ -190,6 +199,8 @@ impl Drop for StagedFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
     use crate::fs;
 
@@ -210,9 +221,15 @@ mod tests {
 
     #[test]
     fn temporary_names_are_recognised() {
-        for path in ["a", "dir/format", &"n".repeat(255)] {
+        let odd = OsStr::from_bytes(b"\xe9");
+        for path in [
+            "a".as_ref(),
+            "dir/format".as_ref(),
+            "n".repeat(255).as_ref(),
+            odd,
+        ] {
             let temp = temp_name(Path::new(path));
-            assert!(is_temp_name(temp.file_name().unwrap().to_str().unwrap()));
+            assert!(is_temp_name(temp.file_name().unwrap()));
         }
         for name in [
             "format",
@@ -221,7 +238,7 @@ mod tests {
             ".x.restage-1-b",
             "x.restage-1-2",
         ] {
-            assert!(!is_temp_name(name), "{name}");
+            assert!(!is_temp_name(name.as_ref()), "{name}");
         }
     }
 

@@ -108,13 +108,13 @@ pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
         }
     }
     for path in garbage.of(Category::Records) {
-        fs::remove_file(path)?;
+        store.location().remove(path)?;
     }
     // Objects go only once the disk knows that the records are gone.
     store.records().flush_removals()?;
     let mut shards = BTreeSet::new();
     for path in garbage.of(Category::Objects) {
-        fs::remove_all(path)?;
+        store.location().remove(path)?;
         shards.extend(path.parent());
     }
     for shard in shards {
@@ -125,7 +125,7 @@ pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
     for (category, path) in garbage.items() {
         match category {
             Category::Records | Category::Objects => {}
-            Category::Leftovers => remove_leftover(path)?,
+            Category::Leftovers => remove_leftover(store.location(), path)?,
             _ => store.workdirs().remove(path)?,
         }
     }

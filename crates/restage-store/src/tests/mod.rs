@@ -51,7 +51,7 @@ impl Bench {
         let Self { dir, store } = self;
         drop(store);
         let location = Location::alone(&dir.path().join(".restage"));
-        let store = patiently(|| Store::open_alone(&location).ok());
+        let store = Store::open_alone(&location).unwrap();
         Self { dir, store }
     }
 
@@ -123,18 +123,6 @@ impl Bench {
         unflushed.flush().unwrap();
         outcome
     }
-}
-
-/// Tries until it works: a process that another test starts has our lock files open, and so their
-/// locks, until it calls `exec`.
-fn patiently<T>(mut get: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..3000 {
-        if let Some(got) = get() {
-            return got;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("it did not happen");
 }
 
 /// The name by which the test binary knows a test, for running it in another process.
