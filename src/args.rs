@@ -302,7 +302,8 @@ pub(crate) struct Logs {
 
 /// Remove what nothing needs any more from .restage.
 ///
-/// Kept are: everything in pipeline.lock, everything in the workspace, everything the pipeline would
+/// Kept are: everything in pipeline.lock, also as any branch, tag, stash, worktree or remote-tracking
+/// branch of git has it, everything in the workspace, everything the pipeline would
 /// use now under any profile, and the last few results of each stage, so that undoing a recent edit
 /// restores its results without a run. Checkpoints are kept for stages that would run next. Whatever
 /// is removed can be made again by running its stage.

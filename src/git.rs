@@ -1,9 +1,12 @@
-//! What git knows: which files are committed as they are, and what a revision holds.
+//! What git knows: which files are committed as they are, what a revision holds, and what all of its
+//! revisions that anything names hold.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use restage_core::fs;
 
 /// Paths passed to git at once: the length of a command line is limited.
 const AT_ONCE: usize = 500;
@@ -66,11 +69,13 @@ fn zero_separated(output: &Output) -> Vec<String> {
 }
 
 /// Why git gave no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum GitError {
     /// It could not be started.
+    #[error("git can't be started: {0}")]
     NotRun(io::Error),
     /// What it printed to stderr.
+    #[error("git says: {0}")]
     Refused(String),
 }
 
@@ -100,9 +105,17 @@ pub(crate) fn blob(root: &Path, commit: &str, path: &str) -> Result<Vec<u8>, Git
 }
 
 fn run(root: &Path, what: &str, args: &[&str]) -> Result<Output, GitError> {
+    let output = command(root, what, args).output();
+    succeeded(output.map_err(GitError::NotRun)?)
+}
+
+fn command(root: &Path, what: &str, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(root).arg(what).args(args);
-    let output = command.output().map_err(GitError::NotRun)?;
+    command
+}
+
+fn succeeded(output: Output) -> Result<Output, GitError> {
     match output.status.success() {
         true => Ok(output),
         false => {
@@ -110,4 +123,146 @@ fn run(root: &Path, what: &str, args: &[&str]) -> Result<Output, GitError> {
             Err(GitError::Refused(reason.trim().to_owned()))
         }
     }
+}
+
+/// The texts of all files in the folder `root` whose name ends in `ending`, in every commit that a
+/// branch, a tag, a remote-tracking branch, a worktree or a stash names; each text once. `None` if
+/// there is no repository.
+pub(crate) fn kept_texts(root: &Path, ending: &str) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+    let mut above = root.ancestors();
+    if !above.any(|folder| fs::exists(&folder.join(".git")).unwrap_or(true)) {
+        return Ok(None);
+    }
+    let prefix = run(root, "rev-parse", &["--show-prefix"])?.stdout;
+    let prefix = prefix.strip_suffix(b"\n").unwrap_or(&prefix);
+    let prefix = prefix.strip_suffix(b"/").unwrap_or(prefix);
+    let folders = commits(root)?.into_iter().map(|commit| {
+        let mut folder = format!("{commit}:").into_bytes();
+        folder.extend(prefix);
+        folder
+    });
+    let found = objects(root, "--batch-check", folders)?;
+    let trees: BTreeSet<String> = found.into_iter().flatten().map(|found| found.id).collect();
+    let mut files = BTreeSet::new();
+    for tree in objects(root, "--batch", ids(trees))?.into_iter().flatten() {
+        // Two hexadecimal digits a byte.
+        let id_length = tree.id.len() / 2;
+        let mut rest = &tree.bytes[..];
+        while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+            let (entry, after) = rest.split_at(end + 1);
+            let Some((id, after)) = after.split_at_checked(id_length) else {
+                return Err(unreadable());
+            };
+            let is_file = entry.starts_with(b"100");
+            if is_file && entry[..end].ends_with(ending.as_bytes()) {
+                files.insert(id.iter().map(|byte| format!("{byte:02x}")).collect());
+            }
+            rest = after;
+        }
+    }
+    let files = objects(root, "--batch", ids(files))?.into_iter().flatten();
+    Ok(Some(files.map(|file| file.bytes).collect()))
+}
+
+/// Every commit, tag or stash that is named.
+fn commits(root: &Path) -> Result<BTreeSet<String>, GitError> {
+    let mut commits = BTreeSet::new();
+    let questions: [(&str, &[&str]); 4] = [
+        ("for-each-ref", &["--format=%(objectname)"]),
+        // With its index, and with its untracked files.
+        ("stash", &["list", "--format=%H %P"]),
+        ("worktree", &["list", "--porcelain"]),
+        ("rev-parse", &["--revs-only", "HEAD"]),
+    ];
+    for (what, args) in questions {
+        let answer = run(root, what, args)?;
+        for line in String::from_utf8_lossy(&answer.stdout).lines() {
+            let line = match what {
+                "worktree" => line.strip_prefix("HEAD ").unwrap_or_default(),
+                _ => line,
+            };
+            commits.extend(line.split_whitespace().map(str::to_owned));
+        }
+    }
+    Ok(commits)
+}
+
+fn ids(ids: BTreeSet<String>) -> impl Iterator<Item = Vec<u8>> {
+    ids.into_iter().map(String::into_bytes)
+}
+
+/// An object of git's.
+struct Object {
+    id: String,
+    /// Empty if only its name was asked for.
+    bytes: Vec<u8>,
+}
+
+fn unreadable() -> GitError {
+    GitError::Refused("its answer can't be read".to_owned())
+}
+
+/// What git has under these names; `None` for a name of nothing.
+fn objects(
+    root: &Path,
+    how: &str,
+    names: impl Iterator<Item = Vec<u8>>,
+) -> Result<Vec<Option<Object>>, GitError> {
+    let (mut asked, mut count) = (Vec::new(), 0);
+    for name in names {
+        if name.contains(&b'\n') {
+            let reason = "the folder's name has a line break";
+            return Err(GitError::Refused(reason.to_owned()));
+        }
+        asked.extend(name);
+        asked.push(b'\n');
+        count += 1;
+    }
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let answer = answer(command(root, "cat-file", &[how]), &asked)?;
+    let mut rest = &answer.stdout[..];
+    let mut objects = Vec::with_capacity(count);
+    for _ in 0..count {
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let (line, after) = rest.split_at(end.ok_or_else(unreadable)?);
+        rest = &after[1..];
+        if line.ends_with(b" missing") {
+            objects.push(None);
+            continue;
+        }
+        let line = String::from_utf8_lossy(line);
+        let mut words = line.split(' ');
+        let id = words.next().unwrap_or_default().to_owned();
+        let size = words.nth(1).and_then(|size| size.parse::<usize>().ok());
+        let mut bytes = Vec::new();
+        if how == "--batch" {
+            let size = size.ok_or_else(unreadable)?;
+            let (content, after) = rest.split_at_checked(size).ok_or_else(unreadable)?;
+            bytes = content.to_vec();
+            rest = after.strip_prefix(b"\n").ok_or_else(unreadable)?;
+        }
+        objects.push(Some(Object { id, bytes }));
+    }
+    Ok(objects)
+}
+
+/// Runs git on what it is asked.
+fn answer(mut command: Command, asked: &[u8]) -> Result<Output, GitError> {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut git = pipes
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(GitError::NotRun)?;
+    let asks = git.stdin.take();
+    // It answers while it is asked: nobody may wait for the other.
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // If it ends early, its exit status says so.
+            asks.map(|mut asks| asks.write_all(asked))
+        });
+        git.wait_with_output()
+    });
+    succeeded(output.map_err(GitError::NotRun)?)
 }

@@ -9,11 +9,13 @@ use crate::args::Gc;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::format::{count, size};
+use crate::git;
 use crate::maintenance::Maintenance;
 use crate::output::Output;
 use crate::settings::Settings;
 use restage_engine::live_keys;
 use restage_store::gc::{self, Category, Garbage, Needs};
+use restage_store::lockfile::LockFile;
 use restage_store::{Member, Presence, members};
 
 pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exit, CliError> {
@@ -57,11 +59,13 @@ fn needs(
         forget_unseen: args.forget_unseen,
         ..Needs::default()
     };
+    let mut roots = vec![maintenance.root.clone()];
     let mut unknown = add_live_keys(settings, maintenance, &args.file, &mut needs);
     for member in members(maintenance.store.location())? {
         let unseen = member.presence == Presence::Unseen && !args.forget_unseen;
         let why = match maintenance.of(&member) {
             Some(other) => {
+                roots.push(other.root.clone());
                 let name = args.file.file_name().unwrap_or_default();
                 add_live_keys(settings, &other, &member.root.join(name), &mut needs)
             }
@@ -75,6 +79,24 @@ fn needs(
              are kept"
         ));
         (needs.scratch, needs.programs) = (None, None);
+    }
+    for root in roots {
+        match git::kept_texts(&root, ".lock") {
+            Ok(texts) => {
+                let texts = texts.unwrap_or_default();
+                needs
+                    .keys
+                    .extend(texts.iter().flat_map(|text| LockFile::keys_in(text)));
+            }
+            Err(error) => {
+                needs.all_records = true;
+                out.warning(&format!(
+                    "which results the branches, tags and stashes of `{}` need is unknown: {error}\n  \
+                     so every result is kept",
+                    root.display()
+                ));
+            }
+        }
     }
     Ok(needs)
 }

@@ -93,3 +93,77 @@ fn a_leftover_with_an_odd_name_costs_no_result() {
     );
     assert_eq!(space.ran(&[]), ["a"]);
 }
+
+/// A repository whose workspace lies in a folder of it, and results of `a` for some parameters: each
+/// is named by a commit that something else names.
+fn branches(space: &Space) {
+    let run = |number: u32| {
+        let text = format!(
+            "schema: 1\nname: t\nparams: {{x: {number}}}\nstages:\n  a: {{cmd: 'echo ${{x}} > a.txt', outs: [a.txt]}}\n"
+        );
+        space.write("paper/pipeline.yaml", &text);
+        space.restage(&["-C", "paper", "reproduce", "-q"]).exits(0);
+    };
+    let commit = |number: u32| {
+        run(number);
+        git(space, &["add", "-A"]);
+        git(space, &["commit", "-qm", &number.to_string()]);
+    };
+    space.write(".gitignore", "a.txt\n");
+    git(space, &["init", "-q"]);
+    commit(1);
+    git(space, &["checkout", "-qb", "other"]);
+    commit(2);
+    git(space, &["tag", "-am", "t", "paper-v1"]);
+    git(space, &["reset", "-q", "--hard", "HEAD~"]);
+    commit(3);
+    git(space, &["update-ref", "refs/remotes/origin/theirs", "HEAD"]);
+    git(space, &["reset", "-q", "--hard", "HEAD~"]);
+    run(4);
+    git(space, &["stash", "-q"]);
+    run(5);
+    git(space, &["stash", "-q"]);
+    commit(6);
+    git(space, &["worktree", "add", "-q", "--detach", "elsewhere"]);
+    git(space, &["reset", "-q", "--hard", "HEAD~"]);
+    for number in 7..12 {
+        run(number);
+    }
+}
+
+fn restored(space: &Space, number: u32) -> bool {
+    let set = format!("x={number}");
+    let said = space
+        .restage(&["-C", "paper", "--json", "reproduce", "-S", &set])
+        .exits(0);
+    said.with_outcome("ran").is_empty()
+}
+
+#[test]
+fn gc_keeps_what_any_branch_tag_stash_or_worktree_of_git_names() {
+    let space = Space::empty();
+    branches(&space);
+    space
+        .restage(&["-C", "paper", "gc", "--keep-runs", "1"])
+        .exits(0);
+    for number in 1..=6 {
+        assert!(restored(&space, number), "{number}");
+    }
+    // Nothing names these.
+    assert!(!restored(&space, 8));
+}
+
+#[test]
+fn gc_keeps_every_result_if_git_gives_no_answer() {
+    let space = Space::empty();
+    branches(&space);
+    let gc = ["-C", "paper", "gc", "--keep-runs", "1"];
+    let without = space.command(&gc).env("PATH", "/nowhere").output().unwrap();
+    std::fs::write(space.path(".git/config"), "[broken").unwrap();
+    for said in [without, space.command(&gc).output().unwrap()] {
+        let text = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{text}");
+        assert!(text.contains("so every result is kept"), "{text}");
+    }
+    assert!(restored(&space, 8));
+}

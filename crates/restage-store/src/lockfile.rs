@@ -113,6 +113,18 @@ impl LockFile {
         Ok(LockFile::of(document.profiles))
     }
 
+    /// The keys that a lock file's text names, whatever it is: one that was cut, has conflicts or is
+    /// of a newer restage too. None if it is no lock file of ours.
+    pub fn keys_in(bytes: &[u8]) -> BTreeSet<Digest> {
+        if !bytes.starts_with(HEAD.as_bytes()) && LockFile::parse(bytes).is_err() {
+            return BTreeSet::new();
+        }
+        // Digests of outs come along: no record has them for its key.
+        let words = bytes.split(|byte| !byte.is_ascii_alphanumeric());
+        let digests = words.filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        digests.collect()
+    }
+
     /// What a stage last finished with under a profile.
     pub fn get(&self, profile: &str, stage: &str) -> Option<&LockEntry> {
         self.0.get(profile)?.get(stage)

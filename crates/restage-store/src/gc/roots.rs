@@ -20,6 +20,8 @@ pub struct Needs {
     pub runs: usize,
     /// Keys whose records are needed.
     pub keys: BTreeSet<Digest>,
+    /// Whether every record is needed: which ones are not can't be known.
+    pub all_records: bool,
     /// Keys whose scratch folders are needed; `None` if unknown: all are kept.
     pub scratch: Option<BTreeSet<Digest>>,
     /// Code whose programs are needed; `None` if unknown: the newest of each program is kept.
@@ -37,6 +39,10 @@ pub(super) fn live_keys(
     needs: &Needs,
 ) -> Result<BTreeSet<Digest>, StoreError> {
     let mut live = needs.keys.clone();
+    if needs.all_records {
+        live.extend(records.iter().map(|record| record.key));
+        return Ok(live);
+    }
     live.extend(lock.entries().map(|(_, _, entry)| entry.key));
     live.extend(last_of_each_stage(store, records, needs.runs)?);
     let mut workspace = InPlace {

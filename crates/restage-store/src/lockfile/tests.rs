@@ -192,3 +192,17 @@ proptest! {
         prop_assert_eq!(LockFile::parse(merged.lock.to_text().as_bytes()), Ok(merged.lock));
     }
 }
+
+#[test]
+fn a_lock_file_names_its_keys_even_if_it_has_conflicts_or_was_cut() {
+    let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+    let text = format!(
+        "{HEAD}schema: 9\nnew: {{x: y}}\n<<<<<<< ours\n  key: \"{one}\"\n=======\n  key: {two}\n"
+    );
+    assert_eq!(
+        LockFile::keys_in(text.as_bytes()),
+        BTreeSet::from([one, two])
+    );
+    let others = format!("# Cargo's\nchecksum = \"{one}\"\n");
+    assert!(LockFile::keys_in(others.as_bytes()).is_empty());
+}
