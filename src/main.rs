@@ -27,11 +27,12 @@ mod settings;
 mod style;
 
 use std::ffi::OsString;
+use std::process::Command;
 
 use clap::Parser;
 
 use restage_core::fault;
-use restage_exec::HELPER_ARGUMENT;
+use restage_exec::{HELPER_ARGUMENT, LAUNCHER_ARGUMENT};
 
 use args::Cli;
 use error::CliError;
@@ -41,8 +42,9 @@ use settings::Settings;
 use style::Style;
 
 /// Turns this process into a traced job: how `reproduce --audit` starts its stages.
-fn become_traced(argv: &[OsString]) -> Exit {
-    if let Some(error) = restage_tracer::enter(argv) {
+fn become_traced(program: &OsString, arguments: &[OsString]) -> Exit {
+    let mut command = Command::new(program);
+    if let Some(error) = restage_tracer::enter(command.args(arguments)) {
         Output::new(Style { colour: false }).error(&CliError::machine(error));
     }
     Exit::Machine
@@ -50,12 +52,11 @@ fn become_traced(argv: &[OsString]) -> Exit {
 
 /// Parses the command line, runs the command, prints its error, and returns the exit code.
 fn run() -> Exit {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments
-        .next()
-        .is_some_and(|first| first == HELPER_ARGUMENT)
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let [first, program, rest @ ..] = &arguments[..]
+        && first == HELPER_ARGUMENT
     {
-        return become_traced(&arguments.collect::<Vec<_>>());
+        return become_traced(program, rest);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -85,5 +86,12 @@ fn run() -> Exit {
 }
 
 fn main() -> std::process::ExitCode {
+    // Before anything else: each stage passes here, and it must have one thread.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == LAUNCHER_ARGUMENT)
+    {
+        return restage_exec::launch();
+    }
     run().into()
 }

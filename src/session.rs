@@ -147,6 +147,11 @@ impl Loaded {
     }
 }
 
+/// The program that becomes the launcher of stages: this one, even if its file was replaced.
+pub(crate) fn launcher() -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| PathBuf::from("/proc/self/exe"))
+}
+
 /// A loaded pipeline in its workspace, whose store is open.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {

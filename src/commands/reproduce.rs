@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::interrupts;
 use crate::output::Output;
 use crate::render::{JsonRenderer, plan_lines, reason_text, summary_line};
-use crate::session::{PipelineFile, Session};
+use crate::session::{PipelineFile, Session, launcher};
 use crate::settings::Settings;
 use restage_core::clock::{Instant, WallTime};
 use restage_engine::{
@@ -78,6 +78,7 @@ pub(crate) fn reproduce(
         selected,
         forced,
         audit,
+        launcher: launcher(),
     };
     let mut go = |observer: &mut dyn Observer| {
         run(workspace, graph, &options, &mut executor, observer, &|| {

@@ -12,7 +12,7 @@ use crate::format::grouped;
 use crate::interrupts;
 use crate::output::Output;
 use crate::render::{verified_error, verified_json, verified_lines, verified_summary};
-use crate::session::{Loaded, Session};
+use crate::session::{Loaded, Session, launcher};
 use crate::settings::Settings;
 use restage_engine::{Observer, Summary, Verification, Verified};
 use restage_exec::LocalExecutor;
@@ -45,12 +45,21 @@ pub(crate) fn verify(
     let mut executor = LocalExecutor::new();
     let interrupt = interrupts::watch(executor.killer())?;
     let capacity = settings.capacity(args.jobs);
+    let launcher = launcher();
     let mut total = Summary::default();
     for _ in 0..args.times {
         let mut go = |observer: &mut dyn Observer| {
-            verification.round(&capacity, args.keep_going, &mut executor, observer, &|| {
-                interrupt.load(Ordering::Relaxed)
-            })
+            let (keep_going, launcher) = (args.keep_going, launcher.as_deref());
+            let interrupted = || interrupt.load(Ordering::Relaxed);
+            let executor = &mut executor;
+            verification.round(
+                &capacity,
+                keep_going,
+                launcher,
+                executor,
+                observer,
+                &interrupted,
+            )
         };
         let round = session.observed(args.quiet, capacity.cpu, &mut go);
         if round.is_err() && interrupt.load(Ordering::Relaxed) {

@@ -71,9 +71,11 @@ fn a_stage_that_outlives_its_killed_runner_never_reaches_a_result() {
 }
 
 /// The first attempt never ends by itself; the second says whether the first is still there.
-/// A zombie is not, even where nobody reaps it.
+/// A zombie is not, even where nobody reaps it. Only a stage that is not kept apart can outlive its
+/// runner.
 const ALONE: &str = r"
   s:
+    isolation: none
     cmd: |
       if test -e $HOME/first; then
         if grep -qs '^State:[^ZX]*$' /proc/$(cat $HOME/first)/status; then echo both; else echo alone; fi > s.txt

@@ -15,6 +15,7 @@ mod failures;
 mod faults;
 mod freshness;
 mod import;
+mod isolation;
 mod keeping;
 mod limits;
 mod maintenance;

@@ -123,6 +123,9 @@ impl ProcessRef {
 struct Stat {
     pid: u32,
     zombie: bool,
+    /// By a signal.
+    stopped: bool,
+    parent: u32,
     group: u32,
     session: u32,
     started: u64,
@@ -143,6 +146,8 @@ impl Stat {
         Some(Self {
             pid: head.split_once(' ')?.0.parse().ok()?,
             zombie: matches!(*fields.first()?, "Z" | "X"),
+            stopped: *fields.first()? == "T",
+            parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
@@ -155,13 +160,53 @@ fn members(group: u32) -> Option<Vec<Stat>> {
     Some(all()?.filter(|stat| stat.group == group).collect())
 }
 
-/// The ids of the processes in each of these groups, without zombies; one pass over all processes
-/// for any number of groups. Empty if the system has no `/proc`.
-pub fn members_by_group(groups: &BTreeSet<u32>) -> BTreeMap<u32, Vec<u32>> {
+/// The ids of the processes of each of these jobs, without zombies: those in the job's process
+/// group, those that descend from its first process, and what these started in turn, whatever
+/// group or session they moved to. One pass over all processes for any number of jobs. Empty if
+/// the system has no `/proc`.
+pub fn members_by_job(jobs: &BTreeSet<u32>) -> BTreeMap<u32, Vec<u32>> {
+    let all: BTreeMap<u32, Stat> = all().into_iter().flatten().map(|s| (s.pid, s)).collect();
     let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    let wanted = |stat: &Stat| !stat.zombie && groups.contains(&stat.group);
-    for stat in all().into_iter().flatten().filter(wanted) {
-        found.entry(stat.group).or_default().push(stat.pid);
+    for stat in all.values().filter(|stat| !stat.zombie) {
+        let mut line = std::iter::successors(Some(stat), |stat| all.get(&stat.parent));
+        // The list is not of one moment, so parents might seem to form a circle.
+        let job = line.by_ref().take(all.len()).find_map(|stat| {
+            let named = [stat.pid, stat.group];
+            named.into_iter().find(|number| jobs.contains(number))
+        });
+        if let Some(job) = job {
+            found.entry(job).or_default().push(stat.pid);
+        }
+    }
+    found
+}
+
+/// A process that descends from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descendant {
+    /// Its process id.
+    pub pid: u32,
+    /// It was stopped by a signal.
+    pub stopped: bool,
+}
+
+/// All processes that descend from this one, without zombies.
+pub fn descendants(of: u32) -> Vec<Descendant> {
+    let mut children: BTreeMap<u32, Vec<Stat>> = BTreeMap::new();
+    for stat in all().into_iter().flatten() {
+        children.entry(stat.parent).or_default().push(stat);
+    }
+    let (mut found, mut open) = (Vec::new(), vec![of]);
+    while let Some(parent) = open.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            open.push(child.pid);
+            if !child.zombie {
+                found.push(Descendant {
+                    pid: child.pid,
+                    stopped: child.stopped,
+                });
+            }
+        }
     }
     found
 }
@@ -208,6 +253,8 @@ mod tests {
         let stat = Stat {
             pid: 71,
             zombie: false,
+            stopped: false,
+            parent: 1,
             group: 71,
             session: 70,
             started: 123_456,
@@ -224,6 +271,29 @@ mod tests {
         assert!(process.is_alive(), "its children live on");
         assert!(process.stop(Duration::from_secs(5)));
         assert!(!process.is_alive());
+    }
+
+    #[test]
+    fn a_process_in_a_session_of_its_own_still_belongs_to_its_job() {
+        let (mut leader, process) = start("setsid sleep 60 & setsid -w sh -c 'sleep 60 & wait'");
+        let jobs = BTreeSet::from([process.pid]);
+        let mut members = 0;
+        for _ in 0..1000 {
+            members = members_by_job(&jobs).get(&process.pid).map_or(0, Vec::len);
+            if members >= 4 {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        let below = descendants(process.pid);
+        for one in &below {
+            let pid = Pid::from_raw(one.pid as i32).unwrap();
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        assert!(members >= 4, "{members}");
+        assert_eq!(below.len() + 1, members, "{below:?}");
     }
 
     #[test]

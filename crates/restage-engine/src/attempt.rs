@@ -10,6 +10,7 @@ use super::audit::{self, Audit};
 use super::error::RunError;
 use super::facts::Facts;
 use super::host::declared_environment;
+use super::isolation::Apart;
 use super::params_text;
 use super::programs::Programs;
 use super::secrets;
@@ -66,6 +67,7 @@ pub(super) struct Parts<'a> {
     /// From 1.
     pub(super) number: u32,
     pub(super) audit: Option<&'a Audit>,
+    pub(super) apart: &'a Apart,
 }
 
 /// Makes the work directory, which holds what the stage declares and nothing else
@@ -135,6 +137,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         argv,
         env: environment(ws, stage, &held.lease, &scratch, written),
         dir: dir.clone(),
+        isolation: parts.apart.of(stage),
         stdout: logs.stdout.clone(),
         stderr: logs.stderr.clone(),
         timeout: stage.timeout,

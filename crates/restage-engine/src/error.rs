@@ -26,6 +26,21 @@ pub enum RunError {
     /// Stages cannot be traced here.
     #[error("this machine cannot trace what stages read and write, which `--audit` needs")]
     CannotTrace(#[source] TraceError),
+    /// A stage that must be kept apart can't be.
+    #[error(
+        "stage `{stage}` must be kept apart (`isolation: required`), and this machine refuses it"
+    )]
+    NotApart {
+        /// The stage's name.
+        stage: String,
+        /// The step that was refused, and why.
+        reason: String,
+        /// How to allow it.
+        advice: Option<&'static str>,
+    },
+    /// restage could not be started as the launcher of stages.
+    #[error("restage can't start itself to keep stages apart")]
+    Launcher(#[source] std::io::Error),
     /// A stage that is to run can't be given a secret.
     #[error("stage `{stage}` needs the secret `{name}`, which {problem}")]
     Secret {
@@ -82,6 +97,8 @@ impl RunError {
                 CargoError::Failed { .. } | CargoError::NoBinary { .. }
             ),
             Self::CannotTrace(_)
+            | Self::NotApart { .. }
+            | Self::Launcher(_)
             | Self::Facts(_)
             | Self::Fs(_)
             | Self::Store(_)
@@ -98,6 +115,17 @@ impl RunError {
                  restage that forbids it or does the same"
                     .to_owned(),
             ),
+            Self::NotApart { reason, advice, .. } => {
+                let advice = advice.map(|advice| format!("; to allow it, {advice}"));
+                Some(format!(
+                    "nothing ran; {reason}{}; or run it as far apart as possible with \
+                     `isolation: auto`",
+                    advice.unwrap_or_default()
+                ))
+            }
+            Self::Launcher(_) => {
+                Some("nothing ran; `isolation: none` does without".to_owned())
+            }
             Self::NoGpu { .. } => Some(
                 "run it on a machine with cards, or ask for fewer in `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
                  says which cards may be used"

@@ -21,6 +21,7 @@ mod event;
 mod facts;
 mod flusher;
 mod host;
+mod isolation;
 pub mod lineage;
 mod maintenance;
 mod noop;

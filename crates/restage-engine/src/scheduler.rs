@@ -8,6 +8,7 @@ mod states;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::error::RunError;
 use super::event::{Event, Failure, Observer, StageOutcome, Summary};
 use super::facts::Facts;
 use super::flusher::{Commit, Flusher};
+use super::isolation::Apart;
 use super::pipeline_lock;
 use super::plan::{Decision, Plan, Planned, decide, plan, plan_rerun};
 use super::preflight;
@@ -50,6 +52,9 @@ pub struct RunOptions {
     pub forced: BTreeSet<StageId>,
     /// Trace the stages that run, and report what they do not declare.
     pub audit: Option<Audit>,
+    /// A program that becomes a launcher ([`restage_exec::launch`]): restage itself. `None`: no
+    /// stage is kept apart.
+    pub launcher: Option<PathBuf>,
 }
 
 /// Brings the selected stages up to date. `interrupted` is asked often.
@@ -81,9 +86,19 @@ pub(super) fn run_to_records(
     };
     ws.run_begins();
     preflight::check(ws, graph, &plan, &options.capacity, options.audit.as_ref())?;
+    let launcher = options.launcher.as_deref();
+    let apart = Apart::prepare(ws, graph, &plan, launcher, observer)?;
     observer.event(&Event::Planned { graph, plan: &plan });
     let programs = programs::build(ws, graph, &plan, observer)?;
-    let mut scheduler = Scheduler::new(ws, graph, options, executor, observer, programs, plan);
+    let mut scheduler = Scheduler::new(
+        ws,
+        graph,
+        options,
+        executor,
+        observer,
+        (programs, apart),
+        plan,
+    );
     let result = scheduler.carry_out(interrupted);
     if result.is_err() {
         scheduler.stop_everything();
@@ -119,6 +134,7 @@ struct Scheduler<'a> {
     executor: &'a mut dyn Executor,
     observer: &'a mut dyn Observer,
     programs: Programs,
+    apart: Apart,
     plan: Plan,
     states: States<'a, Box<Running>>,
     tokens: Tokens,
@@ -138,7 +154,7 @@ impl<'a> Scheduler<'a> {
         options: &'a RunOptions,
         executor: &'a mut dyn Executor,
         observer: &'a mut dyn Observer,
-        programs: Programs,
+        (programs, apart): (Programs, Apart),
         plan: Plan,
     ) -> Self {
         let stages = plan.stages.keys().copied();
@@ -158,6 +174,7 @@ impl<'a> Scheduler<'a> {
             executor,
             observer,
             programs,
+            apart,
             plan,
         }
     }
@@ -292,6 +309,7 @@ impl<'a> Scheduler<'a> {
             programs: &self.programs,
             number,
             audit: self.options.audit.as_ref(),
+            apart: &self.apart,
         };
         let (job, running) = dispatch::start(&parts, held, self.executor, self.observer)?;
         self.states.set(id, State::Running(job, Box::new(running)));

@@ -5,6 +5,7 @@
 //! nondeterministic, and both results are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,11 +112,12 @@ impl<'a> Verification<'a> {
         }))
     }
 
-    /// Reruns each stage once, independently of the others.
+    /// Reruns each stage once, independently of the others. `launcher` as in [`RunOptions`].
     pub fn round(
         &mut self,
         capacity: &Capacity,
         keep_going: bool,
+        launcher: Option<&Path>,
         executor: &mut dyn Executor,
         observer: &mut dyn Observer,
         interrupted: &dyn Fn() -> bool,
@@ -130,6 +132,7 @@ impl<'a> Verification<'a> {
             selected: self.left.clone(),
             forced: self.left.clone(),
             audit: None,
+            launcher: launcher.map(Path::to_owned),
         };
         let ran = run_to_records(&ws, self.graph, &options, executor, observer, interrupted);
         let compared = ran.and_then(|(summary, records)| {

@@ -256,7 +256,7 @@ mod tests {
                 .unwrap();
             let gone = |_| {
                 let wanted = std::collections::BTreeSet::from([group]);
-                let left = restage_core::process::members_by_group(&wanted);
+                let left = restage_core::process::members_by_job(&wanted);
                 left.is_empty() || {
                     thread::sleep(Duration::from_millis(10));
                     false

@@ -11,6 +11,7 @@ use crate::redacting_pipe::Redaction;
 use crate::trace::{Trace, Tracing};
 use restage_core::fs::FsError;
 use restage_core::process::ProcessRef;
+use restage_isolation::Isolation;
 
 /// Runs jobs, several at once, without ever blocking its caller for longer than asked.
 ///
@@ -54,8 +55,12 @@ pub struct Job {
     /// The program and its arguments. A program without `/` is looked up in `env`'s `PATH`;
     /// a relative one with `/` is relative to `dir`.
     pub argv: Vec<OsString>,
-    /// Where it starts; must exist.
+    /// Where it starts; must exist. With a [`View`](restage_isolation::View) that is where the view
+    /// stands instead.
     pub dir: PathBuf,
+    /// How it is kept apart. `None`: it is a plain process, and only what stays in its process group
+    /// ends with it.
+    pub isolation: Option<Isolation>,
     /// The whole environment: nothing is inherited.
     pub env: BTreeMap<OsString, OsString>,
     /// File that takes its standard output; created or emptied.
@@ -64,7 +69,7 @@ pub struct Job {
     pub stderr: PathBuf,
     /// Wall time after which it is stopped.
     pub timeout: Option<Duration>,
-    /// Bytes of memory that its process group may hold in total; it is stopped if it holds more.
+    /// Bytes of memory that its processes may hold in total; it is stopped if they hold more.
     /// Measured a few times a second, like [`Finished::peak_memory`].
     pub memory: Option<u64>,
     /// Time between TERM and KILL.
@@ -85,13 +90,13 @@ pub struct Finished {
     /// Wall time from start to end, in seconds.
     pub seconds: f64,
     /// Peak memory in bytes, if the system reports it: the larger of two figures. One is the most
-    /// that its process group was seen to hold in total, sampled a few times a second, with shared
+    /// that its processes were seen to hold in total, sampled a few times a second, with shared
     /// pages counted once and mapped files not at all. The other is the kernel's: the largest
     /// resident set of the first process or of a child that it waited for, which misses nothing in
     /// between. It includes what the caller held when it started the job, so small numbers are an
     /// upper bound.
     pub peak_memory: Option<u64>,
-    /// Processes were still running in its group after the first one had ended; they were stopped.
+    /// Processes were still running after the first one had ended; they were ended.
     pub leftovers: bool,
     /// The files that it asked for, if that was traced.
     pub trace: Option<Trace>,
@@ -106,7 +111,7 @@ pub enum Outcome {
     Signaled(i32),
     /// Stopped because its time was over.
     TimedOut,
-    /// Stopped because its process group held this many bytes, more than [`Job::memory`].
+    /// Stopped because its processes held this many bytes, more than [`Job::memory`].
     OverMemory(u64),
     /// Stopped because [`Executor::cancel`] was called.
     Cancelled,

@@ -24,6 +24,9 @@ pub use local::LocalExecutor;
 pub use redact::Secrets;
 pub use redacting_pipe::Redaction;
 pub use restage_core::process::ProcessRef;
+pub use restage_isolation::{
+    Allowed, Bind, Isolation, LAUNCHER_ARGUMENT, Network, Processes, Refusal, View, launch, probe,
+};
 pub use trace::{
     Access, Call, HELPER_ARGUMENT, Scope, Trace, TraceError, Tracing, check as check_tracing,
 };

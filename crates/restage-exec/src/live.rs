@@ -1,12 +1,14 @@
 //! One job between submission and report: when it must be stopped, and how.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::job::Job;
+use crate::job::{Job, Outcome};
 use restage_core::clock::Instant;
 use restage_core::process::ProcessRef;
+use restage_isolation::{Launch, Order};
 
 /// The longest grace period of a job over its memory limit.
 const MEMORY_GRACE: Duration = Duration::from_secs(2);
@@ -15,6 +17,8 @@ const MEMORY_GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(super) process: Option<ProcessRef>,
+    /// Through which its launcher gets orders, if it has one.
+    pub(super) launch: Option<Arc<Launch>>,
     pub(super) phase: Phase,
     grace: Duration,
     deadline: Option<Instant>,
@@ -43,11 +47,22 @@ pub(super) enum Cause {
     OverMemory(u64),
 }
 
+impl Cause {
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Cancelled => Outcome::Cancelled,
+            Self::TimedOut => Outcome::TimedOut,
+            Self::OverMemory(held) => Outcome::OverMemory(held),
+        }
+    }
+}
+
 impl Live {
     pub(crate) fn new(job: &Job) -> Self {
         let deadline = |timeout| Instant::now().checked_add(timeout);
         Self {
             process: None,
+            launch: None,
             phase: Phase::Held,
             grace: job.grace,
             deadline: job.timeout.and_then(deadline),
@@ -83,8 +98,19 @@ impl Live {
         }
     }
 
+    /// Sends TERM, KILL, STOP or CONT to all its processes that can be found.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Some(process) = &self.process {
+        if let Some(launch) = &self.launch {
+            let order = match signal {
+                Signal::TERM => Order::Terminate,
+                Signal::STOP => Order::Stop,
+                Signal::CONT => Order::Continue,
+                _ => Order::Kill,
+            };
+            if self.phase == Phase::Held && self.process.is_some() {
+                launch.order(order);
+            }
+        } else if let Some(process) = &self.process {
             let ours = match self.phase {
                 Phase::Held => true,
                 Phase::Reaped => process.is_alive(),
@@ -116,7 +142,7 @@ impl Live {
         [deadline, self.kill_at].into_iter().flatten().min()
     }
 
-    /// Its process group and its peak, as long as its first process runs.
+    /// Its first process and its peak, as long as its first process runs.
     pub(super) fn to_measure(&self) -> Option<(u32, u64)> {
         let process = self.process.as_ref();
         let running = process.filter(|_| self.phase == Phase::Held)?;

@@ -1,4 +1,4 @@
-//! Runs jobs as processes of this machine, each in its own process group.
+//! Runs jobs as processes of this machine, each by a launcher or in a process group of its own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,6 +20,7 @@ use crate::watch::{self, Watch};
 use restage_core::clock::Instant;
 use restage_core::fs;
 use restage_core::process::ProcessRef;
+use restage_isolation::Launch;
 
 /// A watching thread only waits and needs no more; the default is 2 MiB.
 const STACK: usize = 256 * 1024;
@@ -27,9 +28,9 @@ const STACK: usize = 256 * 1024;
 /// Runs jobs on this machine. One thread waits for each job; one keeps time for all of them, and
 /// one measures their memory.
 ///
-/// A job is reported only when its whole process group is gone, so that nothing it left running
-/// can still write. A process that leaves its group (`setsid`) escapes this, and is not
-/// measured. On drop, running jobs are killed.
+/// A job is reported only when all its processes are gone, so that nothing it left running can
+/// still write. Without an [`Isolation`](restage_isolation::Isolation) that is its process group
+/// alone: a process that leaves it (`setsid`) escapes. On drop, running jobs are killed.
 #[derive(Debug)]
 pub struct LocalExecutor {
     watch: Arc<Watch>,
@@ -83,12 +84,17 @@ impl Executor for LocalExecutor {
             return Err(ExecError::EmptyCommand { name: job.name });
         }
         self.start_threads(&job.name)?;
-        let (mut command, watcher, pipes) = command(&job)?;
+        let Ready {
+            mut command,
+            launch,
+            watcher,
+            pipes,
+        } = ready(&job)?;
         let id = JobId(self.submitted);
         let since = Instant::now();
         self.watch.jobs().insert(id, Live::new(&job));
 
-        let started = watch::start(&mut command, &self.watch, id);
+        let started = watch::start(&mut command, launch.as_ref(), &self.watch, id);
         match started {
             Err(source) if source.kind() != io::ErrorKind::ExecutableFileBusy => {
                 let reason = why_not_started(&job, &source);
@@ -99,13 +105,22 @@ impl Executor for LocalExecutor {
                 let sender = self.sender.clone();
                 let thread = spawn_thread(&job.name.clone(), move || {
                     let started = match started {
-                        Err(_) => watch::start_when_free(&mut command, &watch, id),
+                        Err(_) => watch::start_when_free(&mut command, launch.as_ref(), &watch, id),
                         started => started.map(Some),
                     };
                     // This also closes our copy of a traced job's standard input.
                     drop(command);
                     let mut finished = match started {
-                        Ok(Some(child)) => watch::see_through(child, &watch, id, since),
+                        Ok(Some(child)) => {
+                            let launch = launch.as_deref();
+                            let (mut finished, no_program) =
+                                watch::see_through(child, launch, &watch, id, since);
+                            if let Some(error) = no_program {
+                                let reason = why_not_started(&job, &error);
+                                finished.outcome = Outcome::NotStarted(reason);
+                            }
+                            finished
+                        }
                         Ok(None) => watch::ended_before_start(&watch, id, since),
                         Err(source) => {
                             watch::not_started(id, since, why_not_started(&job, &source))
@@ -176,7 +191,15 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
         })
 }
 
-fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<RedactingPipes>), ExecError> {
+/// A job's command, and what goes with it.
+struct Ready {
+    command: Command,
+    launch: Option<Arc<Launch>>,
+    watcher: Option<Watcher>,
+    pipes: Option<RedactingPipes>,
+}
+
+fn ready(job: &Job) -> Result<Ready, ExecError> {
     let exhausted = |source| ExecError::Exhausted {
         name: job.name.clone(),
         source,
@@ -188,27 +211,48 @@ fn command(job: &Job) -> Result<(Command, Option<Watcher>, Option<RedactingPipes
             source,
         },
     })?;
-    let (mut command, watcher) = match &job.tracing {
-        None => {
-            let mut command = Command::new(&job.argv[0]);
-            command.args(&job.argv[1..]).stdin(Stdio::null());
-            (command, None)
+    let (watcher, stdin) = match &job.tracing {
+        None => (None, None),
+        Some(tracing) => {
+            let (watcher, stdin) = Watcher::start(tracing.scope.clone()).map_err(exhausted)?;
+            (Some(watcher), Some(stdin))
         }
+    };
+    let (mut command, launch) = match &job.isolation {
+        Some(isolation) => {
+            let env = job.env.clone();
+            let launch = Launch::new(isolation, &job.argv, env, &job.dir, stdin);
+            let (command, launch) = launch.map_err(exhausted)?;
+            (command, Some(Arc::new(launch)))
+        }
+        None => (plain(job, stdin), None),
+    };
+    command.process_group(0).stdout(stdout).stderr(stderr);
+    Ok(Ready {
+        command,
+        launch,
+        watcher,
+        pipes,
+    })
+}
+
+/// The command of a job without a launcher.
+fn plain(job: &Job, stdin: Option<OwnedFd>) -> Command {
+    let mut command = match &job.tracing {
+        None => Command::new(&job.argv[0]),
         Some(tracing) => {
             let mut command = trace::helper(&tracing.helper);
-            let (watcher, stdin) = Watcher::start(tracing.scope.clone()).map_err(exhausted)?;
-            command.args(&job.argv).stdin(stdin);
-            (command, Some(watcher))
+            command.arg(&job.argv[0]);
+            command
         }
     };
     command
+        .args(&job.argv[1..])
         .current_dir(&job.dir)
         .env_clear()
         .envs(&job.env)
-        .process_group(0)
-        .stdout(stdout)
-        .stderr(stderr);
-    Ok((command, watcher, pipes))
+        .stdin(stdin.map_or_else(Stdio::null, Stdio::from));
+    command
 }
 
 /// Where the job's standard output and error go: its files, or pipes for a job with secrets.

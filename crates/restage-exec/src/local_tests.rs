@@ -29,6 +29,7 @@ impl Bench {
             name: "test".into(),
             argv: argv.iter().map(OsString::from).collect(),
             dir: self.dir.path().into(),
+            isolation: None,
             env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
             stdout: self.dir.path().join("stdout"),
             stderr: self.dir.path().join("stderr"),

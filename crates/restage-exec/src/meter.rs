@@ -22,10 +22,10 @@ pub(crate) fn keep_measuring(watch: &Watch) {
     let mut pause = PACE;
     while let Some(jobs) = watch.due_for_measuring(pause) {
         let since = Instant::now();
-        let groups: BTreeSet<u32> = jobs.iter().map(|(_, group, _)| *group).collect();
-        let members = process::members_by_group(&groups);
-        for (id, group, peak) in jobs {
-            let pids = members.get(&group).map_or(&[][..], Vec::as_slice);
+        let firsts: BTreeSet<u32> = jobs.iter().map(|(_, first, _)| *first).collect();
+        let members = process::members_by_job(&firsts);
+        for (id, first, peak) in jobs {
+            let pids = members.get(&first).map_or(&[][..], Vec::as_slice);
             if let Some(held) = memory::held_above(peak, pids) {
                 watch.measured(id, held);
             }

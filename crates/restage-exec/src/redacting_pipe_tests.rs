@@ -15,6 +15,7 @@ fn job(dir: &Path, script: &str) -> Job {
         name: "test".into(),
         argv: ["/bin/sh", "-c", script].map(OsString::from).to_vec(),
         dir: dir.into(),
+        isolation: None,
         env: BTreeMap::from([
             ("PATH".into(), "/usr/bin:/bin".into()),
             ("VALUE".into(), VALUE.into()),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::live::{Cause, Live, Phase};
 use restage_core::clock::Instant;
 use restage_core::fault;
 use restage_core::process::{ProcessRef, VANISH};
+use restage_isolation::{Ending, Launch};
 
 /// Tries to start a program whose file is still open for writing: about a second.
 const BUSY_TRIES: u32 = 40;
@@ -156,15 +157,30 @@ impl Watch {
 }
 
 /// Starts the job's first process, unless the job was cancelled meanwhile.
-pub(crate) fn start(command: &mut Command, watch: &Watch, id: JobId) -> io::Result<Child> {
+pub(crate) fn start(
+    command: &mut Command,
+    launch: Option<&Arc<Launch>>,
+    watch: &Watch,
+    id: JobId,
+) -> io::Result<Child> {
     let program = std::path::Path::new(command.get_program());
     fault::point("start", program)?;
-    let child = command.spawn()?;
+    let mut child = command.spawn()?;
     let process = ProcessRef::of(child.id());
+    if let Some(launch) = launch
+        && let Err(error) = launch.send()
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // A launcher that has ended is seen by whoever waits for it.
+        process.signal(Signal::KILL);
+        let _ = child.wait();
+        return Err(error);
+    }
     let mut state = watch.lock();
     let closed = state.closed;
     if let Some(live) = state.jobs.get_mut(&id) {
         live.process = Some(process);
+        live.launch = launch.cloned();
         if closed {
             live.signal(Signal::KILL);
         } else if live.cause.is_some() {
@@ -180,6 +196,7 @@ pub(crate) fn start(command: &mut Command, watch: &Watch, id: JobId) -> io::Resu
 /// another thread can hold a new file open for a moment. `None`: cancelled meanwhile.
 pub(crate) fn start_when_free(
     command: &mut Command,
+    launch: Option<&Arc<Launch>>,
     watch: &Watch,
     id: JobId,
 ) -> io::Result<Option<Child>> {
@@ -193,16 +210,23 @@ pub(crate) fn start_when_free(
         {
             return Ok(None);
         }
-        match start(command, watch, id) {
+        match start(command, launch, watch, id) {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
             started => return started.map(Some),
         }
     }
-    start(command, watch, id).map(Some)
+    start(command, launch, watch, id).map(Some)
 }
 
-/// Waits for a started job's end and stops what it leaves behind.
-pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant) -> Finished {
+/// Waits for a started job's end and stops what it leaves behind. The error says why its launcher
+/// could not start its program.
+pub(crate) fn see_through(
+    child: Child,
+    launch: Option<&Launch>,
+    watch: &Watch,
+    id: JobId,
+    since: Instant,
+) -> (Finished, Option<io::Error>) {
     let process = ProcessRef::of(child.id());
     // Waiting without reaping keeps the process id ours: until the lock is held, signals to
     // the group cannot reach a stranger.
@@ -221,25 +245,32 @@ pub(crate) fn see_through(child: Child, watch: &Watch, id: JobId, since: Instant
             None => (used, None, 0),
         }
     };
-    let survived = outlives_its_leader(&process, cause.is_some());
-    if survived {
-        stop_leftovers(&process, watch, id);
-    }
+    let (how, no_program, leftovers) = match launch {
+        None => {
+            let survived = outlives_its_leader(&process, cause.is_some());
+            if survived {
+                stop_leftovers(&process, watch, id);
+            }
+            (ended_alone(&used), None, survived)
+        }
+        Some(launch) => ended_in_launcher(launch.ending(), &used),
+    };
     // The job has ended: an injected failure has no meaning here, only an injected death.
     let _ = fault::point("wait", std::path::Path::new(""));
     if let Some(live) = watch.lock().jobs.get_mut(&id) {
         live.phase = Phase::Ended;
     }
-    Finished {
+    let finished = Finished {
         id,
-        outcome: outcome(&used, cause),
+        outcome: cause.map_or(how, Cause::outcome),
         seconds: since.elapsed().as_secs_f64(),
         peak_memory: used
             .map_or(Some(seen), |used| Some(seen.max(used.rusage.maxrss)))
             .filter(|bytes| *bytes > 0),
-        leftovers: survived && cause.is_none(),
+        leftovers: leftovers && cause.is_none(),
         trace: None,
-    }
+    };
+    (finished, no_program)
 }
 
 /// Makes the cheap check first: nearly always the group is gone with its leader.
@@ -279,21 +310,50 @@ fn stop_leftovers(process: &ProcessRef, watch: &Watch, id: JobId) {
     }
 }
 
-fn outcome(used: &io::Result<ResUse>, cause: Option<Cause>) -> Outcome {
-    match (cause, used) {
-        (Some(Cause::Cancelled), _) => Outcome::Cancelled,
-        (Some(Cause::TimedOut), _) => Outcome::TimedOut,
-        (Some(Cause::OverMemory(held)), _) => Outcome::OverMemory(held),
-        (None, Ok(used)) => match (used.status.code(), used.status.signal()) {
-            (Some(code), _) => Outcome::Exited(code),
-            (None, Some(signal)) => Outcome::Signaled(signal),
-            (None, None) => {
-                Outcome::NotStarted(format!("it ended in an unknown way: {}", used.status))
-            }
-        },
+/// How a job without a launcher ended.
+fn ended_alone(used: &io::Result<ResUse>) -> Outcome {
+    match used {
+        Ok(used) => ended_with(used.status),
         // Only if the caller's parent made it ignore SIGCHLD.
-        (None, Err(error)) => {
+        Err(error) => {
             Outcome::NotStarted(format!("the system did not report how it ended: {error}"))
+        }
+    }
+}
+
+fn ended_with(status: ExitStatus) -> Outcome {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Outcome::Exited(code),
+        (None, Some(signal)) => Outcome::Signaled(signal),
+        (None, None) => Outcome::NotStarted(format!("it ended in an unknown way: {status}")),
+    }
+}
+
+/// How a job with a launcher ended, why its program could not be started, and whether processes
+/// were left.
+fn ended_in_launcher(
+    ending: Ending,
+    used: &io::Result<ResUse>,
+) -> (Outcome, Option<io::Error>, bool) {
+    match ending {
+        Ending::Ended { status, leftovers } => (ended_with(status), None, leftovers),
+        Ending::NoProgram(error) => (Outcome::NotStarted(error.to_string()), Some(error), false),
+        Ending::Refused { step, error } => {
+            let text = format!("its isolation failed: {step}: {error}");
+            (Outcome::NotStarted(text), None, false)
+        }
+        Ending::Lost { first } => {
+            if let Some((pid, started)) = first {
+                let first = ProcessRef::of(pid);
+                let since = Instant::now();
+                while first.started == Some(started) && first.is_alive() {
+                    if since.elapsed() > VANISH {
+                        break;
+                    }
+                    thread::sleep(MOMENT / 20);
+                }
+            }
+            (ended_alone(used), None, false)
         }
     }
 }

@@ -18,6 +18,7 @@ mod expression;
 pub mod fields;
 pub mod graph;
 mod init;
+mod isolation;
 mod language;
 mod load;
 mod names;

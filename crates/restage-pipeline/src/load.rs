@@ -7,6 +7,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::export::{self, EXPORT};
 use super::expression::CheckExpression;
 use super::fields::{About, Field, Kind, Mapping, expected, missing};
+use super::isolation;
 use super::node::{Entry, Node, Value};
 use super::pipeline::Pipeline;
 use super::profiles::{self, Chosen};
@@ -105,6 +106,22 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
             .words(&["program", "cargo", "packages", "crates"]),
             Some(|loader, pipeline, entry| {
                 pipeline.programs = programs::read(entry, loader.report);
+            }),
+        ),
+        (
+            Field::optional(
+                "isolation",
+                isolation::RULE,
+                "auto",
+                "How far stages are kept apart from the rest of the machine. `auto`: as far as it \
+                 allows; what it refuses is said once a run. `required`: wholly, or nothing runs. \
+                 `none`: not at all. A stage may say something else for itself.",
+            )
+            .example("isolation: required")
+            .words(&["sandbox", "isolate", "isolated", "namespaces"]),
+            Some(|loader, pipeline, entry| {
+                let rule = isolation::read_rule(&entry.value, "the pipeline", loader.report);
+                pipeline.isolation = rule.unwrap_or_default();
             }),
         ),
         (

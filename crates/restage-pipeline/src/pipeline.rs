@@ -27,6 +27,8 @@ pub struct Pipeline {
     /// The folder of the cargo workspace that `program:` packages belong to, relative to the
     /// pipeline's; empty where it is that folder itself.
     pub programs: String,
+    /// How far stages are kept apart that don't say it themselves.
+    pub isolation: IsolationRule,
     /// Stage instances in the order in which the file declares them.
     pub stages: Vec<Stage>,
     /// How result tables are compared, in order; a later rule wins.
@@ -67,6 +69,10 @@ pub struct Stage {
     pub tools: Vec<Tool>,
     /// What is reserved, and the memory that is enforced; never part of a key.
     pub resources: Resources,
+    /// How far it is kept apart; `None`: as the pipeline says. Never part of a key.
+    pub isolation: Option<IsolationRule>,
+    /// It shall have no network; never part of a key.
+    pub offline: bool,
     /// Wall time after which an attempt is stopped.
     pub timeout: Option<Duration>,
     /// Attempts after the first one.
@@ -166,6 +172,18 @@ pub enum Place {
     Copy,
     /// Read-only, a second name of what the store has: costs no space.
     Link,
+}
+
+/// How far a stage is kept apart from the rest of the machine (`docs/adr/0017`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IsolationRule {
+    /// As far as the machine allows.
+    #[default]
+    Auto,
+    /// Wholly, or it does not run.
+    Required,
+    /// Not at all.
+    None,
 }
 
 /// What is reserved for a stage.

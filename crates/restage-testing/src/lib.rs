@@ -262,6 +262,7 @@ mod tests {
             name: name.into(),
             argv: vec!["x".into()],
             dir: dir.path().join(name),
+            isolation: None,
             env: BTreeMap::new(),
             stdout: dir.path().join(format!("{name}.out")),
             stderr: dir.path().join(format!("{name}.err")),

@@ -23,7 +23,7 @@ mod linux;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub use linux::{enter, watch};
+pub use linux::{enter, exec_when_free, watch};
 
 #[cfg(not(all(
     target_os = "linux",
@@ -34,7 +34,7 @@ mod elsewhere;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-pub use elsewhere::{enter, watch};
+pub use elsewhere::{enter, exec_when_free, watch};
 
 /// What a call does with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

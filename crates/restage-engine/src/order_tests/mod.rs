@@ -73,6 +73,7 @@ impl<'a> Place<'a> {
             selected: graph.ids().iter().copied().collect(),
             forced: BTreeSet::new(),
             audit: None,
+            launcher: None,
         };
         let ws = self.workspace(world);
         let mut log = Log::default();

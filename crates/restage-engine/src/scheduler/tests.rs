@@ -43,6 +43,7 @@ fn an_interrupt_stops_what_runs_and_starts_nothing_more() {
         selected: graph.ids().iter().copied().collect(),
         forced: std::collections::BTreeSet::new(),
         audit: None,
+        launcher: None,
     };
     let started = record.clone();
     let summary = run(

@@ -9,6 +9,7 @@ mod settings;
 use super::diagnostic::Diagnostic;
 use super::expand::{FOREACH, MATRIX};
 use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE};
+use super::isolation;
 use super::node::{Entry, Node, Value};
 use super::paths;
 use super::pipeline::{Action, Stage};
@@ -242,6 +243,40 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
             .example("resources: {cpu: 2, gpu: 1, mem: 2GiB}")
             .words(&["limits", "requirements"]),
             Some(|reader, stage, entry| stage.resources = reader.resources(&entry.value)),
+        ),
+        (
+            Field::optional(
+                "isolation",
+                isolation::RULE,
+                "as the pipeline says",
+                "How far it is kept apart from the rest of the machine: `auto`, as far as it \
+                 allows; `required`, wholly, or nothing runs; `none`, not at all, for a command \
+                 that makes mounts or containers as root.",
+            )
+            .key(Key::Outside)
+            .example("isolation: none")
+            .words(&["sandbox", "isolate", "isolated", "namespaces"]),
+            Some(|reader, stage, entry| {
+                let owner = reader.owner();
+                stage.isolation = isolation::read_rule(&entry.value, owner, reader.report);
+            }),
+        ),
+        (
+            Field::optional(
+                "network",
+                isolation::NETWORK,
+                "host",
+                "`none`: it reaches only itself (`localhost`). Where the machine can't do that, it \
+                 is said, or with `isolation: required` an error.",
+            )
+            .key(Key::Outside)
+            .example("network: none")
+            .words(&["net", "internet", "offline"]),
+            Some(|reader, stage, entry| {
+                let owner = reader.owner();
+                let offline = isolation::read_network(&entry.value, owner, reader.report);
+                stage.offline = offline.unwrap_or_default();
+            }),
         ),
         (
             Field::optional(

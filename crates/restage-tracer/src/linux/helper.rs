@@ -1,6 +1,5 @@
 //! The traced side: installs the filter, sends its other end to the watcher, becomes the program.
 
-use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,11 +22,11 @@ const BUSY_TRIES: u32 = 40;
 const BUSY_WAIT: Duration = Duration::from_millis(25);
 
 /// Turns this process, whose standard input must be the other end of [`super::watch()`]'s socket,
-/// into the program. Returns only if that failed; the error is one that the watcher has not
+/// into the command's program. Returns only if that failed; the error is one that the watcher has not
 /// received.
-pub fn enter(argv: &[OsString]) -> Option<io::Error> {
+pub fn enter(command: &mut Command) -> Option<io::Error> {
     match socket() {
-        Ok(socket) => enter_with(&socket, argv).err(),
+        Ok(socket) => enter_with(&socket, command).err(),
         Err(error) => Some(error),
     }
 }
@@ -37,26 +36,25 @@ fn socket() -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?)
 }
 
-fn enter_with(socket: &OwnedFd, argv: &[OsString]) -> io::Result<()> {
-    let Some((program, arguments)) = argv.split_first() else {
-        let error = io::Error::new(io::ErrorKind::InvalidInput, "there is no program to run");
-        return Err(error);
-    };
+fn enter_with(socket: &OwnedFd, command: &mut Command) -> io::Result<()> {
     let listener = match super::filter::install() {
         Ok(listener) => listener,
         Err(error) => return send_error(socket, REFUSED, &error),
     };
     send(socket, &[INSTALLED], Some(listener.as_fd()))?;
     drop(listener);
+    let error = exec_when_free(command.stdin(Stdio::null()));
+    send_error(socket, NOT_STARTED, &error)
+}
+
+/// Becomes the program, as soon as its file is no longer open for writing. Returns why it did not.
+pub fn exec_when_free(command: &mut Command) -> io::Error {
     let mut tries = 0;
     loop {
-        let error = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .exec();
+        let error = command.exec();
         tries += 1;
         if error.kind() != io::ErrorKind::ExecutableFileBusy || tries >= BUSY_TRIES {
-            return send_error(socket, NOT_STARTED, &error);
+            return error;
         }
         thread::sleep(BUSY_WAIT);
     }

@@ -7,5 +7,5 @@ mod notify;
 mod paths;
 mod watch;
 
-pub use helper::enter;
+pub use helper::{enter, exec_when_free};
 pub use watch::watch;

@@ -1,0 +1,41 @@
+//! A place of its own for a process: which files it sees, which processes end with it, whether it
+//! has a network (docs/adr/0017). It must not know stages, keys or the store.
+//!
+//! Three processes take part. The *caller* starts its own program again as the *launcher*, because
+//! a fork of the caller would cost as much as the caller is large. The launcher, which has one
+//! thread, makes the namespaces and in them the *first process*, which places the files, starts the
+//! command and reaps. One socket, the launcher's standard input, carries the plan and orders one
+//! way and reports the other; when it closes, the caller is dead, and all that it started ends.
+//!
+//! Where namespaces are refused, launcher and first process are subreapers: orphans come to them,
+//! so that everything that descends from the command can be found and ended.
+
+// Tests may touch the disk directly (see clippy.toml).
+#![cfg_attr(
+    not(test),
+    warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
+)]
+
+mod caller;
+#[cfg(target_os = "linux")]
+mod first;
+#[cfg(target_os = "linux")]
+mod launcher;
+#[cfg(target_os = "linux")]
+mod namespaces;
+mod plan;
+mod probe;
+#[cfg(target_os = "linux")]
+mod system;
+
+pub use caller::{Ending, Launch, Order};
+#[cfg(target_os = "linux")]
+pub use launcher::launch;
+pub use plan::{Bind, Isolation, LAUNCHER_ARGUMENT, Network, Processes, View};
+pub use probe::{Allowed, Refusal, probe};
+
+/// Always fails: only Linux has namespaces and subreapers.
+#[cfg(not(target_os = "linux"))]
+pub fn launch() -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}
