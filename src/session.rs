@@ -163,11 +163,19 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Opens the store, waiting for whoever has locked it.
     pub(crate) fn open(settings: &'a Settings, loaded: &'a Loaded) -> Result<Self, CliError> {
-        let waiting = || {
-            Output::new(settings.err_style)
-                .note("waiting for another restage that has locked the store\n");
-        };
-        let store = Store::open_patiently(&settings.location(&loaded.root)?, &waiting)?;
+        let location = settings.location(&loaded.root)?;
+        let store = Store::open_patiently(&location, &|| note_wait(settings))?;
+        Ok(Self::over(settings, loaded, store))
+    }
+
+    /// Opens the store to look at it: nothing is made there, and no right to write is needed.
+    pub(crate) fn look(settings: &'a Settings, loaded: &'a Loaded) -> Result<Self, CliError> {
+        let location = settings.location_to_look_at(&loaded.root)?;
+        let store = Store::open_to_look(&location, &|| note_wait(settings))?;
+        Ok(Self::over(settings, loaded, store))
+    }
+
+    fn over(settings: &'a Settings, loaded: &'a Loaded, store: Store) -> Self {
         let workspace = Workspace::over(
             store,
             &loaded.root,
@@ -175,11 +183,11 @@ impl<'a> Session<'a> {
             &loaded.graph,
             settings.env.clone(),
         );
-        Ok(Self {
+        Self {
             settings,
             loaded,
             workspace,
-        })
+        }
     }
 
     /// What would happen to the selected stages.
@@ -222,4 +230,8 @@ impl<'a> Session<'a> {
         let durations = |stage: &str| self.workspace.last_seconds(stage);
         render::observed(self.settings, quiet, cores, &durations, go)
     }
+}
+
+fn note_wait(settings: &Settings) {
+    Output::new(settings.err_style).note("waiting for another restage that has locked the store\n");
 }

@@ -40,7 +40,7 @@ pub(crate) fn dag(settings: &Settings, args: &Dag, out: &mut Output) -> Result<E
 /// inputs are missing.
 fn planned(settings: &Settings, loaded: &Loaded, out: &mut Output) -> Option<Plan> {
     let look = || {
-        let session = Session::open(settings, loaded)?;
+        let session = Session::look(settings, loaded)?;
         let plan = session.plan(&loaded.select(&[], false)?, &BTreeSet::new())?;
         session.workspace.save_cache();
         Ok(plan)

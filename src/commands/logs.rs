@@ -11,7 +11,7 @@ use restage_engine::Workspace;
 
 pub(crate) fn logs(settings: &Settings, args: &Logs, out: &mut Output) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
-    let session = Session::open(settings, &loaded)?;
+    let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let named = loaded.named(std::slice::from_ref(&args.stage))?;
     for id in named {

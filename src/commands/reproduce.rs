@@ -28,7 +28,10 @@ pub(crate) fn reproduce(
     let started = Instant::now();
     let since = WallTime::file_clock();
     let file = PipelineFile::read(settings, &args.pipeline)?;
-    let location = settings.location(&file.root)?;
+    let location = match args.dry_run {
+        true => settings.location_to_look_at(&file.root)?,
+        false => settings.location(&file.root)?,
+    };
     let request = NoopRequest {
         root: &file.root,
         location: &location,
@@ -52,7 +55,10 @@ pub(crate) fn reproduce(
     if !args.quiet {
         loaded.warn_of_other_readings(out);
     }
-    let session = Session::open(settings, &loaded)?;
+    let session = match args.dry_run {
+        true => Session::look(settings, &loaded)?,
+        false => Session::open(settings, &loaded)?,
+    };
     let workspace = &session.workspace;
     let graph = &loaded.graph;
     let selected = loaded.select(&args.targets, args.downstream)?;

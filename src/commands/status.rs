@@ -24,7 +24,7 @@ pub(crate) fn status(
     out: &mut Output,
 ) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
-    let session = Session::open(settings, &loaded)?;
+    let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let selected = loaded.select(&args.targets, false)?;
     let plan = session.plan(&selected, &BTreeSet::new())?;

@@ -30,7 +30,7 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
         (Some(row), Some(column)) => Some(cell(&loaded, &path, row, column)?),
         _ => None,
     };
-    let session = Session::open(settings, &loaded)?;
+    let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let plan = match loaded.graph.owner_of(&path) {
         Some((id, _)) => {

@@ -21,7 +21,7 @@ use restage_store::Record;
 
 pub(crate) fn why(settings: &Settings, args: &Why, out: &mut Output) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
-    let session = Session::open(settings, &loaded)?;
+    let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let target = [args.stage.clone()];
     let selected = loaded.select(&target, false)?;

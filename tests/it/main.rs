@@ -18,6 +18,7 @@ mod import;
 mod isolation;
 mod keeping;
 mod limits;
+mod looking;
 mod maintenance;
 mod merging;
 mod noop;

@@ -13,6 +13,9 @@ use restage_core::fs::{self, Context, FsError};
 /// The layout that this restage writes, and the newest that it reads.
 const FORMAT: u32 = 1;
 
+/// The file that says so.
+const FORMAT_FILE: &str = "format";
+
 /// The folder that each workspace has for itself.
 const OWN: &str = ".restage";
 
@@ -60,8 +63,26 @@ impl Location {
         let Some(shared) = shared else {
             return Ok(Self::alone(&own));
         };
+        fs::create_dir_all(shared).map_err(|error| unusable(shared, error))?;
+        Self::sharing(own, shared)
+    }
+
+    /// Like [`Location::of_workspace`], for looking: nothing is created.
+    pub fn to_look_at(root: &Path, shared: Option<&Path>) -> Result<Self, StoreError> {
+        let own = root.join(OWN);
+        match shared {
+            None => Ok(Self::alone(&own)),
+            Some(shared) if fs::metadata_if_exists(shared)?.is_some() => Self::sharing(own, shared),
+            // Nothing is there yet, whatever its name will be.
+            Some(shared) => Ok(Self {
+                own,
+                dir: shared.to_owned(),
+            }),
+        }
+    }
+
+    fn sharing(own: PathBuf, shared: &Path) -> Result<Self, StoreError> {
         let unusable = |error| unusable(shared, error);
-        fs::create_dir_all(shared).map_err(unusable)?;
         let dir = fs::canonicalize(shared).map_err(unusable)?;
         let found = fs::metadata(&dir).map_err(unusable)?;
         let same = fs::metadata_if_exists(&own)?
@@ -151,6 +172,15 @@ impl Location {
         }
     }
 
+    /// Refuses the folders of a newer restage.
+    pub(super) fn check_format(&self) -> Result<(), StoreError> {
+        let folders = [Some(self.dir()), self.shared().map(|_| self.own())];
+        folders
+            .into_iter()
+            .flatten()
+            .try_for_each(|dir| is_made(dir).map(drop))
+    }
+
     /// Creates the folders that are missing, and refuses those of a newer restage.
     pub(super) fn make(&self) -> Result<(), StoreError> {
         let own = OWN_FOLDERS.iter();
@@ -182,13 +212,12 @@ impl Location {
 /// A shared folder that this user may not write to is not used at all: otherwise a stage would run
 /// first and then find that its result can't be kept.
 fn unusable(dir: &Path, error: FsError) -> StoreError {
-    use std::io::ErrorKind;
-    match error.source.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly {
+    match error.is_forbidden() {
+        true => StoreError::ReadOnly {
             dir: dir.to_owned(),
             source: error,
         },
-        _ => error.into(),
+        false => error.into(),
     }
 }
 
@@ -197,7 +226,7 @@ const FIRST: [&str; 3] = ["lock", "CACHEDIR.TAG", ".gitignore"];
 
 /// The names that come later, besides those of folders.
 const OTHER: [&str; 8] = [
-    "format",
+    FORMAT_FILE,
     "programs",
     "history.jsonl",
     "stat-cache",
@@ -247,7 +276,7 @@ fn has_layout(dir: &Path, names: &[OsString]) -> Result<bool, FsError> {
         bytes.len() == 2 && bytes.iter().all(u8::is_ascii_hexdigit)
     };
     let objects = || Ok::<_, FsError>(fs::read_dir_if_exists(&dir.join("objects"))?);
-    match fs::read_own(&dir.join("format"))? {
+    match fs::read_own(&dir.join(FORMAT_FILE))? {
         Some(text) => {
             // Empty if the machine went down while it was written.
             let number = text.trim_ascii().iter().all(u8::is_ascii_digit);
@@ -263,30 +292,28 @@ fn has_layout(dir: &Path, names: &[OsString]) -> Result<bool, FsError> {
     }
 }
 
+/// Whether a folder has the number of a layout; that of a newer restage is refused.
+fn is_made(dir: &Path) -> Result<bool, StoreError> {
+    let Some(text) = fs::read_own(&dir.join(FORMAT_FILE))? else {
+        return Ok(false);
+    };
+    let text = String::from_utf8_lossy(&text);
+    let number = text.trim().parse::<u32>();
+    // The file is empty if the machine went down while it was written.
+    if text.trim().is_empty() || number.is_ok_and(|found| (1..=FORMAT).contains(&found)) {
+        return Ok(true);
+    }
+    Err(StoreError::NewerFormat {
+        dir: dir.to_owned(),
+        found: text.trim().to_owned(),
+        known: FORMAT,
+    })
+}
+
 fn make<'a>(dir: &Path, folders: impl Iterator<Item = &'a &'a str>) -> Result<(), StoreError> {
-    let format = dir.join("format");
-    match fs::read_own(&format)? {
-        Some(text) => {
-            let text = String::from_utf8_lossy(&text);
-            // The file is empty if the machine went down while it was written.
-            let known = text.trim().is_empty()
-                || text
-                    .trim()
-                    .parse::<u32>()
-                    .is_ok_and(|found| (1..=FORMAT).contains(&found));
-            if !known {
-                let found = text.trim().to_owned();
-                return Err(StoreError::NewerFormat {
-                    dir: dir.to_owned(),
-                    found,
-                    known: FORMAT,
-                });
-            }
-        }
-        None => {
-            fs::write_own(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
-            fs::write_own(&format, format!("{FORMAT}\n").as_bytes())?;
-        }
+    if !is_made(dir)? {
+        fs::write_own(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
+        fs::write_own(&dir.join(FORMAT_FILE), format!("{FORMAT}\n").as_bytes())?;
     }
     // Nothing of a store is for git, wherever it lies; its owner may say otherwise.
     let ignore = dir.join(".gitignore");

@@ -315,8 +315,11 @@ impl Objects {
 
     /// Moves a damaged object to the quarantine; returns the error that says so.
     fn quarantine(&self, digest: &Digest) -> Result<StoreError, StoreError> {
-        let name = digest.to_string();
-        let moved_to = self.set_aside_as(&self.path(digest), name.as_ref())?;
+        let (path, name) = (self.path(digest), digest.to_string());
+        let moved_to = match self.set_aside_as(&path, name.as_ref()) {
+            Err(StoreError::Fs(error)) if error.is_forbidden() => path,
+            moved => moved?,
+        };
         Ok(StoreError::CorruptObject {
             digest: *digest,
             moved_to,

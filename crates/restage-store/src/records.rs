@@ -244,7 +244,8 @@ impl Records {
             None => {
                 let history = History::of_records(self.all()?);
                 if !history.runs().is_empty() {
-                    fs::write_own(path, history.to_text().as_bytes())?;
+                    // Whoever only looks may not be able to: it is read from the records again.
+                    let _ = fs::write_own(path, history.to_text().as_bytes());
                 }
                 Ok(history)
             }

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::listing;
@@ -48,12 +48,25 @@ impl Member {
 
 const HISTORY: &str = "history.jsonl";
 
+/// The file of a workspace's history.
+pub(super) fn history(location: &Location) -> PathBuf {
+    match (location.shared(), note(location)) {
+        (Some(dir), Some(text)) => entry(dir, &text).join(HISTORY),
+        _ => location.dir().join(HISTORY),
+    }
+}
+
+/// A shared store's folder about the workspace of a note.
+fn entry(dir: &Path, note: &[u8]) -> PathBuf {
+    dir.join(WORKSPACES).join(Digest::of(note).to_string())
+}
+
 /// Notes that a workspace uses its store; returns the file of its history.
 pub(super) fn join(location: &Location) -> Result<PathBuf, StoreError> {
     let (Some(dir), Some(text)) = (location.shared(), note(location)) else {
-        return Ok(location.dir().join(HISTORY));
+        return Ok(history(location));
     };
-    let folder = dir.join(WORKSPACES).join(Digest::of(&text).to_string());
+    let folder = entry(dir, &text);
     let note = folder.join("workspace");
     let explain = |error| location.explain(error);
     if fs::read_own(&note).map_err(explain)?.as_ref() != Some(&text) {

@@ -63,6 +63,17 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the store to look at it: nothing is made or tidied, and no right to write is needed. If
+    /// there is none, it is as if nothing had run. What looking finds out may be remembered in its
+    /// stat cache.
+    pub fn open_to_look(location: &Location, waiting: &dyn Fn()) -> Result<Store, StoreError> {
+        location.check()?;
+        let lock = StoreLock::look(location, waiting)?;
+        location.check_format()?;
+        let history = registry::history(location);
+        Ok(Store::assemble(location, history, Arc::new(lock)))
+    }
+
     /// Opens the store for this process alone, and leaves everything as it is. While it is open,
     /// others wait to open it.
     pub fn open_alone(location: &Location) -> Result<Store, StoreError> {

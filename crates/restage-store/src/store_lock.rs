@@ -7,6 +7,9 @@ use super::error::StoreError;
 use super::location::Location;
 use restage_core::fs::{self, FileLock, FsError};
 
+/// The name of the lock file.
+const NAME: &str = "lock";
+
 /// The locks on a store's one or two folders, held as long as the store is open.
 #[derive(Debug)]
 pub(super) struct StoreLock {
@@ -25,6 +28,16 @@ impl StoreLock {
             None => None,
         };
         let dir = FolderLock::take(location.dir(), waiting).map_err(|e| location.explain(e))?;
+        Ok(Self { dir, own })
+    }
+
+    /// Shares the locks that there are; nothing is made, and no right to write is needed.
+    pub(super) fn look(location: &Location, waiting: &dyn Fn()) -> Result<Self, StoreError> {
+        let own = match location.shared() {
+            Some(_) => Some(FolderLock::look(location.own(), waiting)?),
+            None => None,
+        };
+        let dir = FolderLock::look(location.dir(), waiting)?;
         Ok(Self { dir, own })
     }
 
@@ -49,8 +62,8 @@ impl StoreLock {
     /// Lets others in.
     pub(super) fn share(&self) -> Result<(), FsError> {
         for lock in self.own.iter().chain([&self.dir]) {
-            if lock.is_exclusive {
-                lock.file.shared()?;
+            if let (true, Some(file)) = (lock.is_exclusive, &lock.file) {
+                file.shared()?;
             }
         }
         Ok(())
@@ -60,7 +73,8 @@ impl StoreLock {
 /// Held until it is dropped or its process ends.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    file: FileLock,
+    /// `None` if there is none, for who only looks.
+    file: Option<FileLock>,
     /// Whether nobody else had the folder when this lock was taken.
     pub(super) is_exclusive: bool,
 }
@@ -73,7 +87,24 @@ impl FolderLock {
             waiting();
             file.shared()?;
         }
-        Ok(Self { file, is_exclusive })
+        Ok(Self {
+            file: Some(file),
+            is_exclusive,
+        })
+    }
+
+    fn look(dir: &Path, waiting: &dyn Fn()) -> Result<Self, FsError> {
+        let file = FileLock::open_to_share(&dir.join(NAME))?;
+        if let Some(file) = &file
+            && !file.try_shared()?
+        {
+            waiting();
+            file.shared()?;
+        }
+        Ok(Self {
+            file,
+            is_exclusive: false,
+        })
     }
 
     fn take_exclusive(dir: &Path) -> Result<Self, StoreError> {
@@ -84,7 +115,7 @@ impl FolderLock {
             });
         }
         Ok(Self {
-            file,
+            file: Some(file),
             is_exclusive: true,
         })
     }
@@ -92,5 +123,5 @@ impl FolderLock {
 
 fn lock_file(dir: &Path) -> Result<FileLock, FsError> {
     fs::create_dir_all(dir)?;
-    FileLock::open(&dir.join("lock"))
+    FileLock::open(&dir.join(NAME))
 }

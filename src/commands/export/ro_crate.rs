@@ -35,7 +35,7 @@ pub(crate) fn ro_crate(
     out: &mut Output,
 ) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
-    let session = Session::open(settings, &loaded)?;
+    let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let records = records(&session)?;
     let pipeline = args.pipeline.file.file_name().unwrap_or_default();

@@ -32,7 +32,7 @@ pub(crate) fn tensorboard(
 ) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
     let found = tables(&loaded, &loaded.named(&args.targets)?)?;
-    let session = Session::open(settings, &loaded)?;
+    let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let runs = runs(&loaded, workspace, &found, out)?;
     workspace.save_cache();

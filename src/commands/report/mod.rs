@@ -44,7 +44,7 @@ pub(crate) fn report(
     let facts = facts::read(&loaded, wanted)?;
     let claims: Vec<&spec::Claim> = loaded.pipeline().claims.iter().collect();
     let claims = judge_all(&loaded, &claims)?;
-    let session = Session::open(settings, &loaded)?;
+    let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let what = "whether the results are up to date";
     let plan = session.plan_if_known(&[], what, out)?;

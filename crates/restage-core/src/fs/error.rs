@@ -16,6 +16,14 @@ pub struct FsError {
 }
 
 impl FsError {
+    /// Whether this user, or nobody, may write there.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+        )
+    }
+
     /// What the user can do about it, if the cause is a common one.
     pub fn hint(&self) -> Option<&'static str> {
         use rustix::io::Errno;

@@ -5,7 +5,7 @@
 )]
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -34,6 +34,31 @@ impl FileLock {
             file: no_link(options, path).at("open", path)?,
             path: path.to_owned(),
         })
+    }
+
+    /// Opens a lock file only to share its lock, which needs no right to write. `None` if there is no
+    /// such file, or this user may not read it.
+    pub fn open_to_share(path: &Path) -> Result<Option<Self>, FsError> {
+        fault::point("open", path).at("open", path)?;
+        let mut options = OpenOptions::new();
+        options.read(true);
+        match no_link(options, path) {
+            Ok(file) => Ok(Some(Self {
+                file,
+                path: path.to_owned(),
+            })),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::NotADirectory
+                        | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error).at("open", path),
+        }
     }
 
     /// Takes the lock alone, unless somebody has it. Returns whether it is taken.
@@ -122,6 +147,17 @@ mod tests {
         assert!(b.try_shared().unwrap() && !b.try_exclusive().unwrap());
         drop(a);
         assert!(b.try_exclusive().unwrap());
+    }
+
+    #[test]
+    fn a_lock_can_be_shared_without_the_right_to_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(FileLock::open_to_share(&path).unwrap().is_none());
+        let lock = FileLock::open(&path).unwrap();
+        fs::set_mode(&path, 0o444).unwrap();
+        let shared = FileLock::open_to_share(&path).unwrap().unwrap();
+        assert!(shared.try_shared().unwrap() && !lock.try_exclusive().unwrap());
     }
 
     #[test]
