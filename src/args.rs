@@ -105,7 +105,8 @@ pub(crate) struct Reproduce {
     #[arg(long)]
     pub(crate) downstream: bool,
 
-    /// Run at most N stages at once [default: the number of cores].
+    /// Run at most N stages at once [default: the number of cores]. Each also needs its
+    /// `resources.cpu`, which is one core unless it says less.
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
 
@@ -277,7 +278,8 @@ pub(crate) struct Verify {
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) times: u16,
 
-    /// Run at most N stages at once [default: the number of cores].
+    /// Run at most N stages at once [default: the number of cores]. Each also needs its
+    /// `resources.cpu`, which is one core unless it says less.
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
 

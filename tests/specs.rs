@@ -151,8 +151,8 @@ fn fields_become_what_they_say() {
     let prepare = stage(&pipeline, "prepare");
     assert_eq!(prepare.desc.as_deref(), Some("Makes quick data"));
     let line =
-        "# it's a comment\nmake-data --seed 42 > \"data/quick.csv\" && echo ${HOME} '${key}'\n";
-    assert_eq!(prepare.action, Action::Command(line.to_owned()));
+        "# it's a comment\nmake-data --seed 42 > \"data/quick.csv\" && echo ${HOME} '${key}'";
+    assert_eq!(prepare.action, Action::command(line));
     let outs: Vec<(&str, bool)> = prepare
         .outs
         .iter()
@@ -180,7 +180,7 @@ fn fields_become_what_they_say() {
     assert_eq!(
         prepare.resources,
         Resources {
-            cpu: 2,
+            cpu: restage_pipeline::Cores::whole(2),
             gpu: restage_pipeline::Gpus::Count(1),
             mem: Some(3 << 29)
         }
@@ -391,11 +391,12 @@ fn the_pipeline_that_init_writes_works_and_can_be_run_by_hand() {
         for out in &stage.outs {
             fs::create_dir_all(out.path.under(folder.path()).parent().unwrap()).unwrap();
         }
-        let restage_pipeline::Action::Command(line) = &stage.action else {
+        let restage_pipeline::Action::Command(script) = &stage.action else {
             panic!("{}", stage.name)
         };
-        let status = std::process::Command::new("sh")
-            .args(["-c", line])
+        let argv = script.argv();
+        let status = std::process::Command::new(&argv[0])
+            .args(&argv[1..])
             .current_dir(folder.path())
             .status()
             .unwrap();

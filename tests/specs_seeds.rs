@@ -35,7 +35,7 @@ fn each_variant_has_each_seed_in_order() {
     ];
     assert_eq!(names, expected);
     let second = stage(&pipeline, "train@b+43");
-    assert_eq!(second.action, Action::Command("train b 43".to_owned()));
+    assert_eq!(second.action, Action::command("train b 43"));
     assert_eq!(second.params["seed"], 43);
     assert_eq!(second.outs[0].path.as_str(), "runs/b/43");
     assert_eq!(second.outs[0].any_seed.as_deref(), Some("runs/b/*"));
@@ -44,7 +44,7 @@ fn each_variant_has_each_seed_in_order() {
         ("train", "train@b")
     );
     let gather = stage(&pipeline, "gather");
-    assert_eq!(gather.action, Action::Command("gather 42".to_owned()));
+    assert_eq!(gather.action, Action::command("gather 42"));
     assert_eq!(
         (gather.variant(), &gather.outs[0].any_seed),
         ("gather", &None)

@@ -205,7 +205,9 @@ impl Drawing<'_> {
                 let args: Vec<String> = args.iter().map(|arg| shell_word(arg)).collect();
                 lines.push(("args".to_owned(), args.join(" ")));
             }
-            KeyAction::Command(line) => lines.push(("command".to_owned(), line.clone())),
+            action @ (KeyAction::Command(_) | KeyAction::Script { .. }) => {
+                lines.extend(action.command().map(|line| ("command".to_owned(), line)));
+            }
         }
         text += &pairs(&lines, style);
         text += &pairs(&record.inputs.given(), style);

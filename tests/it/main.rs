@@ -20,6 +20,7 @@ mod keeping;
 mod limits;
 mod looking;
 mod maintenance;
+mod meaning;
 mod merging;
 mod noop;
 mod page;

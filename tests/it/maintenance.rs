@@ -94,7 +94,7 @@ fn a_dry_run_of_gc_lists_what_would_go_and_changes_nothing() {
     insta::assert_snapshot!(figures.join("\n"), @r"
                     to remove      size      kept
     objects                 9     273 B         6
-    logs                    6       0 B         4
+    logs                    6      18 B         4
     quarantine              1       7 B         0
     would remove 1 damaged file from quarantine for good
     ");

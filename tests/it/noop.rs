@@ -10,7 +10,7 @@ use crate::space::{Said, Space};
 
 const STAGES: &str = "
   read:
-    cmd: cat in.txt globbed/* tree/inner > out.txt; echo \"$SETTING\" >> out.txt
+    cmd: cat in.txt $(ls globbed/*) tree/inner > out.txt; echo \"$SETTING\" >> out.txt
     deps: [in.txt, 'globbed/*.txt', tree]
     env: [SETTING]
     outs: [out.txt]

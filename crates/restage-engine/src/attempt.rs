@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::audit::{self, Audit};
 use super::error::RunError;
 use super::facts::Facts;
-use super::host::declared_environment;
+use super::host::stage_environment;
 use super::isolation::Apart;
 use super::params_text;
 use super::programs::Programs;
@@ -21,7 +21,7 @@ use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_exec::{Job, Secrets, Tracing};
 use restage_pipeline::graph::{Graph, Input, StageId};
-use restage_pipeline::{Action, Stage};
+use restage_pipeline::{Action, Gpus, Stage};
 use restage_store::{KeyLock, LogPaths, Placement, Record, StoreError};
 
 /// Between TERM and KILL: long enough to finish writing a checkpoint.
@@ -129,13 +129,27 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
             scope: audit::scope(&ws.root, &ws.env, &own),
         }
     });
+    let params = params_text::text(&stage.params);
+    let file = &logs.params;
+    let line = format!("{params}\n");
+    fs::write_all(&mut fs::create(file)?, line.as_bytes(), file)?;
     let secrets = secrets::of(stage, &ws.env);
     let redaction = secrets::redaction(stage, &secrets, &logs);
     let written = redaction.as_ref().map_or(&events, |r| &r.pipe);
     let job = Job {
         name: stage.name.clone(),
         argv,
-        env: environment(ws, stage, &held.lease, &scratch, written),
+        env: environment(
+            ws,
+            stage,
+            &held.lease,
+            params,
+            &[
+                ("RESTAGE_PARAMS_FILE", file),
+                ("RESTAGE_EVENTS", written),
+                ("RESTAGE_SCRATCH", &scratch),
+            ],
+        ),
         dir: dir.clone(),
         isolation: parts.apart.of(stage),
         stdout: logs.stdout.clone(),
@@ -199,7 +213,7 @@ fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
             .into_iter()
             .chain(args.iter().map(OsString::from))
             .collect(),
-        Action::Command(line) => vec!["/bin/sh".into(), "-c".into(), line.into()],
+        Action::Command(script) => script.argv().into_iter().map(OsString::from).collect(),
     }
 }
 
@@ -207,10 +221,10 @@ fn environment(
     ws: &Workspace,
     stage: &Stage,
     lease: &Lease,
-    scratch: &Path,
-    events: &Path,
+    params: String,
+    places: &[(&str, &Path)],
 ) -> BTreeMap<OsString, OsString> {
-    let mut env = declared_environment(&ws.env, &stage.env);
+    let mut env = stage_environment(&ws.env, stage);
     for secret in &stage.secrets {
         if let Some(value) = ws.env.get(&secret.name) {
             env.insert((&secret.name).into(), value.to_owned());
@@ -220,17 +234,23 @@ fn environment(
     let threads = ws
         .env
         .text("RESTAGE_THREADS")
-        .unwrap_or_else(|| lease.cpu.to_string());
-    env.insert("CUDA_VISIBLE_DEVICES".into(), lease.gpus.join(",").into());
-    // A number has to mean the same card to us, to `nvidia-smi` and to CUDA.
-    env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
+        .unwrap_or_else(|| lease.threads.to_string());
+    if stage.resources.gpu != Gpus::Unstated {
+        env.insert("CUDA_VISIBLE_DEVICES".into(), lease.gpus.join(",").into());
+        // A number has to mean the same card to us, to `nvidia-smi` and to CUDA.
+        env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
+    }
     env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
-    env.insert(
-        "RESTAGE_PARAMS".into(),
-        params_text::text(&stage.params).into(),
-    );
+    if params_text::fits_variable(&params) {
+        env.insert("RESTAGE_PARAMS".into(), params.into());
+    }
     env.insert("RESTAGE_THREADS".into(), threads.into());
-    env.insert("RESTAGE_EVENTS".into(), events.into());
-    env.insert("RESTAGE_SCRATCH".into(), scratch.into());
+    // A restage that the stage starts uses the same store.
+    if let Some(store) = ws.store.location().shared() {
+        env.insert("RESTAGE_STORE".into(), store.into());
+    }
+    for (name, place) in places {
+        env.insert(name.into(), place.into());
+    }
     env
 }

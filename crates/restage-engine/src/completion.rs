@@ -9,6 +9,7 @@ use super::audit::{self, Audit};
 use super::error::RunError;
 use super::event::{Audited, Failure};
 use super::facts::Facts;
+use super::lacks;
 use super::plan::{Lack, Reason};
 use super::said::{Place, Said};
 use super::secrets;
@@ -93,10 +94,10 @@ fn result(
     let fail =
         |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
     if let Some((reason, hint)) = bad_end(ws, stage, finished) {
-        return Err(fail(
-            reason,
-            hint.or_else(|| said_hint(ws, graph, stage, attempt)),
-        ));
+        let hint = hint
+            .or_else(|| lacks::hint(&ws.env, stage, attempt, &finished.outcome))
+            .or_else(|| said_hint(ws, graph, stage, attempt));
+        return Err(fail(reason, hint));
     }
     let machine = |error: RunError| not_kept(stage, attempt, &error);
     if let Some((reason, hint)) = missing_out(stage, attempt, finished).map_err(machine)? {
@@ -243,11 +244,11 @@ fn with_room(resources: Resources, held: u64) -> String {
         512 << 20
     };
     let mut fields = Vec::new();
-    if resources.cpu > 1 {
+    if resources.cpu != Resources::default().cpu {
         fields.push(format!("cpu: {}", resources.cpu));
     }
     match resources.gpu {
-        Gpus::Count(0) => {}
+        Gpus::Unstated => {}
         Gpus::Count(count) => fields.push(format!("gpu: {count}")),
         Gpus::Auto => fields.push("gpu: auto".to_owned()),
         Gpus::Card(number) => fields.push(format!("gpu: cuda:{number}")),

@@ -42,7 +42,8 @@ pub fn estimate(
             }
         };
         path[id.index()] = before + own;
-        core_seconds += own * f64::from(graph.stage(id).resources.cpu).min(cores);
+        core_seconds +=
+            own * (f64::from(graph.stage(id).resources.cpu.thousandths()) / 1000.0).min(cores);
     }
     let longest = path.iter().copied().fold(0.0, f64::max);
     Estimate {

@@ -22,6 +22,7 @@ mod facts;
 mod flusher;
 mod host;
 mod isolation;
+mod lacks;
 pub mod lineage;
 mod maintenance;
 mod noop;

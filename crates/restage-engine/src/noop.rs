@@ -172,7 +172,7 @@ pub fn remember_noop(
         }
         let from_host = stage.env.iter().filter(|(_, value)| value.is_none());
         env.extend(from_host.map(|(name, _)| (name.clone(), ws.env.text(name))));
-        if stage.resources.gpu != Gpus::Count(0) {
+        if !matches!(stage.resources.gpu, Gpus::Unstated | Gpus::Count(0)) {
             cards = Some(ws.env.cards().to_vec());
         }
         for tool in &stage.tools {

@@ -1,4 +1,5 @@
-//! What `RESTAGE_PARAMS` holds: a stage's declared parameters as one JSON text.
+//! What `RESTAGE_PARAMS` and the file that `RESTAGE_PARAMS_FILE` names hold: a stage's declared
+//! parameters as one JSON text.
 //!
 //! JSON is YAML, and many scripts read it as such. Readers of YAML 1.1 (PyYAML) take `1e-7` for text,
 //! because its floats need a point and a sign in the exponent: ours have both.
@@ -18,6 +19,14 @@ pub(super) fn text(params: &BTreeMap<String, Value>) -> String {
         .serialize(&mut serializer)
         .expect("a vector takes every byte");
     String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+/// Longer, with its name and a NUL, and Linux starts no process with the variable.
+const LONGEST_VARIABLE: usize = 128 << 10;
+
+/// Whether a text can be the value of `RESTAGE_PARAMS`.
+pub(super) fn fits_variable(text: &str) -> bool {
+    "RESTAGE_PARAMS=".len() + text.len() < LONGEST_VARIABLE
 }
 
 struct Floats;

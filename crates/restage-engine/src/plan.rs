@@ -296,7 +296,10 @@ fn stage_key(
                 code: facts.code(package)?,
                 args: args.clone(),
             },
-            Action::Command(line) => KeyAction::Command(line.clone()),
+            Action::Command(script) => KeyAction::Script {
+                shell: script.shell.words(),
+                lines: script.for_key(),
+            },
         },
         params: stage.params.clone(),
         deps,
@@ -377,11 +380,9 @@ fn missing_input(stage: &Stage, path: &str) -> FactsError {
 /// What changes the bits of a stage that computes on graphics cards: their kinds. Which card it
 /// gets is not known yet, so all that it may get are named.
 fn machine(gpus: Gpus, facts: &dyn Facts) -> BTreeMap<String, String> {
-    if gpus == Gpus::Count(0) {
-        return BTreeMap::new();
-    }
     let cards = facts.cards();
     let kinds: BTreeSet<&str> = match gpus {
+        Gpus::Unstated | Gpus::Count(0) => None,
         Gpus::Card(number) => cards.get(number as usize..=number as usize),
         Gpus::Count(_) | Gpus::Auto => Some(cards),
     }

@@ -67,6 +67,16 @@ impl Said {
         }
     }
 
+    /// This on standard error alone.
+    #[cfg(test)]
+    pub(super) fn of(said: &str) -> Self {
+        Self {
+            log: PathBuf::new(),
+            shown: said.to_owned(),
+            other: String::new(),
+        }
+    }
+
     /// The last lines, without control characters and secrets.
     pub(super) fn last_lines(&self, secrets: &Secrets) -> Vec<String> {
         let lines: Vec<&str> = self.shown.lines().flat_map(as_drawn).collect();
@@ -78,10 +88,14 @@ impl Said {
             .collect()
     }
 
+    /// Its lines, the last first.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.shown.lines().rev().chain(self.other.lines().rev())
+    }
+
     /// What to declare so that the stage finds what it said to be missing.
     pub(super) fn hint(&self, place: &Place<'_>) -> Option<String> {
-        let lines = || self.shown.lines().rev().chain(self.other.lines().rev());
-        lines().find_map(|line| {
+        self.lines().find_map(|line| {
             place
                 .missing_file(line)
                 .or_else(|| place.missing_value(line))
@@ -248,7 +262,7 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What may be a file's name: texts in quotes, then words.
-fn names_in(line: &str) -> impl Iterator<Item = &str> {
+pub(super) fn names_in(line: &str) -> impl Iterator<Item = &str> {
     const SIGNS: &[char] = &[
         '\'', '"', '`', '‘', '’', '“', '”', '(', ')', '[', ']', '<', '>', ',', ';', ':', '=',
     ];

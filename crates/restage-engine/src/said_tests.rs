@@ -50,12 +50,7 @@ impl Bench {
             dir: Path::new("/store/work/train-1"),
             placed: &placed,
         };
-        let said = Said {
-            log: PathBuf::new(),
-            shown: said.to_owned(),
-            other: String::new(),
-        };
-        said.hint(&place)
+        Said::of(said).hint(&place)
     }
 }
 
@@ -170,6 +165,7 @@ fn only_the_end_of_a_log_is_read_and_standard_output_counts_where_errors_are_sil
         dir: folder.path().to_owned(),
         stdout: path("out"),
         stderr: path("err"),
+        params: PathBuf::new(),
         events: path("events"),
     };
     std::fs::write(path("err"), "\n").unwrap();

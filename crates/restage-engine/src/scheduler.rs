@@ -142,6 +142,8 @@ struct Scheduler<'a> {
     publisher: Publisher,
     /// Outs that were restored and are yet to reach the disk.
     restored: Unflushed,
+    /// It was said that cores bound what runs at once.
+    said_cores: bool,
     /// Nothing new may start.
     halted: bool,
     summary: Summary,
@@ -166,6 +168,7 @@ impl<'a> Scheduler<'a> {
             flusher: Flusher::new(ws, &publisher),
             publisher,
             restored: Unflushed::default(),
+            said_cores: false,
             halted: false,
             summary: Summary::default(),
             ws,
@@ -280,7 +283,7 @@ impl<'a> Scheduler<'a> {
             let (states, tokens) = (&self.states, &mut self.tokens);
             let decide_again = || decide_now(self.ws, self.graph, self.options, states, id);
             match dispatch::reserve(self.ws, tokens, stage.resources, &key, decide_again)? {
-                Reserved::NoRoom => {}
+                Reserved::NoRoom => self.say_cores(id),
                 Reserved::Busy => {
                     if tried.is_none() {
                         let stage = &stage.name;
@@ -297,6 +300,23 @@ impl<'a> Scheduler<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Says once that `-j` above the number of cores makes room only for stages that need none.
+    fn say_cores(&mut self, id: StageId) {
+        let stage = self.graph.stage(id);
+        if !self.said_cores && self.tokens.only_lacks_a_core(stage.resources) {
+            self.said_cores = true;
+            let text = format!(
+                "waits for a core: it needs {} of the machine's {}, whatever `-j` says; a stage that \
+                 mostly waits can have `resources: {{cpu: 0}}`",
+                stage.resources.cpu, self.options.capacity.cpu
+            );
+            self.observer.event(&Event::Warning {
+                stage: &stage.name,
+                text: &text,
+            });
+        }
     }
 
     /// Starts an attempt; the first is number 1.

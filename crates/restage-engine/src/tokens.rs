@@ -19,8 +19,10 @@ pub struct Capacity {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "dropping a lease does not free what it holds"]
 pub(crate) struct Lease {
-    /// Cores, which is also its thread count.
-    pub(crate) cpu: u32,
+    /// Of cores.
+    thousandths: u64,
+    /// How many threads it should start.
+    pub(crate) threads: u32,
     mem: u64,
     /// Cards that no other stage gets.
     pub(crate) gpus: Vec<String>,
@@ -30,7 +32,8 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) struct Tokens {
     total: Capacity,
-    cpu: u32,
+    /// Of cores.
+    thousandths: u64,
     mem: u64,
     gpus: Vec<String>,
     jobs: usize,
@@ -39,7 +42,7 @@ pub(crate) struct Tokens {
 impl Tokens {
     pub(crate) fn new(total: Capacity) -> Self {
         Self {
-            cpu: total.cpu,
+            thousandths: all_thousandths(&total),
             mem: total.mem,
             gpus: total.gpus.clone(),
             jobs: total.jobs.max(1),
@@ -50,16 +53,30 @@ impl Tokens {
     /// Takes what `wanted` asks for, or nothing. A stage that wants more cores or memory than the
     /// machine has gets all of them: it then runs alone, only slower.
     pub(crate) fn take(&mut self, wanted: Resources) -> Option<Lease> {
-        let cpu = wanted.cpu.clamp(1, self.total.cpu.max(1));
+        let thousandths = u64::from(wanted.cpu.thousandths()).min(all_thousandths(&self.total));
         let mem = wanted.mem.unwrap_or(0).min(self.total.mem);
-        if self.jobs == 0 || cpu > self.cpu || mem > self.mem {
+        if self.jobs == 0 || thousandths > self.thousandths || mem > self.mem {
             return None;
         }
         let gpus = self.take_gpus(wanted.gpu)?;
         self.jobs -= 1;
-        self.cpu -= cpu;
+        self.thousandths -= thousandths;
         self.mem -= mem;
-        Some(Lease { cpu, mem, gpus })
+        Some(Lease {
+            thousandths,
+            threads: wanted.cpu.threads().min(self.total.cpu.max(1)),
+            mem,
+            gpus,
+        })
+    }
+
+    /// Whether more jobs than cores were asked for, and only a core keeps `wanted` from starting.
+    pub(crate) fn only_lacks_a_core(&self, wanted: Resources) -> bool {
+        let thousandths = u64::from(wanted.cpu.thousandths());
+        self.total.jobs > self.total.cpu as usize
+            && self.jobs > 0
+            && thousandths > self.thousandths
+            && thousandths <= all_thousandths(&self.total)
     }
 
     fn take_gpus(&mut self, wanted: Gpus) -> Option<Vec<String>> {
@@ -75,16 +92,21 @@ impl Tokens {
     /// Frees what a lease holds.
     pub(crate) fn give_back(&mut self, lease: Lease) {
         self.jobs += 1;
-        self.cpu += lease.cpu;
+        self.thousandths += lease.thousandths;
         self.mem += lease.mem;
         self.gpus.extend(lease.gpus);
         self.gpus.sort();
     }
 }
 
+fn all_thousandths(total: &Capacity) -> u64 {
+    u64::from(total.cpu.max(1)) * 1000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use restage_pipeline::Cores;
 
     fn capacity() -> Capacity {
         Capacity {
@@ -97,7 +119,7 @@ mod tests {
 
     fn want(cpu: u32, gpu: u32, mem: u64) -> Resources {
         Resources {
-            cpu,
+            cpu: Cores::whole(cpu),
             gpu: Gpus::Count(gpu),
             mem: Some(mem),
         }
@@ -140,8 +162,17 @@ mod tests {
     fn more_cores_than_the_machine_has_means_all_of_them_alone() {
         let mut tokens = Tokens::new(capacity());
         let all = tokens.take(want(64, 0, 0)).expect("nothing runs");
-        assert_eq!(all.cpu, 4);
+        assert_eq!(all.threads, 4);
         assert_eq!(tokens.take(want(1, 0, 0)), None);
+    }
+
+    #[test]
+    fn stages_that_need_no_core_start_beside_those_that_hold_all() {
+        let mut tokens = Tokens::new(capacity());
+        let _all = tokens.take(want(4, 0, 0)).expect("nothing runs");
+        assert_eq!(tokens.take(want(1, 0, 0)), None);
+        let idle = tokens.take(want(0, 0, 0)).expect("it needs no core");
+        assert_eq!(idle.threads, 1);
     }
 
     #[test]

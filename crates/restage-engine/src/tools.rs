@@ -1,7 +1,7 @@
 //! Asks tools which version they are, each question once.
 //!
-//! A question is a command together with the variables that a stage declares, because these decide
-//! which tool is found. It is asked in the pipeline's folder with the stage's environment, without
+//! A question is a command together with the variables that a stage declares and passes on, because
+//! these decide which tool is found. It is asked in the pipeline's folder with the stage's environment, without
 //! secrets and without what restage sets for a single attempt.
 
 use std::cell::RefCell;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::host::{HostEnv, declared_environment};
+use super::host::{HostEnv, stage_environment};
 use restage_exec::CaptureError;
 use restage_pipeline::{Stage, Tool};
 
@@ -24,6 +24,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Question {
     line: String,
     env: BTreeMap<String, Option<String>>,
+    pass_env: BTreeSet<String>,
 }
 
 impl Question {
@@ -31,11 +32,17 @@ impl Question {
         Self {
             line: tool.line.clone(),
             env: stage.env.clone(),
+            pass_env: stage.pass_env.clone(),
         }
     }
 
     fn ask(&self, root: &Path, host: &HostEnv) -> Answer {
-        let env = declared_environment(host, &self.env);
+        let stage = Stage {
+            env: self.env.clone(),
+            pass_env: self.pass_env.clone(),
+            ..Stage::default()
+        };
+        let env = stage_environment(host, &stage);
         restage_exec::capture(&self.line, root, &env, LIMIT)
     }
 }

@@ -35,10 +35,7 @@ pub(super) fn join(parts: &Parts<'_>) -> String {
         if let Some((folder, _)) = path.rsplit_once('/') {
             before.push(format!("mkdir -p {}", word(folder)));
         }
-        before.push(format!(
-            "printf '%s\\n' \"$RESTAGE_PARAMS\" > {}",
-            word(&path)
-        ));
+        before.push(format!("cat \"$RESTAGE_PARAMS_FILE\" > {}", word(&path)));
     }
     let mut after: Vec<String> = Vec::new();
     if !parts.params_files.is_empty() {
@@ -124,7 +121,7 @@ mod tests {
     fn a_params_file_is_made_where_the_script_looks_for_it() {
         assert_eq!(
             joined("src", &["src/params.yaml"], &["python a.py"]),
-            "cd src &&\nprintf '%s\\n' \"$RESTAGE_PARAMS\" > params.yaml &&\npython a.py &&\nrm params.yaml"
+            "cd src &&\ncat \"$RESTAGE_PARAMS_FILE\" > params.yaml &&\npython a.py &&\nrm params.yaml"
         );
     }
 }

@@ -259,7 +259,7 @@ impl DvcFile {
         }
         text += "\nstages:\n";
         if stages.iter().any(|stage| stage.makes_params) {
-            text += "  # `RESTAGE_PARAMS` holds the params that a stage declares; where its script reads a\n  \
+            text += "  # `RESTAGE_PARAMS_FILE` has the params that a stage declares; where its script reads a\n  \
                      # params file, `cmd` makes one of them.\n";
         }
         let blocks: Vec<String> = stages.iter().map(block).collect();

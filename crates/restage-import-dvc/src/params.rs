@@ -16,7 +16,7 @@ pub(super) const DEFAULT_FILE: &str = "params.yaml";
 /// How a params file reaches a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
-    /// JSON is YAML: the command writes it from `RESTAGE_PARAMS`.
+    /// JSON is YAML: the command copies it from `RESTAGE_PARAMS_FILE`.
     Given,
     /// As the file itself.
     Whole(&'static str),
@@ -115,7 +115,7 @@ impl Params {
             return Form::Missing;
         };
         if !is_yaml(name) {
-            return Form::Whole("only YAML and JSON can be made from `RESTAGE_PARAMS`");
+            return Form::Whole("only YAML and JSON can be made of params");
         }
         let Some(node) = self.files.get(name).cloned() else {
             return Form::Whole("it holds no map");

@@ -1,4 +1,4 @@
-//! The languages of texts that values are put into: plain text, `sh`, CEL.
+//! The languages of texts that values are put into: plain text, `sh`, CEL, and unknown ones.
 
 use super::{cel_text, shell};
 
@@ -28,6 +28,20 @@ impl Language for Plain {
 
     fn value(&mut self, _: &str, value: &str, _: bool) -> Result<String, Refusal> {
         Ok(value.to_owned())
+    }
+}
+
+/// A language whose quoting is not known.
+pub(super) struct Foreign;
+
+impl Language for Foreign {
+    fn literal(&mut self, _: &str) {}
+
+    fn value(&mut self, written: &str, value: &str, _: bool) -> Result<String, Refusal> {
+        shell::quote(value, shell::Place::Unsure).ok_or_else(|| Refusal {
+            label: "in a language other than a shell's",
+            hint: format!("pass it as a variable, `env: {{VALUE: \"{written}\"}}`, or by `params`"),
+        })
     }
 }
 

@@ -6,14 +6,15 @@ use super::compare::{self, COMPARE};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::export::{self, EXPORT};
 use super::expression::CheckExpression;
-use super::fields::{About, Field, Kind, Mapping, expected, missing};
+use super::fields::{About, Field, Kind, Mapping, expected, expected_of, missing};
 use super::isolation;
 use super::node::{Entry, Node, Value};
 use super::pipeline::Pipeline;
 use super::profiles::{self, Chosen};
 use super::programs::{self, PROGRAMS};
 use super::report::{self, REPORT};
-use super::stage::STAGE;
+use super::script::{self, SHELL};
+use super::stage::{self, Common, STAGE};
 use super::stages;
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
@@ -125,6 +126,31 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
             }),
         ),
         (
+            Field::optional(
+                "shell",
+                SHELL,
+                "`bash`",
+                "What reads the `cmd` of every stage that has no `shell` of its own. Part of their \
+                 keys.",
+            )
+            .example("shell: sh"),
+            Some(|loader, pipeline, entry| {
+                let shell = script::read(entry, "the pipeline", loader.report);
+                pipeline.shell = shell.unwrap_or_default();
+            }),
+        ),
+        (
+            Field::optional(
+                "pass_env",
+                Kind::List(&Kind::Text),
+                "none",
+                "Names of the caller's variables that every stage is given, and on which no result \
+                 depends: proxies, and where downloads are kept. They are part of no key.",
+            )
+            .example("pass_env: [https_proxy, no_proxy, HF_HOME, TORCH_HOME, UV_CACHE_DIR]"),
+            Some(|loader, pipeline, entry| loader.pass_env(pipeline, entry)),
+        ),
+        (
             Field::required(
                 "stages",
                 Kind::ByName(&Kind::Map(&STAGE)),
@@ -136,9 +162,12 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
             )
             .words(&["jobs", "tasks", "steps", "rules", "targets", "stage"]),
             Some(|loader, pipeline, entry| {
-                let scope = loader.scope;
-                pipeline.stages =
-                    stages::read(entry, loader.text, scope, loader.file_name, loader.report);
+                let common = Common {
+                    shell: &pipeline.shell,
+                    pass_env: &pipeline.pass_env,
+                };
+                let (text, scope, file) = (loader.text, loader.scope, loader.file_name);
+                pipeline.stages = stages::read(entry, text, scope, file, common, loader.report);
             }),
         ),
         (
@@ -309,6 +338,25 @@ impl<'a> Loader<'a> {
             file: self.text,
             scope: self.scope,
             owner,
+        }
+    }
+
+    fn pass_env(&mut self, pipeline: &mut Pipeline, entry: &Entry) {
+        let owner = "the pipeline";
+        let Value::List(items) = &entry.value.value else {
+            let error = expected(&entry.value, "pass_env", owner, "a list of names");
+            self.report.push(error.hint("write `pass_env: [NAME]`"));
+            return;
+        };
+        for item in items {
+            let Value::Text(name) = &item.value else {
+                let subject = "an item of `pass_env`";
+                self.report.push(expected_of(item, subject, owner, "text"));
+                continue;
+            };
+            if stage::is_variable(owner, "pass_env", name, item.location, self.report) {
+                pipeline.pass_env.insert(name.clone());
+            }
         }
     }
 

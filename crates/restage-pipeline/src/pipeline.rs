@@ -1,12 +1,13 @@
 //! The validated pipeline: one profile chosen, matrices expanded, templates filled in.
 //! It knows neither YAML nor the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::expression::Expression;
+use super::script::{Script, Shell};
 use super::yaml_1_1::OtherReading;
 
 use restage_core::glob::Glob;
@@ -29,6 +30,10 @@ pub struct Pipeline {
     pub programs: String,
     /// How far stages are kept apart that don't say it themselves.
     pub isolation: IsolationRule,
+    /// What reads the commands of stages that say nothing of it.
+    pub shell: Shell,
+    /// The caller's variables that every stage is given; part of no key.
+    pub pass_env: BTreeSet<String>,
     /// Stage instances in the order in which the file declares them.
     pub stages: Vec<Stage>,
     /// How result tables are compared, in order; a later rule wins.
@@ -63,6 +68,8 @@ pub struct Stage {
     pub outs: Vec<Out>,
     /// Environment: a value sets it, `None` passes the caller's value on. Both enter the key.
     pub env: BTreeMap<String, Option<String>>,
+    /// Variables of the caller's that it is given; neither names nor values enter the key.
+    pub pass_env: BTreeSet<String>,
     /// Variables whose values are the caller's and never shown; only their names enter the key.
     pub secrets: Vec<Secret>,
     /// Commands whose output is an input.
@@ -100,14 +107,25 @@ pub enum Action {
         /// Its arguments, templates filled in.
         args: Vec<String>,
     },
-    /// A line for `sh -c`, templates filled in and quoted.
-    Command(String),
+    /// A command.
+    Command(Script),
 }
 
 impl Default for Action {
     /// A command that does nothing.
     fn default() -> Self {
-        Self::Command(String::new())
+        Self::Command(Script::default())
+    }
+}
+
+impl Action {
+    /// One text for the default shell.
+    #[must_use]
+    pub fn command(text: &str) -> Self {
+        Self::Command(Script {
+            texts: vec![text.to_owned()],
+            ..Script::default()
+        })
     }
 }
 
@@ -189,8 +207,8 @@ pub enum IsolationRule {
 /// What is reserved for a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resources {
-    /// Cores, at least 1.
-    pub cpu: u32,
+    /// Cores.
+    pub cpu: Cores,
     /// Graphics cards.
     pub gpu: Gpus,
     /// Memory in bytes that its processes may hold together; more, and it is ended.
@@ -200,16 +218,57 @@ pub struct Resources {
 impl Default for Resources {
     fn default() -> Self {
         Self {
-            cpu: 1,
-            gpu: Gpus::Count(0),
+            cpu: Cores::whole(1),
+            gpu: Gpus::Unstated,
             mem: None,
         }
+    }
+}
+
+/// A number of cores, in thousandths: a stage that only waits needs none or a part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cores(u32);
+
+impl Cores {
+    /// More cores than any machine has.
+    pub(crate) const MOST: u32 = 1 << 20;
+
+    /// Whole cores.
+    #[must_use]
+    pub const fn whole(cores: u32) -> Self {
+        Self(cores.saturating_mul(1000))
+    }
+
+    /// A number that is not negative, rounded up to a thousandth.
+    pub(crate) fn of(cores: f64) -> Option<Self> {
+        let fits = (0.0..=f64::from(Self::MOST)).contains(&cores);
+        fits.then(|| Self((cores * 1000.0 - 1e-6).ceil().max(0.0) as u32))
+    }
+
+    /// In thousandths of a core.
+    #[must_use]
+    pub fn thousandths(self) -> u32 {
+        self.0
+    }
+
+    /// As many threads as are of use, at least one.
+    #[must_use]
+    pub fn threads(self) -> u32 {
+        self.0.div_ceil(1000).max(1)
+    }
+}
+
+impl std::fmt::Display for Cores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", f64::from(self.0) / 1000.0)
     }
 }
 
 /// Which graphics cards a stage holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gpus {
+    /// Nothing is said: none is reserved, and the caller's choice of cards reaches the stage.
+    Unstated,
     /// So many, whichever are free.
     Count(u32),
     /// One if the machine has any (`auto`).
@@ -223,6 +282,7 @@ impl Gpus {
     #[must_use]
     pub fn needed(self, cards: usize) -> usize {
         match self {
+            Self::Unstated => 0,
             Self::Count(count) => count as usize,
             Self::Auto => cards.min(1),
             Self::Card(number) => number as usize + 1,

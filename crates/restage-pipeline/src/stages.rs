@@ -10,7 +10,7 @@ use super::names;
 use super::node::{Entry, Node, Value, printable};
 use super::pipeline::Stage;
 use super::seeds;
-use super::stage::{self, STAGE};
+use super::stage::{self, Common, STAGE};
 use super::template::{Instance, Scope, Templates};
 
 /// Reads the map of stages.
@@ -19,6 +19,7 @@ pub(crate) fn read(
     text: &str,
     scope: Scope<'_>,
     file_name: &str,
+    common: Common<'_>,
     report: &mut Vec<Diagnostic>,
 ) -> Vec<Stage> {
     let node = &entry.value;
@@ -39,6 +40,7 @@ pub(crate) fn read(
     let mut reader = Reader {
         file_name,
         text,
+        common,
         report,
     };
     let stages: Vec<Stage> = entries
@@ -52,6 +54,7 @@ pub(crate) fn read(
 struct Reader<'a> {
     file_name: &'a str,
     text: &'a str,
+    common: Common<'a>,
     report: &'a mut Vec<Diagnostic>,
 }
 
@@ -156,6 +159,7 @@ impl Reader<'_> {
             name,
             fields_known,
             file_name: self.file_name,
+            common: self.common,
         };
         stage::read(instance, self.report)
     }

@@ -2,7 +2,7 @@
 
 use super::cel_text;
 use super::diagnostic::Diagnostic;
-use super::language::{Language, Plain, Refusal};
+use super::language::{Foreign, Language, Plain, Refusal};
 use super::node::{Node, Value, printable};
 use super::params::{self, Missing};
 use super::shell;
@@ -101,6 +101,12 @@ impl<'a> Templates<'a> {
     /// A command for `sh`: references are quoted for the place they stand in.
     pub(crate) fn command(&self, node: &Node, report: &mut Report) -> Option<String> {
         self.fill(node, report, &mut shell::Scanner::default())
+    }
+
+    /// A text in a language that nothing is known of: references whose values would need quotes
+    /// are refused.
+    pub(crate) fn foreign(&self, node: &Node, report: &mut Report) -> Option<String> {
+        self.fill(node, report, &mut Foreign)
     }
 
     /// A CEL expression: references are quoted for the place they stand in, where text is a

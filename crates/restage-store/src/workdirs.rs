@@ -25,17 +25,20 @@ pub struct LogPaths {
     pub stderr: PathBuf,
     /// Its events, JSON lines.
     pub events: PathBuf,
+    /// The parameters that it is given.
+    pub params: PathBuf,
 }
 
 impl LogPaths {
     fn new(dir: PathBuf) -> Self {
         let (stdout, stderr) = (dir.join("stdout"), dir.join("stderr"));
-        let events = dir.join("events.jsonl");
+        let (events, params) = (dir.join("events.jsonl"), dir.join("params.json"));
         Self {
             dir,
             stdout,
             stderr,
             events,
+            params,
         }
     }
 }

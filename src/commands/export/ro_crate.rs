@@ -222,7 +222,9 @@ fn stage_run(graph: &Graph, id: StageId, record: &Record) -> StageRun {
                 words.collect::<Vec<_>>().join(" "),
             )
         }
-        KeyAction::Command(line) => (Tool::Command, line.clone()),
+        action @ (KeyAction::Command(_) | KeyAction::Script { .. }) => {
+            (Tool::Command, action.command().unwrap_or_default())
+        }
     };
     let started = WallTime::parse(&record.started);
     let started = started.unwrap_or(WallTime {

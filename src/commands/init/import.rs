@@ -221,9 +221,10 @@ fn next(folder: &Path) -> String {
         false => format!("  cd {}\n", folder.display()),
     };
     format!(
-        "\nA stage runs with /bin/sh in a folder that holds only its deps, and sees few of your\n\
-         environment variables. If a script misses a file, such as a module that it imports, add\n\
-         the file or its folder to `deps`; `env: [NAME]` passes a variable on.\n\
+        "\nA stage runs by `bash -eo pipefail` in a folder that holds only its deps, and sees few of\n\
+         your environment variables. If a script misses a file, such as a module that it imports,\n\
+         add the file or its folder to `deps`; `env: [NAME]` passes a variable on, `pass_env: [NAME]`\n\
+         one that changes no result (a proxy, a cache).\n\
          next:\n{cd}  restage reproduce           run it (a second time, nothing runs)\n  \
          restage reproduce --audit   run it and report files it uses without declaring them\n"
     )

@@ -209,7 +209,10 @@ fn run(run: &Ran) -> Run {
             }
             command
         }
-        KeyAction::Command(line) => vec![("Command".to_owned(), line.clone())],
+        action @ (KeyAction::Command(_) | KeyAction::Script { .. }) => {
+            let command = action.command().into_iter();
+            command.map(|line| ("Command".to_owned(), line)).collect()
+        }
     };
     let reads = run.reads.iter().map(|read| {
         let content = match read.content {

@@ -8,8 +8,11 @@
 //! number, but the integer `1` and the float `1.0` are not, because a stage can tell them
 //! apart.
 //!
-//! History of `version`: 1, the first. `tools` and `secrets` came later; they did not need a new
-//! version because a key without them is what it was before.
+//! History of `version` (docs/adr/0023):
+//! 1, the first. `tools` and `secrets` came later; they did not need a new version because a key
+//! without them is what it was before.
+//! 2: a command names its shell, and its layout does not count; the environment of every stage is
+//! the same. Keys of version 1 can still be read, to say what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,8 +65,26 @@ pub enum KeyAction {
         /// Its arguments.
         args: Vec<String>,
     },
-    /// A line for the shell.
+    /// A line for `sh -c`, in keys of version 1.
     Command(String),
+    /// Texts for a shell, run one after another until one fails.
+    Script {
+        /// The words before each text.
+        shell: Vec<String>,
+        /// The texts, without the layout that the shell does not see.
+        lines: Vec<String>,
+    },
+}
+
+impl KeyAction {
+    /// What a command says, for people; `None` for a program.
+    pub fn command(&self) -> Option<String> {
+        match self {
+            Self::Program { .. } => None,
+            Self::Command(line) => Some(line.clone()),
+            Self::Script { lines, .. } => Some(lines.join("\n")),
+        }
+    }
 }
 
 /// Something that the stage reads.
@@ -121,7 +142,7 @@ trait Sink {
 impl StageKey {
     /// The rule by which keys are made now. A new rule takes a new number, and every stage
     /// runs again.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// The digest that names this key.
     pub fn digest(&self) -> Digest {
@@ -167,6 +188,17 @@ impl StageKey {
             KeyAction::Command(line) => {
                 sink.number(1);
                 sink.value(format_args!("command"), line);
+            }
+            KeyAction::Script { shell, lines } => {
+                sink.number(2);
+                sink.number(shell.len() as u64);
+                for word in shell {
+                    sink.value(format_args!("shell"), word);
+                }
+                sink.number(lines.len() as u64);
+                for line in lines {
+                    sink.value(format_args!("command"), line);
+                }
             }
         }
         sink.number(self.params.len() as u64);

@@ -21,7 +21,10 @@ fn content(text: &str) -> PathDigest {
 fn record(command: &str, outs: &[(&str, &str)]) -> Record {
     let key = StageKey {
         version: StageKey::VERSION,
-        action: KeyAction::Command(command.to_owned()),
+        action: KeyAction::Script {
+            shell: vec!["sh".to_owned()],
+            lines: vec![command.to_owned()],
+        },
         params: BTreeMap::new(),
         deps: Vec::new(),
         globs: Vec::new(),

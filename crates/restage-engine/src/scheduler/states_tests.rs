@@ -31,7 +31,10 @@ fn graph() -> Graph {
 fn key() -> Arc<StageKey> {
     Arc::new(StageKey {
         version: StageKey::VERSION,
-        action: KeyAction::Command("run".to_owned()),
+        action: KeyAction::Script {
+            shell: vec!["sh".to_owned()],
+            lines: vec!["run".to_owned()],
+        },
         params: BTreeMap::new(),
         deps: Vec::new(),
         globs: Vec::new(),

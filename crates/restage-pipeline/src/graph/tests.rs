@@ -270,7 +270,7 @@ fn stage(n: usize, deps: &[String]) -> Stage {
         name: format!("s{n}"),
         group: format!("s{n}"),
         desc: None,
-        action: Action::Command("true".to_owned()),
+        action: Action::command("true"),
         deps: deps.iter().map(dep).collect(),
         params: BTreeMap::new(),
         outs: vec![Out {
@@ -281,10 +281,11 @@ fn stage(n: usize, deps: &[String]) -> Stage {
             location,
         }],
         env: BTreeMap::new(),
+        pass_env: Default::default(),
         secrets: Vec::new(),
         tools: Vec::new(),
         resources: Resources {
-            cpu: 1,
+            cpu: crate::Cores::whole(1),
             gpu: crate::Gpus::Count(0),
             mem: None,
         },

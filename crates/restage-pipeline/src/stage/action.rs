@@ -2,8 +2,10 @@
 
 use super::reader::StageReader;
 use crate::diagnostic::Diagnostic;
-use crate::node::{Entry, printable};
+use crate::layout;
+use crate::node::{Entry, Value, printable};
 use crate::pipeline::{Action, Stage, Tool};
+use crate::script::Script;
 
 impl StageReader<'_> {
     pub(super) fn program(&mut self, stage: &mut Stage, program: &Entry) {
@@ -12,7 +14,7 @@ impl StageReader<'_> {
             self.report.push(
                 Diagnostic::new(cmd.key_location, message, "a stage runs one thing")
                     .note_at("`program` is given", program.key_location)
-                    .hint("keep one; several commands can be joined in one `cmd` by `&&`"),
+                    .hint("keep one; `cmd` can be a list of commands"),
             );
             return;
         }
@@ -60,19 +62,31 @@ impl StageReader<'_> {
         if self.node.get("program").is_some() {
             return;
         }
-        let Some(line) = self.command(&cmd.value, "`cmd`") else {
-            return;
+        let (parts, subject) = match &cmd.value.value {
+            Value::List(items) if !items.is_empty() => (&items[..], "an item of `cmd`"),
+            _ => (std::slice::from_ref(&cmd.value), "`cmd`"),
         };
-        if line.trim().is_empty() {
-            let message = format!("`cmd` of {} is blank", self.owner());
-            self.report.push(Diagnostic::new(
-                cmd.value.location,
-                message,
-                "nothing to run",
-            ));
-            return;
+        let mut texts = Vec::with_capacity(parts.len());
+        for part in parts {
+            let Some(text) = self.script(part, subject) else {
+                continue;
+            };
+            let text = match self.shell.is_sh() {
+                true => layout::trimmed(&text),
+                // Indentation may mean something.
+                false => text.trim_end(),
+            };
+            if text.is_empty() {
+                let message = format!("{subject} of {} is blank", self.owner());
+                self.report
+                    .push(Diagnostic::new(part.location, message, "nothing to run"));
+            }
+            texts.push(text.to_owned());
         }
-        stage.action = Action::Command(line);
+        stage.action = Action::Command(Script {
+            shell: self.shell.clone(),
+            texts,
+        });
     }
 
     pub(super) fn params(&mut self, stage: &mut Stage, entry: &Entry) {

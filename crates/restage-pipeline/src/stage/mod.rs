@@ -6,6 +6,8 @@ mod files;
 mod reader;
 mod settings;
 
+use std::collections::BTreeSet;
+
 use super::diagnostic::Diagnostic;
 use super::expand::{FOREACH, MATRIX};
 use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE};
@@ -13,12 +15,14 @@ use super::isolation;
 use super::node::{Entry, Node, Value};
 use super::paths;
 use super::pipeline::{Action, Stage};
+use super::script::{self, SHELL, Shell};
 use super::seeds::SEEDS;
 use super::template::Templates;
 use files::{NO_OUTS, OUT};
 use reader::StageReader;
 use restage_core::span::Location;
 use settings::RESOURCES;
+pub(crate) use settings::is_variable;
 
 /// Reads a field that is not empty into an instance.
 type Read = fn(&mut StageReader<'_>, &mut Stage, &Entry);
@@ -28,6 +32,10 @@ const MOST_RETRIES: u32 = 1_000;
 
 const TEXTS: Kind = Kind::OneOf(&[Kind::List(&Kind::Text), TEMPLATE]);
 const SCALARS: Kind = Kind::OneOf(&[Kind::List(&Kind::Scalar), TEMPLATE]);
+const COMMAND: Kind = Kind::OneOf(&[
+    Kind::Filled,
+    Kind::Named("a list of commands", &Kind::Some(&Kind::Filled)),
+]);
 const OUTS: Kind = Kind::OneOf(&[
     Kind::List(&Kind::OneOf(&[
         Kind::Named("a path", &Kind::Text),
@@ -40,7 +48,8 @@ const ENV: Kind = Kind::OneOf(&[
     Kind::List(&Kind::Text),
 ]);
 
-/// `env` is read before `secret`, and `program` before `args`: the later looks at the earlier.
+/// `env` and `pass_env` are read before `secret`, `program` before `args`, and `shell` before `cmd`:
+/// the later looks at the earlier.
 /// `super::stages` makes instances of what `foreach`, `matrix` and `seeds` say.
 pub(crate) static STAGE: Mapping<Read> = Mapping {
     about: About {
@@ -124,18 +133,38 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
             Some(|reader, stage, entry| reader.args(stage, entry)),
         ),
         (
-            Field::sometimes(
-                "cmd",
-                Kind::Filled,
-                "unless there is `program`",
-                "A line, or several, for `sh -c`. Values that templates put into it are quoted for \
-                 the place where they stand.",
+            Field::optional(
+                "shell",
+                SHELL,
+                "the pipeline's `shell`",
+                "What reads `cmd`: `bash` stands for `bash --noprofile --norc -eo pipefail -c`, `sh` \
+                 for `/bin/sh -e -c`, for containers without bash; a list has the words before the \
+                 command. In a language other than a shell's, templates take only plain words and \
+                 numbers.",
             )
             .key(Key::Part)
-            .example("cmd: python3 plot.py --title ${name} > plot.svg")
-            .words(&[
-                "command", "commands", "run", "shell", "script", "exec", "sh",
-            ]),
+            .example("shell: [python3, -c]")
+            .words(&["interpreter"]),
+            Some(|reader, _, entry| {
+                if let Some(shell) = script::read(entry, reader.owner(), reader.report) {
+                    reader.shell = shell;
+                }
+            }),
+        ),
+        (
+            Field::sometimes(
+                "cmd",
+                COMMAND,
+                "unless there is `program`",
+                "One or several lines for `bash -eo pipefail`: a line that fails, or a program in a \
+                 pipe that fails, fails the stage. The commands of a list run one after another, \
+                 each in a shell of its own, until one fails. Values that templates put in are \
+                 quoted for the place where they stand. Comments, indentation, empty lines and \
+                 repeated blanks outside quotes do not count for the key.",
+            )
+            .key(Key::Part)
+            .example("cmd: python3 plot.py --title ${name} > plot.svg   # or a list of commands")
+            .words(&["command", "commands", "run", "script", "exec", "sh"]),
             Some(|reader, stage, entry| reader.cmd(stage, entry)),
         ),
         (
@@ -171,8 +200,9 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 "params",
                 TEXTS,
                 "none",
-                "Dotted paths of the parameters that it is given, as JSON in the variable \
-                 `RESTAGE_PARAMS`. Only these are part of its key.",
+                "Dotted paths of the parameters that it is given, as JSON in the file that \
+                 `RESTAGE_PARAMS_FILE` names, and in the variable `RESTAGE_PARAMS` if they are \
+                 shorter than 128 KiB. Only these are part of its key.",
             )
             .key(Key::Part)
             .example("params: [train.epochs, \"models.${key}\"]")
@@ -197,13 +227,33 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 ENV,
                 "none",
                 "Environment variables: a value sets one, nothing (`NAME:`, or a list of names) \
-                 passes the caller's value on. Names and values are part of the key. Without it a \
-                 stage has little more than `PATH`, `HOME` and a locale.",
+                 passes the caller's value on. Names and values are part of the key.\n\nWithout it a \
+                 stage has the caller's `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `TERM`, `TMPDIR`, \
+                 `SSL_CERT_FILE` and `SSL_CERT_DIR`, which are part of no key, and what is the same \
+                 everywhere: `TZ=UTC`, `LANG=C.UTF-8`, `LC_ALL=C.UTF-8` (unless `env` has a `LANG` \
+                 or `LC_` of its own), `PYTHONHASHSEED=0`, `SOURCE_DATE_EPOCH=315532800` (1980), and \
+                 `resources.cpu` as `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, \
+                 `BLIS_NUM_THREADS`, `NUMEXPR_NUM_THREADS`, `NUMBA_NUM_THREADS`, \
+                 `VECLIB_MAXIMUM_THREADS` and `RAYON_NUM_THREADS`. `env` overrides all of these.",
             )
             .key(Key::Part)
-            .example("env: {LANG: C, HOME: ~}   # or [HOME]")
+            .example("env: {TZ: Europe/Berlin, LD_LIBRARY_PATH: ~}   # or [LD_LIBRARY_PATH]")
             .words(&["environment", "envs", "environ", "variables"]),
             Some(|reader, stage, entry| reader.env(stage, entry)),
+        ),
+        (
+            Field::optional(
+                "pass_env",
+                TEXTS,
+                "the pipeline's `pass_env`",
+                "Names of the caller's variables that it is given in addition and on which no result \
+                 depends: proxies, and where downloads are kept. Neither names nor values are part \
+                 of the key. Where a value may change the result, use `env`.",
+            )
+            .key(Key::Outside)
+            .example("pass_env: [https_proxy, HF_HOME]")
+            .words(&["passenv", "env_pass", "passthrough"]),
+            Some(|reader, stage, entry| reader.pass_env(stage, entry)),
         ),
         (
             Field::optional(
@@ -356,6 +406,15 @@ pub(crate) struct Instance<'a> {
     pub(crate) fields_known: bool,
     /// Of the pipeline file: no stage may write it.
     pub(crate) file_name: &'a str,
+    /// What the pipeline says for all stages.
+    pub(crate) common: Common<'a>,
+}
+
+/// What holds for every stage that says nothing else.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a> {
+    pub(crate) shell: &'a Shell,
+    pub(crate) pass_env: &'a BTreeSet<String>,
 }
 
 /// Reads an instance; `None` if a field was wrong, which was reported.
@@ -372,6 +431,7 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
         templates: instance.templates,
         node,
         file_name: instance.file_name,
+        shell: instance.common.shell.clone(),
         report,
     };
     for (read, entry) in STAGE.present(node) {
@@ -381,6 +441,11 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
             read(&mut reader, &mut stage, entry);
         }
     }
+    let common = instance.common.pass_env.iter();
+    let common = common.filter(|name| {
+        !stage.env.contains_key(*name) && stage.secrets.iter().all(|secret| secret.name != **name)
+    });
+    stage.pass_env.extend(common.cloned().collect::<Vec<_>>());
     if instance.fields_known {
         incomplete(node, at, &mut reader);
     }
@@ -402,7 +467,7 @@ fn incomplete(node: &Node, at: Location, reader: &mut StageReader<'_>) {
         let message = format!("{owner} does not say what to run");
         let error = Diagnostic::new(at, message, "has neither `program` nor `cmd`");
         reader.report.push(
-            error.hint("add `cmd: <a line for sh>`, or `program: <a crate of this workspace>`"),
+            error.hint("add `cmd: <a line for bash>`, or `program: <a crate of this workspace>`"),
         );
     }
     if node.get("outs").is_none() {

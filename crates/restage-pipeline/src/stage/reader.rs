@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::fields::{expected, expected_of};
 use crate::node::{Entry, Node, Value, printable};
+use crate::script::Shell;
 use crate::template::Templates;
 
 /// Reads the fields of one instance.
@@ -12,6 +13,8 @@ pub(crate) struct StageReader<'a> {
     pub(super) node: &'a Node,
     /// Of the pipeline file: no stage may write it.
     pub(super) file_name: &'a str,
+    /// What reads its command.
+    pub(super) shell: Shell,
     pub(super) report: &'a mut Vec<Diagnostic>,
 }
 
@@ -36,6 +39,16 @@ impl<'a> StageReader<'a> {
         self.without_nul(text, node, subject)
     }
 
+    /// A text for the stage's shell.
+    pub(super) fn script(&mut self, node: &Node, subject: &str) -> Option<String> {
+        self.check_text(node, subject)?;
+        let text = match self.shell.is_sh() {
+            true => self.templates.command(node, self.report)?,
+            false => self.templates.foreign(node, self.report)?,
+        };
+        self.without_nul(text, node, subject)
+    }
+
     /// A line for `sh`.
     pub(super) fn command(&mut self, node: &Node, subject: &str) -> Option<String> {
         self.check_text(node, subject)?;
@@ -46,13 +59,7 @@ impl<'a> StageReader<'a> {
     fn check_text(&mut self, node: &Node, subject: &str) -> Option<()> {
         let hint = match &node.value {
             Value::Bool(_) | Value::Number(_) | Value::Text(_) => return Some(()),
-            Value::Null => None,
-            Value::List(items) => {
-                let words: Vec<String> = items.iter().filter_map(Node::scalar_text).collect();
-                let line = words.join(" ");
-                let fits = subject == "`cmd`" && words.len() == items.len() && line.len() < 60;
-                fits.then(|| format!("write the line as a shell reads it: `cmd: {line}`"))
-            }
+            Value::Null | Value::List(_) => None,
             Value::Map(_) if node.get("secret").is_some() => {
                 Some("name the variable under `secret` instead: `secret: [NAME]`".to_owned())
             }

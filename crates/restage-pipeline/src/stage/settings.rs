@@ -6,14 +6,14 @@ use super::reader::{StageReader, wrong_value};
 use crate::diagnostic::Diagnostic;
 use crate::fields::{About, Field, Key, Kind, Mapping, expected};
 use crate::node::{Entry, Node, Value, printable};
-use crate::pipeline::{Gpus, Resources, Secret, Stage};
+use crate::pipeline::{Cores, Gpus, Resources, Secret, Stage};
 use crate::units;
 use restage_core::span::Location;
 
 type Read = fn(&mut StageReader<'_>, &mut Resources, &Node);
 
-/// More cores or cards than any machine has.
-const MOST: u32 = 1 << 20;
+/// More cards than any machine has.
+const MOST: u32 = Cores::MOST;
 
 pub(super) static RESOURCES: Mapping<Read> = Mapping {
     about: About {
@@ -30,21 +30,27 @@ pub(super) static RESOURCES: Mapping<Read> = Mapping {
     },
     fields: &[
         (
-            Field::optional("cpu", Kind::Scalar, "1", "Cores.")
-                .key(Key::Outside)
-                .words(&["cpus", "cores", "threads", "ncpus"]),
+            Field::optional(
+                "cpu",
+                Kind::Scalar,
+                "1",
+                "Cores; `0` or a part of one (`0.5`) for a stage that mostly waits, such as a \
+                 download. `OMP_NUM_THREADS` and its like say the same number, at least 1.",
+            )
+            .key(Key::Outside)
+            .words(&["cpus", "cores", "threads", "ncpus"]),
             Some(|reader, resources, node| {
-                let cpu = reader.count(node, "resources.cpu", 1, MOST);
-                resources.cpu = cpu.unwrap_or(1);
+                resources.cpu = reader.cores(node).unwrap_or(resources.cpu);
             }),
         ),
         (
             Field::optional(
                 "gpu",
                 Kind::Named("a number of cards, or a device", &Kind::Scalar),
-                "0",
-                "Graphics cards; or a device as programs take it: `cpu`, `cuda`, `cuda:1`, or \
-                 `auto`, one card if the machine has any.",
+                "none is reserved, and the caller's `CUDA_VISIBLE_DEVICES` reaches the stage",
+                "Graphics cards, which no other stage gets meanwhile; or a device as programs take \
+                 it: `cpu`, `cuda`, `cuda:1`, or `auto`, one card if the machine has any. With `0` \
+                 or `cpu` the stage sees none. The kind of the cards is part of the key.",
             )
             .key(Key::Outside)
             .words(&["gpus", "cuda"]),
@@ -102,20 +108,42 @@ impl StageReader<'_> {
             }
         }
         for (name, at, value) in pairs {
-            if self.is_variable("env", &name, at) {
+            if is_variable(self.owner(), "env", &name, at, self.report) {
                 stage.env.insert(name, value);
             }
         }
     }
 
-    /// Each once, and none that is in `env` too.
+    /// Names of the caller's variables, none of which is in `env` too.
+    pub(super) fn pass_env(&mut self, stage: &mut Stage, entry: &Entry) {
+        for item in self.items(entry) {
+            let Some(name) = self.text(&item, "an item of `pass_env`") else {
+                continue;
+            };
+            let owner = self.owner();
+            if !is_variable(owner, "pass_env", &name, item.location, self.report) {
+                continue;
+            }
+            if stage.env.contains_key(&name) {
+                let message = format!("{owner} has `{name}` as `env` and as `pass_env`");
+                self.report
+                    .push(Diagnostic::new(item.location, message, "given twice").hint(
+                    "keep `env` if results may depend on its value, `pass_env` if they never do",
+                ));
+            } else {
+                stage.pass_env.insert(name);
+            }
+        }
+    }
+
+    /// Each once, and none that is in `env` or `pass_env` too.
     pub(super) fn secret(&mut self, stage: &mut Stage, entry: &Entry) {
         for item in self.items(entry) {
             let Some(name) = self.text(&item, "an item of `secret`") else {
                 continue;
             };
             let location = item.location;
-            if !self.is_variable("secret", &name, location) {
+            if !is_variable(self.owner(), "secret", &name, location, self.report) {
                 continue;
             }
             if stage.env.contains_key(&name) {
@@ -124,56 +152,23 @@ impl StageReader<'_> {
                     Diagnostic::new(location, message, "what `env` holds can be seen by all")
                         .hint("remove it from `env`: a secret is given to the stage as well"),
                 );
+            } else if stage.pass_env.contains(&name) {
+                let message = format!(
+                    "{} has `{name}` as `pass_env` and as `secret`",
+                    self.owner()
+                );
+                self.report.push(
+                    Diagnostic::new(
+                        location,
+                        message,
+                        "only a `secret` is hidden in what it prints",
+                    )
+                    .hint("remove it from `pass_env`: a secret is given to the stage as well"),
+                );
             } else if stage.secrets.iter().all(|secret| secret.name != name) {
                 stage.secrets.push(Secret { name, location });
             }
         }
-    }
-
-    /// Whether a variable can have this name; what can't be is reported.
-    fn is_variable(&mut self, field: &str, name: &str, at: Location) -> bool {
-        let valid = !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let (shown, label, hint) = if let Some((before, _)) = name.split_once('=') {
-            match field {
-                // What follows may be the value itself.
-                "secret" => (
-                    before,
-                    "expected a name alone",
-                    "write `secret: [NAME]`, and set the variable where restage is called",
-                ),
-                _ => (
-                    name,
-                    "expected a name alone",
-                    "to set a value write `env: {NAME: value}`",
-                ),
-            }
-        } else if !valid {
-            (
-                name,
-                "no variable can be called this",
-                "names are made of letters, digits and `_`",
-            )
-        } else if name.starts_with("RESTAGE_") {
-            (
-                name,
-                "set by restage itself",
-                "choose a name that does not begin with `RESTAGE_`",
-            )
-        } else {
-            return true;
-        };
-        let message = format!(
-            "`{field}` of {} cannot have `{}`",
-            self.owner(),
-            printable(shown)
-        );
-        self.report
-            .push(Diagnostic::new(at, message, label).hint(hint));
-        false
     }
 
     pub(super) fn resources(&mut self, node: &Node) -> Resources {
@@ -184,6 +179,25 @@ impl StageReader<'_> {
             read(self, &mut resources, &entry.value);
         }
         resources
+    }
+
+    fn cores(&mut self, node: &Node) -> Option<Cores> {
+        let value = self.templates.value(node, self.report)?;
+        let cores = match &value.value {
+            Value::Number(number) => number.as_f64().and_then(Cores::of),
+            _ => None,
+        };
+        if cores.is_none() {
+            let what = "a number, 0 or more";
+            self.report.push(wrong_value(
+                &value,
+                node,
+                "resources.cpu",
+                self.owner(),
+                what,
+            ));
+        }
+        cores
     }
 
     fn gpus(&mut self, node: &Node) -> Option<Gpus> {
@@ -240,4 +254,51 @@ impl StageReader<'_> {
         }
         duration
     }
+}
+
+/// Whether a variable can have this name; what can't be is reported.
+pub(crate) fn is_variable(
+    owner: &str,
+    field: &str,
+    name: &str,
+    at: Location,
+    report: &mut Vec<Diagnostic>,
+) -> bool {
+    let valid = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let (shown, label, hint) = if let Some((before, _)) = name.split_once('=') {
+        match field {
+            // What follows may be the value itself.
+            "secret" => (
+                before,
+                "expected a name alone",
+                "write `secret: [NAME]`, and set the variable where restage is called",
+            ),
+            _ => (
+                name,
+                "expected a name alone",
+                "to set a value write `env: {NAME: value}`",
+            ),
+        }
+    } else if !valid {
+        (
+            name,
+            "no variable can be called this",
+            "names are made of letters, digits and `_`",
+        )
+    } else if name.starts_with("RESTAGE_") {
+        (
+            name,
+            "set by restage itself",
+            "choose a name that does not begin with `RESTAGE_`",
+        )
+    } else {
+        return true;
+    };
+    let message = format!("`{field}` of {owner} cannot have `{}`", printable(shown));
+    report.push(Diagnostic::new(at, message, label).hint(hint));
+    false
 }

@@ -134,7 +134,10 @@ fn test_name(module: &str, test: &str) -> String {
 fn key(seed: u64) -> StageKey {
     StageKey {
         version: StageKey::VERSION,
-        action: KeyAction::Command("train".into()),
+        action: KeyAction::Script {
+            shell: vec!["sh".into()],
+            lines: vec!["train".into()],
+        },
         params: BTreeMap::from([("seed".into(), json!(seed))]),
         deps: vec![],
         globs: vec![],

@@ -1,0 +1,170 @@
+//! What a stage that failed lacked of its surroundings: its shell, a reader of its pipe, a variable.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::attempt::Attempt;
+use super::host::HostEnv;
+use super::params_text;
+use super::said::{self, Said};
+use restage_core::fs;
+use restage_exec::Outcome;
+use restage_pipeline::{Action, Script, Shell, Stage};
+
+/// What a shell says by its status if it did not find a program.
+const NOT_FOUND: i32 = 127;
+/// What it says if a program was ended by SIGPIPE.
+const BROKEN_PIPE: i32 = 128 + 13;
+
+/// What to write about it.
+pub(super) fn hint(
+    host: &HostEnv,
+    stage: &Stage,
+    attempt: &Attempt,
+    outcome: &Outcome,
+) -> Option<String> {
+    match outcome {
+        Outcome::NotStarted(why) if why.contains("Argument list too long") => Some(
+            "a command and its variables can have 128 KiB each: put long texts into a file among `deps`, \
+             or into `params`, which `RESTAGE_PARAMS_FILE` has at any length"
+                .to_owned(),
+        ),
+        Outcome::NotStarted(_) | Outcome::Exited(NOT_FOUND) => no_bash(stage, attempt),
+        Outcome::Exited(BROKEN_PIPE) => broken_pipe(stage),
+        _ => None,
+    }
+    .or_else(|| variable(host, stage, &attempt.job.env, &Said::by(&attempt.logs)))
+}
+
+fn no_bash(stage: &Stage, attempt: &Attempt) -> Option<String> {
+    let Action::Command(Script {
+        shell: Shell::Bash, ..
+    }) = &stage.action
+    else {
+        return None;
+    };
+    let path = attempt.job.env.get(OsStr::new("PATH"));
+    let path = path.map(OsString::as_os_str).unwrap_or_default();
+    let has_bash = |folder: &[u8]| {
+        let folder = attempt.dir.join(OsStr::from_bytes(folder));
+        fs::exists(&folder.join("bash")).unwrap_or(true)
+    };
+    let found = path.as_bytes().split(|byte| *byte == b':').any(has_bash);
+    (!found).then(|| {
+        "there is no `bash` in PATH: install it, or write `shell: sh` at the top of pipeline.yaml or in the \
+         stage; `sh` does not notice a program that fails inside a pipe"
+            .to_owned()
+    })
+}
+
+/// A program wrote more than its reader wanted.
+fn broken_pipe(stage: &Stage) -> Option<String> {
+    let in_pipe = match &stage.action {
+        Action::Command(script) => script.texts.iter().any(|text| text.contains('|')),
+        Action::Program { .. } => false,
+    };
+    in_pipe.then(|| {
+        "a program in a pipe had more to say than its reader, such as `head`, wanted, which `pipefail` \
+         counts as a failure: if that is right, write `(PROGRAM || [ $? = 141 ]) | head`"
+            .to_owned()
+    })
+}
+
+/// A variable that the caller has and the stage was not given.
+fn variable(
+    host: &HostEnv,
+    stage: &Stage,
+    given: &BTreeMap<OsString, OsString>,
+    said: &Said,
+) -> Option<String> {
+    let place = |line: &str| {
+        format!(
+            "under `{}:` (line {} of the pipeline) {line}",
+            stage.group, stage.location.line
+        )
+    };
+    let lacks = |name: &str| host.get(name).is_some() && !given.contains_key(OsStr::new(name));
+    said.lines().find_map(|line| {
+        if line.contains("cannot open shared object file") && lacks("LD_LIBRARY_PATH") {
+            let line = place("write `pass_env: [LD_LIBRARY_PATH]`, or `env: [..]` if results depend on it");
+            return Some(format!(
+                "stages are not given the caller's `LD_LIBRARY_PATH` unasked, since it decides which code runs\n  {line}"
+            ));
+        }
+        let missing = ["KeyError", "unbound variable", "parameter not set", "is not set"];
+        if !missing.iter().any(|words| line.contains(words)) {
+            return None;
+        }
+        let too_long = || !params_text::fits_variable(&params_text::text(&stage.params));
+        said::names_in(line).find_map(|name| match name {
+            "RESTAGE_PARAMS" if too_long() => Some(
+                "its parameters are longer than a variable can be: read them from the file that \
+                 `RESTAGE_PARAMS_FILE` names"
+                    .to_owned(),
+            ),
+            name if lacks(name) => Some(format!(
+                "the variable `{name}` is set where restage was called, but not for this stage\n  {}",
+                place(&format!(
+                    "write `env: [{name}]`; `pass_env` if no result depends on it, `secret` if nobody may see it"
+                ))
+            )),
+            _ => None,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::stage_environment;
+
+    fn told(said: &str, stage: &Stage) -> Option<String> {
+        let pairs = [
+            ("LD_LIBRARY_PATH", "/lib"),
+            ("WANDB_MODE", "offline"),
+            ("HOME", "/home"),
+        ];
+        let host = HostEnv::new(pairs.map(|(name, value)| (name.into(), value.into())));
+        variable(
+            &host,
+            stage,
+            &stage_environment(&host, stage),
+            &Said::of(said),
+        )
+    }
+
+    #[test]
+    fn a_variable_that_only_the_caller_has_is_named_with_the_line_to_write() {
+        let mut stage = Stage::default();
+        for said in [
+            "KeyError: 'WANDB_MODE'",
+            "bash: line 1: WANDB_MODE: unbound variable",
+            "sh: 1: WANDB_MODE: parameter not set",
+        ] {
+            let hint = told(said, &stage).expect(said);
+            assert!(hint.contains("write `env: [WANDB_MODE]`"), "{hint}");
+        }
+        let said = "python3: error while loading shared libraries: libx.so: cannot open shared object \
+                    file: No such file or directory";
+        let hint = told(said, &stage).expect(said);
+        assert!(hint.contains("`pass_env: [LD_LIBRARY_PATH]`"), "{hint}");
+        assert_eq!(told("KeyError: 'OTHER'", &stage), None);
+        assert_eq!(told("KeyError: 'HOME'", &stage), None, "it has it");
+        assert_eq!(told("WANDB_MODE is offline", &stage), None);
+        stage.pass_env.insert("WANDB_MODE".to_owned());
+        assert_eq!(told("KeyError: 'WANDB_MODE'", &stage), None);
+    }
+
+    #[test]
+    fn parameters_that_are_too_long_for_their_variable_are_said_to_be_in_a_file() {
+        let mut stage = Stage::default();
+        let said = "KeyError: 'RESTAGE_PARAMS'";
+        assert_eq!(told(said, &stage), None);
+        stage
+            .params
+            .insert("x".to_owned(), "y".repeat(200_000).into());
+        let hint = told(said, &stage).expect(said);
+        assert!(hint.contains("`RESTAGE_PARAMS_FILE`"), "{hint}");
+    }
+}
