@@ -23,6 +23,12 @@ pub fn host_name() -> String {
     name.nodename().to_string_lossy().into_owned()
 }
 
+/// What tells this boot of the machine's kernel from every other, if that can be known.
+pub(crate) fn boot_id() -> Option<String> {
+    let text = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).ok()?;
+    Some(text.trim().to_owned())
+}
+
 /// A job's first process, which leads its process group. Safe to keep on disk: thanks to its start
 /// time and the machine's boot it is never mistaken for a later process with the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,9 +229,9 @@ fn all() -> Option<impl Iterator<Item = Stat>> {
 fn space() -> &'static Option<String> {
     static SPACE: OnceLock<Option<String>> = OnceLock::new();
     SPACE.get_or_init(|| {
-        let boot = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).ok()?;
+        let boot = boot_id()?;
         let namespace = fs::read_link(Path::new("/proc/self/ns/pid")).ok()?;
-        Some(format!("{} {}", boot.trim(), namespace.display()))
+        Some(format!("{} {}", boot, namespace.display()))
     })
 }
 

@@ -4,11 +4,14 @@
 //! is part of the folder, its content is not. Of permissions only the owner's execute
 //! bit counts. A socket, pipe or device, and a name that is not UTF-8, is an error.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::Metadata;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+
+use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 
 use super::hash::Digest;
 use super::manifest::{Manifest, ManifestEntry, Node};
@@ -16,8 +19,15 @@ use super::path::PathDigest;
 use crate::fault;
 use crate::fs::{self, Context, FsError};
 
-/// From this size on a file is mapped into memory and hashed by all cores.
-const MAP_FROM: u64 = 1 << 20;
+/// From this size on a file is read and hashed by all cores. It is not mapped into memory: a file
+/// that becomes shorter, or a disk that can't read it, would end the process.
+const SPLIT_FROM: u64 = 1 << 20;
+/// Bytes that a core reads and hashes at once. They fit its second-level cache.
+const BLOCK: usize = 256 << 10;
+/// All cores work within so many bytes, so that a disk reads roughly in order.
+const WINDOW: u64 = 64 << 20;
+/// Zeros that a sparse file's copy leaves out are found in steps of so many bytes.
+const HOLE: usize = 4096;
 
 /// Digest of a file's bytes; a symbolic link is followed.
 pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
@@ -28,13 +38,56 @@ pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
 /// writer.
 pub fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
     expect_file(path, metadata)?;
-    let mut hasher = blake3::Hasher::new();
-    if metadata.len() >= MAP_FROM {
-        hasher.update_mmap_rayon(path).at("read", path)?;
-    } else {
-        hasher.update_reader(fs::open(path)?).at("read", path)?;
+    let file = fs::open(path)?;
+    let len = file.metadata().at("look at", path)?.len();
+    if len >= SPLIT_FROM {
+        return Ok(Digest(digest_blocks(&file, len).at("read", path)?));
     }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).at("read", path)?;
     Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+/// Digest of a file of `len` bytes, more than [`BLOCK`]: blake3's tree, whose parts can be hashed in
+/// any order.
+fn digest_blocks(file: &File, len: u64) -> io::Result<[u8; 32]> {
+    let (left, right) = halves(file, 0, len)?;
+    Ok(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
+}
+
+/// The two parts of the tree over the bytes from `offset` on.
+fn halves(file: &File, offset: u64, len: u64) -> io::Result<(ChainingValue, ChainingValue)> {
+    let first = hazmat::left_subtree_len(len);
+    let left = || subtree(file, offset, first);
+    let right = || subtree(file, offset + first, len - first);
+    if len > WINDOW {
+        return Ok((left()?, right()?));
+    }
+    let (left, right) = rayon::join(left, right);
+    Ok((left?, right?))
+}
+
+fn subtree(file: &File, offset: u64, len: u64) -> io::Result<ChainingValue> {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BLOCK]);
+    }
+    if len > BLOCK as u64 {
+        let (left, right) = halves(file, offset, len)?;
+        return Ok(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let block = &mut buffer[..len as usize];
+        file.read_exact_at(block, offset)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    io::Error::new(error.kind(), "it became shorter while it was read")
+                }
+                _ => error,
+            })?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.set_input_offset(offset).update(block);
+        Ok(hasher.finalize_non_root())
+    })
 }
 
 /// Copies a file's bytes and digests exactly what was copied.
@@ -60,6 +113,45 @@ pub fn copy_and_digest(
         size += len as u64;
     }
     Ok((Digest(*hasher.finalize().as_bytes()), size))
+}
+
+/// Like [`copy_and_digest`], into a new file. Where `from` is sparse, blocks of zeros take no room
+/// in the copy either.
+pub fn copy_to_new_and_digest(
+    from: &Path,
+    to: &mut File,
+    to_path: &Path,
+) -> Result<(Digest, u64), FsError> {
+    let found = fs::metadata(from)?;
+    if found.blocks() * 512 >= found.len() {
+        return copy_and_digest(from, to, to_path);
+    }
+    let copied = copy_and_digest(from, &mut Sparse(to), to_path)?;
+    // It may end in a hole.
+    to.set_len(copied.1).at("write", to_path)?;
+    Ok(copied)
+}
+
+/// Leaves holes where zeros would be written.
+struct Sparse<'a>(&'a mut File);
+
+impl Write for Sparse<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let is_hole = |block: &[u8]| block.iter().all(|byte| *byte == 0);
+        let mut blocks = bytes.chunks(HOLE).peekable();
+        let hole = blocks.peek().is_some_and(|block| is_hole(block));
+        let alike = blocks.take_while(|block| is_hole(block) == hole);
+        let len = alike.map(<[u8]>::len).sum();
+        match hole {
+            true => drop(self.0.seek(SeekFrom::Current(len as i64))?),
+            false => self.0.write_all(&bytes[..len])?,
+        }
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Digest of a folder.
@@ -184,6 +276,57 @@ mod tests {
         let (copy, size) = copy_and_digest(&path, &mut copied, &path).unwrap();
         assert_eq!((copy, size), (Digest::of(&bytes), bytes.len() as u64));
         assert_eq!(copied, bytes);
+    }
+
+    #[test]
+    fn a_file_of_any_size_has_the_digest_of_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let block = BLOCK as u64;
+        let bytes: Vec<u8> = (0..WINDOW + block + 1).map(|i| (i % 251) as u8).collect();
+        for len in [
+            SPLIT_FROM - 1,
+            SPLIT_FROM,
+            SPLIT_FROM + 1,
+            SPLIT_FROM + block - 1,
+            7 * block + 1024,
+            WINDOW,
+            WINDOW + block + 1,
+        ] {
+            let bytes = &bytes[..len as usize];
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(digest_file(&path).unwrap(), Digest::of(bytes), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_becomes_shorter_while_it_is_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, vec![1; 1 << 20]).unwrap();
+        let error = digest_blocks(&fs::open(&path).unwrap(), 2 << 20).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(error.to_string(), "it became shorter while it was read");
+    }
+
+    #[test]
+    fn a_copy_of_a_sparse_file_has_its_bytes_and_its_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let file = File::create_new(&from).unwrap();
+        file.set_len(64 << 20).unwrap();
+        file.write_all_at(b"in the middle", (20 << 20) + 5).unwrap();
+        let room = |path: &Path| fs::metadata(path).unwrap().blocks() * 512;
+        if room(&from) > 1 << 20 {
+            println!("skipped: no sparse files here");
+            return;
+        }
+        let mut copy = File::create_new(&to).unwrap();
+        let (digest, size) = copy_to_new_and_digest(&from, &mut copy, &to).unwrap();
+        assert_eq!(size, 64 << 20);
+        assert_eq!(digest, digest_file(&from).unwrap());
+        assert_eq!(digest, digest_file(&to).unwrap());
+        assert!(room(&to) < 1 << 20, "{} bytes on the disk", room(&to));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod stat_snapshot;
 
 pub use diff::{Change, diff};
 pub use file::digest_found;
-pub use file::{copy_and_digest, digest_file, digest_tree};
+pub use file::{copy_and_digest, copy_to_new_and_digest, digest_file, digest_tree};
 pub use file::{is_executable, tree};
 pub use frame::Frame;
 pub use hash::{Digest, ParseDigestError};

@@ -7,10 +7,15 @@
 //! used but not remembered (git calls such entries racy).
 //!
 //! Linking and unlinking change a file's change time. The store's objects are sealed: read-only
-//! under all their names, and trusted without their change time.
+//! under all their names, and trusted without their change time. Instead, their birth time must be
+//! the same, because a file system gives a removed file's number to a new file. Where birth times
+//! are unknown, the change time counts for them too.
 //!
-//! Layout of the file: 16 bytes of name and version, entries of 80 bytes sorted by device and
-//! inode, the blake3 digest of everything before. Little-endian; local to one machine.
+//! `stat` says nothing of a bit that flips on the disk. So an entry vouches for its file for a month
+//! at most, and only on the machine that read the bytes (docs/adr/0019).
+//!
+//! Layout of the file: 16 bytes of name and version, 64 bytes that name the machine, entries of 92
+//! bytes sorted by device and inode, the blake3 digest of everything before. Little-endian.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -29,6 +34,7 @@ use super::manifest::Manifest;
 use super::path::{Kind, PathDigest};
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
+use crate::process::{boot_id, host_name};
 use crate::rel_path::RelPath;
 
 /// Two ticks of the slowest kernel clock in use (100 Hz).
@@ -43,19 +49,29 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// For how many saves an entry is kept that nobody asks for.
 const KEEP_UNUSED: u32 = 100;
 /// Starts the file: name and version.
-const HEAD: &[u8; 16] = b"restage stat v1\n";
+const HEAD: &[u8; 16] = b"restage stat v2\n";
+/// What the file of the version before starts with.
+const OLD_HEAD: &[u8; 16] = b"restage stat v1\n";
 /// Bytes per entry.
-const ENTRY: usize = 80;
+const ENTRY: usize = 92;
+/// For how many days an entry vouches at most for bytes that were read.
+const MOST_DAYS: u32 = 30;
+/// Entries expire over so many days, by their inode's number, so that no single run has to read
+/// everything again.
+const SPREAD_DAYS: u32 = 7;
 
 /// Digests of files by what `stat` says of them; shared by threads.
 #[derive(Debug)]
 pub struct StatCache {
     file: PathBuf,
+    machine: Machine,
+    /// Days since 1970.
+    today: u32,
     /// As loaded: sorted by device and inode.
     loaded: Vec<Entry>,
     /// Whether each loaded entry was asked for.
     used: Vec<AtomicBool>,
-    /// Whether each loaded entry was found to be wrong.
+    /// Whether each loaded entry is to be forgotten: it is wrong, or its file is gone.
     wrong: Vec<AtomicBool>,
     /// Found or sealed since; these replace loaded ones.
     found: Mutex<BTreeMap<(u64, u64), Entry>>,
@@ -64,12 +80,22 @@ pub struct StatCache {
 
 impl StatCache {
     /// Loads the cache. One that is damaged, unreadable or of another version counts as
-    /// empty, and [`StatCache::warning`] says so: it costs time, never correctness.
+    /// empty, and [`StatCache::warning`] says so: it costs time, never correctness. One of another
+    /// machine counts as empty too.
     pub fn load(file: &Path) -> StatCache {
+        let days = WallTime::now().seconds.div_euclid(24 * 60 * 60);
+        let today = u32::try_from(days).unwrap_or(0);
+        Self::load_at(file, Machine::here(), today)
+    }
+
+    fn load_at(file: &Path, machine: Machine, today: u32) -> StatCache {
         let (loaded, warning) = match fs::read_own(file) {
             Ok(None) => (Vec::new(), None),
             Ok(Some(bytes)) => match parse(&bytes) {
-                Some(entries) => (entries, None),
+                Some((of, entries)) if of.is_same_as(&machine) => (entries, None),
+                Some(_) => (Vec::new(), None),
+                // Not worth a word: it is only of an older restage.
+                None if bytes.starts_with(OLD_HEAD) => (Vec::new(), None),
                 None => {
                     let file = file.display();
                     let why = "is damaged or of another version: files are read again";
@@ -83,6 +109,8 @@ impl StatCache {
         let found = Mutex::new(BTreeMap::new());
         StatCache {
             file: file.to_owned(),
+            machine,
+            today,
             loaded,
             used,
             wrong,
@@ -153,9 +181,16 @@ impl StatCache {
         }
         for attempt in 1..=ATTEMPTS {
             let now = WallTime::file_clock();
-            let digest = digest_found(path, &metadata)?;
+            let digest = match digest_found(path, &metadata) {
+                // It became shorter meanwhile.
+                Err(error) if error.source.kind() == io::ErrorKind::UnexpectedEof => None,
+                digest => Some(digest?),
+            };
             let after = fs::metadata(path)?;
-            if Stamp::of(&after) == Stamp::of(&metadata) {
+            expect_file(path, &after)?;
+            if let Some(digest) = digest
+                && Stamp::of(&after) == Stamp::of(&metadata)
+            {
                 self.remember(&metadata, digest, now);
                 return Ok((digest, metadata));
             }
@@ -171,21 +206,20 @@ impl StatCache {
     }
 
     fn lookup(&self, metadata: &Metadata) -> Option<Digest> {
-        let stamp = Stamp::of(metadata);
-        let writable = metadata.permissions().mode() & 0o222 != 0;
-        let id = stamp.id();
-        if let Some(at) = self.loaded_at(id)
-            && !self.wrong[at].load(Ordering::Relaxed)
-            && self.loaded[at].vouches_for(&stamp, writable)
-        {
-            self.used[at].store(true, Ordering::Relaxed);
-            return Some(self.loaded[at].digest);
+        let entry = self.known(Stamp::of(metadata).id())?;
+        let fits = entry.vouches_for(metadata) && !entry.is_old(self.today);
+        fits.then_some(entry.digest)
+    }
+
+    /// What is remembered of an inode.
+    fn known(&self, id: (u64, u64)) -> Option<Entry> {
+        match self.loaded_at(id) {
+            Some(at) if !self.wrong[at].load(Ordering::Relaxed) => {
+                self.used[at].store(true, Ordering::Relaxed);
+                Some(self.loaded[at])
+            }
+            _ => self.found().get(&id).copied(),
         }
-        let found = self.found();
-        found
-            .get(&id)
-            .filter(|entry| entry.vouches_for(&stamp, writable))
-            .map(|e| e.digest)
     }
 
     fn loaded_at(&self, id: (u64, u64)) -> Option<usize> {
@@ -195,6 +229,27 @@ impl StatCache {
         found.ok()
     }
 
+    /// Keeps an entry in place of any other of the same inode.
+    fn insert(&self, entry: Entry) {
+        let id = entry.stamp.id();
+        self.drop_loaded(id);
+        self.found().insert(id, entry);
+    }
+
+    fn drop_loaded(&self, id: (u64, u64)) {
+        if let Some(at) = self.loaded_at(id) {
+            self.wrong[at].store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets a file that is about to be removed, or not to be trusted: its number may come back
+    /// for another one.
+    pub fn forget(&self, metadata: &Metadata) {
+        let id = Stamp::of(metadata).id();
+        self.drop_loaded(id);
+        self.found().remove(&id);
+    }
+
     /// Compares what is remembered of a file with the digest of its bytes, which were read just
     /// now. A wrong entry is forgotten; returns whether it was wrong.
     pub fn refute(&self, metadata: &Metadata, digest: Option<Digest>) -> bool {
@@ -202,73 +257,50 @@ impl StatCache {
         if remembered.is_none() || remembered == digest {
             return false;
         }
-        let id = Stamp::of(metadata).id();
-        if let Some(at) = self.loaded_at(id) {
-            self.wrong[at].store(true, Ordering::Relaxed);
-        }
-        self.found().remove(&id);
+        self.forget(metadata);
         true
     }
 
     /// Keeps a digest, unless the file was touched so shortly before `now` that a change after
     /// it was read could have left the same times.
     fn remember(&self, metadata: &Metadata, digest: Digest, now: WallTime) {
-        let stamp = Stamp::of(metadata);
-        if settled_before(&stamp, now) {
-            self.found().insert(
-                stamp.id(),
-                Entry {
-                    stamp,
-                    digest,
-                    sealed: false,
-                    unused: 0,
-                },
-            );
+        let entry = Entry::of(metadata, digest, self.today);
+        // An object that was due to be read again, and is sound.
+        let known = self.known(entry.stamp.id());
+        let sealed = known.is_some_and(|known| {
+            known.sealed && known.digest == digest && known.vouches_for(metadata)
+        });
+        if sealed || settled_before(&entry.stamp, now) {
+            self.insert(Entry { sealed, ..entry });
         }
     }
 
     /// Vouches for a read-only file of the store, whose bytes were just digested and which
     /// nobody can be writing to.
     pub fn seal(&self, path: &Path, digest: Digest) -> Result<(), FsError> {
-        let stamp = Stamp::of(&fs::symlink_metadata(path)?);
-        self.found().insert(
-            stamp.id(),
-            Entry {
-                stamp,
-                digest,
-                sealed: true,
-                unused: 0,
-            },
-        );
+        let entry = Entry::of(&fs::symlink_metadata(path)?, digest, self.today);
+        self.insert(Entry {
+            sealed: true,
+            ..entry
+        });
         Ok(())
     }
 
     /// Like [`StatCache::seal`], for an object that another process made, if its bytes were read
     /// and remembered: otherwise linking it would mean reading it again.
     pub fn adopt(&self, path: &Path, digest: Digest) -> Result<(), FsError> {
-        let stamp = Stamp::of(&fs::symlink_metadata(path)?);
-        let id = stamp.id();
-        let found = self.found().get(&id).copied();
-        let loaded = || {
-            let at = self.loaded_at(id)?;
-            (!self.wrong[at].load(Ordering::Relaxed)).then(|| self.loaded[at])
-        };
-        let known = found.or_else(loaded);
+        let found = fs::symlink_metadata(path)?;
+        let now = Entry::of(&found, digest, self.today);
         // What is remembered was old enough when it was read that a later change shows in its times.
-        let same = |entry: &Entry| {
-            let ctime = entry.stamp.ctime;
-            entry.digest == digest && entry.stamp == Stamp { ctime, ..stamp }
+        let same = |known: &Entry| {
+            known.digest == digest && known.same_but_for_ctime(&now) && !known.sealed
         };
-        if let Some(entry) = known.filter(same)
-            && !entry.sealed
-        {
-            let sealed = Entry {
-                stamp,
+        if let Some(known) = self.known(now.stamp.id()).filter(same) {
+            self.insert(Entry {
                 sealed: true,
-                unused: 0,
-                ..entry
-            };
-            self.found().insert(id, sealed);
+                checked: known.checked,
+                ..now
+            });
         }
         Ok(())
     }
@@ -301,7 +333,7 @@ impl StatCache {
             }
         }
         let entries: Vec<Entry> = entries.into_values().collect();
-        fs::write_own(&self.file, &to_bytes(&entries))
+        fs::write_own(&self.file, &to_bytes(&self.machine, &entries))
     }
 }
 
@@ -356,47 +388,114 @@ impl Stamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     stamp: Stamp,
+    /// Nanoseconds since 1970, or [`UNKNOWN`].
+    born: i64,
     digest: Digest,
     /// One of the store's objects: its change time may move on.
     sealed: bool,
     /// Saves since somebody last asked for it.
     unused: u32,
+    /// When its bytes were last read, in days since 1970.
+    checked: u32,
 }
 
+/// The birth time of a file whose file system keeps none.
+const UNKNOWN: i64 = i64::MIN;
+
 impl Entry {
-    /// Whether a file with this stamp still has these bytes.
-    fn vouches_for(&self, stamp: &Stamp, writable: bool) -> bool {
-        if self.sealed {
-            !writable
-                && Stamp {
-                    ctime: self.stamp.ctime,
-                    ..*stamp
-                } == self.stamp
-        } else {
-            *stamp == self.stamp
+    /// An unsealed one of a file whose bytes were read today.
+    fn of(metadata: &Metadata, digest: Digest, today: u32) -> Self {
+        let born = metadata.created().ok().map(WallTime::from);
+        let born = born.and_then(|time| i64::try_from(time.as_nanos()).ok());
+        Self {
+            stamp: Stamp::of(metadata),
+            born: born.unwrap_or(UNKNOWN),
+            digest,
+            sealed: false,
+            unused: 0,
+            checked: today,
         }
+    }
+
+    /// Whether a file of which `stat` says this still has these bytes.
+    fn vouches_for(&self, metadata: &Metadata) -> bool {
+        let found = Self::of(metadata, self.digest, self.checked);
+        let read_only = metadata.permissions().mode() & 0o222 == 0;
+        match self.sealed {
+            true => read_only && self.same_but_for_ctime(&found),
+            false => self.stamp == found.stamp,
+        }
+    }
+
+    /// Whether both are of the same file with the same bytes, which may have got or lost names.
+    fn same_but_for_ctime(&self, other: &Self) -> bool {
+        let ctime = self.stamp.ctime;
+        let known = self.born != UNKNOWN || ctime == other.stamp.ctime;
+        known
+            && self.born == other.born
+            && self.stamp
+                == Stamp {
+                    ctime,
+                    ..other.stamp
+                }
+    }
+
+    /// Whether its bytes are to be read again.
+    fn is_old(&self, today: u32) -> bool {
+        let earlier = (self.stamp.ino % u64::from(SPREAD_DAYS)) as u32;
+        // A clock that was wrong then or is wrong now proves nothing.
+        today.abs_diff(self.checked) >= MOST_DAYS - earlier
+    }
+}
+
+/// The machine that a cache is of: by its name or, because a container often gets a new one, by its
+/// boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Machine {
+    name: Digest,
+    boot: Digest,
+}
+
+impl Machine {
+    fn here() -> Self {
+        let boot = boot_id().unwrap_or_default();
+        Self {
+            name: Digest::of(host_name().as_bytes()),
+            boot: Digest::of(boot.as_bytes()),
+        }
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        let no_boot = Digest::of(b"");
+        self.name == other.name || (self.boot == other.boot && self.boot != no_boot)
     }
 }
 
 /// Entries, sorted by file, as bytes.
-fn to_bytes(entries: &[Entry]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD.len() + entries.len() * ENTRY + 32);
+fn to_bytes(machine: &Machine, entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD.len() + 64 + entries.len() * ENTRY + 32);
     bytes.extend_from_slice(HEAD);
+    bytes.extend_from_slice(&machine.name.0);
+    bytes.extend_from_slice(&machine.boot.0);
     for Entry {
         stamp,
+        born,
         digest,
         sealed,
         unused,
+        checked,
     } in entries
     {
         for number in [stamp.dev, stamp.ino, stamp.size] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend_from_slice(&stamp.mtime.to_le_bytes());
-        bytes.extend_from_slice(&stamp.ctime.to_le_bytes());
+        for time in [stamp.mtime, stamp.ctime, *born] {
+            bytes.extend_from_slice(&time.to_le_bytes());
+        }
         bytes.extend_from_slice(&digest.0);
-        bytes.extend_from_slice(&u32::from(*sealed).to_le_bytes());
-        bytes.extend_from_slice(&unused.to_le_bytes());
+        for number in [u32::from(*sealed), *unused, *checked] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
     }
     let check = Digest::of(&bytes);
     bytes.extend_from_slice(&check.0);
@@ -404,17 +503,23 @@ fn to_bytes(entries: &[Entry]) -> Vec<u8> {
 }
 
 /// Reads what [`to_bytes`] wrote; `None` if a single bit differs.
-fn parse(bytes: &[u8]) -> Option<Vec<Entry>> {
+fn parse(bytes: &[u8]) -> Option<(Machine, Vec<Entry>)> {
     let (body, check) = bytes.split_last_chunk::<32>()?;
     if Digest::of(body).0 != *check {
         return None;
     }
-    let entries = body.strip_prefix(HEAD)?.chunks_exact(ENTRY);
+    let mut rest = body.strip_prefix(HEAD)?;
+    let machine = Machine {
+        name: Digest(take(&mut rest)?),
+        boot: Digest(take(&mut rest)?),
+    };
+    let entries = rest.chunks_exact(ENTRY);
     if !entries.remainder().is_empty() {
         return None;
     }
-    let entries: Option<Vec<Entry>> = entries.map(parse_entry).collect();
-    entries.filter(|entries| entries.is_sorted_by_key(|entry| entry.stamp.id()))
+    let entries: Vec<Entry> = entries.map(parse_entry).collect::<Option<_>>()?;
+    let sorted = entries.is_sorted_by_key(|entry| entry.stamp.id());
+    sorted.then_some((machine, entries))
 }
 
 fn parse_entry(mut bytes: &[u8]) -> Option<Entry> {
@@ -426,9 +531,11 @@ fn parse_entry(mut bytes: &[u8]) -> Option<Entry> {
             mtime: i64::from_le_bytes(take(&mut bytes)?),
             ctime: i64::from_le_bytes(take(&mut bytes)?),
         },
+        born: i64::from_le_bytes(take(&mut bytes)?),
         digest: Digest(take(&mut bytes)?),
         sealed: u32::from_le_bytes(take(&mut bytes)?) != 0,
         unused: u32::from_le_bytes(take(&mut bytes)?),
+        checked: u32::from_le_bytes(take(&mut bytes)?),
     })
 }
 

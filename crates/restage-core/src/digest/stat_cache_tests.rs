@@ -208,6 +208,124 @@ fn an_object_that_another_process_made_is_read_once_however_often_it_is_linked()
     assert!(!setup.remembered(&cache));
 }
 
+fn machine(name: &str) -> Machine {
+    Machine {
+        name: Digest::of(name.as_bytes()),
+        boot: Digest::of(b"boot"),
+    }
+}
+
+#[test]
+fn a_sealed_entry_does_not_vouch_for_a_later_file_with_the_same_number() {
+    let setup = Setup::new();
+    fs::set_mode(&setup.path(), 0o444).unwrap();
+    let cache = setup.cache();
+    cache.seal(&setup.path(), Digest::of(b"one")).unwrap();
+    let found = fs::metadata(&setup.path()).unwrap();
+    let entry = cache.known(Stamp::of(&found).id()).unwrap();
+    assert!(entry.vouches_for(&found));
+    let later = |born, ctime| Entry {
+        born,
+        stamp: Stamp {
+            ctime,
+            ..entry.stamp
+        },
+        ..entry
+    };
+    let (born, ctime) = (entry.born, entry.stamp.ctime);
+    // Linked since, which changes nothing but its change time.
+    assert_eq!(
+        later(born, ctime - 1).vouches_for(&found),
+        entry.born != UNKNOWN
+    );
+    // The same number, size and modification time, as reproducible archives have them.
+    assert!(!later(born.wrapping_sub(1), ctime).vouches_for(&found));
+    assert!(!later(UNKNOWN, ctime - 1).vouches_for(&found));
+    // Both without a birth time: the change time decides.
+    let unborn = |ctime| later(UNKNOWN, ctime);
+    assert!(unborn(ctime).same_but_for_ctime(&unborn(ctime)));
+    assert!(!unborn(ctime).same_but_for_ctime(&unborn(ctime - 1)));
+}
+
+#[test]
+fn a_removed_file_is_forgotten_for_good() {
+    let setup = Setup::new();
+    settle();
+    let cache = setup.cache();
+    setup.digest(&cache);
+    cache.save().unwrap();
+    let cache = setup.cache();
+    assert!(setup.remembered(&cache));
+    cache.forget(&fs::metadata(&setup.path()).unwrap());
+    assert!(!setup.remembered(&cache));
+    cache.save().unwrap();
+    assert!(!setup.remembered(&setup.cache()));
+}
+
+#[test]
+fn what_is_learnt_of_a_number_replaces_what_was_loaded() {
+    let setup = Setup::new();
+    fs::set_mode(&setup.path(), 0o444).unwrap();
+    let cache = setup.cache();
+    cache.seal(&setup.path(), Digest::of(b"two")).unwrap();
+    cache.save().unwrap();
+    let cache = setup.cache();
+    cache.seal(&setup.path(), Digest::of(b"one")).unwrap();
+    assert_eq!(setup.digest(&cache), Digest::of(b"one"));
+    cache.save().unwrap();
+    assert_eq!(setup.digest(&setup.cache()), Digest::of(b"one"));
+}
+
+#[test]
+fn bytes_are_read_again_after_a_month_and_then_believed_for_another_one() {
+    let setup = Setup::new();
+    fs::set_mode(&setup.path(), 0o444).unwrap();
+    settle();
+    let file = setup.dir.path().join("cache");
+    let on = |day| StatCache::load_at(&file, machine("here"), day);
+    for sealed in [true, false] {
+        let cache = on(1000);
+        match sealed {
+            true => cache.seal(&setup.path(), Digest::of(b"one")).unwrap(),
+            false => assert_eq!(setup.digest(&cache), Digest::of(b"one")),
+        }
+        cache.save().unwrap();
+        assert!(setup.remembered(&on(1000 + MOST_DAYS - SPREAD_DAYS)));
+        assert!(!setup.remembered(&on(1000 + MOST_DAYS)));
+        assert!(!setup.remembered(&on(1000 - MOST_DAYS)), "a wrong clock");
+        let cache = on(1000 + MOST_DAYS);
+        assert_eq!(setup.digest(&cache), Digest::of(b"one"));
+        cache.save().unwrap();
+        let cache = on(1000 + MOST_DAYS + 1);
+        assert!(setup.remembered(&cache));
+        let known = cache.known(Stamp::of(&fs::metadata(&setup.path()).unwrap()).id());
+        assert_eq!(known.unwrap().sealed, sealed);
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn a_cache_of_another_machine_counts_as_empty() {
+    let setup = Setup::new();
+    settle();
+    let file = setup.dir.path().join("cache");
+    let cache = StatCache::load_at(&file, machine("here"), 1000);
+    setup.digest(&cache);
+    cache.save().unwrap();
+    let there = |name: &str, boot: &str| {
+        let boot = Digest::of(boot.as_bytes());
+        let machine = Machine {
+            boot,
+            ..machine(name)
+        };
+        StatCache::load_at(&file, machine, 1000)
+    };
+    assert!(setup.remembered(&there("here", "later boot")));
+    assert!(setup.remembered(&there("container", "boot")));
+    assert!(!setup.remembered(&there("there", "another boot")));
+    assert_eq!(there("there", "another boot").warning(), None);
+}
+
 fn entries(count: u64) -> Vec<Entry> {
     (0..count)
         .map(|i| Entry {
@@ -218,23 +336,27 @@ fn entries(count: u64) -> Vec<Entry> {
                 mtime: -1,
                 ctime: i64::MAX,
             },
+            born: if i == 0 { UNKNOWN } else { -2 },
             digest: Digest::of(&i.to_le_bytes()),
             sealed: i % 2 == 0,
             unused: i as u32,
+            checked: u32::MAX - i as u32,
         })
         .collect()
 }
 
 #[test]
 fn entries_read_back_as_they_were() {
-    assert_eq!(parse(&to_bytes(&entries(5))), Some(entries(5)));
-    assert_eq!(parse(&to_bytes(&[])), Some(Vec::new()));
+    for entries in [entries(5), Vec::new()] {
+        let bytes = to_bytes(&machine("here"), &entries);
+        assert_eq!(parse(&bytes), Some((machine("here"), entries)));
+    }
 }
 
 proptest! {
     #[test]
     fn one_flipped_bit_or_a_cut_makes_it_worthless(at in any::<prop::sample::Index>()) {
-        let mut bytes = to_bytes(&entries(3));
+        let mut bytes = to_bytes(&machine("here"), &entries(3));
         let bit = at.index(bytes.len() * 8);
         prop_assert_eq!(parse(&bytes[..bit / 8]), None);
         bytes[bit / 8] ^= 1 << (bit % 8);
