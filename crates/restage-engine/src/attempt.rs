@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::audit::{self, Audit};
 use super::error::RunError;
-use super::facts::Facts;
+use super::facts::{Facts, FactsError};
 use super::host::stage_environment;
 use super::isolation::Apart;
 use super::params_text;
@@ -100,7 +100,10 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
                 let record = (parts.inputs)(*producer);
                 let outs = record.iter().flat_map(|record| &record.outs);
                 let recorded = outs.into_iter().find(|out| out.path == declared.as_str());
-                let Some(recorded) = recorded else { continue };
+                let Some(recorded) = recorded else {
+                    let producer = graph.stage(*producer).name.clone();
+                    return Err(FactsError::Unsettled(producer).into());
+                };
                 let dest = path.under(&dir);
                 if fs::symlink_metadata_if_exists(&dest)?.is_some() {
                     continue;

@@ -431,6 +431,20 @@ fn moved_input(
     Ok(None)
 }
 
+/// The failure to start a stage, which is the machine's fault.
+pub(super) fn not_started(stage: &Stage, number: u32, error: &RunError) -> Failure {
+    Failure {
+        reason: format!("could not be started: {}", chain(error)),
+        attempt: number,
+        attempts: stage.retries + 1,
+        hint: error.hint(),
+        work_dir: None,
+        log: None,
+        tail: Vec::new(),
+        machine: !error.is_usage(),
+    }
+}
+
 /// The failure to keep a result, which is the machine's fault.
 pub(super) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
     let reason = format!("could not be recorded: {}", chain(error));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::{self, Attempt, Held, Parts};
+use super::attempt::{Attempt, Held, Parts};
 use super::error::RunError;
 use super::event::{Event, Observer};
 use super::facts::Facts;
@@ -13,6 +13,7 @@ use super::workspace::Workspace;
 use restage_core::digest::StageKey;
 use restage_exec::{Executor, JobId};
 use restage_pipeline::Resources;
+use restage_store::KeyLock;
 
 /// Whether a stage may start now.
 pub(super) enum Reserved {
@@ -37,19 +38,38 @@ pub(super) fn reserve(
     let Some(lease) = tokens.take(resources) else {
         return Ok(Reserved::NoRoom);
     };
+    match lock(ws, key, decide_again) {
+        Ok(Ok(lock)) => {
+            let key = Arc::clone(key);
+            Ok(Reserved::Held(Box::new(Held { key, lock, lease })))
+        }
+        Ok(Err(not_now)) => {
+            tokens.give_back(lease);
+            Ok(not_now)
+        }
+        Err(error) => {
+            tokens.give_back(lease);
+            Err(error)
+        }
+    }
+}
+
+/// Takes the lock of a key, or says why not.
+fn lock(
+    ws: &Workspace,
+    key: &Arc<StageKey>,
+    decide_again: impl FnOnce() -> Result<Planned, RunError>,
+) -> Result<Result<KeyLock, Reserved>, RunError> {
     let Some(lock) = ws.run_store().locks().try_lock(&key.digest())? else {
-        tokens.give_back(lease);
-        return Ok(Reserved::Busy);
+        return Ok(Err(Reserved::Busy));
     };
     // Whoever held the lock until now may have made what we want.
     let again = decide_again()?;
     if again.record().is_some() || again.key.as_ref() != Some(key) {
-        tokens.give_back(lease);
-        return Ok(Reserved::Changed(again));
+        return Ok(Err(Reserved::Changed(again)));
     }
     lock.kill_orphan()?;
-    let key = Arc::clone(key);
-    Ok(Reserved::Held(Box::new(Held { key, lock, lease })))
+    Ok(Ok(lock))
 }
 
 /// A stage that runs.
@@ -64,11 +84,11 @@ pub(super) struct Running {
 pub(super) fn start(
     parts: &Parts<'_>,
     held: Held,
+    attempt: Attempt,
     executor: &mut dyn Executor,
     observer: &mut dyn Observer,
 ) -> Result<(JobId, Running), RunError> {
     let stage = parts.graph.stage(parts.id);
-    let attempt = attempt::prepare(parts, &held)?;
     observer.event(&Event::Started {
         stage: &stage.name,
         attempt: parts.number,

@@ -88,6 +88,20 @@ pub enum SecretProblem {
 }
 
 impl RunError {
+    /// Whether the store lacks an object, or has just set a damaged one aside.
+    pub(super) fn is_loss(&self) -> bool {
+        let store = match self {
+            Self::Store(error) | Self::Facts(FactsError::Store(error)) => error,
+            _ => return false,
+        };
+        matches!(
+            store,
+            StoreError::CorruptObject { .. }
+                | StoreError::MissingObject { .. }
+                | StoreError::NoManifest { .. }
+        )
+    }
+
     /// Whether the pipeline, its code or the command line is to blame, not the machine.
     pub fn is_usage(&self) -> bool {
         match self {

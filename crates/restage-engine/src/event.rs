@@ -147,16 +147,25 @@ pub struct Summary {
 impl Summary {
     /// Counts a stage's end.
     pub(super) fn count(&mut self, outcome: &StageOutcome) {
-        *match outcome {
+        *self.counter(outcome) += 1;
+        if let StageOutcome::Failed(failure) = outcome {
+            self.machine_failed |= failure.machine;
+        }
+    }
+
+    /// Takes back that a stage had ended so.
+    pub(super) fn uncount(&mut self, outcome: &StageOutcome) {
+        *self.counter(outcome) -= 1;
+    }
+
+    fn counter(&mut self, outcome: &StageOutcome) -> &mut usize {
+        match outcome {
             StageOutcome::Fresh => &mut self.fresh,
             StageOutcome::Restored { .. } => &mut self.restored,
             StageOutcome::Ran { .. } => &mut self.ran,
             StageOutcome::Failed(_) => &mut self.failed,
             StageOutcome::Blocked { .. } => &mut self.blocked,
             StageOutcome::Cancelled => &mut self.cancelled,
-        } += 1;
-        if let StageOutcome::Failed(failure) = outcome {
-            self.machine_failed |= failure.machine;
         }
     }
 }

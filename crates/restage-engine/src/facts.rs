@@ -95,7 +95,7 @@ pub enum FactsError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A stage's input has no record: a bug of ours.
-    #[error("stage `{0}` was asked for its outs before it had any")]
+    /// A stage's input has no record: its result could not be kept.
+    #[error("stage `{0}`, from which it reads, has no result")]
     Unsettled(String),
 }

@@ -15,7 +15,7 @@ use super::publish::Publisher;
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
 use restage_pipeline::graph::StageId;
-use restage_store::{CommitOutcome, KeyLock, Record, Store, Unflushed};
+use restage_store::{CommitOutcome, KeyLock, Record, Store, StoreError, Unflushed};
 
 /// How long the first result of a batch waits for others, unless the run has nothing else to do.
 const LINGER: Duration = Duration::from_millis(20);
@@ -186,16 +186,25 @@ fn commit_batches(
     sender: &Sender<Committed>,
 ) -> Result<(), RunError> {
     let mut records = Unflushed::default();
+    // That records of earlier results are not on the disk ends the run badly, but not at once.
+    let mut kept = Ok(());
     loop {
         let batch = queue.next((!records.is_empty()).then_some(IDLE));
         if batch.is_empty() {
-            std::mem::take(&mut records).flush()?;
+            let flushed = place.store.objects().flush(&std::mem::take(&mut records));
+            kept = kept.and(flushed.map_err(RunError::from));
             if queue.lock().is_over() {
-                return Ok(());
+                return kept;
             }
             continue;
         }
-        for committed in place.commit(batch, &mut records) {
+        let together = place.flush_together(&batch, &records);
+        if together.is_err() {
+            let anew = place.store.objects().write_anew(&records);
+            kept = kept.and(anew.map_err(RunError::from));
+        }
+        records = Unflushed::default();
+        for committed in place.commit(batch, together.is_ok(), &mut records) {
             // It fails if the run was given up.
             let _ = sender.send(committed);
         }
@@ -203,19 +212,18 @@ fn commit_batches(
 }
 
 impl Place {
-    /// One flush for all. If it fails, each is flushed alone, so that each has its own error, or
-    /// none.
-    fn commit(&self, mut batch: Vec<Commit>, records: &mut Unflushed) -> Vec<Committed> {
+    /// One flush for all.
+    fn flush_together(&self, batch: &[Commit], records: &Unflushed) -> Result<(), StoreError> {
         let mut together = records.clone();
-        for commit in &batch {
+        for commit in batch {
             together.add(commit.unflushed.clone());
         }
-        if together.flush().is_ok() {
-            *records = Unflushed::default();
-            for commit in &mut batch {
-                commit.unflushed = Unflushed::default();
-            }
-        }
+        self.store.objects().flush_once(&together)
+    }
+
+    /// Commits results. Outs that could not be flushed together are written anew, each result's
+    /// alone, so that each has its own error, or none.
+    fn commit(&self, batch: Vec<Commit>, flushed: bool, records: &mut Unflushed) -> Vec<Committed> {
         let commit = |commit: Commit| {
             let Commit {
                 id,
@@ -224,7 +232,13 @@ impl Place {
                 unflushed,
                 attempt,
             } = commit;
-            let result = self.commit_one(lock, &record, unflushed, &attempt, records);
+            let durable = match flushed {
+                true => Ok(()),
+                false => self.store.objects().write_anew(&unflushed),
+            };
+            let result = durable
+                .map_err(RunError::from)
+                .and_then(|()| self.commit_one(&lock, &record, &attempt, records));
             Committed {
                 id,
                 record,
@@ -237,13 +251,13 @@ impl Place {
 
     fn commit_one(
         &self,
-        lock: KeyLock,
+        lock: &KeyLock,
         record: &Record,
-        outs: Unflushed,
         attempt: &Attempt,
         records: &mut Unflushed,
     ) -> Result<CommitOutcome, RunError> {
-        let outcome = self.store.commit(&lock, record, outs, records)?;
+        let outs = Unflushed::default();
+        let outcome = self.store.commit(lock, record, outs, records)?;
         if let Some(publisher) = &self.publisher {
             for out in &record.outs {
                 publisher.publish(out, records)?;

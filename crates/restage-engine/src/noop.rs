@@ -18,6 +18,7 @@ use super::tools::{Question, all_unchanged};
 use super::workspace::{Workspace, code_digests};
 use restage_core::clock::{Instant, WallTime};
 use restage_core::digest::{Digest, Frame, StageKey, StatSnapshot};
+use restage_core::process::host_name;
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Gpus};
 use restage_store::lockfile::LockFile;
@@ -50,6 +51,8 @@ impl NoopRequest<'_> {
         let mut frame = Frame::new("request");
         frame.text(env!("CARGO_PKG_VERSION"));
         frame.number(u64::from(StageKey::VERSION));
+        // What `stat` says counts only on the machine that read the bytes.
+        frame.text(&host_name());
         let store = self.location.shared().unwrap_or(Path::new("")).as_os_str();
         frame.digest(&Digest::of(store.as_encoded_bytes()));
         frame.text(self.pipeline);
@@ -67,6 +70,9 @@ impl NoopRequest<'_> {
 /// That all stages were fresh, and everything that depended on.
 #[derive(Debug, Serialize, Deserialize)]
 struct NoopSnapshot {
+    /// When it was taken, in seconds since 1970.
+    #[serde(default)]
+    taken: i64,
     stages: usize,
     env: BTreeMap<String, Option<String>>,
     code: BTreeMap<String, Digest>,
@@ -94,6 +100,12 @@ pub fn nothing_to_do(request: &NoopRequest<'_>) -> Option<Summary> {
     })
 }
 
+/// Whether a snapshot is of the last day. It reads no bytes, so that it may not stand for the plan
+/// for ever: the plan reads what has not been read for a month (docs/adr/0019).
+fn is_recent(taken: i64, now: i64) -> bool {
+    (0..24 * 60 * 60).contains(&now.saturating_sub(taken))
+}
+
 /// How many stages the request is about, if its snapshot still holds.
 fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     let (root, location, env) = (request.root, request.location, request.env);
@@ -103,6 +115,9 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     let Ok(found) = serde_json::from_str::<NoopSnapshot>(&text) else {
         return Ok(None);
     };
+    if !is_recent(found.taken, WallTime::now().seconds) {
+        return Ok(None);
+    }
     let same_env = |(name, value): (&String, &Option<String>)| env.text(name) == *value;
     if !found.env.iter().all(same_env) || !found.files.holds(root) {
         return Ok(None);
@@ -184,6 +199,7 @@ pub fn remember_noop(
     }
     if let Some(files) = StatSnapshot::take(&ws.root, paths, folders, since)? {
         let found = NoopSnapshot {
+            taken: WallTime::now().seconds,
             stages: selected.len(),
             env,
             code,
@@ -227,4 +243,17 @@ fn results(
     };
     paths.insert(history);
     Ok(Some([paths, BTreeSet::new()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_recent;
+
+    #[test]
+    fn a_snapshot_of_yesterday_or_of_a_wrong_clock_decides_nothing() {
+        let day = 24 * 60 * 60;
+        assert!(is_recent(5, 5) && is_recent(5, 4 + day));
+        assert!(!is_recent(5, 5 + day) && !is_recent(6, 5));
+        assert!(!is_recent(i64::MIN, i64::MAX));
+    }
 }

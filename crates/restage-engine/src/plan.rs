@@ -37,6 +37,8 @@ pub enum Reason {
     Forced,
     /// Its record is there, but the store has lost this out.
     Lost(String),
+    /// What should be its record is about other outs than it declares.
+    OtherOuts,
     /// It can't run: this is not there to be read.
     Lacks(Lack),
 }
@@ -60,6 +62,7 @@ impl std::fmt::Display for Reason {
             Self::NeverRan => f.write_str("never ran"),
             Self::Changed(change) => write!(f, "{change}"),
             Self::Forced => f.write_str("forced"),
+            Self::OtherOuts => f.write_str("its record names other outs than it declares"),
             Self::Lost(out) => write!(f, "the store has lost `{out}`"),
             Self::Lacks(lack) => write!(f, "{lack}"),
         }
@@ -193,6 +196,7 @@ pub(crate) fn decide(
     };
     let decision = match facts.record(&key.digest())? {
         _ if forced => Decision::Run(vec![Reason::Forced]),
+        Some(record) if !declares(&key, &record) => Decision::Run(vec![Reason::OtherOuts]),
         Some(record) => placed(record, facts)?,
         None => Decision::Run(reasons(&stage.name, &key, facts)),
     };
@@ -200,6 +204,22 @@ pub(crate) fn decide(
         decision,
         key: Some(key),
     })
+}
+
+/// Whether a record has exactly the outs that its key declares. The key is ours; what a record says
+/// of its own key may be forged.
+fn declares(key: &StageKey, record: &Record) -> bool {
+    let declared: BTreeSet<_> = key
+        .outs
+        .iter()
+        .map(|o| (o.path.as_str(), o.volatile))
+        .collect();
+    let recorded: BTreeSet<_> = record
+        .outs
+        .iter()
+        .map(|o| (o.path.as_str(), o.volatile))
+        .collect();
+    declared == recorded && recorded.len() == record.outs.len()
 }
 
 fn placed(record: Arc<Record>, facts: &dyn Facts) -> Result<Decision, FactsError> {

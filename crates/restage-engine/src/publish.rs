@@ -49,7 +49,7 @@ impl Publisher {
         let objects = self.store.objects();
         objects.materialize(&out.content, &dest, placement)?;
         if placement == Placement::Plain {
-            unflushed.copy(dest);
+            unflushed.copy(dest, out.content);
         }
         Ok(())
     }

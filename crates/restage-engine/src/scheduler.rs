@@ -3,6 +3,7 @@
 //! How a stage starts is in `dispatch`, what its end means in `completion`; both return values,
 //! and only the scheduler acts on them.
 
+mod losses;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::states::{Settled, State, States};
-use super::attempt::{Attempt, Held, Parts};
+use super::attempt::{self, Attempt, Held, Parts};
 use super::audit::Audit;
 use super::completion::{self, Success};
 use super::dispatch::{self, Reserved, Running};
@@ -144,6 +145,10 @@ struct Scheduler<'a> {
     restored: Unflushed,
     /// It was said that cores bound what runs at once.
     said_cores: bool,
+    /// How stages with a result got it.
+    concluded: BTreeMap<StageId, StageOutcome>,
+    /// Stages whose lost outs were made again in this run.
+    healed: BTreeSet<StageId>,
     /// Nothing new may start.
     halted: bool,
     summary: Summary,
@@ -169,6 +174,8 @@ impl<'a> Scheduler<'a> {
             publisher,
             restored: Unflushed::default(),
             said_cores: false,
+            concluded: BTreeMap::new(),
+            healed: BTreeSet::new(),
             halted: false,
             summary: Summary::default(),
             ws,
@@ -234,7 +241,20 @@ impl<'a> Scheduler<'a> {
             }
             let planned = match self.plan.stages.get(&id) {
                 Some(planned) if !matches!(planned.decision, Decision::Waits(_)) => planned.clone(),
-                _ => decide_now(self.ws, self.graph, self.options, &self.states, id)?,
+                _ => match decide_now(self.ws, self.graph, self.options, &self.states, id) {
+                    Ok(planned) if self.healed.contains(&id) => match self.allow(id, planned) {
+                        Ok(planned) => planned,
+                        Err(error) => {
+                            self.not_started(id, 1, &error);
+                            continue;
+                        }
+                    },
+                    Ok(planned) => planned,
+                    Err(error) => {
+                        self.not_started(id, 1, &error);
+                        continue;
+                    }
+                },
             };
             self.follow(id, planned)?;
         }
@@ -247,7 +267,10 @@ impl<'a> Scheduler<'a> {
             Decision::Fresh(record) => (record, StageOutcome::Fresh),
             Decision::Restore(record, outs) => {
                 for out in record.outs.iter().filter(|out| outs.contains(&out.path)) {
-                    self.publisher.publish(out, &mut self.restored)?;
+                    match self.publisher.publish(out, &mut self.restored) {
+                        Err(error) if error.is_loss() => return self.run_instead(id, &error),
+                        done => done?,
+                    }
                 }
                 (record, StageOutcome::Restored { outs: outs.len() })
             }
@@ -279,10 +302,26 @@ impl<'a> Scheduler<'a> {
             if tried.is_some_and(|tried| tried.elapsed() < BUSY_TICK) {
                 continue;
             }
+            // The result of a stage that it reads could not be kept after it was handed over.
+            if let Some(blame) = self.states.blame(id) {
+                let by = self.graph.stage(blame).name.clone();
+                self.settle_without(id, &StageOutcome::Blocked { by }, blame);
+                self.decide_due()?;
+                continue;
+            }
             let stage = self.graph.stage(id);
             let (states, tokens) = (&self.states, &mut self.tokens);
             let decide_again = || decide_now(self.ws, self.graph, self.options, states, id);
-            match dispatch::reserve(self.ws, tokens, stage.resources, &key, decide_again)? {
+            let reserved = dispatch::reserve(self.ws, tokens, stage.resources, &key, decide_again);
+            let reserved = match reserved {
+                Ok(reserved) => reserved,
+                Err(error) => {
+                    self.not_started(id, 1, &error);
+                    self.decide_due()?;
+                    continue;
+                }
+            };
+            match reserved {
                 Reserved::NoRoom => self.say_cores(id),
                 Reserved::Busy => {
                     if tried.is_none() {
@@ -331,7 +370,19 @@ impl<'a> Scheduler<'a> {
             audit: self.options.audit.as_ref(),
             apart: &self.apart,
         };
-        let (job, running) = dispatch::start(&parts, held, self.executor, self.observer)?;
+        let attempt = match attempt::prepare(&parts, &held) {
+            Ok(attempt) => attempt,
+            Err(error) if error.is_loss() => return self.input_lost(id, held, number, &error),
+            Err(error) => {
+                self.failed(
+                    id,
+                    held,
+                    completion::not_started(self.graph.stage(id), number, &error),
+                );
+                return self.decide_due();
+            }
+        };
+        let (job, running) = dispatch::start(&parts, held, attempt, self.executor, self.observer)?;
         self.states.set(id, State::Running(job, Box::new(running)));
         Ok(())
     }
@@ -418,6 +469,12 @@ impl<'a> Scheduler<'a> {
         }
     }
 
+    /// Settles a stage that could not be started.
+    fn not_started(&mut self, id: StageId, number: u32, error: &RunError) {
+        let failure = completion::not_started(self.graph.stage(id), number, error);
+        self.settle_without(id, &StageOutcome::Failed(failure), id);
+    }
+
     fn failed(&mut self, id: StageId, held: Held, failure: Failure) {
         self.tokens.give_back(held.lease);
         self.settle_without(id, &StageOutcome::Failed(failure), id);
@@ -432,6 +489,7 @@ impl<'a> Scheduler<'a> {
                 Ok(outcome) => outcome,
                 // What has started meanwhile read bytes that were right: it goes on.
                 Err(error) => {
+                    self.concluded.remove(&id);
                     self.summary.ran -= 1;
                     let failure = completion::not_kept(stage, &committed.attempt, &error);
                     self.settle_without(id, &StageOutcome::Failed(*failure), id);
@@ -459,7 +517,8 @@ impl<'a> Scheduler<'a> {
             self.take_committed(true);
         }
         self.flusher.close()?;
-        Ok(std::mem::take(&mut self.restored).flush()?)
+        let restored = std::mem::take(&mut self.restored);
+        Ok(self.ws.store.objects().flush(&restored)?)
     }
 
     /// Ends a stage that has no result.
@@ -472,8 +531,10 @@ impl<'a> Scheduler<'a> {
     /// The one place where a stage's end is counted and reported.
     fn conclude(&mut self, id: StageId, outcome: &StageOutcome) {
         self.summary.count(outcome);
-        if let StageOutcome::Failed(_) = outcome {
-            self.halted |= !self.options.keep_going;
+        match outcome {
+            StageOutcome::Failed(_) => self.halted |= !self.options.keep_going,
+            StageOutcome::Blocked { .. } | StageOutcome::Cancelled => {}
+            done => drop(self.concluded.insert(id, done.clone())),
         }
         self.observer.event(&Event::Finished {
             stage: &self.graph.stage(id).name,

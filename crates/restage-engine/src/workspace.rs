@@ -290,12 +290,9 @@ impl Facts for Workspace {
         let Ok(path) = RelPath::new(&out.path) else {
             return Ok(false);
         };
-        Ok(self
-            .store
-            .stat_cache()
-            .path_digest(&self.root, &path)?
-            .as_ref()
-            == Some(&out.content))
+        // What can't be digested or read (a pipe, a bad sector) is something else.
+        let there = self.store.stat_cache().path_digest(&self.root, &path);
+        Ok(there.is_ok_and(|there| there.as_ref() == Some(&out.content)))
     }
 
     fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError> {

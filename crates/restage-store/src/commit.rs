@@ -48,7 +48,7 @@ impl Store {
             None => CommitOutcome::New,
             Some(old) => merge(&old, &mut record),
         };
-        outs.flush()?;
+        self.objects().flush(&outs)?;
         self.records().put(&record, unflushed)?;
         self.records().mark_current(&record)?;
         self.workdirs().discard(lock.scratch_path())?;
@@ -76,7 +76,7 @@ impl Store {
         if record != *old {
             let mut unflushed = Unflushed::default();
             self.records().put(&record, &mut unflushed)?;
-            unflushed.flush()?;
+            self.objects().flush(&unflushed)?;
         }
         Ok(true)
     }

@@ -28,6 +28,7 @@ pub mod lockfile;
 mod locks;
 pub mod noop;
 mod objects;
+mod permissions;
 mod record;
 mod records;
 mod registry;

@@ -185,11 +185,11 @@ impl Location {
     pub(super) fn make(&self) -> Result<(), StoreError> {
         let own = OWN_FOLDERS.iter();
         let Some(dir) = self.shared() else {
-            return make(&self.dir, SHARED_FOLDERS.iter().chain(own));
+            return make(self, &self.dir, SHARED_FOLDERS.iter().chain(own));
         };
-        make(&self.own, own)?;
+        make(self, &self.own, own)?;
         let folders = || SHARED_FOLDERS.iter().chain(&[WORKSPACES]);
-        make(dir, folders())?;
+        make(self, dir, folders())?;
         for folder in folders() {
             let path = dir.join(folder);
             let writable = access(&path, Access::WRITE_OK | Access::EXEC_OK);
@@ -310,20 +310,30 @@ fn is_made(dir: &Path) -> Result<bool, StoreError> {
     })
 }
 
-fn make<'a>(dir: &Path, folders: impl Iterator<Item = &'a &'a str>) -> Result<(), StoreError> {
+fn make<'a>(
+    location: &Location,
+    dir: &Path,
+    folders: impl Iterator<Item = &'a &'a str>,
+) -> Result<(), StoreError> {
     if !is_made(dir)? {
         fs::write_own(&dir.join("CACHEDIR.TAG"), CACHEDIR_TAG.as_bytes())?;
         fs::write_own(&dir.join(FORMAT_FILE), format!("{FORMAT}\n").as_bytes())?;
+        location.share(&dir.join("CACHEDIR.TAG"))?;
+        location.share(&dir.join(FORMAT_FILE))?;
     }
     // Nothing of a store is for git, wherever it lies; its owner may say otherwise.
     let ignore = dir.join(".gitignore");
     if !fs::exists(&ignore)? {
         fs::write_own(&ignore, b"# Made by restage.\n*\n")?;
+        location.share(&ignore)?;
     }
     for folder in folders {
         let path = dir.join(folder);
         match fs::symlink_metadata_if_exists(&path)? {
-            None => fs::create_dir_all(&path)?,
+            None => {
+                fs::create_dir_all(&path)?;
+                location.share(&path)?;
+            }
             Some(found) if found.is_dir() => {}
             // Others' files would be taken for ours.
             Some(_) => return Err(StoreError::NotAFolder { path }),

@@ -5,14 +5,15 @@
 //! gone by then, so nobody has it open for writing. An out that has other names already, or
 //! that a link leads to, is copied instead.
 
+mod flush;
 mod place;
 
-use std::collections::BTreeSet;
-use std::fs::Metadata;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::StoreError;
 use super::listing::{self, Listing};
@@ -20,9 +21,10 @@ use super::location::Location;
 use super::trash::Trash;
 use super::unflushed::Unflushed;
 use restage_core::digest::{
-    Digest, Kind, Manifest, Node, PathDigest, StatCache, copy_and_digest, digest_file, digest_found,
+    Digest, Kind, Manifest, Node, PathDigest, StatCache, copy_to_new_and_digest, digest_file,
+    digest_found,
 };
-use restage_core::fs::{self, StagedFile};
+use restage_core::fs::{self, FsError, StagedFile};
 
 /// The objects of a store.
 #[derive(Debug)]
@@ -30,6 +32,11 @@ pub struct Objects {
     location: Location,
     cache: Arc<StatCache>,
     trash: Trash,
+    /// The store's folder, opened before anything is written to its disk, so that a flush learns of
+    /// all that the disk refused since.
+    disk: Option<File>,
+    /// What went wrong without doing harm.
+    warnings: Mutex<Vec<String>>,
     /// Devices whose files can't be cloned into the workspace's temporary folder.
     never_clone: Mutex<BTreeSet<u64>>,
 }
@@ -49,8 +56,15 @@ impl Objects {
             location: location.clone(),
             cache: Arc::clone(cache),
             trash: trash.clone(),
+            disk: fs::open(location.dir()).ok(),
+            warnings: Mutex::default(),
             never_clone: Mutex::default(),
         }
+    }
+
+    /// What went wrong without doing harm since the last call.
+    pub(super) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes a finished out, a file or folder, into the store and returns its digest. When this
@@ -58,7 +72,7 @@ impl Objects {
     pub fn ingest(&self, path: &Path) -> Result<PathDigest, StoreError> {
         let mut unflushed = Unflushed::default();
         let content = self.ingest_into(path, &mut unflushed)?;
-        unflushed.flush()?;
+        self.flush(&unflushed)?;
         Ok(content)
     }
 
@@ -73,7 +87,7 @@ impl Objects {
         let metadata = if linked { fs::metadata(path)? } else { found };
         if !metadata.is_dir() {
             let digest = digest_found(path, &metadata)?;
-            self.keep_file(path, &metadata, &digest, !linked, unflushed)?;
+            self.keep_file(path, &metadata, &digest, !linked, ALL, unflushed)?;
             let kind = Kind::File {
                 executable: metadata.mode() & 0o100 != 0,
             };
@@ -85,10 +99,13 @@ impl Objects {
             });
         }
         let (manifest, content) = self.cache.tree(path)?;
+        let mut folders = Folders::below(path);
         for entry in manifest.entries() {
             if let Node::File { digest, .. } = &entry.node {
                 let file = path.join(&entry.path);
-                self.keep_file(&file, &fs::metadata(&file)?, digest, true, unflushed)?;
+                let found = fs::metadata(&file)?;
+                let may = folders.open_to(file.parent().unwrap_or(path))?;
+                self.keep_file(&file, &found, digest, true, may, unflushed)?;
             }
         }
         self.keep_bytes(&manifest.to_bytes(), &content.digest, unflushed)?;
@@ -99,8 +116,52 @@ impl Objects {
     pub(super) fn keep_copy(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
         let mut unflushed = Unflushed::default();
         let found = fs::metadata(path)?;
-        self.keep_file(path, &found, digest, false, &mut unflushed)?;
-        unflushed.flush()
+        self.keep_file(path, &found, digest, false, ALL, &mut unflushed)?;
+        self.flush(&unflushed)
+    }
+
+    /// Stores again what is at `path`, a file or folder, if it still is `content`: every byte of what
+    /// the store lacks is read. Returns whether it was.
+    pub fn keep_placed(&self, path: &Path, content: &PathDigest) -> Result<bool, StoreError> {
+        match self.keep_placed_now(path, content) {
+            // It was edited or removed, or can't be read.
+            Err(StoreError::SourceChanged { .. }) => Ok(false),
+            Err(StoreError::Fs(error)) if error.path.starts_with(path) => Ok(false),
+            kept => kept,
+        }
+    }
+
+    fn keep_placed_now(&self, path: &Path, content: &PathDigest) -> Result<bool, StoreError> {
+        if self.cache.digest_at(path)?.as_ref() != Some(content) {
+            return Ok(false);
+        }
+        let keep = |file: &Path, digest: &Digest| match self.keep_copy(file, digest) {
+            Err(error @ StoreError::SourceChanged { .. }) => {
+                // What is remembered of it is wrong.
+                self.forget_target(file)?;
+                Err(error)
+            }
+            kept => kept,
+        };
+        if content.kind != Kind::Tree {
+            return keep(path, &content.digest).map(|()| true);
+        }
+        let (manifest, _) = self.cache.tree(path)?;
+        for entry in manifest.entries() {
+            if let Node::File { digest, .. } = &entry.node {
+                keep(&path.join(&entry.path), digest)?;
+            }
+        }
+        self.keep_manifest(&manifest, &content.digest)?;
+        Ok(true)
+    }
+
+    /// Forgets what is known of a file that a link may lead to.
+    fn forget_target(&self, path: &Path) -> Result<(), StoreError> {
+        if let Some(found) = fs::metadata_if_exists(path)? {
+            self.cache.forget(&found);
+        }
+        Ok(())
     }
 
     /// Makes a folder's object, but not those of its files.
@@ -111,28 +172,32 @@ impl Objects {
     ) -> Result<(), StoreError> {
         let mut unflushed = Unflushed::default();
         self.keep_bytes(&manifest.to_bytes(), digest, &mut unflushed)?;
-        unflushed.flush()
+        self.flush(&unflushed)
     }
 
-    /// Makes a file with this digest an object, unless it is one already.
+    /// Makes a file with this digest an object, unless it is one already. `may` masks its
+    /// permissions.
     fn keep_file(
         &self,
         path: &Path,
         before: &Metadata,
         digest: &Digest,
         may_link: bool,
+        may: u32,
         unflushed: &mut Unflushed,
     ) -> Result<(), StoreError> {
         let object = self.path(digest);
+        let mode = self.location.object_mode(before.mode() & may);
         if self.holds(digest, before.len())? {
             // Another run may have made it a moment ago.
+            self.narrow(&object, mode)?;
             unflushed.file(object);
             return Ok(());
         }
         self.make_folder(&object, unflushed)?;
         unflushed.file(object.clone());
         if may_link && before.nlink() == 1 {
-            fs::set_mode(path, 0o444)?;
+            fs::set_mode(path, mode)?;
             match fs::hard_link(path, &object) {
                 Ok(true) => {
                     let after = fs::metadata(&object)?;
@@ -155,13 +220,13 @@ impl Objects {
             }
         }
         let mut staged = StagedFile::new_in(&self.location.tmp(), &object)?;
-        let (copied, _) = copy_and_digest(path, staged.file(), &object)?;
+        let (copied, _) = copy_to_new_and_digest(path, staged.file(), &object)?;
         if copied != *digest {
             return Err(StoreError::SourceChanged {
                 path: path.to_owned(),
             });
         }
-        staged.set_mode(0o444)?;
+        staged.set_mode(mode)?;
         staged.commit_unflushed()?;
         Ok(self.cache.seal(&object, *digest)?)
     }
@@ -181,15 +246,20 @@ impl Objects {
         unflushed.file(object.clone());
         let mut staged = StagedFile::new_in(&self.location.tmp(), &object)?;
         staged.write(bytes)?;
-        staged.set_mode(0o444)?;
+        staged.set_mode(self.location.object_mode(0o444))?;
         staged.commit_unflushed()?;
         Ok(self.cache.seal(&object, *digest)?)
     }
 
-    /// Whether there is a sound object of this digest; a damaged one is moved aside.
+    /// Whether there is a sound object of this digest; a damaged one, or one that this user may
+    /// not read, is moved aside.
     fn holds(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
         match self.check(digest, size) {
             Ok(()) => Ok(true),
+            Err(StoreError::MissingObject { .. }) if fs::exists(&self.path(digest))? => {
+                self.quarantine(digest)?;
+                Ok(false)
+            }
             Err(StoreError::MissingObject { .. } | StoreError::CorruptObject { .. }) => Ok(false),
             Err(error) => Err(error),
         }
@@ -216,7 +286,11 @@ impl Objects {
 
     fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
         let found = fs::symlink_metadata_if_exists(&self.path(digest))?;
-        Ok(found.is_some_and(|found| found.is_file() && found.len() == size))
+        let Some(found) = found.filter(|found| found.is_file() && found.len() == size) else {
+            return Ok(false);
+        };
+        // Everybody may read most objects; then there is no need to ask.
+        Ok(found.mode() & 0o004 != 0 || fs::may_read(&self.path(digest)))
     }
 
     /// Reads the file, or the folder with all that lies in it, and checks every byte. A
@@ -236,10 +310,11 @@ impl Objects {
         if fs::symlink_metadata_if_exists(&object)?.is_none() {
             return Err(StoreError::MissingObject { digest: *digest });
         }
-        if digest_file(&object)? != *digest {
-            return Err(self.quarantine(digest)?);
+        match digest_file(&object) {
+            Ok(there) if there == *digest => Ok(()),
+            Err(error) if !is_unreadable(&error) => Err(error.into()),
+            _ => Err(self.quarantine(digest)?),
         }
-        Ok(())
     }
 
     /// Checks an object by what `stat` says of it; its bytes are read if the stat cache doesn't
@@ -255,17 +330,35 @@ impl Objects {
     /// Like [`Objects::check`], of an object that was looked at already.
     fn check_found(&self, digest: &Digest, size: u64, found: Metadata) -> Result<(), StoreError> {
         let object = self.path(digest);
-        let writable = found.permissions().mode() & 0o222 != 0;
-        if !found.is_file()
-            || found.len() != size
-            || self.cache.digest_of(&object, found)? != *digest
-        {
+        if !found.is_file() || found.len() != size {
             return Err(self.quarantine(digest)?);
         }
-        if writable {
-            fs::set_mode(&object, 0o444)?;
+        let (has, read_only) = (found.mode() & 0o7777, mode(&found));
+        match self.cache.digest_of(&object, found) {
+            Ok(there) if there == *digest => {}
+            Ok(_) => return Err(self.quarantine(digest)?),
+            // Another user's, made for that user alone.
+            Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(StoreError::MissingObject { digest: *digest });
+            }
+            // The disk can't read it, now and in future.
+            Err(error) if is_unreadable(&error) => return Err(self.quarantine(digest)?),
+            Err(error) => return Err(error.into()),
+        }
+        if has & 0o222 != 0 {
+            fs::set_mode(&object, read_only)?;
         }
         Ok(())
+    }
+
+    /// Takes permissions from an object that another stage with the same bytes did not grant: they
+    /// are never published wider than any stage made them.
+    fn narrow(&self, object: &Path, mode: u32) -> Result<(), StoreError> {
+        let found = fs::symlink_metadata(object)?.mode() & 0o777;
+        match self.location.shared() {
+            None if found & !mode != 0 => Ok(fs::set_mode(object, found & mode)?),
+            _ => Ok(()),
+        }
     }
 
     /// The manifest of a folder, checked.
@@ -327,9 +420,24 @@ impl Objects {
     }
 
     fn set_aside_as(&self, path: &Path, name: &Path) -> Result<PathBuf, StoreError> {
+        self.forget(path)?;
         let aside = fs::temp_name(&self.location.quarantine().join(name));
         fs::rename(path, &aside)?;
         Ok(aside)
+    }
+
+    /// Removes an object.
+    pub(super) fn remove(&self, path: &Path) -> Result<(), StoreError> {
+        self.forget(path)?;
+        Ok(self.location.remove(path)?)
+    }
+
+    /// What is no longer an object is not vouched for: its inode's number may come back.
+    fn forget(&self, path: &Path) -> Result<(), StoreError> {
+        if let Some(found) = fs::symlink_metadata_if_exists(path)? {
+            self.cache.forget(&found);
+        }
+        Ok(())
     }
 
     /// Where the object of a digest is.
@@ -349,9 +457,56 @@ impl Objects {
         };
         match fs::create_dir(folder) {
             Ok(()) => unflushed.folder(self.folder()),
-            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        Ok(())
+        self.location.share(folder)
     }
+}
+
+/// Masks nothing.
+const ALL: u32 = 0o777;
+
+/// Who may get to the files in an out: a private folder protects what is in it.
+struct Folders<'a> {
+    root: &'a Path,
+    open_to: BTreeMap<PathBuf, u32>,
+}
+
+impl<'a> Folders<'a> {
+    fn below(root: &'a Path) -> Self {
+        Self {
+            root,
+            open_to: BTreeMap::new(),
+        }
+    }
+
+    /// The permission bits that a file in this folder can have for those who may enter the folder.
+    fn open_to(&mut self, folder: &Path) -> Result<u32, FsError> {
+        if let Some(may) = self.open_to.get(folder) {
+            return Ok(*may);
+        }
+        let mut may = 0o700;
+        let mode = fs::metadata(folder)?.mode();
+        for class in [0o070, 0o007] {
+            if mode & class & 0o111 != 0 {
+                may |= class;
+            }
+        }
+        if let Some(parent) = folder.parent().filter(|_| folder != self.root) {
+            may &= self.open_to(parent)?;
+        }
+        self.open_to.insert(folder.to_owned(), may);
+        Ok(may)
+    }
+}
+
+/// The permission bits of an object, of which something may have granted more.
+fn mode(found: &Metadata) -> u32 {
+    found.mode() & 0o444 | 0o400
+}
+
+/// Whether the disk can't read a file.
+fn is_unreadable(error: &FsError) -> bool {
+    error.source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }

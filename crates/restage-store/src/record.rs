@@ -9,6 +9,7 @@ use super::sealed::{seal, unseal};
 use restage_core::clock::WallTime;
 use restage_core::digest::{Digest, PathDigest, StageKey};
 use restage_core::process::host_name;
+use restage_core::rel_path::RelPath;
 
 /// A finished run of a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,6 +101,13 @@ impl Record {
             .map_err(|error| format!("it is of another version ({error})"))?;
         if record.format != Record::FORMAT {
             return Err(format!("it has format {}", record.format));
+        }
+        // Its outs are put into the workspace: none may lead out of it.
+        let inside = |out: &&RecordedOut| {
+            RelPath::new(&out.path).is_ok_and(|path| path.as_str() == out.path)
+        };
+        if let Some(out) = record.all_outs().find(|out| !inside(out)) {
+            return Err(format!("`{}` is no path inside a workspace", out.path));
         }
         Ok(record)
     }

@@ -4,6 +4,7 @@
 //! `why`, for estimates and for gc; if it is lost, it is rebuilt from the records.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,13 +41,18 @@ impl Records {
     /// warning.
     pub fn get(&self, key: &Digest) -> Result<Option<Arc<Record>>, StoreError> {
         let path = self.path(key);
-        let Some(text) = fs::read_own(&path)? else {
-            return Ok(None);
-        };
-        let problem = match Record::from_text(&text) {
-            Ok(record) if record.key == *key => return Ok(Some(Arc::new(record))),
-            Ok(record) => format!("it is about key {}", record.key.short()),
-            Err(problem) => problem,
+        let problem = match fs::read_own(&path) {
+            Ok(None) => return Ok(None),
+            Ok(Some(text)) => match Record::from_text(&text) {
+                Ok(record) if record.key == *key => return Ok(Some(Arc::new(record))),
+                Ok(record) => format!("it is about key {}", record.key.short()),
+                Err(problem) => problem,
+            },
+            // Another user's, and no damage.
+            Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {
+                "you may not read it (its owner can allow it with `chmod a+r`)".to_owned()
+            }
+            Err(error) => return Err(error.into()),
         };
         let path = path.display();
         self.warn(format!(
@@ -86,6 +92,7 @@ impl Records {
         let mut staged = StagedFile::new_in(&self.location.tmp(), &path)?;
         staged.write(record.to_text().as_bytes())?;
         staged.commit_unflushed()?;
+        self.location.share(&path)?;
         unflushed.file(path);
         Ok(())
     }

@@ -71,9 +71,11 @@ pub(super) fn join(location: &Location) -> Result<PathBuf, StoreError> {
     let explain = |error| location.explain(error);
     if fs::read_own(&note).map_err(explain)?.as_ref() != Some(&text) {
         fs::create_dir_all(&folder).map_err(explain)?;
+        location.share(&folder)?;
         let mut staged = StagedFile::new_in(&location.tmp(), &note).map_err(explain)?;
         staged.write(&text)?;
         staged.commit()?;
+        location.share(&note)?;
         fs::sync_dir(&folder)?;
     }
     Ok(folder.join(HISTORY))

@@ -153,6 +153,7 @@ impl Store {
         let cache = self.0.cache_warning.lock();
         let cache = cache.unwrap_or_else(PoisonError::into_inner).take();
         let mut warnings: Vec<String> = cache.into_iter().collect();
+        warnings.extend(self.objects().take_warnings());
         warnings.extend(self.records().take_warnings());
         warnings
     }

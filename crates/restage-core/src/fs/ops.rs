@@ -242,14 +242,31 @@ pub fn sync_dir(path: &Path) -> Result<(), FsError> {
     }
 }
 
-/// Waits until everything written to the path's file system is on the disk: cheaper than
-/// flushing hundreds of files one by one.
-pub fn sync_file_system(path: &Path) -> Result<(), FsError> {
-    let file = open(path)?;
+/// Waits until everything written to the file system of `file`, which `path` names in errors, is on
+/// the disk: cheaper than flushing hundreds of files one by one. What the disk has refused since
+/// `file` was opened is an error, even if somebody else was told of it, but only where
+/// [`sync_tells_of_lost_writes`].
+pub fn sync_file_system(file: &File, path: &Path) -> Result<(), FsError> {
     fault::point("flush the disk of", path).at("flush the disk of", path)?;
     rustix::fs::syncfs(file)
         .map_err(io::Error::from)
         .at("flush the disk of", path)
+}
+
+/// Whether [`sync_file_system`] says so if the disk refused something: Linux does from 5.8 on.
+pub fn sync_tells_of_lost_writes() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse::<u32>().ok();
+    number()
+        .zip(number())
+        .is_some_and(|version| version >= (5, 8))
+}
+
+/// Whether this process may read the file or folder.
+pub fn may_read(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok()
 }
 
 /// How many bytes we may still write on the disk that holds `path`.

@@ -143,12 +143,39 @@ impl<'a, R> States<'a, R> {
     /// Moves a stage on and returns the state it leaves. Stages for which it was the last to wait
     /// for become due.
     pub(super) fn set(&mut self, id: StageId, next: State<R>) -> State<R> {
-        let place = self.states.get_mut(&id).expect("a stage of this run");
+        let now = self.get(id);
         debug_assert!(
-            place.may_become(&next),
-            "stage `{}` is {place} and cannot become {next}",
+            now.may_become(&next),
+            "stage `{}` is {now} and cannot become {next}",
             self.graph.stage(id).name
         );
+        self.replace(id, next)
+    }
+
+    /// Takes back that a stage has a result, because the store has lost it, and stops `reader`, whose
+    /// attempt could not start for that. Stages that read it and have not started wait for it again;
+    /// those that run have read it.
+    pub(super) fn reopen(&mut self, id: StageId, reader: StageId) {
+        let settled = matches!(self.get(id), State::Settled(Settled::Result(_)));
+        debug_assert!(settled, "only what has a result can lose it");
+        self.replace(id, State::Waiting);
+        for waits in self.graph.dependents(id).iter().copied() {
+            let not_started = matches!(
+                self.states.get(&waits),
+                Some(State::Due | State::Ready(_) | State::Busy { .. })
+            );
+            if not_started || waits == reader {
+                self.replace(waits, State::Waiting);
+            }
+        }
+        if !self.has_open_inputs(id) {
+            self.replace(id, State::Due);
+        }
+    }
+
+    fn replace(&mut self, id: StageId, next: State<R>) -> State<R> {
+        let place = self.states.get_mut(&id).expect("a stage of this run");
+        let opens = !place.is_open() && next.is_open();
         let closes = place.is_open() && !next.is_open();
         let rank = (self.rank[id.index()], id);
         let old = std::mem::replace(place, next);
@@ -164,6 +191,9 @@ impl<'a, R> States<'a, R> {
             State::Ready(_) | State::Busy { .. } => drop(self.ready.insert(rank)),
             State::Running(job, _) => drop(self.jobs.insert(*job, id)),
             State::Waiting | State::Ended | State::Committing(_) | State::Settled(_) => {}
+        }
+        if opens {
+            self.open += 1;
         }
         if closes {
             self.open -= 1;

@@ -169,3 +169,37 @@ fn the_longest_remaining_path_comes_first_then_the_declared_order() {
     let names: Vec<&str> = names.map(|id| graph.stage(id).name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c", "join", "alone", "end"]);
 }
+
+#[test]
+fn a_result_that_is_lost_is_waited_for_again_by_those_that_have_not_started() {
+    let graph = graph();
+    let all = graph.topological().iter().copied();
+    let mut states = States::<()>::new(&graph, all.clone(), false, &|_| None);
+    let first = all
+        .clone()
+        .find(|id| !graph.dependents(*id).is_empty())
+        .unwrap();
+    // Everything before and including it has a result, and its readers are ready.
+    for id in all {
+        if matches!(states.get(id), State::Due) {
+            let ready = graph.dependencies(id).contains(&first);
+            states.set(
+                id,
+                match ready {
+                    true => State::Ready(key()),
+                    false => State::Settled(Settled::Result(record())),
+                },
+            );
+        }
+    }
+    let reader = *graph.dependents(first).first().unwrap();
+    let open = states.open;
+    states.reopen(first, reader);
+    agrees(&states);
+    assert_eq!(states.open, open + 1);
+    assert!(matches!(states.get(first), State::Due));
+    assert!(states.record(first).is_none());
+    assert!(matches!(states.get(reader), State::Waiting));
+    states.set(first, State::Settled(Settled::Result(record())));
+    agrees(&states);
+}

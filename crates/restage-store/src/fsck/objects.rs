@@ -13,9 +13,6 @@ use crate::store::Store;
 use restage_core::digest::{Digest, copy_and_digest};
 use restage_core::fs;
 
-/// The permission bits of an object.
-const MODE: u32 = 0o444;
-
 /// What reading an object showed.
 struct Seen {
     digest: Digest,
@@ -93,10 +90,10 @@ fn read(
 ) -> Result<Seen, StoreError> {
     let found = fs::symlink_metadata(path)?;
     let mode = found.permissions().mode() & 0o7777;
-    if mode != MODE {
-        fs::set_mode(path, MODE)?;
+    let right = mode & 0o444 | 0o400;
+    if mode != right {
+        fs::set_mode(path, right)?;
     }
-    // Not mapped into memory: a read error of the disk would end the process.
     let actual = copy_and_digest(path, counted, path);
     // With its mode corrected, so that only its bytes are in doubt.
     let now = fs::symlink_metadata(path)?;
@@ -105,6 +102,8 @@ fn read(
     let reason = match actual {
         Ok((actual, _)) if actual == digest => None,
         Ok(_) => Some("its bytes have a different digest".to_owned()),
+        // Another user's, made for that user alone.
+        Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => None,
         Err(error) => Some(error.to_string()),
     };
     let damage = match reason {
@@ -115,7 +114,7 @@ fn read(
         digest,
         inode: (found.dev(), found.ino()),
         size: found.len(),
-        mode: (mode != MODE).then_some(mode),
+        mode: (mode != right).then_some(mode),
         damage,
     })
 }

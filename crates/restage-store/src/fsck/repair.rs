@@ -238,7 +238,7 @@ impl Check<'_> {
             record.variants = whole;
             let mut unflushed = Unflushed::default();
             self.store.records().put(&record, &mut unflushed)?;
-            unflushed.flush()?;
+            self.store.objects().flush(&unflushed)?;
             self.records.insert(record.key, Arc::new(record));
         }
         Ok(())

@@ -222,7 +222,11 @@ impl fmt::Display for Problem {
             }
             Self::MissingObject { digest } => write!(f, "object {} is missing", digest.short()),
             Self::ObjectMode { digest, mode } => {
-                write!(f, "object {} has mode {mode:03o}, not 444", digest.short())
+                write!(
+                    f,
+                    "object {} has mode {mode:03o}, and must be read-only",
+                    digest.short()
+                )
             }
             Self::DamagedRecord { key, reason } => {
                 write!(f, "record {} is damaged: {reason}", key.short())

@@ -114,7 +114,7 @@ pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
     store.records().flush_removals()?;
     let mut shards = BTreeSet::new();
     for path in garbage.of(Category::Objects) {
-        store.location().remove(path)?;
+        store.objects().remove(path)?;
         shards.extend(path.parent());
     }
     for shard in shards {

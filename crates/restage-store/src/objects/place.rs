@@ -9,12 +9,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
 
-use super::{Objects, Placement};
+use super::{Objects, Placement, is_unreadable, mode};
 use crate::error::StoreError;
 use restage_core::digest::{
-    Digest, Kind, Manifest, ManifestEntry, Node, PathDigest, copy_and_digest,
+    Digest, Kind, Manifest, ManifestEntry, Node, PathDigest, copy_to_new_and_digest,
 };
-use restage_core::fs::{self, FsError};
+use restage_core::fs;
 
 impl Objects {
     /// Puts `content` at `dest`, replacing what is there in one step once the new content is
@@ -36,6 +36,16 @@ impl Objects {
         if self.is_in_place(content, dest, placement)? {
             return Ok(());
         }
+        self.put_content(content, dest, placement)
+    }
+
+    /// Puts `content` at `dest`, whatever is there.
+    pub(super) fn put_content(
+        &self,
+        content: &PathDigest,
+        dest: &Path,
+        placement: Placement,
+    ) -> Result<(), StoreError> {
         match content.kind {
             Kind::File { executable } => {
                 let blob = Blob {
@@ -135,7 +145,7 @@ impl Objects {
         to: &Path,
     ) -> Result<(), StoreError> {
         if self.clone_file(from, to)? {
-            return Ok(seal(to, executable)?);
+            return seal(from, to, executable);
         }
         // An equal object costs a name, a copy costs the bytes.
         if !executable
@@ -156,16 +166,16 @@ impl Objects {
         }
         fs::remove_all(to)?;
         let mut file = fs::create_new(to)?;
-        let (copied, _) = copy_and_digest(from, &mut file, to)?;
+        let (copied, _) = copy_to_new_and_digest(from, &mut file, to)?;
         if copied != *digest {
             return Err(StoreError::SourceChanged {
                 path: from.to_owned(),
             });
         }
-        Ok(seal(to, executable)?)
+        seal(from, to, executable)
     }
 
-    fn is_in_place(
+    pub(super) fn is_in_place(
         &self,
         content: &PathDigest,
         dest: &Path,
@@ -297,9 +307,9 @@ impl Objects {
             executable,
         } = blob;
         let object = self.path(digest);
-        if fs::symlink_metadata_if_exists(&object)?.is_none() {
+        let Some(found) = fs::symlink_metadata_if_exists(&object)? else {
             return Err(StoreError::MissingObject { digest: *digest });
-        }
+        };
         if self.clone_file(&object, to)? {
             self.check(digest, size)?;
         } else {
@@ -311,19 +321,28 @@ impl Objects {
                 }
             }
             let mut file = fs::create_new(to)?;
-            let (copied, _) = copy_and_digest(&object, &mut file, to)?;
-            if copied != *digest {
-                return Err(self.quarantine(digest)?);
+            match copy_to_new_and_digest(&object, &mut file, to) {
+                Ok((copied, _)) if copied == *digest => {}
+                Ok(_) => return Err(self.quarantine(digest)?),
+                Err(error) if error.path == object && is_unreadable(&error) => {
+                    return Err(self.quarantine(digest)?);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
+        // The object may be read by those who may read what the stage wrote.
+        let may_read = mode(&found);
+        let execute = if executable { may_read >> 2 } else { 0 };
         match placement {
-            Placement::Linked => Ok(seal(to, executable)?),
+            Placement::Linked => Ok(fs::set_mode(to, may_read | execute)?),
             Placement::Plain => {
-                if executable {
-                    let mode = fs::metadata(to)?.permissions().mode();
-                    fs::set_mode(to, mode | (mode & 0o444) >> 2)?;
+                let old = fs::metadata(to)?.permissions().mode() & 0o777;
+                let narrowed = old & (may_read | may_read >> 1);
+                let new = narrowed | execute & (old & 0o444) >> 2;
+                match new == old {
+                    true => Ok(()),
+                    false => Ok(fs::set_mode(to, new)?),
                 }
-                Ok(())
             }
         }
     }
@@ -409,8 +428,11 @@ fn blob_content(digest: &Digest, size: u64) -> PathDigest {
     }
 }
 
-fn seal(path: &Path, executable: bool) -> Result<(), FsError> {
-    fs::set_mode(path, if executable { 0o555 } else { 0o444 })
+/// Makes a copy of a source read-only, for those who may read the source.
+fn seal(source: &Path, copy: &Path, executable: bool) -> Result<(), StoreError> {
+    let may_read = mode(&fs::metadata(source)?);
+    let execute = if executable { may_read >> 2 } else { 0 };
+    Ok(fs::set_mode(copy, may_read | execute)?)
 }
 
 /// Creates a folder, whose entries are made by `make`.

@@ -160,11 +160,19 @@ fn a_variant_that_is_lost_is_dropped_and_the_stage_stays_nondeterministic() {
 fn modes_are_set_right_and_what_has_no_place_is_moved_away() {
     let bench = published();
     let object = bench.object(&Digest::of(b"weights"));
-    for wrong in [0o644, 0o555, 0o400] {
+    for (wrong, right) in [
+        (0o644, 0o444),
+        (0o555, 0o444),
+        (0o620, 0o400),
+        (0o040, 0o440),
+    ] {
         fs::set_mode(&object, wrong).unwrap();
         assert_eq!(found(&check(&bench)), [("object-mode", "made-read-only")]);
-        assert_eq!(mode(&object), 0o444);
+        assert_eq!(mode(&object), right);
     }
+    // Of a private out.
+    fs::set_mode(&object, 0o400).unwrap();
+    assert!(found(&check(&bench)).is_empty());
     for stray in ["objects/ab/x", "objects/x", "records/x", "objects/abc/d"] {
         bench.write(&format!(".restage/{stray}"), "x");
     }

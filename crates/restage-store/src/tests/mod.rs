@@ -120,7 +120,7 @@ impl Bench {
             .store
             .commit(&lock, record, Unflushed::default(), &mut unflushed)
             .unwrap();
-        unflushed.flush().unwrap();
+        self.store.objects().flush(&unflushed).unwrap();
         outcome
     }
 }

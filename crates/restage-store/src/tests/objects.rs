@@ -134,11 +134,111 @@ fn several_outs_are_taken_in_together() {
             .ingest_into(&path, &mut unflushed)
             .unwrap()
     });
-    unflushed.flush().unwrap();
+    bench.store.objects().flush(&unflushed).unwrap();
     assert!(
         contents
             .iter()
             .all(|content| bench.store.objects().has(content).unwrap())
     );
     assert_eq!(contents[1].kind, restage_core::digest::Kind::Tree);
+}
+
+#[test]
+fn what_a_stage_made_private_stays_private_in_the_store_and_where_it_is_published() {
+    let bench = Bench::new();
+    for (path, file_mode) in [
+        ("key", 0o600),
+        ("open", 0o644),
+        ("d/key", 0o640),
+        ("p/open", 0o644),
+    ] {
+        let file = bench.write(path, path);
+        fs::set_mode(&file, file_mode).unwrap();
+    }
+    fs::set_mode(&bench.path("p"), 0o700).unwrap();
+    let placed = |content: &PathDigest, how, name: &str| {
+        let dest = bench.path(name);
+        bench
+            .store
+            .objects()
+            .materialize(content, &dest, how)
+            .unwrap();
+        dest
+    };
+    let keep = |path: &str| bench.store.objects().ingest(&bench.path(path)).unwrap();
+    for (how, name) in [(Placement::Plain, "copied"), (Placement::Linked, "linked")] {
+        let key = keep("key");
+        assert_eq!(mode(&bench.object(&key.digest)) & 0o077, 0);
+        assert_eq!(mode(&placed(&key, how, &format!("{name}-key"))) & 0o077, 0);
+        let folder = placed(&keep("d"), how, &format!("{name}-d"));
+        assert_eq!(mode(&folder.join("key")) & 0o037, 0);
+        let private = placed(&keep("p"), how, &format!("{name}-p"));
+        assert_eq!(mode(&private.join("open")) & 0o077, 0);
+        let open = keep("open");
+        assert_eq!(mode(&bench.object(&open.digest)), 0o444);
+    }
+    // Equal bytes are one object: the narrower permissions hold.
+    let file = bench.write("later", "open");
+    fs::set_mode(&file, 0o600).unwrap();
+    let later = keep("later");
+    assert_eq!(mode(&bench.object(&later.digest)), 0o400);
+}
+
+#[test]
+fn what_is_lost_is_stored_again_from_where_it_was_published_if_that_is_unchanged() {
+    let bench = Bench::new();
+    bench.write("d/x", "one");
+    let contents = [
+        bench.ingest("weights"),
+        bench.store.objects().ingest(&bench.path("d")).unwrap(),
+    ];
+    let lose = |content: &PathDigest| std::fs::remove_file(bench.object(&content.digest)).unwrap();
+    for (content, name) in contents.iter().zip(["file", "folder"]) {
+        let objects = bench.store.objects();
+        let dest = bench.path(name);
+        objects
+            .materialize(content, &dest, Placement::Plain)
+            .unwrap();
+        lose(content);
+        assert!(!objects.has(content).unwrap());
+        assert!(objects.keep_placed(&dest, content).unwrap());
+        objects.verify(content).unwrap();
+        lose(content);
+        let file = if dest.is_dir() {
+            dest.join("x")
+        } else {
+            dest.clone()
+        };
+        std::fs::write(file, "edited").unwrap();
+        assert!(!objects.keep_placed(&dest, content).unwrap());
+        fs::remove_all(&dest).unwrap();
+        assert!(!objects.keep_placed(&dest, content).unwrap());
+        assert!(!objects.has(content).unwrap());
+    }
+}
+
+#[test]
+fn a_sparse_out_takes_no_more_room_in_the_store_or_where_it_is_published() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = Bench::new();
+    let room = |path: &Path| std::fs::metadata(path).unwrap().blocks() * 512;
+    let path = bench.write("sparse", "start");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(32 << 20).unwrap();
+    if room(&path) > 1 << 20 {
+        println!("skipped: no sparse files here");
+        return;
+    }
+    // A second name: it is copied into the store.
+    std::fs::hard_link(&path, bench.path("twin")).unwrap();
+    let content = bench.store.objects().ingest(&path).unwrap();
+    let dest = bench.path("published");
+    let objects = bench.store.objects();
+    objects
+        .materialize(&content, &dest, Placement::Plain)
+        .unwrap();
+    for path in [bench.object(&content.digest), dest] {
+        assert!(room(&path) < 1 << 20, "{}", path.display());
+    }
+    objects.verify(&content).unwrap();
 }

@@ -261,3 +261,45 @@ proptest! {
         prop_assert!(Record::from_text(&bytes).is_err());
     }
 }
+
+#[test]
+fn a_record_with_an_out_outside_the_workspace_is_none() {
+    let bench = Bench::new();
+    for path in ["../w", "/w", "a/../../w", "a//w", "."] {
+        let record = bench.record(1, &[(path, false, "weights")]);
+        let text = record.to_text();
+        assert!(
+            Record::from_text(text.as_bytes())
+                .unwrap_err()
+                .contains("no path inside")
+        );
+        std::fs::write(bench.store.records().path(&record.key), text).unwrap();
+        assert_eq!(bench.store.records().get(&record.key).unwrap(), None);
+        let warnings = bench.store.take_warnings();
+        assert!(warnings[0].contains("is not used"), "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_record_that_may_not_be_read_is_none_and_no_damage() {
+    if rustix::process::geteuid().is_root() {
+        println!("skipped: root may read everything");
+        return;
+    }
+    let bench = Bench::new();
+    let record = bench.record(1, OUTS);
+    bench.commit(&record);
+    let path = bench.store.records().path(&record.key);
+    fs::set_mode(&path, 0o200).unwrap();
+    assert_eq!(bench.store.records().get(&record.key).unwrap(), None);
+    assert!(bench.store.take_warnings()[0].contains("you may not read it"));
+    let bench = bench.alone();
+    let report = crate::fsck::check(&bench.store, bench.dir.path(), &|_| {}).unwrap();
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|finding| finding.problem.kind() != "damaged-record")
+    );
+    assert!(path.exists());
+}

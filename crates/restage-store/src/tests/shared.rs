@@ -227,3 +227,26 @@ fn a_record_that_lost_its_outs_stays_while_any_lock_file_names_it_and_otherwise_
     let (mentions, _) = pair.open("a").records().mentions().unwrap();
     assert_eq!(mentions, [("quick/train".to_owned(), named.key)]);
 }
+
+#[test]
+fn what_is_made_in_a_shared_store_is_for_all_who_may_use_its_folder() {
+    let pair = Pair::new();
+    let shared = pair.dir.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    fs::set_mode(&shared, 0o770).unwrap();
+    let store = pair.open("a");
+    let record = commit(&store, &pair.root("a"), 1, "weights");
+    let object = store.objects().path(&record.outs[0].content.digest);
+    assert_eq!(mode(&object), 0o440);
+    assert_eq!(mode(&store.records().path(&record.key)) & 0o660, 0o660);
+    for folder in ["objects", "records", "claims"] {
+        assert_eq!(mode(&shared.join(folder)) & 0o770, 0o770, "{folder}");
+    }
+    assert_eq!(mode(object.parent().unwrap()) & 0o770, 0o770);
+    // What a stage itself made private is for its user alone.
+    let secret = pair.root("a").join("secret");
+    std::fs::write(&secret, "secret").unwrap();
+    fs::set_mode(&secret, 0o600).unwrap();
+    let content = store.objects().ingest(&secret).unwrap();
+    assert_eq!(mode(&store.objects().path(&content.digest)), 0o400);
+}
