@@ -299,7 +299,7 @@ mod tests {
         let report = report.replace(&folder.path().display().to_string(), "RESULTS");
         insta::assert_snapshot!(report, @r"
         error: `RESULTS/deep_noskip` has no folder `seed-<n>`
-        hint: results lie in a folder a seed, such as `seed-42`; run `train` and `gradients` again, which write them
+        hint: each seed has its own folder, such as `seed-42`; run `train` and `gradients` again, which write them
         ");
         fs::create_dir(folder.path().join("deep_noskip/seed-7")).unwrap();
         let report = run(folder.path()).unwrap_err().report();

@@ -2,9 +2,10 @@
 //! It must not know where the results came from.
 
 use contract::table::{Cell, Table, TableError};
+use results::GradientRow;
 use seeds::Sample;
 
-use crate::variant::{Gradient, Run, Variant};
+use crate::variant::{Run, Variant};
 
 const DECIMALS: usize = 6;
 
@@ -44,32 +45,32 @@ pub(crate) fn table(
         pairs: pairs(with_skip, without_skip),
     };
     rows.row("test_accuracy", Kind::Rate, |run| {
-        Some(run.summary.test_accuracy)
+        Some(run.summary.test_accuracy.0)
     })?;
-    rows.row("test_loss", Kind::Rate, |run| Some(run.summary.test_loss))?;
+    rows.row("test_loss", Kind::Rate, |run| Some(run.summary.test_loss.0))?;
     rows.row("best_val_accuracy", Kind::Rate, |run| {
-        Some(run.summary.best_val_accuracy)
+        Some(run.summary.best_val_accuracy.0)
     })?;
     rows.row("best_epoch", Kind::Count, |run| {
-        Some(run.summary.best_epoch.into())
+        Some(run.summary.best_epoch as f64)
     })?;
     rows.row("epochs_run", Kind::Count, |run| {
-        Some(run.summary.epochs_run.into())
+        Some(run.summary.epochs_run as f64)
     })?;
     for &threshold in thresholds {
         let name = format!("epochs_to_val_accuracy_{threshold}");
         rows.row(&name, Kind::Count, |run| epochs_to(run, threshold))?;
     }
     rows.row("first_to_last_gradient_ratio_trained", Kind::Ratio, |run| {
-        first_to_last(&run.gradients, |gradient| gradient.trained_l2)
+        first_to_last(&run.gradients, |gradient| gradient.trained_l2.0)
     })?;
     rows.row("first_to_last_gradient_ratio_initial", Kind::Ratio, |run| {
-        first_to_last(&run.gradients, |gradient| gradient.initial_l2)
+        first_to_last(&run.gradients, |gradient| gradient.initial_l2.0)
     })?;
     rows.row(
         "smallest_to_largest_gradient_ratio_trained",
         Kind::Ratio,
-        |run| smallest_to_largest(&run.gradients, |gradient| gradient.trained_l2),
+        |run| smallest_to_largest(&run.gradients, |gradient| gradient.trained_l2.0),
     )?;
     rows.parameters()?;
     Ok(rows.table)
@@ -201,17 +202,20 @@ fn present(values: &[Option<f64>]) -> usize {
 fn epochs_to(run: &Run, threshold: f64) -> Option<f64> {
     run.history
         .iter()
-        .find(|epoch| epoch.val_accuracy >= threshold)
-        .map(|epoch| epoch.epoch.into())
+        .find(|epoch| epoch.val_accuracy.0 >= threshold)
+        .map(|epoch| epoch.epoch as f64)
 }
 
-fn first_to_last(gradients: &[Gradient], norm: impl Fn(&Gradient) -> f64) -> Option<f64> {
+fn first_to_last(gradients: &[GradientRow], norm: impl Fn(&GradientRow) -> f64) -> Option<f64> {
     let first = norm(gradients.first()?);
     let last = norm(gradients.last()?);
     quotient(first, last)
 }
 
-fn smallest_to_largest(gradients: &[Gradient], norm: impl Fn(&Gradient) -> f64) -> Option<f64> {
+fn smallest_to_largest(
+    gradients: &[GradientRow],
+    norm: impl Fn(&GradientRow) -> f64,
+) -> Option<f64> {
     let smallest = gradients.iter().map(&norm).fold(f64::INFINITY, f64::min);
     let largest = gradients.iter().map(&norm).fold(0.0, f64::max);
     quotient(smallest, largest)

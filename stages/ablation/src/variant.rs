@@ -3,50 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use contract::{StageError, WithHint, table};
+use contract::{StageError, WithHint};
+use results::{EpochRow, GradientRow, Row, SummaryRow};
 use seeds::SeedFolder;
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
-
-/// One epoch; columns that the ablation does not use are not read.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Epoch {
-    pub(crate) epoch: u32,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) val_accuracy: f64,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Summary {
-    pub(crate) parameters: u64,
-    pub(crate) epochs_run: u32,
-    pub(crate) best_epoch: u32,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) best_val_accuracy: f64,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) test_loss: f64,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) test_accuracy: f64,
-}
-
-/// The L2 norm of one layer's gradient, 0 or more.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Gradient {
-    pub(crate) layer_index: u32,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) trained_l2: f64,
-    #[serde(deserialize_with = "finite")]
-    pub(crate) initial_l2: f64,
-}
 
 /// The results of one seed.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) seed: u64,
-    pub(crate) history: Vec<Epoch>,
-    pub(crate) summary: Summary,
+    pub(crate) history: Vec<EpochRow>,
+    pub(crate) summary: SummaryRow,
     /// From input to output, at least one.
-    pub(crate) gradients: Vec<Gradient>,
+    pub(crate) gradients: Vec<GradientRow>,
 }
 
 /// One variant's results.
@@ -103,7 +71,7 @@ impl Variant {
                 path: results
                     .join(name)
                     .join(format!("seed-{}", other.seed))
-                    .join("summary.csv"),
+                    .join(SummaryRow::FILE),
                 found: other.summary.parameters,
                 first: seed,
                 expected: parameters,
@@ -117,14 +85,14 @@ impl Variant {
 impl Run {
     fn read(folder: &SeedFolder) -> Result<Self, StageError> {
         let SeedFolder { seed, path } = folder;
-        let history = rows(&path.join("history.csv"))?;
-        let summaries: Vec<Summary> = rows(&path.join("summary.csv"))?;
-        let mut gradients: Vec<Gradient> = rows(&path.join("gradients.csv"))?;
+        let history = rows(path)?;
+        let summaries: Vec<SummaryRow> = rows(path)?;
+        let mut gradients: Vec<GradientRow> = rows(path)?;
         gradients.sort_by_key(|gradient| gradient.layer_index);
         let count = summaries.len();
-        let Ok([summary]) = <[Summary; 1]>::try_from(summaries) else {
+        let Ok([summary]) = <[SummaryRow; 1]>::try_from(summaries) else {
             return Err(RowCount {
-                path: path.join("summary.csv"),
+                path: path.join(SummaryRow::FILE),
                 found: count.to_string(),
                 expected: "exactly 1",
             }
@@ -139,27 +107,15 @@ impl Run {
     }
 }
 
-fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, StageError> {
-    let rows = table::read(path)?;
+fn rows<R: Row>(folder: &Path) -> Result<Vec<R>, StageError> {
+    let rows = R::read(folder)?;
     if rows.is_empty() {
         return Err(RowCount {
-            path: path.to_owned(),
+            path: folder.join(R::FILE),
             found: "no".to_owned(),
             expected: "at least 1",
         }
         .into());
     }
     Ok(rows)
-}
-
-/// A diverged training writes `NaN`; comparing with it would mean nothing.
-fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(D::Error::custom(format!(
-            "`{value}` is not a finite number"
-        )))
-    }
 }

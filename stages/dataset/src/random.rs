@@ -1,5 +1,7 @@
 //! Random numbers that are the same everywhere: a seed and a name give a stream.
-//! It must not know what they are used for, nor use floating-point functions of the platform.
+//!
+//! Training draws from `nn::random` by position. This sequential generator draws synthetic images and
+//! splits: another one there would change every data set, and with it every result.
 
 /// A stream of random numbers: SplitMix64 (Steele, Lea and Flood, 2014) over a counter.
 ///

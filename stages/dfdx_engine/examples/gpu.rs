@@ -4,11 +4,11 @@
 //! After `scripts/dfdx-cuda-build`; fails where there is no GPU.
 
 use dfdx_engine::{DfdxEngine, Gather};
-use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
 use nn::engine::{Batch, Engine, State};
+use nn::model_spec::ModelSpec;
 use nn::random::{Stream, StreamName};
 use std::error::Error;
 use std::time::Instant;
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         beta1: 0.0,
         ..AdamConfig::default()
     };
-    let blueprint = Blueprint {
+    let spec = ModelSpec {
         network: &network,
         batch_norm: &batch_norm,
         initializer: &initializer,
@@ -67,8 +67,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         classes: 10,
         seed: 1,
     };
-    let gpu = DfdxEngine::on_gpu(blueprint)?;
-    let cpu = DfdxEngine::new(blueprint)?;
+    let gpu = DfdxEngine::on_gpu(spec)?;
+    let cpu = DfdxEngine::new(spec)?;
     let ((gpu_loss, gpu, gpu_time), (cpu_loss, cpu, cpu_time)) = (step(gpu)?, step(cpu)?);
     println!("loss: GPU {gpu_loss}, CPU {cpu_loss}");
     for (gpu, cpu) in gpu.tensors.iter().zip(&cpu.tensors) {

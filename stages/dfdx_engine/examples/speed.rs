@@ -4,11 +4,11 @@
 //! `cargo run --release -p dfdx_engine --example speed [BATCH [STEPS]]`
 
 use dfdx_engine::DfdxEngine;
-use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
 use nn::engine::{Batch, Engine};
+use nn::model_spec::ModelSpec;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use nn::random::{Stream, StreamName};
 use std::error::Error;
@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         isa: Isa::detect(),
     };
     for (name, network) in networks() {
-        let blueprint = Blueprint {
+        let spec = ModelSpec {
             network: &network,
             batch_norm: &batch_norm,
             initializer: &initializer,
@@ -87,9 +87,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             classes: 10,
             seed: 1,
         };
-        let mut ours = DfdxEngine::new(blueprint)?;
+        let mut ours = DfdxEngine::new(spec)?;
         let ours = speed(&mut ours, batch, steps)?;
-        let mut native = NativeEngine::new(blueprint, options)?;
+        let mut native = NativeEngine::new(spec, options)?;
         let native = speed(&mut native, batch, steps)?;
         println!("{name}: dfdx {ours:.1}, native {native:.1} images/s");
     }

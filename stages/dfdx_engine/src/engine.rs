@@ -6,13 +6,14 @@ use crate::gather::{Gather, Matrix};
 use crate::network::{self, Dropout, Network, Stop};
 use crate::vectors::{Vector, Vectors};
 use dfdx::prelude::*;
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, ConfigError};
-use nn::engine::{
-    Batch, Engine, EngineError, Evaluation, IMAGE, LayerNorm, ParameterCount, State, StepStats,
-};
-use nn::network::{IMAGE_CHANNELS, Plan, Unit};
-use nn::parameters::{Draw, Parameters};
+use nn::engine::{Batch, Engine, EngineError, Evaluation, LayerNorm, State, StepStats};
+use nn::image::IMAGE;
+use nn::image::IMAGE_CHANNELS;
+use nn::model_spec::ModelSpec;
+use nn::network::ParameterCount;
+use nn::network::{Plan, Unit};
+use nn::parameters::{Parameters, WeightInit};
 use nn::random::{Stream, StreamName};
 
 /// Images of an evaluation that are computed at once. Always as many, as the order of a matrix
@@ -59,8 +60,8 @@ impl DfdxEngine<Cpu> {
     ///
     /// # Errors
     /// A configuration that describes no network, or too little memory for it.
-    pub fn new(blueprint: Blueprint<'_>) -> Result<Self, BuildError> {
-        Self::on(Cpu::default(), blueprint)
+    pub fn new(spec: ModelSpec<'_>) -> Result<Self, BuildError> {
+        Self::on(Cpu::default(), spec)
     }
 }
 
@@ -70,13 +71,13 @@ impl DfdxEngine<Cuda> {
     ///
     /// # Errors
     /// A configuration that describes no network, no GPU, or too little memory on it.
-    pub fn on_gpu(blueprint: Blueprint<'_>) -> Result<Self, BuildError> {
+    pub fn on_gpu(spec: ModelSpec<'_>) -> Result<Self, BuildError> {
         // Without a GPU dfdx's CUDA library panics where it could return its error.
         let device = std::panic::catch_unwind(|| Cuda::try_seed_from_u64(0));
         let device = device
             .map_err(|_| BuildError::Device("no GPU that CUDA can use".to_owned()))?
             .map_err(|e| BuildError::Device(e.to_string()))?;
-        Self::on(device, blueprint)
+        Self::on(device, spec)
     }
 }
 
@@ -86,9 +87,9 @@ impl<D: Gather> DfdxEngine<D> {
     ///
     /// # Errors
     /// A configuration that describes no network, or too little memory for it.
-    pub fn on(device: D, blueprint: Blueprint<'_>) -> Result<Self, BuildError> {
-        let plan = blueprint.plan()?;
-        let first = Parameters::new(&plan, blueprint.initializer, blueprint.seed, Draw::fill);
+    pub fn on(device: D, spec: ModelSpec<'_>) -> Result<Self, BuildError> {
+        let plan = spec.plan()?;
+        let first = Parameters::new(&plan, spec.initializer, spec.seed, WeightInit::fill);
         let (trained, moving) =
             upload(&device, &plan, &first).map_err(|e| BuildError::Device(e.to_string()))?;
         Ok(Self {
@@ -96,10 +97,10 @@ impl<D: Gather> DfdxEngine<D> {
             plan,
             trained,
             moving,
-            adam: *blueprint.adam,
-            batch_norm: *blueprint.batch_norm,
-            dropout: blueprint.network.dropout(),
-            seed: blueprint.seed,
+            adam: *spec.adam,
+            batch_norm: *spec.batch_norm,
+            dropout: spec.network.dropout(),
+            seed: spec.seed,
         })
     }
 

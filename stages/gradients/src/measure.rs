@@ -57,7 +57,8 @@ pub(crate) fn mean_norms(
 #[cfg(test)]
 mod tests {
     use dataset::IMAGE_BYTES;
-    use nn::engine::{Evaluation, ParameterCount, State, StepStats};
+    use nn::engine::{Evaluation, State, StepStats};
+    use nn::network::ParameterCount;
 
     use super::*;
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use contract::table::{Cell, Table};
 use contract::{Progress, Stage, StageError, WithHint, files};
 use dataset::Dataset;
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, InitializerConfig, NetworkConfig};
 use nn::engine::Engine;
+use nn::model_spec::ModelSpec;
+use results::{GradientRow, Norm, Row};
 use serde::Deserialize;
 use training::engine::native;
 use training::fit::{Misfit, fit};
@@ -73,7 +73,7 @@ pub(crate) fn run(stage: &Stage, args: &Args) -> Result<(), StageError> {
     let data = Dataset::load(&args.data)?;
     let images = params.gradients.images(data.train.len())?;
     let positions = choose(&data.train, images, params.seed);
-    let blueprint = Blueprint {
+    let spec = ModelSpec {
         network: network(&params.models, &args.variant)?,
         batch_norm: &params.train.batch_norm,
         initializer: &params.train.initializer,
@@ -82,7 +82,7 @@ pub(crate) fn run(stage: &Stage, args: &Args) -> Result<(), StageError> {
         classes: data.classes.len(),
         seed: params.seed,
     };
-    let mut engine = native(stage, blueprint)?;
+    let mut engine = native(stage, spec)?;
     let trained = weights::read(&args.weights)?;
     let trained = fit(trained.state, &engine.state(), &args.weights).with_hint(Misfit::HINT)?;
 
@@ -113,18 +113,15 @@ pub(crate) fn run(stage: &Stage, args: &Args) -> Result<(), StageError> {
     engine.import_state(&trained)?;
     let trained = measure(&mut engine)?;
 
-    let mut table = Table::new(&["layer_index", "layer", "trained_l2", "initial_l2"]);
-    let norm = |value| Cell::Scientific { value, decimals: 6 };
-    for (index, (trained, initial)) in trained.iter().zip(&initial).enumerate() {
-        table.row(&[
-            (index + 1).into(),
-            trained.layer.as_str().into(),
-            norm(trained.l2),
-            norm(initial.l2),
-        ])?;
-    }
+    let layers = (1..).zip(trained.into_iter().zip(initial));
+    let rows = layers.map(|(layer_index, (trained, initial))| GradientRow {
+        layer_index,
+        layer: trained.layer,
+        trained_l2: Norm(trained.l2),
+        initial_l2: Norm(initial.l2),
+    });
     files::create_dir_all(&args.out)?;
-    table.write(args.out.join("gradients.csv"))?;
+    GradientRow::write(&args.out, rows)?;
     Ok(())
 }
 

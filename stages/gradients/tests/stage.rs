@@ -8,9 +8,9 @@ use std::process::{Command, Output};
 
 use contract::Stage;
 use dataset::{Dataset, IMAGE_BYTES, Split};
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
 use nn::engine::State;
+use nn::model_spec::ModelSpec;
 use training::engine::native;
 use training::weights::{self, Weights};
 
@@ -55,7 +55,7 @@ impl Work {
             dropout: 0.5,
         };
         let stage = Stage::for_test("{}", self.folder.path());
-        let blueprint = Blueprint {
+        let spec = ModelSpec {
             network: &network,
             batch_norm: &serde_json::from_str(r#"{"momentum":0.9,"epsilon":1e-3}"#).unwrap(),
             initializer: &serde_json::from_str(r#"{"conv":"he_normal","dense":"glorot_uniform"}"#)
@@ -64,7 +64,7 @@ impl Work {
             classes: 2,
             seed,
         };
-        native(&stage, blueprint).unwrap().state()
+        native(&stage, spec).unwrap().state()
     }
 
     fn run(&self, state: State, environment: &[(&str, &str)]) -> Output {

@@ -7,14 +7,14 @@
 #[path = "../tests/it/digest.rs"]
 mod digest;
 
-use digest::{Course, digest, variants};
+use digest::{Training, digest, variants};
 use nn::native::{Isa, NativeOptions};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: usize| arguments.get(at).map_or(Ok(default), |a| a.parse());
-    let course = Course {
+    let training = Training {
         steps: number(0, 20)? as u64,
         batch: number(1, 4)?,
         divisor: number(2, 1)?,
@@ -24,9 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_or(Ok(Isa::detect()), |name| Isa::from_name(name))?;
     let threads = number(3, 2)?;
     println!("{} {threads}", isa.name());
-    for (name, network) in variants(course.divisor) {
+    for (name, network) in variants(training.divisor) {
         let options = NativeOptions { threads, isa };
-        println!("{name} {:016x}", digest(&network, options, course)?);
+        println!("{name} {:016x}", digest(&network, options, training)?);
     }
     Ok(())
 }

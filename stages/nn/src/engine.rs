@@ -1,11 +1,9 @@
 //! What a training engine does for one network, whatever computes it.
 //! It must not know files, epochs' schedules or where images come from.
 
-pub use crate::epoch::{Epoch, EpochError, ImageSet, Progress};
-use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE, Plan};
-
-/// Numbers of an image.
-pub const IMAGE: usize = IMAGE_SIZE * IMAGE_SIZE * IMAGE_CHANNELS;
+use crate::epoch::{Epoch, EpochError, Progress};
+use crate::image::IMAGE;
+use crate::network::{ParameterCount, Plan};
 
 /// Trains and evaluates one network.
 ///
@@ -205,15 +203,6 @@ pub struct Tensor {
 pub struct State {
     /// Parameters and moving statistics in network order, then optimiser moments.
     pub tensors: Vec<Tensor>,
-}
-
-/// Sizes of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParameterCount {
-    /// Numbers that the optimiser changes.
-    pub trainable: usize,
-    /// Batch norm's moving means and variances.
-    pub moving: usize,
 }
 
 /// Why an engine could not do its work.

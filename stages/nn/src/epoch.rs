@@ -3,7 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::engine::{EngineError, IMAGE, StepStats};
+use crate::engine::{EngineError, StepStats};
+use crate::image::IMAGE;
 use crate::pixels::Change;
 
 /// Images as bytes, with their labels.

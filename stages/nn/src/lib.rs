@@ -5,12 +5,13 @@
 //! and moves them in and out, [`native`] trains it on the CPU with bit-stable results, and [`mod@reference`] holds the readable kernels that state
 //! each operation's formula and summation order, against which every fast one is tested.
 
-pub mod blueprint;
 pub mod config;
 pub mod engine;
 pub mod epoch;
 mod huge;
+pub mod image;
 pub mod math;
+pub mod model_spec;
 pub mod native;
 pub mod network;
 pub mod parameters;

@@ -112,7 +112,7 @@ pub fn power(base: f64, exponent: u64) -> f64 {
 /// Melquiond, "Emulation of FMA and correctly rounded sums", IEEE Trans. Computers 57, 2008),
 /// so that rounding it to `f32` gives what one rounding would.
 #[inline(always)]
-pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn fma(a: f32, b: f32, c: f32) -> f32 {
     let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
     let sum = product + c;
     // Knuth's two-sum: what the rounding of `sum` lost, exactly.
@@ -138,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn same(a: f32, b: f32, c: f32) {
-        let (ours, theirs) = (fused(a, b, c), a.mul_add(b, c));
+        let (ours, theirs) = (fma(a, b, c), a.mul_add(b, c));
         let both_nan = ours.is_nan() && theirs.is_nan();
         assert!(
             both_nan || ours.to_bits() == theirs.to_bits(),

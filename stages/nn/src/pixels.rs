@@ -1,7 +1,7 @@
 //! Turns stored bytes into the numbers that networks see.
 //! It must not know batches or files, nor how changes are drawn.
 
-use crate::network::{IMAGE_CHANNELS, IMAGE_SIZE};
+use crate::image::{IMAGE_CHANNELS, IMAGE_SIZE};
 
 /// A byte as intensity in `[0, 1]`.
 pub fn intensity(byte: u8) -> f32 {
@@ -46,7 +46,7 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::IMAGE;
+    use crate::image::IMAGE;
     use proptest::prelude::*;
 
     #[test]

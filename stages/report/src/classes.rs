@@ -1,7 +1,7 @@
 //! Precision, recall and F1 by model and class.
 //! It must not know how several seeds become one row.
 
-use contract::table::{Cell, Table, TableError};
+use contract::table::{Table, TableError};
 
 use crate::input::Model;
 use crate::over_seeds;
@@ -17,9 +17,9 @@ pub(crate) fn csv(models: &[Model]) -> Result<Table, TableError> {
             table.row(&[
                 model.name.as_str().into(),
                 row.class.as_str().into(),
-                Cell::float(row.precision, 6),
-                Cell::float(row.recall, 6),
-                Cell::float(row.f1, 6),
+                row.precision.into(),
+                row.recall.into(),
+                row.f1.into(),
                 row.support.into(),
             ])?;
         }

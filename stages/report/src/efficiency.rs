@@ -2,9 +2,10 @@
 //! It must not know how it was measured.
 
 use contract::table::{Cell, Table, TableError};
+use results::LatencyRow;
 use seeds::Sample;
 
-use crate::input::{LatencyRow, Model, Results, Run};
+use crate::input::{Model, Results, Run};
 use crate::number::median;
 
 /// One model's costs, each the mean over the seeds that measured it.
@@ -36,12 +37,15 @@ impl Efficiency {
         };
         Self {
             model: model.name.clone(),
-            seconds_per_epoch: mean(&|run| median(run.timings.iter().map(|row| row.seconds))),
+            seconds_per_epoch: mean(&|run| median(run.timings.iter().map(|row| row.seconds.0))),
             images_per_second: mean(&|run| {
-                median(run.timings.iter().map(|row| row.images_per_second))
+                median(run.timings.iter().map(|row| row.images_per_second.0))
             }),
             peak_memory_mib: mean(&|run| {
-                let peaks = run.timings.iter().filter_map(|row| row.peak_memory_mib);
+                let peaks = run
+                    .timings
+                    .iter()
+                    .filter_map(|row| Some(row.peak_memory_mib.0?.0));
                 peaks.reduce(f64::max)
             }),
             latency_ms: mean(&|run| latency(&run.latency, 1)),
@@ -50,10 +54,10 @@ impl Efficiency {
     }
 }
 
-fn latency(rows: &[LatencyRow], batch_size: u32) -> Option<f64> {
+fn latency(rows: &[LatencyRow], batch_size: u64) -> Option<f64> {
     rows.iter()
         .find(|row| row.batch_size == batch_size)
-        .map(|row| row.median_ms)
+        .map(|row| row.median_ms.0)
 }
 
 /// The table for programs; what was not measured is empty.

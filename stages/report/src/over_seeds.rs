@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 
+use results::{ClassRow, EpochRow, Fixed};
 use seeds::Sample;
 
-use crate::input::{ClassRow, Confusion, EpochRow, Run};
+use crate::input::{Confusion, Run};
 
 /// One epoch of all runs that reached it.
 #[derive(Debug)]
 pub(crate) struct Epoch<'a> {
-    pub(crate) epoch: u32,
+    pub(crate) epoch: u64,
     rows: Vec<&'a EpochRow>,
     /// Whether a run has its last epoch here, while another goes on.
     pub(crate) run_ends: bool,
@@ -31,7 +32,7 @@ impl Epoch<'_> {
 /// Early stopping ends runs at different epochs. A mean over all runs would have to end with
 /// the first of them; this one goes on over those that are left, and tells where one ended.
 pub(crate) fn epochs(runs: &[Run]) -> Vec<Epoch<'_>> {
-    let mut by_epoch: BTreeMap<u32, Vec<&EpochRow>> = BTreeMap::new();
+    let mut by_epoch: BTreeMap<u64, Vec<&EpochRow>> = BTreeMap::new();
     for row in runs.iter().flat_map(|run| &run.history) {
         by_epoch.entry(row.epoch).or_default().push(row);
     }
@@ -50,7 +51,7 @@ pub(crate) fn epochs(runs: &[Run]) -> Vec<Epoch<'_>> {
 /// One layer of all runs.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub(crate) index: u32,
+    pub(crate) index: u64,
     pub(crate) trained: Norm,
 }
 
@@ -94,7 +95,7 @@ pub(crate) fn layers(runs: &[Run]) -> Vec<Layer> {
             let rows = runs.iter().map(|run| &run.gradients[place]);
             Some(Layer {
                 index: row.layer_index,
-                trained: Norm::of(rows.map(|row| row.trained_l2))?,
+                trained: Norm::of(rows.map(|row| row.trained_l2.0))?,
             })
         })
         .collect()
@@ -124,13 +125,13 @@ pub(crate) fn classes(runs: &[Run]) -> Vec<ClassRow> {
         .filter_map(|(place, row)| {
             let mean = |share: fn(&ClassRow) -> f64| {
                 let rows = runs.iter().map(|run| share(&run.classes[place]));
-                Some(Sample::of(rows)?.mean)
+                Some(Fixed(Sample::of(rows)?.mean))
             };
             Some(ClassRow {
                 class: row.class.clone(),
-                precision: mean(|row| row.precision)?,
-                recall: mean(|row| row.recall)?,
-                f1: mean(|row| row.f1)?,
+                precision: mean(|row| row.precision.0)?,
+                recall: mean(|row| row.recall.0)?,
+                f1: mean(|row| row.f1.0)?,
                 support: row.support,
             })
         })

@@ -71,7 +71,7 @@ fn a_wrong_csv_is_located() {
         ),
         (
             "resnet18/seed-42/latency.csv",
-            "batch_size,median_ms\n1,2.0\n",
+            "batch_size,repetitions,median_ms,p90_ms,ms_per_image\n1,5,2.0,2.5,2.0\n",
             "`RESULTS/resnet18/seed-42/latency.csv` has no row with batch_size 64",
         ),
         (

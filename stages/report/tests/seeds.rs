@@ -271,9 +271,9 @@ fn a_model_without_seeds_a_seed_without_files_and_a_misnamed_seed_are_told_apart
       caused by: No such file or directory (os error 2)
     hint: each seed of a model of `report.order` needs the CSVs that the stages `train` and `gradients` write; is the model in `params.models`?
     error: `RESULTS/resnet18/seed-044` is not a seed's folder
-    hint: such a folder is called `seed-` and the seed in decimal digits, without leading zeros; rename it, or move it away
+    hint: a seed's folder is named `seed-` and the seed in decimal digits, without leading zeros; rename this one or move it away
     error: `RESULTS/resnet18` has no folder `seed-<n>`
-    hint: results lie in a folder a seed, such as `seed-42`; run `train` and `gradients` again, which write them
+    hint: each seed has its own folder, such as `seed-42`; run `train` and `gradients` again, which write them
     ");
 }
 

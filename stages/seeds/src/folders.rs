@@ -1,5 +1,4 @@
 //! Finds the folders `seed-<n>` of one variant's results.
-//! It must not know what lies in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +27,7 @@ pub enum SeedsError {
         /// The variant's folder.
         variant: PathBuf,
     },
-    /// Something called like a seed's folder that is none, which must not go unseen.
+    /// A name like a seed's folder that is not one: skipping it would lose a result in silence.
     #[error("`{}` is not a seed's folder", path.display())]
     NotSeed {
         /// The file or folder.
@@ -37,16 +36,16 @@ pub enum SeedsError {
 }
 
 impl SeedsError {
-    /// What to do about it; none where the system's message says it.
+    /// What to do about it; `None` where the system's message says it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::File(_) => None,
             Self::NoSeed { .. } => Some(
-                "results lie in a folder a seed, such as `seed-42`; run `train` and `gradients` again, which write them",
+                "each seed has its own folder, such as `seed-42`; run `train` and `gradients` again, which write them",
             ),
             Self::NotSeed { .. } => Some(
-                "such a folder is called `seed-` and the seed in decimal digits, without leading zeros; rename it, or move it away",
+                "a seed's folder is named `seed-` and the seed in decimal digits, without leading zeros; rename this one or move it away",
             ),
         }
     }
@@ -55,8 +54,8 @@ impl SeedsError {
 /// The folders `seed-<n>` in a variant's folder, by ascending seed; at least one.
 ///
 /// # Errors
-/// A folder that cannot be listed or holds no seed; a name that begins with `seed-`, but is
-/// not followed by a seed, or is no folder's: left out, it would be missed in a mean.
+/// A folder that cannot be listed or holds no seed; a name that begins with `seed-` but is not a
+/// seed's folder: it would be missing from a mean.
 pub fn folders(variant: &Path) -> Result<Vec<SeedFolder>, SeedsError> {
     let list = |source| FileError::new("list", variant)(source);
     let mut found = Vec::new();

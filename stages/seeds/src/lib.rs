@@ -1,5 +1,4 @@
-//! Several seeds of one experiment: where each one's results lie, and what they say together.
-//! It must not know what was measured, nor how it is shown.
+//! Several seeds of one experiment: the folder of each, and the mean and deviation over them.
 
 mod folders;
 mod sample;

@@ -1,7 +1,6 @@
 //! Mean and standard deviation of one number over seeds, to the same bits everywhere.
-//! It must not know what the number measures.
 
-/// What several seeds say of one number.
+/// One number, measured with several seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
     /// How many seeds.

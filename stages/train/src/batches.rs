@@ -6,7 +6,8 @@
 //! hundredth, and would need a core that the engine uses.
 
 use dataset::Split;
-use nn::engine::{Batch, Epoch, ImageSet};
+use nn::engine::Batch;
+use nn::epoch::{Epoch, ImageSet};
 use nn::pixels::scale_into;
 use nn::random::{Stream, StreamName};
 

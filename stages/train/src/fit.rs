@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use dataset::Dataset;
-use nn::engine::{Engine, EpochError, ImageSet, Progress, State, StepStats};
+use nn::engine::{Engine, State, StepStats};
+use nn::epoch::{EpochError, ImageSet, Progress};
 use training::fit::without_optimizer;
 
 use crate::batches::{shuffled, steps_per_epoch};

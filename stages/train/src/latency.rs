@@ -9,7 +9,7 @@ use nn::engine::{Engine, EngineError};
 use crate::batches::Buffer;
 
 /// Images at a time.
-const BATCH_SIZES: [usize; 2] = [1, 64];
+const BATCH_SIZES: [usize; 2] = [1, results::LatencyRow::BATCH as usize];
 const WARM_UPS: usize = 3;
 /// Measured at least and at most so often; between the two, until `ENOUGH_SECONDS` are over.
 const LEAST: usize = 5;

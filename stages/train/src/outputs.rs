@@ -1,77 +1,49 @@
-//! Writes what training found as tables; the README of the columns is this file.
-//! It must not know how the numbers were found.
+//! What training found, as rows of its tables; the crate `results` defines them.
 
 use std::path::Path;
 
 use contract::table::{Cell, Table, TableError};
-use nn::engine::ParameterCount;
+use nn::network::ParameterCount;
+use results::{ClassRow, EpochRow, Fixed, LatencyRow, Measured, Scientific, SummaryRow, TimingRow};
 
 use crate::evaluate::Predictions;
 use crate::history::{EpochRecord, Score};
 use crate::latency::Latency;
 use crate::scores::{ClassScore, Confusion};
 
-/// Digits of losses and shares.
-const DECIMALS: usize = 6;
-
-fn share(value: f64) -> Cell {
-    Cell::float(value, DECIMALS)
+/// An epoch's losses and accuracies.
+pub fn epoch(record: &EpochRecord) -> EpochRow {
+    let (train, validation) = (record.train, record.validation);
+    EpochRow {
+        epoch: record.epoch,
+        train_loss: Fixed(train.loss),
+        train_accuracy: Fixed(train.accuracy),
+        val_loss: Fixed(validation.loss),
+        val_accuracy: Fixed(validation.accuracy),
+        learning_rate: Scientific(f64::from(record.learning_rate)),
+    }
 }
 
-/// `history.csv`: an epoch a row, from 1.
-///
-/// # Errors
-/// A table that cannot be written.
-pub fn write_history(path: &Path, records: &[EpochRecord]) -> Result<(), TableError> {
-    let mut table = Table::new(&[
-        "epoch",
-        "train_loss",
-        "train_accuracy",
-        "val_loss",
-        "val_accuracy",
-        "learning_rate",
-    ]);
-    for record in records {
-        let EpochRecord {
-            epoch,
-            train,
-            validation,
-            learning_rate,
-            ..
-        } = *record;
-        table.row(&[
-            epoch.into(),
-            share(train.loss),
-            share(train.accuracy),
-            share(validation.loss),
-            share(validation.accuracy),
-            Cell::Scientific {
-                value: f64::from(learning_rate),
-                decimals: DECIMALS,
-            },
-        ])?;
+/// An epoch's cost.
+pub fn timing(record: &EpochRecord) -> TimingRow {
+    let timing = record.timing;
+    TimingRow {
+        epoch: record.epoch,
+        seconds: Fixed(timing.seconds),
+        images_per_second: Fixed(timing.images_per_second),
+        peak_memory_mib: Measured(timing.peak_memory_mib.map(Fixed)),
     }
-    table.write(path)
 }
 
-/// `timings.csv`, volatile: an epoch a row; memory is empty where the system does not tell.
-///
-/// # Errors
-/// A table that cannot be written.
-pub fn write_timings(path: &Path, records: &[EpochRecord]) -> Result<(), TableError> {
-    let mut table = Table::new(&["epoch", "seconds", "images_per_second", "peak_memory_mib"]);
-    for record in records {
-        let timing = record.timing;
-        table.row(&[
-            record.epoch.into(),
-            Cell::float(timing.seconds, 3),
-            Cell::float(timing.images_per_second, 1),
-            timing
-                .peak_memory_mib
-                .map_or(Cell::from(""), |memory| Cell::float(memory, 1)),
-        ])?;
+/// A batch size's latency.
+pub fn latency(latency: &Latency) -> LatencyRow {
+    LatencyRow {
+        batch_size: latency.batch_size as u64,
+        repetitions: latency.repetitions as u64,
+        median_ms: Fixed(latency.median_ms),
+        p90_ms: Fixed(latency.p90_ms),
+        ms_per_image: Fixed(latency.ms_per_image()),
     }
-    table.write(path)
 }
 
 /// `test_predictions.csv`: a test image a row, from 0.
@@ -90,7 +62,7 @@ pub fn write_predictions(
             index.into(),
             label.into(),
             predicted.into(),
-            share(confidence.into()),
+            Cell::from(Fixed::<6>(confidence.into())),
         ];
         table.row(&row)?;
     }
@@ -117,40 +89,28 @@ pub fn write_confusion(
     table.write(path)
 }
 
-/// `class_report.csv`: a class a row, then the two averages.
-///
-/// # Errors
-/// A table that cannot be written.
-pub fn write_class_report(
-    path: &Path,
-    classes: &[String],
-    confusion: &Confusion,
-) -> Result<(), TableError> {
-    let mut table = Table::new(&["class", "precision", "recall", "f1", "support"]);
-    let mut row = |name: &str, score: ClassScore| {
-        let ClassScore {
-            precision,
-            recall,
-            f1,
-            support,
-        } = score;
-        table.row(&[
-            name.into(),
-            share(precision),
-            share(recall),
-            share(f1),
-            support.into(),
-        ])
+/// A row for each class, then the two averages.
+pub fn class_report(classes: &[String], confusion: &Confusion) -> Vec<ClassRow> {
+    let row = |class: &str, score: ClassScore| ClassRow {
+        class: class.to_owned(),
+        precision: Fixed(score.precision),
+        recall: Fixed(score.recall),
+        f1: Fixed(score.f1),
+        support: score.support,
     };
-    for (class, score) in classes.iter().zip(confusion.class_scores()) {
-        row(class, score)?;
-    }
-    row("macro_average", confusion.macro_average())?;
-    row("weighted_average", confusion.weighted_average())?;
-    table.write(path)
+    let scores = confusion.class_scores();
+    let classes = classes
+        .iter()
+        .zip(scores)
+        .map(|(class, score)| row(class, score));
+    let averages = [
+        row("macro_average", confusion.macro_average()),
+        row("weighted_average", confusion.weighted_average()),
+    ];
+    classes.chain(averages).collect()
 }
 
-/// The one row of `summary.csv`.
+/// What a training came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary<'a> {
     /// The variant's key in `models`.
@@ -169,79 +129,42 @@ pub struct Summary<'a> {
     pub images: [usize; 3],
 }
 
-/// `summary.csv`.
-///
-/// # Errors
-/// A table that cannot be written.
-pub fn write_summary(path: &Path, summary: &Summary<'_>) -> Result<(), TableError> {
-    let mut table = Table::new(&[
-        "variant",
-        "data",
-        "parameters",
-        "parameters_with_moving",
-        "epochs_run",
-        "best_epoch",
-        "best_val_loss",
-        "best_val_accuracy",
-        "test_loss",
-        "test_accuracy",
-        "train_images",
-        "validation_images",
-        "test_images",
-    ]);
-    let Summary {
-        parameters,
-        best,
-        test,
-        images: [train, validation, tested],
-        ..
-    } = *summary;
-    table.row(&[
-        summary.variant.into(),
-        summary.data.into(),
-        parameters.trainable.into(),
-        (parameters.trainable + parameters.moving).into(),
-        summary.epochs_run.into(),
-        best.epoch.into(),
-        share(best.validation.loss),
-        share(best.validation.accuracy),
-        share(test.loss),
-        share(test.accuracy),
-        train.into(),
-        validation.into(),
-        tested.into(),
-    ])?;
-    table.write(path)
-}
-
-/// `latency.csv`, volatile: a batch size a row.
-///
-/// # Errors
-/// A table that cannot be written.
-pub fn write_latency(path: &Path, latencies: &[Latency]) -> Result<(), TableError> {
-    let mut table = Table::new(&[
-        "batch_size",
-        "repetitions",
-        "median_ms",
-        "p90_ms",
-        "ms_per_image",
-    ]);
-    for latency in latencies {
-        table.row(&[
-            latency.batch_size.into(),
-            latency.repetitions.into(),
-            Cell::float(latency.median_ms, 4),
-            Cell::float(latency.p90_ms, 4),
-            Cell::float(latency.ms_per_image(), 4),
-        ])?;
+impl Summary<'_> {
+    /// The row of it.
+    pub fn row(&self) -> SummaryRow {
+        let (parameters, best, test) = (self.parameters, self.best, self.test);
+        let [train, validation, tested] = self.images.map(|images| images as u64);
+        SummaryRow {
+            variant: self.variant.to_owned(),
+            data: self.data.to_owned(),
+            parameters: parameters.trainable as u64,
+            parameters_with_moving: (parameters.trainable + parameters.moving) as u64,
+            epochs_run: self.epochs_run,
+            best_epoch: best.epoch,
+            best_val_loss: Fixed(best.validation.loss),
+            best_val_accuracy: Fixed(best.validation.accuracy),
+            test_loss: Fixed(test.loss),
+            test_accuracy: Fixed(test.accuracy),
+            train_images: train,
+            validation_images: validation,
+            test_images: tested,
+        }
     }
-    table.write(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use results::Row;
+
     use super::*;
     use crate::history::record;
+
+    /// The file of these rows.
+    fn file<R: Row>(rows: impl IntoIterator<Item = R>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        R::write(folder.path(), rows).unwrap();
+        std::fs::read_to_string(folder.path().join(R::FILE)).unwrap()
+    }
 
     /// What `write` writes.
     fn written(write: impl FnOnce(&Path) -> Result<(), TableError>) -> String {
@@ -258,7 +181,7 @@ mod tests {
     #[test]
     fn the_history_has_six_decimals_and_rates_with_exponents() {
         assert_eq!(
-            written(|path| write_history(path, &[record(1, 2.0), record(2, 0.125)])),
+            file([record(1, 2.0), record(2, 0.125)].iter().map(epoch)),
             "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate\n\
              1,0.333333,0.100000,2.000000,0.200000,1.000000e-3\n\
              2,0.333333,0.100000,0.125000,0.200000,1.000000e-3\n"
@@ -270,7 +193,7 @@ mod tests {
         let mut unknown = record(2, 1.0);
         unknown.timing.peak_memory_mib = None;
         assert_eq!(
-            written(|path| write_timings(path, &[record(1, 1.0), unknown])),
+            file([record(1, 1.0), unknown].iter().map(timing)),
             "epoch,seconds,images_per_second,peak_memory_mib\n1,0.700,1000.0,12.5\n2,0.700,1000.0,\n"
         );
     }
@@ -299,7 +222,7 @@ mod tests {
             "true_class,cat,dog\ncat,2,1\ndog,1,0\n"
         );
         assert_eq!(
-            written(|path| write_class_report(path, &classes(), &confusion)),
+            file(class_report(&classes(), &confusion)),
             "class,precision,recall,f1,support\n\
              cat,0.666667,0.666667,0.666667,3\n\
              dog,0.000000,0.000000,0.000000,1\n\
@@ -326,7 +249,7 @@ mod tests {
             images: [50, 6, 10],
         };
         assert_eq!(
-            written(|path| write_summary(path, &summary)),
+            file([summary.row()]),
             "variant,data,parameters,parameters_with_moving,epochs_run,best_epoch,best_val_loss,\
              best_val_accuracy,test_loss,test_accuracy,train_images,validation_images,test_images\n\
              tiny,synthetic,100,107,4,3,0.500000,0.200000,0.750000,0.800000,50,6,10\n"

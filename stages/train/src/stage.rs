@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use contract::{Stage, StageError, files};
 use dataset::Dataset;
-use nn::blueprint::Blueprint;
 use nn::engine::Engine;
+use nn::model_spec::ModelSpec;
+use results::{ClassRow, EpochRow, LatencyRow, Row, SummaryRow, TimingRow};
 use training::engine::{Choice, build};
 use training::models::network;
 use training::weights::{self, Weights};
@@ -46,7 +47,7 @@ pub fn run(stage: &Stage, paths: &Paths) -> Result<(), StageError> {
     let config = &params.train;
     config.check()?;
     let data = Dataset::load(&paths.data)?;
-    let blueprint = Blueprint {
+    let spec = ModelSpec {
         network: network(&params.models, &paths.variant)?,
         batch_norm: &config.batch_norm,
         initializer: &config.initializer,
@@ -59,7 +60,7 @@ pub fn run(stage: &Stage, paths: &Paths) -> Result<(), StageError> {
         device: config.device,
         precision: config.precision,
     };
-    let (mut engine, on) = build(stage, blueprint, choice)?;
+    let (mut engine, on) = build(stage, spec, choice)?;
     let fingerprint = fingerprint(&paths.variant, &stage.params()?, on.as_deref(), &paths.data)?;
     let checkpoints = Checkpoints::open(stage.scratch(), fingerprint)?;
     if let Some(on) = &on {
@@ -101,13 +102,13 @@ fn finish(
         .map_err(|error| at_test.error(error).into_stage_error())?;
     let confusion = Confusion::new(data.classes.len(), &data.test.labels, &test.predicted);
 
-    files::create_dir_all(&paths.out)?;
-    let table = |name: &str| paths.out.join(name);
-    outputs::write_history(&table("history.csv"), &records)?;
-    outputs::write_timings(&table("timings.csv"), &records)?;
-    outputs::write_predictions(&table("test_predictions.csv"), &data.test.labels, &test)?;
-    outputs::write_confusion(&table("confusion.csv"), &data.classes, &confusion)?;
-    outputs::write_class_report(&table("class_report.csv"), &data.classes, &confusion)?;
+    let out = &paths.out;
+    files::create_dir_all(out)?;
+    EpochRow::write(out, records.iter().map(outputs::epoch))?;
+    TimingRow::write(out, records.iter().map(outputs::timing))?;
+    outputs::write_predictions(&out.join("test_predictions.csv"), &data.test.labels, &test)?;
+    outputs::write_confusion(&out.join("confusion.csv"), &data.classes, &confusion)?;
+    ClassRow::write(out, outputs::class_report(&data.classes, &confusion))?;
     let summary = Summary {
         variant: &paths.variant,
         data: &data.label,
@@ -117,11 +118,9 @@ fn finish(
         test: test.score,
         images: [data.train.len(), data.validation.len(), data.test.len()],
     };
-    outputs::write_summary(&table("summary.csv"), &summary)?;
-    outputs::write_latency(
-        &table("latency.csv"),
-        &latency::measure(engine, &data.test)?,
-    )?;
+    SummaryRow::write(out, [summary.row()])?;
+    let latencies = latency::measure(engine, &data.test)?;
+    LatencyRow::write(out, latencies.iter().map(outputs::latency))?;
     let metadata = [
         ("variant", paths.variant.clone()),
         ("epoch", best.epoch.to_string()),

@@ -6,8 +6,8 @@ use cuda::driver;
 use cuda::engine::CudaEngine;
 pub use cuda::operations::Precision;
 use dfdx_engine::DfdxEngine;
-use nn::blueprint::Blueprint;
 use nn::engine::Engine;
+use nn::model_spec::ModelSpec;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use crate::device::{Device, Resolved};
 /// # Errors
 /// Parameters that describe no network, an instruction set that this machine lacks: the stage
 /// exits with 2.
-pub fn native(stage: &Stage, blueprint: Blueprint<'_>) -> Result<NativeEngine, StageError> {
+pub fn native(stage: &Stage, spec: ModelSpec<'_>) -> Result<NativeEngine, StageError> {
     let isa = match stage.isa() {
         Some(name) => Isa::from_name(name).map_err(StageError::usage)?,
         None => Isa::detect(),
@@ -28,7 +28,7 @@ pub fn native(stage: &Stage, blueprint: Blueprint<'_>) -> Result<NativeEngine, S
         threads: stage.threads(),
         isa,
     };
-    NativeEngine::new(blueprint, options).map_err(StageError::usage)
+    NativeEngine::new(spec, options).map_err(StageError::usage)
 }
 
 /// `train.engine`: whose code computes.
@@ -59,7 +59,7 @@ pub struct Choice {
 /// with 2.
 pub fn build(
     stage: &Stage,
-    blueprint: Blueprint<'_>,
+    spec: ModelSpec<'_>,
     choice: Choice,
 ) -> Result<(Box<dyn Engine>, Option<String>), StageError> {
     let any = || driver::count().is_ok_and(|count| count > 0);
@@ -78,8 +78,8 @@ pub fn build(
         .with_hint("set it to `f32`, or `train.engine` to `native` and `train.device` to `cuda`"));
     }
     match (choice.engine, device) {
-        (EngineName::Native, Resolved::Cpu) => Ok((Box::new(native(stage, blueprint)?), None)),
-        (EngineName::Dfdx, device) => dfdx(blueprint, device),
+        (EngineName::Native, Resolved::Cpu) => Ok((Box::new(native(stage, spec)?), None)),
+        (EngineName::Dfdx, device) => dfdx(spec, device),
         (EngineName::Native, Resolved::Cuda(number)) => {
             let gpu = driver::open(number, driver::kept_kernels().as_deref());
             let gpu = gpu.map_err(|error| {
@@ -87,25 +87,25 @@ pub fn build(
                 StageError::usage(error).with_hint(hint)
             })?;
             let on = format!("{}, {}", gpu.name(), precision.name());
-            let engine = CudaEngine::new(gpu, blueprint, precision);
+            let engine = CudaEngine::new(gpu, spec, precision);
             Ok((Box::new(engine.map_err(StageError::usage)?), Some(on)))
         }
     }
 }
 
 fn dfdx(
-    blueprint: Blueprint<'_>,
+    spec: ModelSpec<'_>,
     device: Resolved,
 ) -> Result<(Box<dyn Engine>, Option<String>), StageError> {
     match device {
         Resolved::Cpu => {
-            let engine = DfdxEngine::new(blueprint);
+            let engine = DfdxEngine::new(spec);
             let engine = engine.map_err(StageError::usage)?;
             Ok((Box::new(engine), Some("the CPU, by dfdx".to_owned())))
         }
         #[cfg(feature = "dfdx-cuda")]
         Resolved::Cuda(0) => {
-            let engine = DfdxEngine::on_gpu(blueprint);
+            let engine = DfdxEngine::on_gpu(spec);
             let engine = engine.map_err(StageError::usage)?;
             Ok((Box::new(engine), Some("a GPU, by dfdx".to_owned())))
         }

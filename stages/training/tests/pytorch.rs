@@ -10,9 +10,9 @@ use std::path::Path;
 use std::process::Command;
 
 use dataset::{Dataset, IMAGE_BYTES, Split};
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig};
 use nn::engine::{Batch, Engine, State, Tensor};
+use nn::model_spec::ModelSpec;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use nn::pixels::scale_into;
 use training::fit::without_optimizer;
@@ -65,7 +65,7 @@ fn split(count: usize, seed: u32) -> Split {
 
 /// Weights after some steps: moving statistics are no longer 0 and 1.
 fn trained(network: &NetworkConfig, batch_norm: &BatchNormConfig, split: &Split) -> State {
-    let blueprint = Blueprint {
+    let spec = ModelSpec {
         network,
         batch_norm,
         initializer: &InitializerConfig {
@@ -80,7 +80,7 @@ fn trained(network: &NetworkConfig, batch_norm: &BatchNormConfig, split: &Split)
         threads: 2,
         isa: Isa::detect(),
     };
-    let mut engine = NativeEngine::new(blueprint, options).unwrap();
+    let mut engine = NativeEngine::new(spec, options).unwrap();
     let mut images = Vec::new();
     for position in 0..split.len() {
         scale_into(split.image(position), &mut images);

@@ -5,9 +5,11 @@ use crate::networks::{CLASSES, batch_norm, initializer};
 use cuda::driver::{self, CudaGpu, OpenError};
 use cuda::engine::CudaEngine;
 use cuda::operations::Precision;
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
-use nn::engine::{Engine, Epoch, EpochError, IMAGE, ImageSet};
+use nn::engine::Engine;
+use nn::epoch::{Epoch, EpochError, ImageSet};
+use nn::image::IMAGE;
+use nn::model_spec::ModelSpec;
 use nn::pixels::Change;
 use nn::random::{Stream, StreamName};
 use std::error::Error;
@@ -45,7 +47,7 @@ impl Subject {
         let with_hint = |error: OpenError| format!("{error}; {}", error.hint());
         let engine = CudaEngine::new(
             driver::open(GPU, kept.as_deref()).map_err(with_hint)?,
-            Blueprint {
+            ModelSpec {
                 network,
                 batch_norm: &batch_norm(),
                 initializer: &initializer(),

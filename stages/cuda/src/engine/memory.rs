@@ -1,11 +1,12 @@
 //! What an engine holds on the GPU: a network's numbers, and room for passes over a batch.
 //! It must not know in which order a pass runs.
 
+use nn::image::IMAGE;
 use nn::network::{ConvNorm, Plan, Span, Unit};
 
 use crate::array::{Array, View};
 use crate::gpu::{Gpu, GpuError, StepConstants};
-use crate::operations::{Channels, Found, IMAGE, Scratch, conv_scratch};
+use crate::operations::{Channels, Found, Scratch, conv_scratch};
 
 /// Places of [`Found`], in the order in which a step looks at them.
 pub(super) const STATISTICS: usize = 0;
@@ -68,7 +69,7 @@ impl<G: Gpu> Numbers<G> {
 }
 
 /// What the steps of an epoch need beside the network, and what they count.
-pub(super) struct Course<G: Gpu> {
+pub(super) struct Steps<G: Gpu> {
     pub(super) constants: Array<G, StepConstants>,
     pub(super) cursor: Array<G, i32>,
     pub(super) stop: Array<G, i32>,
@@ -77,7 +78,7 @@ pub(super) struct Course<G: Gpu> {
     pub(super) correct: Array<G, u32>,
 }
 
-impl<G: Gpu> Course<G> {
+impl<G: Gpu> Steps<G> {
     /// For at most `steps` steps.
     pub(super) fn new(gpu: &G, steps: usize) -> Result<Self, GpuError> {
         Ok(Self {

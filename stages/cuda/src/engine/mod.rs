@@ -2,27 +2,26 @@
 //! It must not know kernels' insides, nor what kind of GPU it runs on.
 
 mod backward;
-mod blame;
-mod course;
+mod epoch_loop;
 mod forward;
 mod memory;
+mod non_finite;
 
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, ConfigError};
-use nn::engine::{
-    Batch, Engine, EngineError, Epoch, EpochError, Evaluation, LayerNorm, ParameterCount, Progress,
-    State, StepStats,
-};
+use nn::engine::{Batch, Engine, EngineError, Evaluation, LayerNorm, State, StepStats};
+use nn::epoch::{Epoch, EpochError, Progress};
+use nn::model_spec::ModelSpec;
+use nn::network::ParameterCount;
 use nn::network::Plan;
-use nn::parameters::{Draw, Parameters};
+use nn::parameters::{Parameters, WeightInit};
 use nn::random::{Stream, StreamName};
 use nn::reference::adam::Coefficients;
 
 use crate::gpu::{AdamConstants, Gpu, GpuError, StepConstants};
 use crate::operations::{Dropout, Operations, Precision};
-use course::{Begun, Resident};
+use epoch_loop::{Begun, Resident};
 use forward::Pass;
-use memory::{Course, Numbers, Room};
+use memory::{Numbers, Room, Steps};
 
 /// Images evaluated at once: bounds memory, changes no bit.
 const EVALUATED: usize = 128;
@@ -33,7 +32,7 @@ const MOST: usize = 1 << 14;
 pub struct CudaEngine<G: Gpu> {
     // In the order in which they are dropped: what was recorded, what it reads, the GPU.
     resident: Option<Resident<G>>,
-    course: Course<G>,
+    steps: Steps<G>,
     room: Room<G>,
     numbers: Numbers<G>,
     gpu: G,
@@ -73,27 +72,27 @@ impl<G: Gpu> CudaEngine<G> {
     ///
     /// # Errors
     /// A configuration that describes no network, a GPU without enough memory.
-    pub fn new(gpu: G, blueprint: Blueprint<'_>, precision: Precision) -> Result<Self, BuildError> {
-        let plan = blueprint.plan()?;
+    pub fn new(gpu: G, spec: ModelSpec<'_>, precision: Precision) -> Result<Self, BuildError> {
+        let plan = spec.plan()?;
         let engine = Self {
             numbers: Numbers::new(&gpu, &plan)?,
             room: Room::new(&gpu, &plan, 1)?,
-            course: Course::new(&gpu, 1)?,
+            steps: Steps::new(&gpu, 1)?,
             resident: None,
             precision,
-            adam: *blueprint.adam,
-            momentum: blueprint.batch_norm.momentum as f32,
-            epsilon: blueprint.batch_norm.epsilon as f32,
-            dropout: blueprint.network.dropout() as f32,
-            seed: blueprint.seed,
+            adam: *spec.adam,
+            momentum: spec.batch_norm.momentum as f32,
+            epsilon: spec.batch_norm.epsilon as f32,
+            dropout: spec.network.dropout() as f32,
+            seed: spec.seed,
             plan,
             gpu,
         };
         engine.upload(&Parameters::new(
             &engine.plan,
-            blueprint.initializer,
-            blueprint.seed,
-            Draw::fill,
+            spec.initializer,
+            spec.seed,
+            WeightInit::fill,
         ))?;
         Ok(engine)
     }
@@ -161,8 +160,8 @@ impl<G: Gpu> CudaEngine<G> {
             n,
             epsilon: self.epsilon,
             dropout: (dropout && self.dropout > 0.0).then(|| Dropout {
-                constants: self.course.constants.view(),
-                cursor: self.course.cursor.view(),
+                constants: self.steps.constants.view(),
+                cursor: self.steps.cursor.view(),
                 rate: self.dropout,
             }),
         }
@@ -171,7 +170,7 @@ impl<G: Gpu> CudaEngine<G> {
     /// Forward and backward over the room's images in training mode.
     fn both_ways(&self, n: usize, dropout: bool) -> Result<(), GpuError> {
         let (pass, room) = (self.pass(n, dropout), &self.room);
-        let (classes, notes) = (self.plan.dense.outputs, self.course.notes());
+        let (classes, notes) = (self.plan.dense.outputs, self.steps.notes());
         pass.forward(false)?;
         let operations = &pass.operations;
         operations.softmax_loss(
@@ -196,16 +195,16 @@ impl<G: Gpu> CudaEngine<G> {
     /// A training step over the room's images: nothing changes if a number is not finite.
     fn step(&self, n: usize) -> Result<(), GpuError> {
         self.both_ways(n, true)?;
-        let (numbers, course, room) = (&self.numbers, &self.course, &self.room);
+        let (numbers, steps, room) = (&self.numbers, &self.steps, &self.room);
         let operations = Operations::new(&self.gpu, self.precision, &room.scratch);
-        let stop = course.stop.view();
+        let stop = steps.stop.view();
         operations.tally(
             room.losses.view(),
             room.predicted.view(),
             room.labels.view(),
             n,
-            course.loss_sum.view(),
-            course.correct.view(),
+            steps.loss_sum.view(),
+            steps.correct.view(),
         )?;
         let (moving, batch) = (numbers.moving.view(), numbers.batch.view());
         operations.update_moving(moving, batch, self.momentum, stop)?;
@@ -216,7 +215,7 @@ impl<G: Gpu> CudaEngine<G> {
             epsilon: shared.epsilon,
         };
         let all = [&numbers.values, &numbers.m, &numbers.v, &numbers.gradient];
-        let (constants, cursor) = (course.constants.view(), course.cursor.view());
+        let (constants, cursor) = (steps.constants.view(), steps.cursor.view());
         operations.adam(all.map(|array| array.view()), constants, cursor, adam, stop)
     }
 
@@ -234,28 +233,28 @@ impl<G: Gpu> CudaEngine<G> {
         let work = || {
             self.room.images.write(&self.gpu, batch.images)?;
             self.room.labels.write(&self.gpu, batch.labels)?;
-            self.course.begin(&self.gpu, &[constants])
+            self.steps.begin(&self.gpu, &[constants])
         };
         work().map_err(device)?;
         Ok(n)
     }
 
-    /// What was counted, or the step (of those since the course began) behind which nothing was.
+    /// What was counted, or the step (of those since they began) behind which nothing was.
     fn counted(&self) -> Result<Result<StepStats, usize>, GpuError> {
-        let stop = self.course.stop.read(&self.gpu, 1)?[0];
+        let stop = self.steps.stop.read(&self.gpu, 1)?[0];
         if stop != 0 {
             return Ok(Err(stop.unsigned_abs() as usize - 1));
         }
         Ok(Ok(StepStats {
-            loss_sum: self.course.loss_sum.read(&self.gpu, 1)?[0],
-            correct: self.course.correct.read(&self.gpu, 1)?[0] as usize,
+            loss_sum: self.steps.loss_sum.read(&self.gpu, 1)?[0],
+            correct: self.steps.correct.read(&self.gpu, 1)?[0] as usize,
         }))
     }
 
-    /// Of the one step since the course began, over the room's `n` images.
+    /// Of the one step since they began, over the room's `n` images.
     fn counted_once(&self, n: usize, step: u64) -> Result<StepStats, EngineError> {
         let counted = self.counted().map_err(device)?;
-        counted.map_err(|_| self.blame(n, step))
+        counted.map_err(|_| self.non_finite(n, step))
     }
 
     fn judge(&self, batch: Batch<'_>, all: &mut Evaluation) -> Result<(), GpuError> {
@@ -314,7 +313,7 @@ impl<G: Gpu> Engine for CudaEngine<G> {
         let n = batch.check(self.plan.dense.outputs)?;
         self.make_room(n.clamp(1, EVALUATED))?;
         let mut all = Evaluation::default();
-        let images = batch.images.chunks(EVALUATED * nn::engine::IMAGE);
+        let images = batch.images.chunks(EVALUATED * nn::image::IMAGE);
         for (images, labels) in images.zip(batch.labels.chunks(EVALUATED)) {
             self.judge(Batch { images, labels }, &mut all)
                 .map_err(device)?;

@@ -14,7 +14,6 @@ use crate::gpu::{Argument, Gpu, GpuError, Launch};
 pub(crate) use conv::scratch_len as conv_scratch;
 pub use norm::{After, Channels, Normed};
 pub use pool::{Dropout, Windows};
-pub(crate) use step::IMAGE;
 pub use step::{EpochOrder, Found};
 
 /// Threads of a block where each thread takes some numbers.

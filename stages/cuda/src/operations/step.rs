@@ -4,9 +4,9 @@
 use super::{Operations, holds};
 use crate::array::View;
 use crate::gpu::{AdamConstants, Argument, Gpu, GpuError, StepConstants};
+use nn::image::IMAGE;
 
 /// Numbers of an image.
-pub(crate) const IMAGE: usize = nn::network::IMAGE_SIZE.pow(2) * nn::network::IMAGE_CHANNELS;
 /// Threads of the one block that sums losses.
 const TALLY: u32 = 256;
 

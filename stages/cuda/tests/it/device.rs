@@ -7,7 +7,7 @@ use cuda::gpu::Gpu;
 use cuda::operations::Precision;
 use nn::config::{AdamConfig, NetworkConfig};
 
-use crate::common::blueprint;
+use crate::common::spec;
 use crate::pretended::Pretended;
 
 /// Where a test gets its devices.
@@ -80,7 +80,7 @@ pub(crate) fn engine<P: Place>(
 ) -> Option<CudaEngine<P::Gpu>> {
     let engine = CudaEngine::new(
         P::get()?,
-        blueprint(network, &AdamConfig::default(), 42),
+        spec(network, &AdamConfig::default(), 42),
         precision,
     );
     Some(engine.expect("a valid network"))

@@ -2,7 +2,8 @@
 //! It must not know kernels.
 
 use cuda::operations::Precision;
-use nn::engine::{Engine, EngineError, Epoch, ImageSet, Progress};
+use nn::engine::{Engine, EngineError};
+use nn::epoch::{Epoch, ImageSet, Progress};
 use nn::native::Isa;
 use nn::pixels::Change;
 use nn::random::{Stream, StreamName};

@@ -1,7 +1,7 @@
 //! Networks, batches and pairs of engines for the tests.
 //! It must not know what is tested.
 
-use crate::nn_common::blueprint;
+use crate::nn_common::spec;
 pub(crate) use crate::nn_common::{BATCH_NORM, INITIALIZER, Images, refuses_what_does_not_fit};
 use dfdx::prelude::Cpu;
 use dfdx_engine::DfdxEngine;
@@ -77,7 +77,7 @@ pub(crate) fn papers_networks(dropout: f64) -> [(&'static str, NetworkConfig); 4
 }
 
 pub(crate) fn ours(network: &NetworkConfig, adam: &AdamConfig) -> DfdxEngine<Cpu> {
-    DfdxEngine::new(blueprint(network, adam, SEED)).expect("a valid network")
+    DfdxEngine::new(spec(network, adam, SEED)).expect("a valid network")
 }
 
 pub(crate) fn native(network: &NetworkConfig, adam: &AdamConfig) -> NativeEngine {
@@ -85,8 +85,7 @@ pub(crate) fn native(network: &NetworkConfig, adam: &AdamConfig) -> NativeEngine
         threads: 2,
         isa: Isa::detect(),
     };
-    NativeEngine::new(blueprint(network, adam, SEED), options)
-        .expect("a valid network on this machine")
+    NativeEngine::new(spec(network, adam, SEED), options).expect("a valid network on this machine")
 }
 
 /// The largest difference between two tensors over the largest number of `scale`.

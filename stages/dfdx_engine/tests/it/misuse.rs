@@ -6,9 +6,9 @@ use crate::common::{
     small_networks,
 };
 use dfdx_engine::DfdxEngine;
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, NetworkConfig, Projection};
 use nn::engine::{Batch, Engine, State};
+use nn::model_spec::ModelSpec;
 
 fn build(
     network: &NetworkConfig,
@@ -16,7 +16,7 @@ fn build(
     adam: AdamConfig,
     classes: usize,
 ) -> String {
-    let result = DfdxEngine::new(Blueprint {
+    let result = DfdxEngine::new(ModelSpec {
         network,
         batch_norm: &batch_norm,
         initializer: &INITIALIZER,

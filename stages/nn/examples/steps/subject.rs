@@ -2,9 +2,9 @@
 //! It must not know who asks.
 
 use crate::networks::{CLASSES, batch_norm, initializer};
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, NetworkConfig};
 use nn::engine::{Batch, Engine, EngineError};
+use nn::model_spec::ModelSpec;
 use nn::native::{NativeEngine, NativeOptions};
 use nn::random::{Stream, StreamName};
 use std::error::Error;
@@ -53,7 +53,7 @@ impl Subject {
     ) -> Result<Self, Box<dyn Error>> {
         let adam = AdamConfig::default();
         let engine = NativeEngine::new(
-            Blueprint {
+            ModelSpec {
                 network,
                 batch_norm: &batch_norm(),
                 initializer: &initializer(),

@@ -95,11 +95,11 @@ impl NetworkConfig {
         match self {
             Self::PlainCnn { filters, .. } => {
                 counts("filters", filters)?;
-                let limit = crate::network::IMAGE_SIZE.ilog2() as usize;
+                let limit = crate::image::IMAGE_SIZE.ilog2() as usize;
                 if filters.len() > limit {
                     return Err(ConfigError::TooDeep {
                         blocks: filters.len(),
-                        size: crate::network::IMAGE_SIZE,
+                        size: crate::image::IMAGE_SIZE,
                         limit,
                     });
                 }

@@ -7,7 +7,7 @@ use super::memory::Aligned;
 use super::norm_gradient::{self, Normed};
 use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace};
-use super::{Context, conv, pool, pooled};
+use super::{Context, conv, norm_pool, pool};
 use crate::network::{Conv, ConvNorm, Shortcut, Unit};
 use crate::reference::layers;
 
@@ -197,7 +197,7 @@ impl Pass<'_> {
         let gradients = times.measure(&layer.norm.name, "pool", || {
             let of = normed(layer, kept, self.parameters, dx.len());
             let pool = forward::extents(layer, self.n);
-            pooled::backward(self.context, pool, of, dy, dx)
+            norm_pool::backward(self.context, pool, of, dy, dx)
         });
         self.keep(layer, &gradients);
         self.layer_weights(layer, x, dx);

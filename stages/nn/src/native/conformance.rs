@@ -2,12 +2,12 @@
 //! It must not know whole networks.
 
 use super::batch_norm::{self, After, Channels, NormGradients};
-use super::columns;
+use super::column_sums;
 use super::finite::finite;
 use super::isa::Checked;
 use super::memory::Aligned;
 use super::norm_gradient::{self, Normed};
-use super::pooled::{self, Pool};
+use super::norm_pool::{self, Pool};
 use super::{Context, Isa, adam, conv, moments, pool, threads};
 use crate::config::AdamConfig;
 use crate::network::Conv;
@@ -283,10 +283,10 @@ proptest! {
             let pool = Pool { n, size, channels };
             let channels_of = Channels { mean: &s.mean, inv_std: &s.inv_std, weight: &weight, bias: &bias };
             let mut got = vec![f32::NAN; y.len()];
-            pooled::forward(context, pool, &x, channels_of, &mut got);
+            norm_pool::forward(context, pool, &x, channels_of, &mut got);
             assert_same_bits("max", who, &got, &y);
             let mut dx = vec![f32::NAN; x.len()];
-            let got = pooled::backward(context, pool, Normed { x: &x, norm: channels_of }, &dy, &mut dx);
+            let got = norm_pool::backward(context, pool, Normed { x: &x, norm: channels_of }, &dy, &mut dx);
             assert_same_gradients("max", who, &want, &dx, &got);
         });
         let mut got = vec![f32::NAN; mean.len()];
@@ -302,7 +302,7 @@ proptest! {
         let x = numbers(seed.into(), rows * columns);
         let want = reference::column_sums(rows, columns, |acc: f32, r, c| acc + x[r * columns + c]);
         CONTEXTS.with(|contexts| for (who, context) in contexts {
-            assert_eq!(columns::sums(context, &x, columns), want, "{}", who);
+            assert_eq!(column_sums::sums(context, &x, columns), want, "{}", who);
         });
     }
 }

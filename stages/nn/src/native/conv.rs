@@ -3,7 +3,7 @@
 
 use super::memory::Aligned;
 use super::winograd::{self, Map, Operands, Side};
-use super::{Context, columns, direct};
+use super::{Context, column_sums, direct};
 use crate::network::Conv;
 use crate::winograd::{Down2, Down4, Map2, Method, Tile4, Up2, Up4, method};
 
@@ -112,7 +112,7 @@ pub(crate) fn weight_gradient(
 
 /// `db[o] = sum over pixels of dy[p, o]`; see `reference::conv::bias_gradient`.
 pub(crate) fn bias_gradient(context: &Context, outputs: usize, dy: &[f32], db: &mut [f32]) {
-    let sums = columns::sums(context, dy, outputs);
+    let sums = column_sums::sums(context, dy, outputs);
     for (to, sum) in db.iter_mut().zip(sums) {
         *to = sum as f32;
     }

@@ -7,16 +7,16 @@
 
 use super::Context;
 use super::conv::Layer;
-use super::gather::{Gather, Window};
+use super::im2col::{Im2col, Window};
 use super::memory::{Aligned, Disjoint};
 use super::product::{self, Scatter, Target};
 use super::tile::STRIP;
 use crate::network::Conv;
 
 /// Windows of the forward pass over `n` images.
-fn windows(conv: &Conv, n: usize) -> Gather {
+fn windows(conv: &Conv, n: usize) -> Im2col {
     let start = -(conv.pad() as isize);
-    Gather {
+    Im2col {
         images: n,
         grid_rows: conv.out_size(),
         grid_columns: conv.out_size(),
@@ -103,7 +103,7 @@ pub(crate) fn input_gradient(
     for parity in 0..conv.stride * conv.stride {
         let (top, left) = (parity / conv.stride, parity % conv.stride);
         let ((rows, first_row), (columns, first_column)) = (taps(conv, top), taps(conv, left));
-        let gather = Gather {
+        let gather = Im2col {
             images: n,
             grid_rows: conv.size.saturating_sub(top).div_ceil(conv.stride),
             grid_columns: conv.size.saturating_sub(left).div_ceil(conv.stride),

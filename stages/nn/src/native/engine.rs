@@ -5,13 +5,15 @@ use super::finite::finite;
 use super::forward::{Dropout, Run};
 use super::times::{LayerTime, Times};
 use super::workspace::Workspace;
-use super::{Context, Isa, adam, backward, blame, drawing, evaluate, forward, isa, threads};
-use crate::blueprint::Blueprint;
-use crate::config::{AdamConfig, ConfigError};
-use crate::engine::{
-    Batch, Engine, EngineError, Evaluation, IMAGE, LayerNorm, ParameterCount, State, StepStats,
+use super::{
+    Context, Isa, adam, backward, evaluate, forward, isa, non_finite, threads, weight_init,
 };
+use crate::config::{AdamConfig, ConfigError};
+use crate::engine::{Batch, Engine, EngineError, Evaluation, LayerNorm, State, StepStats};
 use crate::huge;
+use crate::image::IMAGE;
+use crate::model_spec::ModelSpec;
+use crate::network::ParameterCount;
 use crate::network::{Plan, Unit};
 use crate::parameters::Parameters;
 use crate::random::{Stream, StreamName};
@@ -59,28 +61,23 @@ impl NativeEngine {
     /// # Errors
     /// A configuration that describes no network, no threads, or an instruction set that this
     /// CPU lacks.
-    pub fn new(blueprint: Blueprint<'_>, options: NativeOptions) -> Result<Self, ConfigError> {
-        let plan = blueprint.plan()?;
+    pub fn new(spec: ModelSpec<'_>, options: NativeOptions) -> Result<Self, ConfigError> {
+        let plan = spec.plan()?;
         let isa = isa::Checked::new(options.isa)?;
         let threads = threads::Threads::new(options.threads)?;
         Ok(Self {
-            parameters: Parameters::new(
-                &plan,
-                blueprint.initializer,
-                blueprint.seed,
-                |draw, tensor| {
-                    drawing::fill(&threads, draw, tensor);
-                },
-            ),
+            parameters: Parameters::new(&plan, spec.initializer, spec.seed, |init, tensor| {
+                weight_init::fill(&threads, init, tensor);
+            }),
             gradient: huge::zeros(plan.count.trainable),
             context: Context { threads, isa },
             workspace: Workspace::new(&plan),
             plan,
-            adam: *blueprint.adam,
-            momentum: blueprint.batch_norm.momentum as f32,
-            epsilon: blueprint.batch_norm.epsilon as f32,
-            dropout: blueprint.network.dropout(),
-            seed: blueprint.seed,
+            adam: *spec.adam,
+            momentum: spec.batch_norm.momentum as f32,
+            epsilon: spec.batch_norm.epsilon as f32,
+            dropout: spec.network.dropout(),
+            seed: spec.seed,
             times: Times::default(),
         })
     }
@@ -148,11 +145,11 @@ impl NativeEngine {
         let mut kept = workspace.units.iter().flat_map(|unit| &unit.layers);
         let variances = kept.all(|layer| finite(context, &layer.statistics.variance));
         if !(finite(context, &softmax.losses) && finite(context, logits) && variances) {
-            return Err(blame::forward(context, plan, workspace, n, step));
+            return Err(non_finite::forward(context, plan, workspace, n, step));
         }
         backward::run(run, &softmax.gradient, workspace, gradient);
         if !times.measure("step", "other", || finite(context, gradient)) {
-            return Err(blame::backward(context, plan, gradient, step));
+            return Err(non_finite::backward(context, plan, gradient, step));
         }
         Ok(softmax)
     }

@@ -4,7 +4,7 @@
 use super::batch_norm::{self, After, Channels};
 use super::memory::Aligned;
 use super::workspace::{Workspace, room};
-use super::{Context, conv, forward, pool, pooled};
+use super::{Context, conv, forward, norm_pool, pool};
 use crate::network::{ConvNorm, Plan, Shortcut, Unit};
 use crate::parameters::Parameters;
 use crate::reference::norm::inverse_deviation;
@@ -137,6 +137,6 @@ impl Pass<'_> {
         let inv_std = self.inv_std(layer);
         let norm = self.channels(layer, &inv_std);
         let pool = forward::extents(layer, self.n);
-        pooled::forward(self.context, pool, conv_out, norm, y);
+        norm_pool::forward(self.context, pool, conv_out, norm, y);
     }
 }

@@ -3,10 +3,10 @@
 
 use super::batch_norm::{self, After, Channels};
 use super::memory::Aligned;
-use super::pooled::Pool;
+use super::norm_pool::Pool;
 use super::times::Times;
 use super::workspace::{LayerKept, UnitKept, Workspace, room};
-use super::{Context, conv, moments, pool, pooled};
+use super::{Context, conv, moments, norm_pool, pool};
 use crate::network::{ConvNorm, Plan, Shortcut, Unit};
 use crate::reference::layers;
 
@@ -173,7 +173,7 @@ impl Run<'_> {
         self.conv(layer, x, kept, panel, len);
         self.times.measure(&layer.norm.name, "pool", || {
             let norm = channels(layer, kept, self.parameters);
-            pooled::forward(self.context, pool, &kept.conv_out[..len], norm, y);
+            norm_pool::forward(self.context, pool, &kept.conv_out[..len], norm, y);
         });
     }
 

@@ -7,33 +7,33 @@
 mod adam;
 mod backward;
 mod batch_norm;
-mod blame;
-mod columns;
+mod column_sums;
 #[cfg(test)]
 mod conformance;
 mod conv;
 mod direct;
-mod drawing;
 mod engine;
 mod evaluate;
 mod finite;
 mod forward;
-mod gather;
 mod groups;
+mod im2col;
 mod isa;
-mod lanes;
 mod memory;
 mod moments;
+mod non_finite;
 mod norm_gradient;
-mod parts;
+mod norm_pool;
+mod partial_sums;
 mod pool;
-mod pooled;
 mod product;
 #[cfg(test)]
 mod rounding;
+mod simd;
 mod threads;
 mod tile;
 mod times;
+mod weight_init;
 mod winograd;
 mod workspace;
 

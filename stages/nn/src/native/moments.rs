@@ -4,7 +4,7 @@
 
 use super::groups::{for_groups, group, group_mut};
 use super::isa::for_each_isa;
-use super::{Context, columns};
+use super::{Context, column_sums};
 use crate::reference::ROW_BLOCK;
 use crate::reference::norm::{Moments, Statistics, inverse_deviation};
 
@@ -16,7 +16,7 @@ pub(crate) fn statistics(
     epsilon: f32,
 ) -> Statistics<f32> {
     let rows = x.len() / channels;
-    let blocks = columns::each_block(context, rows, 2 * channels, |isa, from, to, out| {
+    let blocks = column_sums::each_block(context, rows, 2 * channels, |isa, from, to, out| {
         block(isa, &x[from * channels..to * channels], out);
     });
     merged(context, &blocks, rows, channels, epsilon)

@@ -9,7 +9,7 @@ use super::batch_norm::{Affine, Channels, NormGradients, Slopes, in_shares};
 use super::groups::{for_groups, group, group_mut};
 use super::isa::for_each_isa;
 use super::memory::Disjoint;
-use super::{Context, columns};
+use super::{Context, column_sums};
 
 /// A convolution's output and its batch norm.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ pub(crate) fn through_relu(context: &Context, of: Normed<'_>, dy: &mut [f32]) ->
     let scale = of.norm.scale();
     let norm = of.norm.affine(&scale);
     let rows = x.len() / channels;
-    let sums = columns::blocked(context, rows, 2 * channels, |isa, from, to, out| {
+    let sums = column_sums::blocked(context, rows, 2 * channels, |isa, from, to, out| {
         let at = from * channels..to * channels;
         add_relu(isa, &x[at.clone()], &dy[at], norm, out);
     });
@@ -52,7 +52,7 @@ pub(crate) fn through_sum(
     let scale = of.norm.scale();
     let norm = of.norm.affine(&scale);
     let rows = x.len() / channels;
-    let sums = columns::blocked(context, rows, 2 * channels, |isa, from, to, out| {
+    let sums = column_sums::blocked(context, rows, 2 * channels, |isa, from, to, out| {
         let at = from * channels..to * channels;
         add_sum(isa, &x[at.clone()], &added[at.clone()], &dy[at], norm, out);
     });
@@ -81,7 +81,7 @@ pub(crate) fn through_both(
     let norms = [of.norm.affine(&scales[0]), shortcut.norm.affine(&scales[1])];
     let rows = x.len() / channels;
     // The sum of the gradients is the same for both.
-    let sums = columns::blocked(context, rows, 3 * channels, |isa, from, to, out| {
+    let sums = column_sums::blocked(context, rows, 3 * channels, |isa, from, to, out| {
         let at = from * channels..to * channels;
         add_both(isa, [&x[at.clone()], &x2[at.clone()]], &dy[at], norms, out);
     });

@@ -3,7 +3,7 @@
 //!
 //! A training step is some hundred jobs of 20 µs to some ms. A general pool's threads sleep as soon
 //! as they find nothing, and to wake one takes 15-70 µs here, a twentieth of a small network's
-//! step: these wait awake for a moment before they sleep.
+//! step: these wait awake for a moment before they sleep: docs/adr/0024-thread-pool.md.
 
 use crate::config::ConfigError;
 use std::any::Any;

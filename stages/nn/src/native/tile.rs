@@ -5,7 +5,7 @@
 //! numbers of C. So all versions give the same bits.
 
 use super::isa::Checked;
-use crate::math::fused;
+use crate::math::fma;
 
 /// Columns of a strip of B.
 pub(crate) const STRIP: usize = 32;
@@ -98,7 +98,7 @@ unsafe fn plain(t: &Tile<'_>) {
                 let a = *t.a.add(i * row_step + k * k_step);
                 let b = std::slice::from_raw_parts(t.b.add(k * STRIP), STRIP);
                 for (sum, &b) in sums.iter_mut().zip(b) {
-                    *sum = fused(a, b, *sum);
+                    *sum = fma(a, b, *sum);
                 }
             }
             for (c, &sum) in c.iter_mut().zip(&sums) {

@@ -3,13 +3,6 @@
 
 mod plan;
 
-use crate::engine::ParameterCount;
-
-/// Rows and columns of an image.
-pub const IMAGE_SIZE: usize = 32;
-/// Channels of an image.
-pub const IMAGE_CHANNELS: usize = 3;
-
 /// A tensor's place in a flat vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -251,6 +244,15 @@ pub struct Slot {
     pub trainable: bool,
     /// Its order in memory and outside.
     pub layout: Layout,
+}
+
+/// Sizes of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// Numbers that the optimiser changes.
+    pub trainable: usize,
+    /// Batch norm's moving means and variances.
+    pub moving: usize,
 }
 
 /// A network laid out: units in order, then global average pool, dropout, dense.

@@ -2,11 +2,10 @@
 //! It must not know how any layer is computed or trained.
 
 use super::{
-    Conv, ConvNorm, Dense, IMAGE_CHANNELS, IMAGE_SIZE, Layout, Norm, Plan, Shortcut, Slot, Span,
-    Unit,
+    Conv, ConvNorm, Dense, Layout, Norm, ParameterCount, Plan, Shortcut, Slot, Span, Unit,
 };
 use crate::config::{self, ConfigError, NetworkConfig, Projection};
-use crate::engine::ParameterCount;
+use crate::image::{IMAGE_CHANNELS, IMAGE_SIZE};
 
 impl Plan {
     /// Lays out the network for `classes` classes.

@@ -1,9 +1,9 @@
 //! All numbers of a network: their first values, and their way out and back in.
 //! It must not know how they are trained or stored.
 
-mod draw;
+mod weight_init;
 
-pub use draw::Draw;
+pub use weight_init::WeightInit;
 
 use crate::config::InitializerConfig;
 use crate::engine::{EngineError, State, Tensor};
@@ -30,13 +30,13 @@ impl Parameters {
     ///
     /// Number `i` of tensor `t` (both in network order, `i` in the exported order, which any
     /// engine can follow) is number `i` of the stream (seed, Init, t). `fill` draws a tensor's
-    /// numbers: [`Draw::fill`], or the same on several threads.
+    /// numbers: [`WeightInit::fill`], or the same on several threads.
     #[must_use]
     pub fn new(
         plan: &Plan,
         initializer: &InitializerConfig,
         seed: u64,
-        fill: impl Fn(&Draw, &mut [f32]),
+        fill: impl Fn(&WeightInit, &mut [f32]),
     ) -> Self {
         let n = plan.count.trainable;
         let mut values = huge::zeros(n);
@@ -45,11 +45,11 @@ impl Parameters {
             let stream = Stream::new(seed, StreamName::Init, place as u64);
             match slot.layout {
                 Layout::Conv { .. } => fill(
-                    &Draw::new(initializer.conv, slot.layout, stream),
+                    &WeightInit::new(initializer.conv, slot.layout, stream),
                     slot.span.of_mut(&mut values),
                 ),
                 Layout::Dense { .. } => fill(
-                    &Draw::new(initializer.dense, slot.layout, stream),
+                    &WeightInit::new(initializer.dense, slot.layout, stream),
                     slot.span.of_mut(&mut values),
                 ),
                 Layout::Vector if is_norm_weight(plan, slot) => {
@@ -254,7 +254,7 @@ mod tests {
                     dense: initializer,
                 },
                 7,
-                Draw::fill,
+                WeightInit::fill,
             );
             let variance = |name: &str| {
                 let slot = plan
@@ -285,7 +285,7 @@ mod tests {
             conv: Initializer::HeNormal,
             dense: Initializer::GlorotUniform,
         };
-        for tensor in Parameters::new(&plan, &initializer, 7, Draw::fill)
+        for tensor in Parameters::new(&plan, &initializer, 7, WeightInit::fill)
             .export(&plan)
             .tensors
         {

@@ -2,7 +2,7 @@
 //! It must not know how they come about.
 
 use crate::common::{Images, engine, isas, small_networks};
-use crate::digest::{Course, digest, variants};
+use crate::digest::{Training, digest, variants};
 use nn::config::NetworkConfig;
 use nn::engine::{Engine, State};
 use nn::native::{Isa, NativeOptions};
@@ -75,7 +75,7 @@ fn five_steps_give_the_same_bits_on_every_instruction_set_and_thread_count() {
 }
 
 /// What each path trains at the paper's widths: plain Rust sets the pace.
-const FULL: Course = Course {
+const FULL: Training = Training {
     steps: 20,
     batch: 2,
     divisor: 1,

@@ -1,10 +1,10 @@
 //! Small networks, batches and engines for the tests.
 //! It must not know what is tested.
-use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
 use nn::engine::{Batch, Engine, EngineError};
+use nn::model_spec::ModelSpec;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use nn::random::{Stream, StreamName};
 
@@ -61,12 +61,12 @@ pub(crate) fn small_networks() -> [(&'static str, NetworkConfig); 4] {
 }
 
 /// Ten classes, and the tests' usual settings.
-pub(crate) fn blueprint<'a>(
+pub(crate) fn spec<'a>(
     network: &'a NetworkConfig,
     adam: &'a AdamConfig,
     seed: u64,
-) -> Blueprint<'a> {
-    Blueprint {
+) -> ModelSpec<'a> {
+    ModelSpec {
         network,
         batch_norm: &BATCH_NORM,
         initializer: &INITIALIZER,
@@ -87,7 +87,7 @@ pub(crate) fn engine_seeded(
     seed: u64,
 ) -> NativeEngine {
     let options = NativeOptions { threads, isa };
-    NativeEngine::new(blueprint(network, &AdamConfig::default(), seed), options)
+    NativeEngine::new(spec(network, &AdamConfig::default(), seed), options)
         .expect("a valid network on this machine")
 }
 

@@ -1,18 +1,18 @@
 //! The paper's networks trained for some steps, and all that they then hold and say as one number.
 //! It must not know what the number is compared with; example `bits` is built from this file too.
 
-use nn::blueprint::Blueprint;
 use nn::config::{
     AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig, Projection,
 };
 use nn::engine::{Batch, Engine};
+use nn::model_spec::ModelSpec;
 use nn::native::{NativeEngine, NativeOptions};
 use nn::random::{Stream, StreamName};
 use std::error::Error;
 
 /// How far a network is trained, and how wide it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Course {
+pub(crate) struct Training {
     /// Optimiser steps; each has its own images.
     pub(crate) steps: u64,
     /// Images of a step, at least 2; the last step has one fewer, as an epoch's may.
@@ -52,7 +52,7 @@ pub(crate) fn variants(divisor: usize) -> [(&'static str, NetworkConfig); 4] {
 pub(crate) fn digest(
     network: &NetworkConfig,
     options: NativeOptions,
-    course: Course,
+    training: Training,
 ) -> Result<u64, Box<dyn Error>> {
     let batch_norm = BatchNormConfig {
         momentum: 0.9,
@@ -64,7 +64,7 @@ pub(crate) fn digest(
     };
     let adam = AdamConfig::default();
     let mut engine = NativeEngine::new(
-        Blueprint {
+        ModelSpec {
             network,
             batch_norm: &batch_norm,
             initializer: &initializer,
@@ -75,9 +75,16 @@ pub(crate) fn digest(
         options,
     )?;
     let mut hash = Fnv::default();
-    for step in 0..course.steps {
-        let last = step + 1 == course.steps;
-        let (images, labels) = images(step, if last { course.batch - 1 } else { course.batch });
+    for step in 0..training.steps {
+        let last = step + 1 == training.steps;
+        let (images, labels) = images(
+            step,
+            if last {
+                training.batch - 1
+            } else {
+                training.batch
+            },
+        );
         let batch = Batch {
             images: &images,
             labels: &labels,

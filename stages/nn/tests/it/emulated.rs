@@ -2,7 +2,7 @@
 //! It must not know how they come about.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
-use crate::digest::{Course, digest, variants};
+use crate::digest::{Training, digest, variants};
 use nn::native::{Isa, NativeOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const EMULATOR: &str = "qemu-x86_64";
 const CPU: &str = "Nehalem";
 /// An emulated multiply-add takes a hundred times a real one's time: an eighth of the paper's
 /// widths, and few steps.
-const SMALL: Course = Course {
+const SMALL: Training = Training {
     steps: 8,
     batch: 2,
     divisor: 8,
@@ -32,7 +32,7 @@ fn example() -> PathBuf {
 
 /// What the example prints, as `command` runs it.
 fn printed(command: &mut Command) -> String {
-    let Course {
+    let Training {
         steps,
         batch,
         divisor,

@@ -5,9 +5,9 @@ use crate::common::{
     BATCH_NORM, INITIALIZER, Images, engine, plain, refuses_what_does_not_fit, resnet,
     small_networks,
 };
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, ConfigError, NetworkConfig, Projection};
 use nn::engine::Engine;
+use nn::model_spec::ModelSpec;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 
 fn build(
@@ -22,7 +22,7 @@ fn build(
         isa: Isa::detect(),
     };
     let result = NativeEngine::new(
-        Blueprint {
+        ModelSpec {
             network,
             batch_norm: &batch_norm,
             initializer: &INITIALIZER,
@@ -88,7 +88,7 @@ fn an_instruction_set_that_the_cpu_lacks_is_refused() {
     {
         let options = NativeOptions { threads: 1, isa };
         let result = NativeEngine::new(
-            Blueprint {
+            ModelSpec {
                 network: &plain(&[4], 0.0),
                 batch_norm: &BATCH_NORM,
                 initializer: &INITIALIZER,

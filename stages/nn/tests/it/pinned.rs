@@ -3,11 +3,11 @@
 //! That all paths give the same bits does not show an error they share, as in Adam's coefficients.
 #![cfg(target_arch = "x86_64")]
 
-use crate::digest::{Course, digest, variants};
+use crate::digest::{Training, digest, variants};
 use nn::native::{Isa, NativeOptions};
 
 /// Enough steps for a wrong coefficient to show; an eighth of the paper's widths.
-const COURSE: Course = Course {
+const TRAINING: Training = Training {
     steps: 20,
     batch: 4,
     divisor: 8,
@@ -19,8 +19,8 @@ fn twenty_steps_give_the_same_numbers_in_every_version() {
         threads: 2,
         isa: Isa::detect(),
     };
-    let digests = variants(COURSE.divisor).map(|(name, network)| {
-        let digest = digest(&network, options, COURSE).expect("finite");
+    let digests = variants(TRAINING.divisor).map(|(name, network)| {
+        let digest = digest(&network, options, TRAINING).expect("finite");
         format!("{name} {digest:016x}")
     });
     // Whoever changes these changes every result: see "Bits" in CONTRIBUTING.md.

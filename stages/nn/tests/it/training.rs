@@ -2,9 +2,9 @@
 //! It must not know kernels.
 
 use crate::common::{BATCH_NORM, INITIALIZER, Images, engine, plain, small_networks};
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, NetworkConfig};
 use nn::engine::{Batch, Engine};
+use nn::model_spec::ModelSpec;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use nn::network::Unit;
 
@@ -191,7 +191,7 @@ fn evaluation_by_a_batchs_own_statistics_has_the_bits_of_the_training_pass() {
         }
         let adam = AdamConfig::default();
         let built = NativeEngine::new(
-            Blueprint {
+            ModelSpec {
                 network: &network,
                 batch_norm: &batch_norm,
                 initializer: &INITIALIZER,

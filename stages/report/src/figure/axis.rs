@@ -21,12 +21,12 @@ pub(super) struct Axis {
 
 impl Axis {
     /// Whole numbers from `first` to `last`, such as epochs or layers, with about `most` ticks.
-    pub(super) fn counts(first: u32, last: u32, most: u32) -> Self {
+    pub(super) fn counts(first: u64, last: u64, most: u64) -> Self {
         let span = last.saturating_sub(first);
         let step = (0..9)
-            .flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u32.pow(power)))
+            .flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)))
             .find(|step| span / step < most)
-            .unwrap_or(u32::MAX);
+            .unwrap_or(u64::MAX);
         // Small steps count from the first; the others look right at multiples of themselves,
         // less the one that would crowd the first.
         let aligned = match step {
@@ -38,16 +38,12 @@ impl Axis {
             .filter(|count| *count > first && count - first >= step / 2);
         let ticks = std::iter::once(first)
             .chain(others)
-            .map(|count| (f64::from(count), count.to_string()))
+            .map(|count| (count as f64, count.to_string()))
             .collect();
-        let margin = if span == 0 {
-            0.5
-        } else {
-            f64::from(span) * 0.025
-        };
+        let margin = if span == 0 { 0.5 } else { span as f64 * 0.025 };
         Self {
-            low: f64::from(first) - margin,
-            high: f64::from(last) + margin,
+            low: first as f64 - margin,
+            high: last as f64 + margin,
             ticks,
             minor: Vec::new(),
         }
@@ -255,7 +251,7 @@ mod tests {
         assert_eq!(ticks(1, 30), "1 5 10 15 20 25 30");
         assert_eq!(ticks(0, 19), "0 2 4 6 8 10 12 14 16 18");
         assert_eq!(ticks(7, 1_000_000_007).split(' ').count(), 6);
-        assert_eq!(ticks(1, u32::MAX).split(' ').count(), 9);
+        assert_eq!(ticks(1, u64::from(u32::MAX)).split(' ').count(), 9);
         assert_eq!(ticks(1, 1000), "1 100 200 300 400 500 600 700 800 900 1000");
     }
 

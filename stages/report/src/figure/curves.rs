@@ -4,6 +4,7 @@
 use plotters::chart::{ChartBuilder, LabelAreaPosition};
 use plotters::style::{Color, RGBColor, TRANSPARENT};
 use plotters_backend::text_anchor::{HPos, VPos};
+use results::EpochRow;
 
 use super::axis::Axis;
 use super::series::{self, Point};
@@ -12,7 +13,7 @@ use super::stroke::Stroke;
 use super::svg::UNIT;
 use super::theme::{GRID, MUTED};
 use super::{DrawError, Figure};
-use crate::input::{EpochRow, Model, Results};
+use crate::input::{Model, Results};
 use crate::over_seeds::{self, Epoch};
 
 const WIDTH: i32 = 980;
@@ -41,15 +42,15 @@ impl Split {
     fn accuracy(self, row: &EpochRow) -> f64 {
         100.0
             * match self {
-                Self::Training => row.train_accuracy,
-                Self::Validation => row.val_accuracy,
+                Self::Training => row.train_accuracy.0,
+                Self::Validation => row.val_accuracy.0,
             }
     }
 
     fn loss(self, row: &EpochRow) -> f64 {
         match self {
-            Self::Training => row.train_loss,
-            Self::Validation => row.val_loss,
+            Self::Training => row.train_loss.0,
+            Self::Validation => row.val_loss.0,
         }
     }
 }
@@ -194,7 +195,7 @@ fn plot(
         .light_line_style(TRANSPARENT)
         .set_all_tick_mark_size(5 * UNIT)
         .draw()?;
-    let place = |at: u32, value: f64| chart.backend_coord(&(f64::from(at), value));
+    let place = |at: u64, value: f64| chart.backend_coord(&(at as f64, value));
     for (curve, points) in curves.iter().zip(&lines) {
         series::band(area, points, color(curve.model), place)?;
     }

@@ -84,7 +84,7 @@ pub(super) fn draw(results: &Results, subtitle: &str) -> Result<Figure, DrawErro
             .light_line_style(GRID.mix(0.5).stroke_width(UNIT.unsigned_abs() / 2))
             .set_all_tick_mark_size(5 * UNIT)
             .draw()?;
-        let place = |at: u32, height: f64| chart.backend_coord(&(f64::from(at), height));
+        let place = |at: u64, height: f64| chart.backend_coord(&(at as f64, height));
         for (model, layers) in &lines {
             let points: Vec<Point> = layers.iter().map(|layer| point(layer, floor)).collect();
             series::band(area, &points, color(model), place)?;

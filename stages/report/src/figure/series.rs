@@ -11,7 +11,7 @@ use super::sheet::{self, Area};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
     /// An epoch, a layer.
-    pub(super) at: u32,
+    pub(super) at: u64,
     pub(super) mean: f64,
     pub(super) band: Option<(f64, f64)>,
 }
@@ -33,7 +33,7 @@ pub(super) fn band(
     area: &Area<'_>,
     points: &[Point],
     color: RGBColor,
-    place: impl Fn(u32, f64) -> BackendCoord,
+    place: impl Fn(u64, f64) -> BackendCoord,
 ) -> Result<(), DrawError> {
     let mut ends = points.iter().copied().flat_map(Point::values);
     if let Some(end) = ends.find(|end| !end.is_finite()) {

@@ -2,18 +2,15 @@
 //! It must not know how any of it is shown.
 
 mod confusion;
-mod rows;
 mod run;
 
 use std::path::Path;
 
 use contract::files::FileError;
-use contract::table;
+use results::Row;
 use seeds::Sample;
-use serde::de::DeserializeOwned;
 
 pub(crate) use confusion::Confusion;
-pub(crate) use rows::{ClassRow, EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow};
 pub(crate) use run::Run;
 
 use crate::error::ReportError;
@@ -116,11 +113,11 @@ impl Model {
     }
 }
 
-fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
-    let rows = table::read(path)?;
+fn rows<R: Row>(folder: &Path) -> Result<Vec<R>, ReportError> {
+    let rows = R::read(folder)?;
     if rows.is_empty() {
         return Err(ReportError::RowCount {
-            path: path.to_owned(),
+            path: folder.join(R::FILE),
             found: 0,
             expected: "at least 1",
         });

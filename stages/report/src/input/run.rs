@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
+use results::{ClassRow, EpochRow, GradientRow, LatencyRow, Row, SummaryRow, TimingRow};
 use seeds::SeedFolder;
 
-use super::{ClassRow, Confusion, EpochRow, GradientRow, LatencyRow, SummaryRow, TimingRow, rows};
+use super::{Confusion, rows};
 use crate::error::ReportError;
 
 /// One trained network; each list has at least one row.
@@ -30,30 +31,26 @@ impl Run {
     /// The first file that is missing, malformed or empty.
     pub(super) fn read(folder: &SeedFolder) -> Result<Self, ReportError> {
         let SeedFolder { seed, path: folder } = folder;
-        let summary_path = folder.join("summary.csv");
-        let mut summaries: Vec<SummaryRow> = rows(&summary_path)?;
+        let mut summaries: Vec<SummaryRow> = rows(folder)?;
         let summary = summaries.swap_remove(0);
         if !summaries.is_empty() {
             return Err(ReportError::RowCount {
-                path: summary_path,
+                path: folder.join(SummaryRow::FILE),
                 found: summaries.len() + 1,
                 expected: "exactly 1",
             });
         }
-        let gradients_path = folder.join("gradients.csv");
-        let mut gradients: Vec<GradientRow> = rows(&gradients_path)?;
+        let mut gradients: Vec<GradientRow> = rows(folder)?;
         gradients.sort_by_key(|row| row.layer_index);
-        once(&gradients_path, &gradients, "layer", |row| row.layer_index)?;
-        let history_path = folder.join("history.csv");
-        let mut history: Vec<EpochRow> = rows(&history_path)?;
+        once(folder, &gradients, "layer", |row| row.layer_index)?;
+        let mut history: Vec<EpochRow> = rows(folder)?;
         history.sort_by_key(|row| row.epoch);
-        once(&history_path, &history, "epoch", |row| row.epoch)?;
-        let latency_path = folder.join("latency.csv");
-        let latency: Vec<LatencyRow> = rows(&latency_path)?;
+        once(folder, &history, "epoch", |row| row.epoch)?;
+        let latency: Vec<LatencyRow> = rows(folder)?;
         for batch_size in [1, LatencyRow::BATCH] {
             if !latency.iter().any(|row| row.batch_size == batch_size) {
                 return Err(ReportError::NoRow {
-                    path: latency_path,
+                    path: folder.join(LatencyRow::FILE),
                     row: format!("batch_size {batch_size}"),
                 });
             }
@@ -63,9 +60,9 @@ impl Run {
             history,
             summary,
             confusion: Confusion::read(&folder.join("confusion.csv"))?,
-            classes: rows(&folder.join("class_report.csv"))?,
+            classes: rows(folder)?,
             gradients,
-            timings: rows(&folder.join("timings.csv"))?,
+            timings: rows(folder)?,
             latency,
         })
     }
@@ -87,18 +84,18 @@ impl Run {
         };
         let checks = [
             (
-                "summary.csv",
+                SummaryRow::FILE,
                 "parameters",
                 self.summary.parameters == other.summary.parameters,
             ),
-            ("gradients.csv", "layers", layers(self) == layers(other)),
+            (GradientRow::FILE, "layers", layers(self) == layers(other)),
             (
                 "confusion.csv",
                 "classes",
                 self.confusion.classes == other.confusion.classes,
             ),
             (
-                "class_report.csv",
+                ClassRow::FILE,
                 "classes and their images",
                 classes(self) == classes(other),
             ),
@@ -114,11 +111,11 @@ impl Run {
 }
 
 /// Whether no row of the sorted ones has the number of another.
-fn once<T>(
-    path: &Path,
-    rows: &[T],
+fn once<R: Row>(
+    folder: &Path,
+    rows: &[R],
     what: &str,
-    number: impl Fn(&T) -> u32,
+    number: impl Fn(&R) -> u64,
 ) -> Result<(), ReportError> {
     match rows
         .windows(2)
@@ -126,7 +123,7 @@ fn once<T>(
     {
         None => Ok(()),
         Some(pair) => Err(ReportError::Content {
-            path: path.to_owned(),
+            path: folder.join(R::FILE),
             problem: format!("{what} {} stands twice", number(&pair[0])),
         }),
     }

@@ -126,9 +126,9 @@ impl Row {
             model: model.name.clone(),
             label: model.label.clone(),
             legend: model.legend.clone(),
-            test_accuracy: model.sample(|run| run.summary.test_accuracy),
+            test_accuracy: model.sample(|run| run.summary.test_accuracy.0),
             train_minutes: model
-                .sample(|run| run.timings.iter().map(|row| row.seconds).sum::<f64>() / 60.0)
+                .sample(|run| run.timings.iter().map(|row| row.seconds.0).sum::<f64>() / 60.0)
                 .mean,
             parameters: model.parameters(),
             paper,

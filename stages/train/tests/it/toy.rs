@@ -2,9 +2,8 @@
 //! It must not know what the tests check.
 
 use dataset::{Dataset, IMAGE_BYTES, Split};
-use nn::engine::{
-    Batch, Engine, EngineError, Evaluation, LayerNorm, ParameterCount, State, StepStats, Tensor,
-};
+use nn::engine::{Batch, Engine, EngineError, Evaluation, LayerNorm, State, StepStats, Tensor};
+use nn::network::ParameterCount;
 use train::checkpoint::Snapshot;
 use train::config::{Params, TrainConfig};
 use train::error::TrainError;

@@ -2,9 +2,9 @@
 //! It must not know files.
 
 use dataset::Split;
-use nn::blueprint::Blueprint;
 use nn::config::{AdamConfig, BatchNormConfig, Initializer, InitializerConfig, NetworkConfig};
 use nn::engine::{Batch, Engine, EngineError, State};
+use nn::model_spec::ModelSpec;
 use nn::native::{Isa, NativeEngine, NativeOptions};
 use nn::pixels::scale_into;
 
@@ -31,7 +31,7 @@ pub(crate) fn logits(
             tensor.values.resize(tensor.shape.iter().product(), 0.0);
         }
     }
-    let blueprint = Blueprint {
+    let spec = ModelSpec {
         network,
         batch_norm,
         // Nothing is drawn or updated.
@@ -47,8 +47,8 @@ pub(crate) fn logits(
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         isa: Isa::detect(),
     };
-    let mut engine = NativeEngine::new(blueprint, options)
-        .map_err(|error| EngineError::State(error.to_string()))?;
+    let mut engine =
+        NativeEngine::new(spec, options).map_err(|error| EngineError::State(error.to_string()))?;
     engine.import_state(&state)?;
     let mut logits = Vec::with_capacity(split.len() * classes);
     let mut images = Vec::new();

@@ -3,7 +3,7 @@
 
 use super::{ROWS, cut, part_of_c, share};
 use crate::native::Context;
-use crate::native::gather::{Gather, Position};
+use crate::native::im2col::{Im2col, Position};
 use crate::native::memory::{Disjoint, with_panels};
 use crate::native::tile::{self, Mode, Order, ROW_STEP, STRIP, Tile};
 
@@ -40,7 +40,7 @@ pub(crate) struct Target<'a> {
 /// `C = A B`, where A is `gather` over `source` and B lies in strips (`[strip][depth][STRIP]`).
 pub(crate) fn by_window(
     context: &Context,
-    gather: &Gather,
+    gather: &Im2col,
     source: &[f32],
     strips: &[f32],
     target: Target<'_>,

@@ -2,10 +2,10 @@
 //! It must not know layers.
 
 use super::{ROWS, cut, pack_strip, part_of_c, share};
-use crate::native::gather::Gather;
+use crate::native::im2col::Im2col;
 use crate::native::memory::{Aligned, Disjoint, with_panels};
 use crate::native::tile::{self, Mode, Order, STRIP, TILE_ROWS, Tile};
-use crate::native::{Context, parts};
+use crate::native::{Context, partial_sums};
 use crate::reference::PIXEL_BLOCK;
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const OWN_SUMS: usize = 1 << 19;
 /// its own sums, and these are added up in order. Otherwise tasks own outputs.
 pub(crate) fn over_windows(
     context: &Context,
-    gather: &Gather,
+    gather: &Im2col,
     source: &[f32],
     b: &[f32],
     panel: &mut Aligned,
@@ -48,7 +48,7 @@ pub(crate) fn over_windows(
             let c = Disjoint::new(unsafe { own.range(block * len, len) });
             product.add(context, block..block + 1, 0..depth, 0..strips, c);
         });
-        return parts::add_up(context, sums, c);
+        return partial_sums::add_up(context, sums, c);
     }
     let parts = cut(depth, strips, threads);
     let c = Disjoint::new(c);
@@ -62,7 +62,7 @@ pub(crate) fn over_windows(
 /// The factors.
 #[derive(Clone, Copy)]
 struct Product<'a> {
-    gather: &'a Gather,
+    gather: &'a Im2col,
     source: &'a [f32],
     b: &'a [f32],
     columns: usize,

@@ -6,7 +6,7 @@
 //! product by product while they are in the second-level cache, and transforms back.
 
 use super::even;
-use super::kernels::{Gather, Maps, Products, Spread, gather_inputs, product_step, spread_outputs};
+use super::kernels::{Im2col, Maps, Products, Spread, gather_inputs, product_step, spread_outputs};
 use super::weights::{Channels, Weights};
 use crate::native::Context;
 use crate::native::memory::{Aligned, Disjoint, with_panels};
@@ -244,7 +244,7 @@ impl Part<'_> {
     }
 
     fn gather<S: Scheme>(&self, context: &Context, channels: Range<usize>, v: &mut [f32]) {
-        let gather = Gather {
+        let gather = Im2col {
             maps: Maps {
                 size: self.map.size,
                 step: S::STEP,

@@ -7,11 +7,11 @@
 use super::convolve::Map;
 use super::even;
 use super::kernels::{
-    Gather, Maps, Products, Taps, fold_weights, gather_gradients, gather_inputs, product_step,
+    Im2col, Maps, Products, Taps, fold_weights, gather_gradients, gather_inputs, product_step,
 };
 use crate::native::memory::{Aligned, Disjoint, with_panels};
 use crate::native::tile::{self, Mode, Order, STRIP, TILE_ROWS};
-use crate::native::{Context, parts};
+use crate::native::{Context, partial_sums};
 use crate::reference::{CHUNK, SEGMENT};
 use crate::winograd::{Transposed, shared};
 
@@ -85,7 +85,7 @@ pub(crate) fn weight_gradient<S: Transposed>(
             });
     }
     if segments > 1 {
-        parts::add_up(context, sums, dw);
+        partial_sums::add_up(context, sums, dw);
     }
 }
 
@@ -184,7 +184,7 @@ impl Part<'_> {
             tiles,
             width,
         };
-        let inputs = Gather {
+        let inputs = Im2col {
             maps: maps(size, S::STEP, self.map.inputs, self.rows),
             from: self.x[self.row..].as_ptr(),
             zeros: self.zeros.as_ptr(),
@@ -198,7 +198,7 @@ impl Part<'_> {
         // each tile of each product.
         unsafe { gather_inputs::<S>(context.isa, inputs) };
         for (strip, column) in (0..self.columns).step_by(STRIP).enumerate() {
-            let gradients = Gather {
+            let gradients = Im2col {
                 maps: maps(
                     size / S::STEP * S::OUTPUTS,
                     S::OUTPUTS,

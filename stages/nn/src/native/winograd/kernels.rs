@@ -7,7 +7,7 @@
     reason = "indices name the rows and columns of several tiles at once"
 )]
 
-use crate::native::lanes::{Lanes, for_each_lanes};
+use crate::native::simd::{Lanes, for_each_lanes};
 use crate::winograd::{
     Inputs, MOST, Outputs, OutputsTransposed, Tile, Weights, WeightsTransposed, nested,
 };
@@ -54,7 +54,7 @@ pub(super) struct Products<P> {
 
 /// From maps to products.
 #[derive(Clone, Copy)]
-pub(super) struct Gather {
+pub(super) struct Im2col {
     pub(super) maps: Maps,
     /// The first map's first pixel, at the first of the channels.
     pub(super) from: *const f32,
@@ -127,8 +127,8 @@ for_each_lanes! {
     ///
     /// # Safety
     /// All that the arguments describe must be readable, and writable by nobody else.
-    unsafe fn gather_inputs<L, S: Scheme>(g: Gather) {
-        let Gather { maps, from, zeros, to } = g;
+    unsafe fn gather_inputs<L, S: Scheme>(g: Im2col) {
+        let Im2col { maps, from, zeros, to } = g;
         for t in 0..maps.tiles {
             let (image, top, left) = maps.corner(t);
             let mut at = [[zeros; MOST]; MOST];
@@ -162,8 +162,8 @@ for_each_lanes! {
     ///
     /// # Safety
     /// As [`gather_inputs`].
-    unsafe fn gather_gradients<L, S: Transposed>(g: Gather) {
-        let Gather { maps, from, to, .. } = g;
+    unsafe fn gather_gradients<L, S: Transposed>(g: Im2col) {
+        let Im2col { maps, from, to, .. } = g;
         for t in 0..maps.tiles {
             let (image, top, left) = maps.corner(t);
             let corner = from.wrapping_add(maps.pixel(image, top, left));

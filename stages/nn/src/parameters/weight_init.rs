@@ -8,14 +8,14 @@ use crate::random::Stream;
 
 /// First weights of one tensor, drawn by position, so that any part may be drawn alone.
 #[derive(Debug, Clone)]
-pub struct Draw {
+pub struct WeightInit {
     stream: Stream,
     layout: Layout,
     normal: bool,
     scale: f32,
 }
 
-impl Draw {
+impl WeightInit {
     /// Of a tensor of some layout, whose fans it tells.
     #[must_use]
     pub fn new(initializer: Initializer, layout: Layout, stream: Stream) -> Self {

@@ -7,7 +7,7 @@ use super::groups::{for_groups, group, group_mut};
 use super::isa::for_each_isa;
 use super::memory::Disjoint;
 use super::norm_gradient::Normed;
-use super::{Context, batch_norm, columns};
+use super::{Context, batch_norm, column_sums};
 
 /// Extents of a pooled input, `[n, size, size, channels]`.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,7 @@ pub(crate) fn backward(
     let scale = of.norm.scale();
     let affine = of.norm.affine(&scale);
     let windows = dy.len() / channels;
-    let sums = columns::blocked(context, windows, 2 * channels, |isa, from, to, out| {
+    let sums = column_sums::blocked(context, windows, 2 * channels, |isa, from, to, out| {
         add_windows(
             isa,
             x,

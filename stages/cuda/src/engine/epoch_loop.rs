@@ -1,9 +1,10 @@
 //! An epoch on the GPU: images that stay there, steps recorded once and repeated.
 //! It must not know layers.
 
-use nn::engine::{EngineError, Epoch, EpochError, Progress, StepStats};
+use nn::engine::{EngineError, StepStats};
+use nn::epoch::{Epoch, EpochError, Progress};
 
-use super::memory::Course;
+use super::memory::Steps;
 use super::{CudaEngine, device};
 use crate::array::Array;
 use crate::gpu::{Gpu, GpuError};
@@ -47,10 +48,10 @@ impl<G: Gpu> CudaEngine<G> {
         let (images, batch) = (epoch.order.len(), epoch.batch_size.min(epoch.order.len()));
         let steps = images.div_ceil(batch);
         self.make_room(batch)?;
-        if self.course.constants.len() < steps {
+        if self.steps.constants.len() < steps {
             // What was recorded used the old constants.
             self.resident = None;
-            self.course = Course::new(&self.gpu, steps).map_err(device)?;
+            self.steps = Steps::new(&self.gpu, steps).map_err(device)?;
         }
         let wanted = (epoch.images.id(), images, batch);
         let same = |kept: &Resident<G>| (kept.set, kept.order.len(), kept.batch) == wanted;
@@ -69,7 +70,7 @@ impl<G: Gpu> CudaEngine<G> {
             kept.order.write(&self.gpu, &epoch.order)?;
             kept.flip.write(&self.gpu, &flip)?;
             kept.delta.write(&self.gpu, &delta)?;
-            self.course.begin(&self.gpu, &constants)
+            self.steps.begin(&self.gpu, &constants)
         };
         self.resident
             .as_ref()
@@ -118,7 +119,7 @@ impl<G: Gpu> CudaEngine<G> {
     /// From the epoch's bytes to the update, and on to the next step.
     fn whole_step(&self, epoch: EpochOrder<'_>, n: usize) -> Result<(), GpuError> {
         let operations = Operations::new(&self.gpu, self.precision, &self.room.scratch);
-        let cursor = self.course.cursor.view();
+        let cursor = self.steps.cursor.view();
         let (images, labels) = (self.room.images.view(), self.room.labels.view());
         operations.prepare(epoch, cursor, n, images, labels)?;
         self.step(n)?;
@@ -155,7 +156,7 @@ impl<G: Gpu> CudaEngine<G> {
             let total = match work().map_err(failed)? {
                 Ok(total) => total,
                 Err(step) => {
-                    let error = self.blame_again(kept, step, size(step), first_step);
+                    let error = self.non_finite_again(kept, step, size(step), first_step);
                     return Err(EpochError { batch: step, error });
                 }
             };
@@ -179,13 +180,13 @@ impl<G: Gpu> CudaEngine<G> {
             _ => &kept.whole,
         };
         // SAFETY: the arrays of the recorded launches are this engine's and live in `kept`,
-        // `room`, `course` and `numbers`; whoever replaces one of them forgets the recordings.
+        // `room`, `steps` and `numbers`; whoever replaces one of them forgets the recordings.
         unsafe { self.gpu.replay(recording) }
     }
 
     /// Steps behind the one that failed changed no number of the network, but what it left in the
     /// room: it is done once more, and fails once more.
-    fn blame_again(
+    fn non_finite_again(
         &self,
         kept: &Resident<G>,
         step: usize,
@@ -193,11 +194,11 @@ impl<G: Gpu> CudaEngine<G> {
         first_step: u64,
     ) -> EngineError {
         let again = self
-            .course
+            .steps
             .go_to(&self.gpu, step)
             .and_then(|()| self.repeat(kept, n));
         match again {
-            Ok(()) => self.blame(n, first_step + step as u64),
+            Ok(()) => self.non_finite(n, first_step + step as u64),
             Err(error) => device(error),
         }
     }

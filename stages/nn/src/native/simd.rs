@@ -1,7 +1,7 @@
 //! Vectors of independent numbers, a type for each instruction set, for kernels written once.
 //! It must not know what is computed.
 
-use crate::math::fused;
+use crate::math::fma;
 use crate::winograd::Number;
 
 /// A vector of [`Lanes::N`] numbers.
@@ -38,7 +38,7 @@ impl Number for Plain {
     #[inline(always)]
     fn times_plus(self, factor: f64, other: Self) -> Self {
         Self(std::array::from_fn(|i| {
-            fused(self.0[i], factor as f32, other.0[i])
+            fma(self.0[i], factor as f32, other.0[i])
         }))
     }
 }
@@ -139,18 +139,18 @@ macro_rules! for_each_lanes {
         $(#[$meta])*
         pub(crate) unsafe fn $name<$S: $crate::winograd::$bound>(isa: $crate::native::isa::Checked, $arg: $type) {
             #[inline(always)]
-            unsafe fn body<$L: $crate::native::lanes::Lanes, $S: $crate::winograd::$bound>($arg: $type) $body
+            unsafe fn body<$L: $crate::native::simd::Lanes, $S: $crate::winograd::$bound>($arg: $type) $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
             unsafe fn avx512<$S: $crate::winograd::$bound>($arg: $type) {
                 // SAFETY: handed on.
-                unsafe { body::<$crate::native::lanes::x86::Avx512, $S>($arg) }
+                unsafe { body::<$crate::native::simd::x86::Avx512, $S>($arg) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             unsafe fn avx2<$S: $crate::winograd::$bound>($arg: $type) {
                 // SAFETY: handed on.
-                unsafe { body::<$crate::native::lanes::x86::Avx2, $S>($arg) }
+                unsafe { body::<$crate::native::simd::x86::Avx2, $S>($arg) }
             }
             // SAFETY: handed on; `Checked` exists only for instructions that this CPU has.
             unsafe {
@@ -159,7 +159,7 @@ macro_rules! for_each_lanes {
                     $crate::native::Isa::Avx512 => avx512::<$S>($arg),
                     #[cfg(target_arch = "x86_64")]
                     $crate::native::Isa::Avx2 => avx2::<$S>($arg),
-                    _ => body::<$crate::native::lanes::Plain, $S>($arg),
+                    _ => body::<$crate::native::simd::Plain, $S>($arg),
                 }
             }
         }

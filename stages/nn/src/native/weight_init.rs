@@ -3,10 +3,10 @@
 
 use super::memory::Disjoint;
 use super::threads::Threads;
-use crate::parameters::Draw;
+use crate::parameters::WeightInit;
 
-/// [`Draw::fill`]: every number is drawn by its position, so threads may share the work.
-pub(crate) fn fill(threads: &Threads, draw: &Draw, flat: &mut [f32]) {
+/// [`WeightInit::fill`]: every number is drawn by its position, so threads may share the work.
+pub(crate) fn fill(threads: &Threads, init: &WeightInit, flat: &mut [f32]) {
     /// Numbers of one task.
     const CHUNK: usize = 1 << 14;
     let len = flat.len();
@@ -16,7 +16,7 @@ pub(crate) fn fill(threads: &Threads, draw: &Draw, flat: &mut [f32]) {
         // SAFETY: chunks do not overlap.
         let part = unsafe { flat.range(from, CHUNK.min(len - from)) };
         for (i, to) in part.iter_mut().enumerate() {
-            *to = draw.at(from + i);
+            *to = init.at(from + i);
         }
     });
 }

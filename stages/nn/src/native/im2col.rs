@@ -4,7 +4,7 @@
 /// Windows over square images: position (y, x) sees the pixels
 /// `(y * step + top .. + rows, x * step + left .. + columns)`, zeros outside the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gather {
+pub(crate) struct Im2col {
     pub(crate) images: usize,
     /// Rows of window positions in an image.
     pub(crate) grid_rows: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Position {
     pub(crate) x: usize,
 }
 
-impl Gather {
+impl Im2col {
     /// Rows of the matrix.
     pub(crate) fn positions(&self) -> usize {
         self.images * self.grid_rows * self.grid_columns

@@ -10,7 +10,7 @@ use crate::gpu::{Gpu, GpuError};
 
 impl<G: Gpu> CudaEngine<G> {
     /// The first layer of a step over the room's `n` images that was found not to be finite.
-    pub(super) fn blame(&self, n: usize, step: u64) -> EngineError {
+    pub(super) fn non_finite(&self, n: usize, step: u64) -> EngineError {
         match self.culprit(n) {
             Ok((layer, what)) => EngineError::NonFinite { layer, what, step },
             Err(error) => device(error),
@@ -18,7 +18,7 @@ impl<G: Gpu> CudaEngine<G> {
     }
 
     fn culprit(&self, n: usize) -> Result<(String, &'static str), GpuError> {
-        let found = self.course.found.read(&self.gpu, self.course.found.len())?;
+        let found = self.steps.found.read(&self.gpu, self.steps.found.len())?;
         let forward = [memory::STATISTICS, memory::LOGITS, memory::LOSSES];
         if forward.iter().all(|&place| found[place] == 0) {
             return Ok((self.backward_culprit()?, "gradient"));

@@ -6,7 +6,7 @@ use crate::network::Plan;
 
 /// A network, how it is trained and from which numbers on.
 #[derive(Debug, Clone, Copy)]
-pub struct Blueprint<'a> {
+pub struct ModelSpec<'a> {
     /// The layers.
     pub network: &'a NetworkConfig,
     /// Of every batch norm.
@@ -21,7 +21,7 @@ pub struct Blueprint<'a> {
     pub seed: u64,
 }
 
-impl Blueprint<'_> {
+impl ModelSpec<'_> {
     /// The network laid out.
     ///
     /// # Errors
