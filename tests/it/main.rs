@@ -16,6 +16,7 @@ mod faults;
 mod freshness;
 mod healing;
 mod import;
+mod inputs;
 mod isolation;
 mod keeping;
 mod limits;

@@ -8,21 +8,20 @@ use std::time::Duration;
 
 use super::audit::{self, Audit};
 use super::error::RunError;
-use super::facts::{Facts, FactsError};
 use super::host::stage_environment;
+use super::inputs::{Inputs, Sought};
 use super::isolation::Apart;
 use super::params_text;
 use super::programs::Programs;
 use super::secrets;
 use super::tokens::Lease;
 use super::workspace::Workspace;
-use restage_core::digest::{DepContent, StageKey};
+use restage_core::digest::StageKey;
 use restage_core::fs;
-use restage_core::rel_path::RelPath;
 use restage_exec::{Job, Secrets, Tracing};
-use restage_pipeline::graph::{Graph, Input, StageId};
+use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Action, Gpus, Stage};
-use restage_store::{KeyLock, LogPaths, Placement, Record, StoreError};
+use restage_store::{KeyLock, LogPaths, Record};
 
 /// Between TERM and KILL: long enough to finish writing a checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
@@ -36,8 +35,8 @@ pub(super) struct Attempt {
     pub(super) logs: LogPaths,
     /// Where it reports its progress.
     pub(super) events: PathBuf,
-    /// What was put into `dir`: the rest is undeclared.
-    pub(super) placed: Vec<RelPath>,
+    /// What it reads.
+    pub(super) inputs: Inputs,
     /// What the executor gets.
     pub(super) job: Job,
     /// From 1.
@@ -82,43 +81,15 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         .workdirs()
         .new_logs(&ws.qualified(&stage.name))?;
     let events = logs.events.clone();
-    let mut placed = Vec::new();
-    for input in graph.inputs(id) {
-        match input {
-            Input::Source { path } => place_source(ws, &held.key, path, &dir, &mut placed)?,
-            Input::SourceGlob { pattern } => {
-                for (path, _) in ws.glob(pattern)? {
-                    place_source(ws, &held.key, &path, &dir, &mut placed)?;
-                }
-            }
-            Input::Produced {
-                stage: producer,
-                out,
-                path,
-            } => {
-                let declared = &graph.stage(*producer).outs[*out].path;
-                let record = (parts.inputs)(*producer);
-                let outs = record.iter().flat_map(|record| &record.outs);
-                let recorded = outs.into_iter().find(|out| out.path == declared.as_str());
-                let Some(recorded) = recorded else {
-                    let producer = graph.stage(*producer).name.clone();
-                    return Err(FactsError::Unsettled(producer).into());
-                };
-                let dest = path.under(&dir);
-                if fs::symlink_metadata_if_exists(&dest)?.is_some() {
-                    continue;
-                }
-                let (objects, content) = (ws.store.objects(), &recorded.content);
-                match path.inside(declared) {
-                    None => objects.materialize(content, &dest, Placement::Linked)?,
-                    Some(inside) => {
-                        objects.materialize_part(content, inside, &dest, Placement::Linked)?;
-                    }
-                }
-                placed.push(path.clone());
-            }
-        }
-    }
+    let sought = Sought {
+        ws,
+        graph,
+        id,
+        key: &held.key,
+        records: parts.inputs,
+        binds: false,
+    };
+    let inputs = Inputs::place(&sought, &dir)?;
     for out in &stage.outs {
         make_parent(&out.path.under(&dir))?;
     }
@@ -167,7 +138,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         dir,
         logs,
         events,
-        placed,
+        inputs,
         job,
         number: parts.number,
         secrets,
@@ -179,33 +150,6 @@ fn make_parent(path: &Path) -> Result<(), RunError> {
         Some(parent) => Ok(fs::create_dir_all(parent)?),
         None => Ok(()),
     }
-}
-
-/// Puts a source at its declared place. A stage only gets the bytes that are in its key: an edit
-/// that is undone before the stage ends would leave no other trace.
-fn place_source(
-    ws: &Workspace,
-    key: &StageKey,
-    path: &RelPath,
-    dir: &Path,
-    placed: &mut Vec<RelPath>,
-) -> Result<(), RunError> {
-    let deps = &key.deps;
-    let dest = path.under(dir);
-    // A folder placed earlier may contain it already.
-    let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
-    if let (Some(found), None) = (found, fs::symlink_metadata_if_exists(&dest)?) {
-        let at = deps.binary_search_by(|dep| dep.path.as_str().cmp(path.as_str()));
-        if at.map(|at| &deps[at].content) != Ok(&DepContent::Bytes(found.content_id())) {
-            let path = path.under(&ws.root);
-            return Err(StoreError::SourceChanged { path }.into());
-        }
-        ws.store
-            .objects()
-            .place_source(&path.under(&ws.root), &found, &dest)?;
-        placed.push(path.clone());
-    }
-    Ok(())
 }
 
 fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {

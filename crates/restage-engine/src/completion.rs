@@ -1,25 +1,27 @@
 //! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::audit::{self, Audit};
+use super::bad_inputs::{self, moved_input};
 use super::error::RunError;
 use super::event::{Audited, Failure};
-use super::facts::Facts;
 use super::lacks;
 use super::plan::{Lack, Reason};
 use super::said::{Place, Said};
 use super::secrets;
+use super::shared_inputs::Spoiled;
 use super::workspace::Workspace;
 use restage_core::clock::WallTime;
-use restage_core::digest::{DepContent, StageKey};
+use restage_core::digest::StageKey;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_exec::{Finished, Outcome};
-use restage_pipeline::graph::{Graph, Input, StageId};
+use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Gpus, Resources, Stage, duration_text, size_text};
 use restage_store::{Record, RecordedOut, Unflushed};
 
@@ -51,66 +53,112 @@ pub(super) struct Completion {
     pub(super) may_retry: bool,
 }
 
-/// Looks at what an attempt left. Its outs are in the store afterwards, if it succeeded.
-pub(super) fn complete(
-    ws: &Workspace,
-    graph: &Graph,
-    id: StageId,
-    key: &Arc<StageKey>,
-    attempt: &Attempt,
-    finished: &Finished,
-    audit: Option<&Audit>,
-) -> Completion {
-    let audited = finished
-        .trace
-        .as_ref()
-        .map(|trace| audit::audit(ws, graph, id, trace))
-        .map(|audited| secrets::hide(&attempt.secrets, audited))
-        .filter(|audited| !audited.is_clean());
-    let strict = audit.is_some_and(|audit| audit.strict);
-    let refused = audited.as_ref();
-    let refused = refused.filter(|_| strict && finished.outcome.is_success());
-    let started = !matches!(finished.outcome, Outcome::NotStarted(_));
-    Completion {
-        may_retry: refused.is_none() && started,
-        result: match refused {
-            Some(audited) => Err(refuse(graph.stage(id), attempt, audited)),
-            None => result(ws, graph, id, key, attempt, finished),
-        },
-        audited,
+/// An attempt that has ended, and all that says what it came to.
+pub(super) struct Ended<'a> {
+    pub(super) ws: &'a Workspace,
+    pub(super) graph: &'a Graph,
+    pub(super) id: StageId,
+    pub(super) key: &'a Arc<StageKey>,
+    pub(super) attempt: &'a Attempt,
+    pub(super) finished: &'a Finished,
+    pub(super) audit: Option<&'a Audit>,
+    /// That somebody wrote to what it read.
+    pub(super) spoiled: Option<Spoiled>,
+}
+
+impl Ended<'_> {
+    /// Looks at what the attempt left. Its outs are in the store afterwards, if it succeeded.
+    pub(super) fn complete(&self) -> Completion {
+        let audited = self
+            .finished
+            .trace
+            .as_ref()
+            .map(|trace| audit::audit(self.ws, self.graph, self.id, trace))
+            .map(|audited| secrets::hide(&self.attempt.secrets, audited))
+            .filter(|audited| !audited.is_clean());
+        let strict = self.audit.is_some_and(|audit| audit.strict);
+        let outcome = &self.finished.outcome;
+        let refused = audited.as_ref();
+        let refused = refused.filter(|_| strict && outcome.is_success());
+        let started = !matches!(outcome, Outcome::NotStarted(_));
+        let wrote = self
+            .spoiled
+            .as_ref()
+            .is_some_and(|s| s.writers == BTreeSet::from([self.id]));
+        Completion {
+            may_retry: refused.is_none() && started && !wrote,
+            result: match refused {
+                Some(audited) => {
+                    let stage = self.graph.stage(self.id);
+                    Err(refuse(stage, self.attempt, audited))
+                }
+                None => self.result(),
+            },
+            audited,
+        }
+    }
+
+    /// Takes the attempt's outs into the store, or says why it has no result.
+    fn result(&self) -> Result<Success, Box<Failure>> {
+        let Self {
+            ws,
+            graph,
+            id,
+            key,
+            attempt,
+            finished,
+            ..
+        } = *self;
+        let stage = graph.stage(id);
+        let fail =
+            |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
+        let bad_end = bad_end(ws, stage, finished);
+        if let Some(spoiled) = &self.spoiled {
+            let end = bad_end.map(|(end, _)| end);
+            let reason = bad_inputs::spoiled(graph, id, &attempt.dir, spoiled, end);
+            return Err(fail(reason, Some(bad_inputs::COPY_FIRST.to_owned())));
+        }
+        let said = || said_hint(ws, graph, stage, attempt);
+        if let Some((reason, hint)) = bad_end {
+            let lacks = || lacks::hint(&ws.env, stage, attempt, &finished.outcome);
+            return Err(fail(reason, hint.or_else(lacks).or_else(said)));
+        }
+        let machine = |error: RunError| not_kept(stage, attempt, &error);
+        if let Some((reason, hint)) = missing_out(stage, attempt, finished).map_err(machine)? {
+            return Err(fail(reason, Some(said().unwrap_or(hint))));
+        }
+        let leaked = secrets::leaked(stage, &attempt.secrets, &attempt.dir);
+        if let Some(path) = leaked.map_err(machine)? {
+            return Err(Box::new(leak(stage, attempt, &path)));
+        }
+        let written = attempt.inputs.written_source(ws, key);
+        if let Some(path) = written.map_err(machine)? {
+            return Err(moved_failure(stage, attempt, &path));
+        }
+        let mut success = take_in(ws, stage, key, attempt, finished).map_err(machine)?;
+        // It has read what its key says; only the next plan sees the edit. What can't be read now
+        // is for that plan, too.
+        if let Ok(Some(path)) = moved_input(ws, graph, id, key) {
+            let text = format!(
+                "`{path}` changed while it ran; the result is that of `{path}` as it was at the start"
+            );
+            success.warnings.push(text);
+        }
+        Ok(success)
     }
 }
 
-/// Takes an attempt's outs into the store, or says why it has no result.
-fn result(
-    ws: &Workspace,
+/// The failure of a stage whose outs one of these wrote to before they were recorded.
+pub(super) fn written_early(
     graph: &Graph,
     id: StageId,
-    key: &Arc<StageKey>,
     attempt: &Attempt,
-    finished: &Finished,
-) -> Result<Success, Box<Failure>> {
-    let stage = graph.stage(id);
-    let fail =
-        |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
-    if let Some((reason, hint)) = bad_end(ws, stage, finished) {
-        let hint = hint
-            .or_else(|| lacks::hint(&ws.env, stage, attempt, &finished.outcome))
-            .or_else(|| said_hint(ws, graph, stage, attempt));
-        return Err(fail(reason, hint));
-    }
-    let machine = |error: RunError| not_kept(stage, attempt, &error);
-    if let Some((reason, hint)) = missing_out(stage, attempt, finished).map_err(machine)? {
-        let hint = said_hint(ws, graph, stage, attempt).unwrap_or(hint);
-        return Err(fail(reason, Some(hint)));
-    }
-    if let Some(path) = secrets::leaked(stage, &attempt.secrets, &attempt.dir).map_err(machine)? {
-        return Err(Box::new(leak(stage, attempt, &path)));
-    }
-    if let Some(path) = moved_input(ws, graph, id, key).map_err(machine)? {
-        return Err(moved_failure(stage, attempt, &path));
-    }
-    take_in(ws, stage, key, attempt, finished).map_err(machine)
+    writers: &BTreeSet<StageId>,
+) -> Box<Failure> {
+    let who = bad_inputs::who(graph, writers);
+    let reason = format!("lost what it made: {who} wrote into it before it was recorded");
+    let hint = bad_inputs::COPY_FIRST.to_owned();
+    Box::new(failure(graph.stage(id), attempt, reason, Some(hint)))
 }
 
 /// The failure of a stage whose inputs are no longer those of its key, so that another attempt
@@ -166,7 +214,7 @@ fn said_hint(ws: &Workspace, graph: &Graph, stage: &Stage, attempt: &Attempt) ->
         stage,
         root: &ws.root,
         dir: &attempt.dir,
-        placed: &attempt.placed,
+        placed: &attempt.inputs.placed,
     };
     Said::by(&attempt.logs).hint(&place)
 }
@@ -366,7 +414,7 @@ fn missing_out(
 /// declared has a name that is not UTF-8.
 fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
     let declared = |path: &RelPath| {
-        attempt.placed.contains(path) || stage.outs.iter().any(|out| out.path == *path)
+        attempt.inputs.placed.contains(path) || stage.outs.iter().any(|out| out.path == *path)
     };
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
@@ -391,44 +439,6 @@ fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError>
     }
     found.sort();
     Ok(found)
-}
-
-/// A source whose content no longer matches the key.
-fn moved_input(
-    ws: &Workspace,
-    graph: &Graph,
-    id: StageId,
-    key: &StageKey,
-) -> Result<Option<String>, RunError> {
-    let same = |path: &RelPath, content: DepContent| {
-        key.deps
-            .iter()
-            .any(|dep| dep.path == path.as_str() && dep.content == content)
-    };
-    for input in graph.inputs(id) {
-        match input {
-            Input::Source { path } => {
-                let now = ws.source(path)?;
-                if !now.is_some_and(|digest| same(path, DepContent::Bytes(digest))) {
-                    return Ok(Some(path.to_string()));
-                }
-            }
-            Input::SourceGlob { pattern } => {
-                let now = ws.glob(pattern)?;
-                for (path, digest) in &now {
-                    if !same(path, DepContent::Bytes(*digest)) {
-                        return Ok(Some(path.to_string()));
-                    }
-                }
-                let before = key.globs.iter().find(|glob| glob.pattern == *pattern);
-                if before.is_some_and(|glob| glob.paths.len() != now.len()) {
-                    return Ok(Some(pattern.clone()));
-                }
-            }
-            Input::Produced { .. } => {}
-        }
-    }
-    Ok(None)
 }
 
 /// The failure to start a stage, which is the machine's fault.

@@ -1,6 +1,7 @@
 //! What stops a whole run. How a single stage ends is a value, not an error.
 
 use super::facts::FactsError;
+use restage_core::digest::Digest;
 use restage_core::fs::FsError;
 use restage_core::span::Location;
 use restage_exec::{ExecError, Secrets, TraceError};
@@ -100,6 +101,16 @@ impl RunError {
                 | StoreError::MissingObject { .. }
                 | StoreError::NoManifest { .. }
         )
+    }
+
+    /// The object that is missing or damaged, if that is what is wrong.
+    pub(super) fn lost_object(&self) -> Option<&Digest> {
+        match self {
+            Self::Store(
+                StoreError::MissingObject { digest } | StoreError::CorruptObject { digest, .. },
+            ) => Some(digest),
+            _ => None,
+        }
     }
 
     /// Whether the pipeline, its code or the command line is to blame, not the machine.

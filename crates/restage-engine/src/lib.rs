@@ -11,6 +11,7 @@
 
 mod attempt;
 mod audit;
+mod bad_inputs;
 mod baseline;
 mod cards;
 mod completion;
@@ -21,6 +22,7 @@ mod event;
 mod facts;
 mod flusher;
 mod host;
+mod inputs;
 mod isolation;
 mod lacks;
 pub mod lineage;
@@ -40,6 +42,7 @@ mod publish;
 mod said;
 mod scheduler;
 mod secrets;
+mod shared_inputs;
 mod tokens;
 mod tools;
 mod verify;

@@ -3,6 +3,7 @@
 //! How a stage starts is in `dispatch`, what its end means in `completion`; both return values,
 //! and only the scheduler acts on them.
 
+mod committed;
 mod losses;
 mod states;
 #[cfg(test)]
@@ -16,7 +17,7 @@ use std::time::Duration;
 use self::states::{Settled, State, States};
 use super::attempt::{self, Attempt, Held, Parts};
 use super::audit::Audit;
-use super::completion::{self, Success};
+use super::completion::{self, Ended, Success};
 use super::dispatch::{self, Reserved, Running};
 use super::error::RunError;
 use super::event::{Event, Failure, Observer, StageOutcome, Summary};
@@ -28,12 +29,13 @@ use super::plan::{Decision, Plan, Planned, decide, plan, plan_rerun};
 use super::preflight;
 use super::programs::{self, Programs};
 use super::publish::Publisher;
+use super::shared_inputs::SharedInputs;
 use super::tokens::{Capacity, Tokens};
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
 use restage_exec::{Executor, Finished, JobId, Outcome};
 use restage_pipeline::graph::{Graph, StageId};
-use restage_store::{CommitOutcome, Record, Unflushed};
+use restage_store::{Record, Unflushed};
 
 /// How long one wait lasts at most: progress is read and interrupts are seen this often.
 const TICK: Duration = Duration::from_millis(100);
@@ -141,6 +143,8 @@ struct Scheduler<'a> {
     tokens: Tokens,
     flusher: Flusher,
     publisher: Publisher,
+    /// Objects that running stages can write to.
+    shared: SharedInputs,
     /// Outs that were restored and are yet to reach the disk.
     restored: Unflushed,
     /// It was said that cores bound what runs at once.
@@ -172,6 +176,7 @@ impl<'a> Scheduler<'a> {
             tokens: Tokens::new(options.capacity.clone()),
             flusher: Flusher::new(ws, &publisher),
             publisher,
+            shared: SharedInputs::default(),
             restored: Unflushed::default(),
             said_cores: false,
             concluded: BTreeMap::new(),
@@ -294,6 +299,9 @@ impl<'a> Scheduler<'a> {
 
     fn start_ready(&mut self) -> Result<(), RunError> {
         for id in self.states.ready() {
+            if self.halted {
+                break;
+            }
             let (key, tried) = match self.states.get(id) {
                 State::Ready(key) => (Arc::clone(key), None),
                 State::Busy { key, tried } => (Arc::clone(key), Some(*tried)),
@@ -335,7 +343,10 @@ impl<'a> Scheduler<'a> {
                     self.follow(id, planned)?;
                     self.decide_due()?;
                 }
-                Reserved::Held(held) => self.start(id, *held, 1)?,
+                Reserved::Held(held) => {
+                    self.start(id, *held, 1)?;
+                    self.decide_due()?;
+                }
             }
         }
         Ok(())
@@ -370,6 +381,8 @@ impl<'a> Scheduler<'a> {
             audit: self.options.audit.as_ref(),
             apart: &self.apart,
         };
+        let objects = self.ws.store.objects();
+        self.shared.look(objects)?;
         let attempt = match attempt::prepare(&parts, &held) {
             Ok(attempt) => attempt,
             Err(error) if error.is_loss() => return self.input_lost(id, held, number, &error),
@@ -382,6 +395,7 @@ impl<'a> Scheduler<'a> {
                 return self.decide_due();
             }
         };
+        self.shared.begin(id, &attempt.inputs.shared, objects)?;
         let (job, running) = dispatch::start(&parts, held, attempt, self.executor, self.observer)?;
         self.states.set(id, State::Running(job, Box::new(running)));
         Ok(())
@@ -405,8 +419,20 @@ impl<'a> Scheduler<'a> {
         };
         let Running { held, attempt, .. } = *running;
         let stage = self.graph.stage(id);
-        let (key, audit) = (&held.key, self.options.audit.as_ref());
-        let ended = completion::complete(self.ws, self.graph, id, key, &attempt, finished, audit);
+        let (objects, shared) = (self.ws.store.objects(), &attempt.inputs.shared);
+        self.shared.look(objects)?;
+        let succeeded = finished.outcome.is_success();
+        let ended = Ended {
+            ws: self.ws,
+            graph: self.graph,
+            id,
+            key: &held.key,
+            attempt: &attempt,
+            finished,
+            audit: self.options.audit.as_ref(),
+            spoiled: self.shared.end(id, shared, succeeded, objects)?,
+        };
+        let ended = ended.complete();
         if let Some(audited) = &ended.audited {
             let stage = &stage.name;
             self.observer.event(&Event::Audited { stage, audited });
@@ -478,47 +504,6 @@ impl<'a> Scheduler<'a> {
     fn failed(&mut self, id: StageId, held: Held, failure: Failure) {
         self.tokens.give_back(held.lease);
         self.settle_without(id, &StageOutcome::Failed(failure), id);
-    }
-
-    /// Settles the stages whose results have been flushed since the last call, or could not be.
-    fn take_committed(&mut self, wait: bool) {
-        for committed in self.flusher.take(wait) {
-            let id = committed.id;
-            let stage = self.graph.stage(id);
-            let outcome = match committed.result {
-                Ok(outcome) => outcome,
-                // What has started meanwhile read bytes that were right: it goes on.
-                Err(error) => {
-                    self.concluded.remove(&id);
-                    self.summary.ran -= 1;
-                    let failure = completion::not_kept(stage, &committed.attempt, &error);
-                    self.settle_without(id, &StageOutcome::Failed(*failure), id);
-                    continue;
-                }
-            };
-            if let CommitOutcome::Differs { outs } = outcome {
-                let text = format!(
-                    "is not reproducible: the same inputs gave other bytes in {}; both are kept",
-                    outs.join(", ")
-                );
-                self.observer.event(&Event::Warning {
-                    stage: &stage.name,
-                    text: &text,
-                });
-            }
-            let settled = State::Settled(Settled::Result(committed.record));
-            self.states.set(id, settled);
-        }
-    }
-
-    /// Waits until every result that was handed over is on the disk.
-    fn flush_all(&mut self) -> Result<(), RunError> {
-        while self.flusher.is_busy() {
-            self.take_committed(true);
-        }
-        self.flusher.close()?;
-        let restored = std::mem::take(&mut self.restored);
-        Ok(self.ws.store.objects().flush(&restored)?)
     }
 
     /// Ends a stage that has no result.

@@ -6,7 +6,10 @@
 //! that a link leads to, is copied instead.
 
 mod flush;
+mod inputs;
 mod place;
+
+pub use inputs::SharedFile;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
@@ -48,6 +51,23 @@ pub enum Placement {
     Plain,
     /// Read-only: a clone of the object, else a hard link to it, else a copy.
     Linked,
+    /// Read-only, for a stage to read: a clone of the object, else a copy of a file that is smaller than
+    /// this many bytes, else a hard link, else a copy.
+    Input {
+        /// The size of the smallest file that is linked.
+        link_from: u64,
+    },
+}
+
+impl Placement {
+    /// Whether a file of this size may be a second name of its object.
+    fn may_link(self, size: u64) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Linked => true,
+            Self::Input { link_from } => size >= link_from,
+        }
+    }
 }
 
 impl Objects {
@@ -411,6 +431,10 @@ impl Objects {
         let (path, name) = (self.path(digest), digest.to_string());
         let moved_to = match self.set_aside_as(&path, name.as_ref()) {
             Err(StoreError::Fs(error)) if error.is_forbidden() => path,
+            // Somebody else found it damaged, too.
+            Err(StoreError::Fs(error)) if error.source.kind() == io::ErrorKind::NotFound => {
+                return Ok(StoreError::MissingObject { digest: *digest });
+            }
             moved => moved?,
         };
         Ok(StoreError::CorruptObject {

@@ -14,6 +14,7 @@ mod part;
 mod path;
 mod stat_cache;
 mod stat_snapshot;
+mod witness;
 
 pub use diff::{Change, diff};
 pub use file::digest_found;
@@ -27,3 +28,4 @@ pub use part::Part;
 pub use path::{Kind, PathDigest};
 pub use stat_cache::StatCache;
 pub use stat_snapshot::StatSnapshot;
+pub use witness::{Touch, Witness};

@@ -32,6 +32,7 @@ use super::file::{digest_found, expect_file, is_executable, tree};
 use super::hash::Digest;
 use super::manifest::Manifest;
 use super::path::{Kind, PathDigest};
+use super::witness::Touch;
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
 use crate::process::{boot_id, host_name};
@@ -350,11 +351,11 @@ pub(super) fn settled_before(stamp: &Stamp, now: WallTime) -> bool {
         TICK
     };
     let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-    stamp.mtime.max(stamp.ctime).saturating_add(tick) <= now
+    stamp.newest().saturating_add(tick) <= now
 }
 
 /// What `stat` says of a file that changes when its bytes do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Stamp {
     dev: u64,
     ino: u64,
@@ -378,8 +379,26 @@ impl Stamp {
         }
     }
 
+    /// When it was touched last, in nanoseconds since 1970.
+    pub(super) fn newest(&self) -> i64 {
+        self.mtime.max(self.ctime)
+    }
+
+    /// What has happened between this look and a later one. A file system that keeps whole seconds
+    /// can hide a write in them.
+    pub(super) fn touch(&self, later: &Self) -> Touch {
+        let ctime = self.ctime;
+        if self == later && ctime % 1_000_000_000 != 0 {
+            Touch::None
+        } else if *self == (Self { ctime, ..*later }) {
+            Touch::Perhaps
+        } else {
+            Touch::Written
+        }
+    }
+
     /// Which file, whatever its name.
-    fn id(&self) -> (u64, u64) {
+    pub(super) fn id(&self) -> (u64, u64) {
         (self.dev, self.ino)
     }
 }

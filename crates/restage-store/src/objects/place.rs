@@ -27,7 +27,7 @@ impl Objects {
         dest: &Path,
         placement: Placement,
     ) -> Result<(), StoreError> {
-        if placement == Placement::Linked
+        if placement.may_link(content.size)
             && content.kind == (Kind::File { executable: false })
             && self.link_directly(&content.digest, content.size, dest)?
         {
@@ -112,7 +112,7 @@ impl Objects {
         match expected.kind {
             Kind::File { executable } => self.put(dest, &|temp| {
                 let digest = &expected.digest;
-                self.put_source(source, digest, expected.size, executable, temp)
+                self.put_source(source, digest, executable, temp)
             }),
             Kind::Tree => {
                 let (manifest, content) = self.cache.tree(source)?;
@@ -122,12 +122,10 @@ impl Objects {
                 self.put(dest, &|temp| {
                     put_folder(&manifest, temp, &|entry, to| match &entry.node {
                         Node::File {
-                            digest,
-                            size,
-                            executable,
+                            digest, executable, ..
                         } => {
                             let from = source.join(&entry.path);
-                            self.put_source(&from, digest, *size, *executable, to)
+                            self.put_source(&from, digest, *executable, to)
                         }
                         other => self.put_node(other, to, Placement::Linked),
                     })
@@ -140,31 +138,12 @@ impl Objects {
         &self,
         from: &Path,
         digest: &Digest,
-        size: u64,
         executable: bool,
         to: &Path,
     ) -> Result<(), StoreError> {
         if self.clone_file(from, to)? {
             return seal(from, to, executable);
         }
-        // An equal object costs a name, a copy costs the bytes.
-        if !executable
-            && self.has(&blob_content(digest, size))?
-            && self
-                .put_blob(
-                    Blob {
-                        digest,
-                        size,
-                        executable,
-                    },
-                    to,
-                    Placement::Linked,
-                )
-                .is_ok()
-        {
-            return Ok(());
-        }
-        fs::remove_all(to)?;
         let mut file = fs::create_new(to)?;
         let (copied, _) = copy_to_new_and_digest(from, &mut file, to)?;
         if copied != *digest {
@@ -314,7 +293,7 @@ impl Objects {
             self.check(digest, size)?;
         } else {
             // The execute bit belongs to the inode: an executable file needs a separate one.
-            if placement == Placement::Linked && !executable {
+            if placement.may_link(size) && !executable {
                 self.check(digest, size)?;
                 if fs::hard_link(&object, to)? {
                     return self.adopt(&object, digest);
@@ -334,7 +313,9 @@ impl Objects {
         let may_read = mode(&found);
         let execute = if executable { may_read >> 2 } else { 0 };
         match placement {
-            Placement::Linked => Ok(fs::set_mode(to, may_read | execute)?),
+            Placement::Linked | Placement::Input { .. } => {
+                Ok(fs::set_mode(to, may_read | execute)?)
+            }
             Placement::Plain => {
                 let old = fs::metadata(to)?.permissions().mode() & 0o777;
                 let narrowed = old & (may_read | may_read >> 1);
@@ -417,15 +398,6 @@ struct Blob<'a> {
     digest: &'a Digest,
     size: u64,
     executable: bool,
-}
-
-fn blob_content(digest: &Digest, size: u64) -> PathDigest {
-    PathDigest {
-        digest: *digest,
-        kind: Kind::File { executable: false },
-        size,
-        files: 1,
-    }
 }
 
 /// Makes a copy of a source read-only, for those who may read the source.
