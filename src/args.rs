@@ -327,9 +327,9 @@ pub(crate) struct Gc {
     #[arg(long)]
     pub(crate) forget_unseen: bool,
 
-    /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = pipeline::HEADING)]
-    pub(crate) file: PathBuf,
+    /// The pipeline file [default: pipeline.yaml, here or in the nearest folder above].
+    #[arg(long, value_name = "FILE", help_heading = pipeline::HEADING)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Check every stored file and repair what can be repaired; exit 3 if anything was damaged.
@@ -339,9 +339,9 @@ pub(crate) struct Gc {
 /// reproduce` makes them again.
 #[derive(Debug, Args)]
 pub(crate) struct Fsck {
-    /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = pipeline::HEADING)]
-    pub(crate) file: PathBuf,
+    /// The pipeline file [default: pipeline.yaml, here or in the nearest folder above].
+    #[arg(long, value_name = "FILE", help_heading = pipeline::HEADING)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Create a small working pipeline, or import one from DVC.

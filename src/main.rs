@@ -14,6 +14,7 @@ mod baseline;
 mod commands;
 mod error;
 mod exit;
+mod find;
 mod format;
 mod git;
 mod glob;

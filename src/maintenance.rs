@@ -20,8 +20,7 @@ pub(crate) struct Maintenance {
 
 impl Maintenance {
     /// Opens the store of the pipeline file's folder; `None` if nothing has run there yet.
-    pub(crate) fn open(settings: &Settings, file: &Path) -> Result<Option<Self>, CliError> {
-        let path = settings.path(file);
+    pub(crate) fn open(settings: &Settings, path: &Path) -> Result<Option<Self>, CliError> {
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -29,7 +28,7 @@ impl Maintenance {
         let own = path.with_file_name(".restage");
         let store = settings.store.as_ref().unwrap_or(&own);
         if !fs::exists(store)? {
-            if fs::exists(&path)? {
+            if fs::exists(path)? {
                 return Ok(None);
             }
             let message = format!(
@@ -59,7 +58,7 @@ impl Maintenance {
             let args = PipelineArgs {
                 profile,
                 overrides: Vec::new(),
-                file: file.to_owned(),
+                file: Some(file.to_owned()),
             };
             Loaded::open(settings, &args).ok()
         };

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::args::PipelineArgs;
 use crate::error::{self, CliError};
+use crate::find::{self, PipelinePath, plain};
 use crate::output::Output;
 use crate::render;
 use crate::settings::Settings;
 use restage_claims::check_expression;
 use restage_core::fs;
+use restage_core::rel_path::RelPath;
 use restage_engine::{Facts, Observer, Plan, RunError, Workspace, plan};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};
@@ -20,6 +22,8 @@ use restage_store::Store;
 pub(crate) struct PipelineFile {
     /// The file's folder: what its paths are relative to.
     pub(crate) root: PathBuf,
+    /// The folder below it in which the user stands; empty if it is none.
+    pub(crate) stands: PathBuf,
     /// As shown in messages.
     pub(crate) file_name: String,
     pub(crate) text: String,
@@ -27,8 +31,10 @@ pub(crate) struct PipelineFile {
 
 impl PipelineFile {
     pub(crate) fn read(settings: &Settings, args: &PipelineArgs) -> Result<Self, CliError> {
-        let path = settings.path(&args.file);
-        let file_name = args.file.display().to_string();
+        let PipelinePath {
+            path,
+            shown: file_name,
+        } = find::pipeline(settings, args.file.as_deref())?;
         let Some(bytes) = fs::read_if_exists(&path)? else {
             let message = format!("there is no `{}`", path.display());
             return Err(CliError::usage(message).with_hint(
@@ -42,7 +48,10 @@ impl PipelineFile {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         let root = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
+        let current = fs::canonicalize(&settings.directory)?;
+        let stands = current.strip_prefix(&root).unwrap_or(Path::new(""));
         Ok(Self {
+            stands: stands.to_owned(),
             root,
             file_name,
             text,
@@ -61,11 +70,13 @@ impl PipelineFile {
             .map_err(|items| Diagnostics::new(&self.file_name, &self.text, items))?;
         let Self {
             root,
+            stands,
             file_name,
             text,
         } = self;
         Ok(Loaded {
             root,
+            stands,
             file_name,
             text,
             graph,
@@ -78,6 +89,8 @@ impl PipelineFile {
 pub(crate) struct Loaded {
     /// The file's folder: what its paths are relative to.
     pub(crate) root: PathBuf,
+    /// The folder below it in which the user stands; empty if it is none.
+    stands: PathBuf,
     /// As shown in messages.
     pub(crate) file_name: String,
     pub(crate) text: String,
@@ -99,20 +112,37 @@ impl Loaded {
         &self.pipeline().profile
     }
 
+    /// A path of the command line as the pipeline has it, if it is one from where the user stands.
+    pub(crate) fn from_here(&self, word: &str) -> Option<RelPath> {
+        let below = plain(&self.stands.join(word));
+        let is_below = !self.stands.as_os_str().is_empty();
+        RelPath::new(below.to_str().filter(|_| is_below)?).ok()
+    }
+
+    /// Targets as the pipeline names them: an out may be named from where the user stands.
+    fn targets(&self, words: &[String]) -> Vec<String> {
+        let target = |word: &String| {
+            let here = self.from_here(word).map(|path| path.to_string());
+            let here = here.filter(|path| self.graph.named(path).is_ok());
+            here.unwrap_or_else(|| word.clone())
+        };
+        words.iter().map(target).collect()
+    }
+
     /// The stages that targets stand for, with all that they need.
     pub(crate) fn select(
         &self,
         targets: &[String],
         downstream: bool,
     ) -> Result<BTreeSet<StageId>, CliError> {
-        Ok(self.graph.select(targets, downstream)?)
+        Ok(self.graph.select(&self.targets(targets), downstream)?)
     }
 
     /// The stages that targets stand for, and no others.
     pub(crate) fn named(&self, targets: &[String]) -> Result<BTreeSet<StageId>, CliError> {
         let mut all = BTreeSet::new();
-        for target in targets {
-            all.extend(self.graph.named(target)?);
+        for target in self.targets(targets) {
+            all.extend(self.graph.named(&target)?);
         }
         Ok(all)
     }

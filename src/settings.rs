@@ -1,5 +1,6 @@
 //! Flags and environment, resolved once; the only place that reads environment variables.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) interactive: bool,
     /// The caller's environment.
     pub(crate) env: HostEnv,
+    /// Whether it was said which pipeline above is used.
+    pub(crate) has_noted_pipeline: Cell<bool>,
 }
 
 impl Settings {
@@ -55,6 +58,7 @@ impl Settings {
             err_style: style(err_terminal),
             interactive: err_terminal && !dumb && env.text("CI").is_none(),
             env,
+            has_noted_pipeline: Cell::new(false),
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) struct PipelineArgs {
     #[arg(short = 'S', long = "set", value_name = "KEY=VALUE", help_heading = HEADING)]
     pub(crate) overrides: Vec<String>,
 
-    /// The pipeline file.
-    #[arg(long, value_name = "FILE", default_value = "pipeline.yaml", help_heading = HEADING)]
-    pub(crate) file: PathBuf,
+    /// The pipeline file [default: pipeline.yaml, here or in the nearest folder above].
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    pub(crate) file: Option<PathBuf>,
 }

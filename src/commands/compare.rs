@@ -1,12 +1,13 @@
 //! `restage compare`: compares result tables with committed ones.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::args::Compare;
 use crate::baseline::Baseline;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::find::plain;
 use crate::glob::below;
 use crate::output::Output;
 use crate::render::diff::{Compared, json, markdown, text};
@@ -96,19 +97,6 @@ fn chosen(
         }
     };
     Ok(files.iter().map(choose).collect())
-}
-
-/// Without `.` and `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 /// Every table that `compare:` matches, here or there.

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::args::Fsck;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::find;
 use crate::format::{count, duration, grouped, size};
 use crate::maintenance::Maintenance;
 use crate::output::Output;
@@ -20,7 +21,8 @@ const MOST_OUTS: usize = 3;
 
 pub(crate) fn fsck(settings: &Settings, args: &Fsck, out: &mut Output) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let Some(maintenance) = Maintenance::open(settings, &args.file)? else {
+    let file = find::pipeline(settings, args.file.as_deref())?.path;
+    let Some(maintenance) = Maintenance::open(settings, &file)? else {
         if !settings.json {
             out.note("nothing has run here yet, so there is nothing to check\n");
         }
@@ -30,7 +32,7 @@ pub(crate) fn fsck(settings: &Settings, args: &Fsck, out: &mut Output) -> Result
     let mut next = Vec::new();
     let profiles = match report.findings.is_empty() && report.outs.is_empty() {
         true => Vec::new(),
-        false => maintenance.profiles(settings, &args.file),
+        false => maintenance.profiles(settings, &file),
     };
     for loaded in profiles.into_iter().flatten() {
         // What can't be planned can't run: `reproduce` will say why.

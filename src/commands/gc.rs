@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::args::Gc;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::find;
 use crate::format::{count, size};
 use crate::git;
 use crate::maintenance::Maintenance;
@@ -19,13 +20,14 @@ use restage_store::lockfile::LockFile;
 use restage_store::{Member, Presence, members};
 
 pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exit, CliError> {
-    let Some(maintenance) = Maintenance::open(settings, &args.file)? else {
+    let file = find::pipeline(settings, args.file.as_deref())?.path;
+    let Some(maintenance) = Maintenance::open(settings, &file)? else {
         if !settings.json {
             out.note("nothing has run here yet, so there is nothing to remove\n");
         }
         return Ok(Exit::Ok);
     };
-    let needs = needs(settings, args, &maintenance, out)?;
+    let needs = needs(settings, args, &file, &maintenance, out)?;
     let store = &maintenance.store;
     let garbage = gc::find(store, &maintenance.root, &needs)?;
     if !args.dry_run {
@@ -49,6 +51,7 @@ pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exi
 fn needs(
     settings: &Settings,
     args: &Gc,
+    file: &Path,
     maintenance: &Maintenance,
     out: &mut Output,
 ) -> Result<Needs, CliError> {
@@ -60,13 +63,13 @@ fn needs(
         ..Needs::default()
     };
     let mut roots = vec![maintenance.root.clone()];
-    let mut unknown = add_live_keys(settings, maintenance, &args.file, &mut needs);
+    let mut unknown = add_live_keys(settings, maintenance, file, &mut needs);
     for member in members(maintenance.store.location())? {
         let unseen = member.presence == Presence::Unseen && !args.forget_unseen;
         let why = match maintenance.of(&member) {
             Some(other) => {
                 roots.push(other.root.clone());
-                let name = args.file.file_name().unwrap_or_default();
+                let name = file.file_name().unwrap_or_default();
                 add_live_keys(settings, &other, &member.root.join(name), &mut needs)
             }
             None => unseen.then(|| unseen_text(&member)),

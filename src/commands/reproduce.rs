@@ -32,6 +32,11 @@ pub(crate) fn reproduce(
         true => settings.location_to_look_at(&file.root)?,
         false => settings.location(&file.root)?,
     };
+    // Where the user stands decides what a path means.
+    let mut targets = args.targets.clone();
+    if !targets.is_empty() {
+        targets.push(file.stands.display().to_string());
+    }
     let request = NoopRequest {
         root: &file.root,
         location: &location,
@@ -39,7 +44,7 @@ pub(crate) fn reproduce(
         pipeline: &file.text,
         profile: args.pipeline.profile.as_deref(),
         overrides: &args.pipeline.overrides,
-        targets: &args.targets,
+        targets: &targets,
         downstream: args.downstream,
     };
     let request_digest = request.digest();

@@ -17,14 +17,9 @@ use restage_pipeline::graph::Input;
 use restage_pipeline::suggest;
 
 pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Result<Exit, CliError> {
-    let path = RelPath::new(&args.path).map_err(|error| {
-        CliError::usage(format!(
-            "`{}` is not a path in this pipeline: {error}",
-            args.path
-        ))
-        .with_hint("paths are relative to the pipeline file's folder")
-    })?;
-    let loaded = loaded(settings, &args.pipeline, &path)?;
+    let first = Loaded::open(settings, &args.pipeline)?;
+    let path = path(&first, &args.path)?;
+    let loaded = writer(settings, &args.pipeline, first, &path)?;
     exists(&loaded, &path)?;
     let cell = match (&args.row, &args.column) {
         (Some(row), Some(column)) => Some(cell(&loaded, &path, row, column)?),
@@ -67,9 +62,26 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
     })
 }
 
+/// The file that is meant: from where the user stands, or from the pipeline's folder.
+fn path(loaded: &Loaded, word: &str) -> Result<RelPath, CliError> {
+    if let Some(path) = loaded.from_here(word)
+        && (loaded.graph.owner_of(&path).is_some() || fs::exists(&path.under(&loaded.root))?)
+    {
+        return Ok(path);
+    }
+    RelPath::new(word).map_err(|error| {
+        CliError::usage(format!("`{word}` is not a path in this pipeline: {error}"))
+            .with_hint("paths are relative to the pipeline file's folder")
+    })
+}
+
 /// The pipeline under the requested profile, or else under one that writes the file.
-fn loaded(settings: &Settings, args: &PipelineArgs, path: &RelPath) -> Result<Loaded, CliError> {
-    let first = Loaded::open(settings, args)?;
+fn writer(
+    settings: &Settings,
+    args: &PipelineArgs,
+    first: Loaded,
+    path: &RelPath,
+) -> Result<Loaded, CliError> {
     if args.profile.is_some() || first.graph.owner_of(path).is_some() {
         return Ok(first);
     }

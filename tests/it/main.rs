@@ -13,6 +13,7 @@ mod drawing;
 mod edits;
 mod failures;
 mod faults;
+mod finding;
 mod freshness;
 mod healing;
 mod import;

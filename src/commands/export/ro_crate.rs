@@ -38,7 +38,7 @@ pub(crate) fn ro_crate(
     let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let records = records(&session)?;
-    let pipeline = args.pipeline.file.file_name().unwrap_or_default();
+    let pipeline = Path::new(&loaded.file_name).file_name().unwrap_or_default();
     let pipeline = pipeline.to_string_lossy().into_owned();
 
     let mut gathered = Gathered::new(workspace);
