@@ -32,6 +32,15 @@ fn a_pipe_whose_reader_had_enough_is_explained() {
 }
 
 #[test]
+fn a_line_that_fails_without_a_word_is_explained() {
+    let space = Space::new("  s: {cmd: 'test -e no; echo x > s.txt', outs: [s.txt]}\n");
+    let said = space.restage(&["reproduce"]).exits(1);
+    said.says("the first line that fails ends a command");
+    space.stages("  s: {cmd: 'test -e no || true; echo x > s.txt', outs: [s.txt]}\n");
+    assert_eq!(space.ran(&[]), ["s"]);
+}
+
+#[test]
 fn a_list_of_commands_runs_until_one_fails() {
     let space = Space::new(
         "  s: {cmd: [mkdir d, \"x=1; cd d; echo $x > a\", \"echo b$x > d/b\"], outs: [d]}\n",

@@ -34,7 +34,25 @@ pub(super) fn hint(
         Outcome::Exited(BROKEN_PIPE) => broken_pipe(stage),
         _ => None,
     }
-    .or_else(|| variable(host, stage, &attempt.job.env, &Said::by(&attempt.logs)))
+    .or_else(|| {
+        let said = Said::by(&attempt.logs);
+        variable(host, stage, &attempt.job.env, &said).or_else(|| silent(stage, outcome, &said))
+    })
+}
+
+/// A line of several failed, and nothing was printed: people who are used to a shell that goes on
+/// would look for long.
+fn silent(stage: &Stage, outcome: &Outcome, said: &Said) -> Option<String> {
+    let Action::Command(script) = &stage.action else {
+        return None;
+    };
+    let stops = matches!(script.shell, Shell::Bash | Shell::Sh);
+    let several = script.texts.iter().any(|text| text.contains(['\n', ';']));
+    let failed = matches!(outcome, Outcome::Exited(_));
+    (stops && several && failed && said.is_empty()).then(|| {
+        "the first line that fails ends a command: where a failure is no mistake, write `LINE || true`"
+            .to_owned()
+    })
 }
 
 fn no_bash(stage: &Stage, attempt: &Attempt) -> Option<String> {

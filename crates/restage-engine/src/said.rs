@@ -88,6 +88,11 @@ impl Said {
             .collect()
     }
 
+    /// Whether nothing was printed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shown.trim().is_empty() && self.other.trim().is_empty()
+    }
+
     /// Its lines, the last first.
     pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
         self.shown.lines().rev().chain(self.other.lines().rev())

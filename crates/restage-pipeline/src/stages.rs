@@ -165,8 +165,8 @@ impl Reader<'_> {
     }
 }
 
-/// A variable that one stage keeps secret and another declares as `env` would stand in the other's
-/// key, for all to see.
+/// A variable that one stage keeps secret and another declares as `env` or `pass_env` would stand in
+/// the other's key, or in what it prints, for all to see.
 fn no_secret_is_shown(stages: &[Stage], report: &mut Vec<Diagnostic>) {
     let mut secrets = BTreeMap::new();
     for stage in stages {
@@ -178,12 +178,13 @@ fn no_secret_is_shown(stages: &[Stage], report: &mut Vec<Diagnostic>) {
     }
     for stage in stages {
         let passed_on = stage.env.iter().filter(|(_, value)| value.is_none());
-        for (name, _) in passed_on {
+        let passed_on = passed_on.map(|(name, _)| (name, "env"));
+        for (name, field) in passed_on.chain(stage.pass_env.iter().map(|name| (name, "pass_env"))) {
             let Some((group, at)) = secrets.get(name) else {
                 continue;
             };
             let message = format!(
-                "stage `{}` has `{name}` as `env`, which is a secret of stage `{group}`",
+                "stage `{}` has `{name}` as `{field}`, which is a secret of stage `{group}`",
                 stage.group
             );
             report.push(

@@ -124,7 +124,7 @@ impl StageReader<'_> {
                 continue;
             }
             stage.tools.push(Tool {
-                line,
+                line: layout::trimmed(&line).to_owned(),
                 location: item.location,
             });
         }
