@@ -1,28 +1,38 @@
-//! Signals during a run: the first one asks the stages to stop, the next one kills them.
+//! Signals during a run: the first one asks the stages to stop, the next one kills them. SIGTSTP
+//! (Ctrl-Z) stops stages and restage until SIGCONT.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use restage_exec::LocalExecutor;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use crate::error::CliError;
 use crate::exit::Exit;
 use restage_core::fs;
 
-/// A flag that is set by SIGINT, SIGTERM or SIGHUP. On the second one `kill` is called and restage
+/// A flag that is set by SIGINT, SIGTERM or SIGHUP. On the second one the jobs are killed and restage
 /// ends at once: nothing half-written is ever recorded.
-pub(crate) fn watch(kill: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>, CliError> {
+pub(crate) fn watch(executor: &LocalExecutor) -> Result<Arc<AtomicBool>, CliError> {
+    let (kill, pause) = (executor.killer(), executor.pauser());
     let mut heard = vec![SIGINT, SIGTERM];
     if !ignored(SIGHUP) {
         heard.push(SIGHUP);
+    }
+    if !ignored(SIGTSTP) {
+        heard.push(SIGTSTP);
     }
     let mut signals = Signals::new(heard).map_err(CliError::machine)?;
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
     let body = move || {
-        for _ in signals.forever() {
-            if seen.swap(true, Ordering::Relaxed) {
+        for signal in signals.forever() {
+            if signal == SIGTSTP {
+                pause(true);
+                restage_exec::stop_this_process();
+                pause(false);
+            } else if seen.swap(true, Ordering::Relaxed) {
                 kill();
                 signal_hook::low_level::exit(Exit::Interrupted as i32);
             }

@@ -82,7 +82,7 @@ pub(crate) fn reproduce(
     }
 
     let mut executor = LocalExecutor::new();
-    let interrupt = interrupts::watch(executor.killer())?;
+    let interrupt = interrupts::watch(&executor)?;
     let options = RunOptions {
         capacity: capacity.clone(),
         keep_going: args.keep_going,

@@ -43,7 +43,7 @@ pub(crate) fn verify(
     let mut verification = begun.map_err(|stale| not_fresh(&stale))?;
 
     let mut executor = LocalExecutor::new();
-    let interrupt = interrupts::watch(executor.killer())?;
+    let interrupt = interrupts::watch(&executor)?;
     let capacity = settings.capacity(args.jobs);
     let launcher = launcher();
     let mut total = Summary::default();

@@ -16,6 +16,16 @@ struct Audited {
 
 impl Audited {
     fn new(stages: &str) -> Self {
+        // What is undeclared can be reached there.
+        let audited = Self::kept_apart(stages);
+        let pipeline = audited.space.read("pipeline.yaml");
+        let pipeline = format!("{pipeline}isolation: none\n");
+        audited.space.write("pipeline.yaml", &pipeline);
+        audited
+    }
+
+    /// As far as this machine allows.
+    fn kept_apart(stages: &str) -> Self {
         let space = Space::new(stages);
         space.write("data/a.txt", "a\n");
         space.write("data/b.txt", "b\n");
@@ -110,6 +120,31 @@ fn reads_are_found_however_they_are_made() {
         "ln $WS/data/b.txt mine; rm mine",
     ] {
         assert_eq!(Audited::stage(line).found(), [b], "{line}");
+    }
+}
+
+#[test]
+fn what_a_stage_that_is_kept_apart_misses_is_found_too() {
+    if !can_trace() {
+        return;
+    }
+    let audited = Audited::kept_apart("  s: {cmd: 'true', outs: [s.txt]}\n");
+    let root = audited.space.root().canonicalize().unwrap();
+    for line in [
+        "cat $WS/data/b.txt || true",
+        "ln -s $WS/data here; cat here/b.txt || true; rm here",
+        "cd $WS; cat data/../data/b.txt || true; cd - > /dev/null",
+        "cat < $WS/data/b.txt || true",
+    ] {
+        let line = line.replace("$WS", root.to_str().unwrap());
+        audited.space.stages(&format!(
+            "  s:\n    cmd: |\n      {line}\n      cat data/a.txt > s.txt; cat /proc/self/cmdline > /dev/null\n    deps: [data/a.txt]\n    outs: [s.txt]\n"
+        ));
+        assert_eq!(
+            audited.found(),
+            ["read data/b.txt deps data/b.txt"],
+            "{line}"
+        );
     }
 }
 

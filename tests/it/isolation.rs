@@ -11,8 +11,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use restage_exec::{
-    Allowed, Bind, Executor, Finished, Isolation, Job, LocalExecutor, Network, Outcome, Processes,
-    View, probe,
+    Allowed, Bind, Call, Executor, Finished, Isolation, Job, LocalExecutor, Network, Outcome,
+    Processes, Scope, Tracing, View, probe,
 };
 
 use crate::space::{Space, wait_until};
@@ -411,6 +411,42 @@ fn a_writable_bind_takes_what_is_written() {
         assert_eq!(bench.read("elsewhere/scratch/kept"), "x\n");
         assert!(!bench.path("elsewhere/no").exists());
         fs::remove_file(bench.path("elsewhere/scratch/kept")).expect("kept");
+    }
+}
+
+#[test]
+fn a_trace_names_files_as_the_stage_sees_them() {
+    let bench = Bench::new();
+    let helper = PathBuf::from(env!("CARGO_BIN_EXE_restage"));
+    if let Err(error) = restage_exec::check_tracing(&helper) {
+        println!("skipped: {error}");
+        return;
+    }
+    let ways = bench.ways();
+    for way in ways.iter().filter(|way| way.allowed.files) {
+        let script = "ln -s $PWD/secret link; cat link; cat $PWD/in.txt; echo x > out; rm link out";
+        let mut job = bench.viewed(way, script);
+        let mut scope = Scope::default();
+        scope.set(&bench.path("ws"), true);
+        job.tracing = Some(Tracing {
+            helper: helper.clone(),
+            scope,
+        });
+        let finished = run(job);
+        assert_eq!(finished.outcome, Outcome::Exited(0), "{way}");
+        let trace = finished.trace.expect("a trace");
+        assert_eq!(trace.unseen, 0, "{way}");
+        let seen = |name: &str, call: Call| {
+            let path = bench.path("ws").join(name);
+            let mut all = trace.accesses.iter();
+            let found = all.find(|access| access.path == path && access.call == call);
+            found
+                .unwrap_or_else(|| panic!("{way}: {name}: {trace:?}"))
+                .absent
+        };
+        assert!(seen("secret", Call::Read), "{way}: it is not there");
+        assert!(!seen("in.txt", Call::Read), "{way}");
+        assert!(seen("out", Call::Write), "{way}: it is new");
     }
 }
 

@@ -45,6 +45,14 @@ pub(super) struct Attempt {
     pub(super) secrets: Secrets,
 }
 
+impl Attempt {
+    /// Whether its work folder stands at the workspace's path.
+    pub(super) fn has_view(&self) -> bool {
+        let isolation = self.job.isolation.as_ref();
+        isolation.is_some_and(|isolation| isolation.view.is_some())
+    }
+}
+
 /// What a stage holds from before its first attempt until its last one has ended.
 pub(super) struct Held {
     /// The key of its result.

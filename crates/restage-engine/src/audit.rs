@@ -3,6 +3,8 @@
 //! Every place counts except the system's (`SYSTEM`), temporary folders, and programs with their
 //! installations: the folders in `PATH` and `LD_LIBRARY_PATH`, the folder above a `bin` in `PATH`
 //! (`~/env` for `~/env/bin`), and the same of each program that was run from outside the workspace.
+//! In a view of the workspace only what is missing there, and is in the workspace, is undeclared: all
+//! else was declared, or is the stage's own.
 //! The mere existence of a file is an input only inside the workspace, and not where a program looks
 //! for a missing file in its own folder and each one above.
 
@@ -79,8 +81,22 @@ fn installation<'a>(bin: &'a Path, root: &Path, host: &HostEnv) -> Option<&'a Pa
     (!holds_all).then_some(folder)
 }
 
-/// The accesses in a trace that the stage does not declare.
-pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -> Audited {
+/// The accesses in a trace that the stage does not declare. `viewed`: it had a view of the workspace.
+pub(crate) fn audit(
+    ws: &Workspace,
+    graph: &Graph,
+    id: StageId,
+    trace: &Trace,
+    viewed: bool,
+) -> Audited {
+    let outside;
+    let trace = match viewed {
+        true => {
+            outside = seen_outside(ws, trace);
+            &outside
+        }
+        false => trace,
+    };
     let stage = graph.stage(id);
     let inputs = Declared(graph.inputs(id));
     let ran = trace
@@ -132,6 +148,35 @@ pub(crate) fn audit(ws: &Workspace, graph: &Graph, id: StageId, trace: &Trace) -
     Audited {
         advice: advice(stage, &files),
         files,
+        unseen: trace.unseen,
+    }
+}
+
+/// What a stage with a view of the workspace asked for, as if it had seen the workspace itself;
+/// without what it had.
+fn seen_outside(ws: &Workspace, trace: &Trace) -> Trace {
+    let outside = |access: &restage_exec::Access| {
+        if !access.path.starts_with(&ws.root) {
+            return Some(access.clone());
+        }
+        if access.call == Call::Write || !access.absent {
+            return None;
+        }
+        let found = restage_core::fs::metadata_if_exists(&access.path).ok()??;
+        let call = match (access.call, found.is_dir()) {
+            // Folders are looked at on the way to other paths.
+            (Call::Look, true) => return None,
+            (Call::Read, true) => Call::List,
+            (call, _) => call,
+        };
+        Some(restage_exec::Access {
+            path: access.path.clone(),
+            call,
+            absent: false,
+        })
+    };
+    Trace {
+        accesses: trace.accesses.iter().filter_map(outside).collect(),
         unseen: trace.unseen,
     }
 }

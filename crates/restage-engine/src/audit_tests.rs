@@ -41,6 +41,11 @@ fn bench(path: &str) -> Bench {
 impl Bench {
     /// Accesses as `call path`; `?` after the call means that nothing is there.
     fn audit(&self, accesses: &[&str]) -> Audited {
+        self.audit_in(accesses, false)
+    }
+
+    /// `viewed`: as of a stage with a view of the workspace.
+    fn audit_in(&self, accesses: &[&str], viewed: bool) -> Audited {
         let accesses = accesses.iter().map(|text| {
             let (call, path) = text.split_once(' ').unwrap();
             restage_exec::Access {
@@ -63,7 +68,7 @@ impl Bench {
             unseen: 0,
         };
         let id = self.graph.named("s").unwrap().into_iter().next().unwrap();
-        audit(&self.ws, &self.graph, id, &trace)
+        audit(&self.ws, &self.graph, id, &trace, viewed)
     }
 
     fn found(&self, accesses: &[&str]) -> Vec<String> {
@@ -222,4 +227,30 @@ fn the_scope_leaves_out_the_system_and_the_installations_in_path() {
     for path in ignored {
         assert!(!scope.covers(&path), "{}", path.display());
     }
+}
+
+#[test]
+fn in_a_view_only_what_is_missing_there_and_not_outside_is_undeclared() {
+    let bench = bench("/usr/bin");
+    std::fs::write(bench.root.join("data/b.txt"), "b").unwrap();
+    let asked = [
+        "read data/a.txt",
+        "list ./",
+        "write made.tmp",
+        "read? data/b.txt",
+        "look? data/b.txt",
+        "read? data/none",
+        "look? data",
+        "read /elsewhere/x",
+    ];
+    let audited = bench.audit_in(&asked, true);
+    let shown: Vec<_> = audited
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.access))
+        .collect();
+    assert_eq!(
+        shown,
+        [("data/b.txt", Access::Read), ("/elsewhere/x", Access::Read)]
+    );
 }

@@ -73,7 +73,7 @@ impl Ended<'_> {
             .finished
             .trace
             .as_ref()
-            .map(|trace| audit::audit(self.ws, self.graph, self.id, trace))
+            .map(|trace| audit::audit(self.ws, self.graph, self.id, trace, self.attempt.has_view()))
             .map(|audited| secrets::hide(&self.attempt.secrets, audited))
             .filter(|audited| !audited.is_clean());
         let strict = self.audit.is_some_and(|audit| audit.strict);

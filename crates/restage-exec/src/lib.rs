@@ -26,6 +26,7 @@ pub use redacting_pipe::Redaction;
 pub use restage_core::process::ProcessRef;
 pub use restage_isolation::{
     Allowed, Bind, Isolation, LAUNCHER_ARGUMENT, Network, Processes, Refusal, View, launch, probe,
+    stop_this_process,
 };
 pub use trace::{
     Access, Call, HELPER_ARGUMENT, Scope, Trace, TraceError, Tracing, check as check_tracing,

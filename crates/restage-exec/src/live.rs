@@ -142,6 +142,13 @@ impl Live {
         [deadline, self.kill_at].into_iter().flatten().min()
     }
 
+    /// Moves what is due to a later time.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        for at in [&mut self.deadline, &mut self.kill_at] {
+            *at = at.and_then(|at| at.checked_add(by));
+        }
+    }
+
     /// Its first process and its peak, as long as its first process runs.
     pub(super) fn to_measure(&self) -> Option<(u32, u64)> {
         let process = self.process.as_ref();

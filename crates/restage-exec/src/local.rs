@@ -67,6 +67,13 @@ impl LocalExecutor {
         move || watch.close()
     }
 
+    /// Stops all running jobs (`true`) or lets them go on (`false`), from any thread. While they are
+    /// stopped their time does not run.
+    pub fn pauser(&self) -> impl Fn(bool) + Send + 'static {
+        let watch = Arc::clone(&self.watch);
+        move |pause| watch.pause(pause)
+    }
+
     fn start_threads(&mut self, name: &str) -> Result<(), ExecError> {
         if !self.threads {
             let (time, memory) = (Arc::clone(&self.watch), Arc::clone(&self.watch));

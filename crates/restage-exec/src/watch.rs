@@ -36,6 +36,8 @@ pub(crate) struct Watch {
 struct State {
     jobs: BTreeMap<JobId, Live>,
     closed: bool,
+    /// Since when all jobs are stopped.
+    paused: Option<Instant>,
 }
 
 /// The jobs, locked.
@@ -121,6 +123,23 @@ impl Watch {
         self.changed.notify_all();
     }
 
+    /// Stops all jobs, or lets them go on with the time that they had left.
+    pub(crate) fn pause(&self, pause: bool) {
+        let mut state = self.lock();
+        let stopped = state.paused.take().map(|since| since.elapsed());
+        if pause {
+            state.paused = Some(Instant::now());
+        }
+        for live in state.jobs.values_mut() {
+            if let Some(stopped) = stopped {
+                live.postpone(stopped);
+            }
+            live.signal(if pause { Signal::STOP } else { Signal::CONT });
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Kills and reaps a job for which no thread could be started.
     pub(crate) fn abandon(&self, id: JobId) {
         if let Some(live) = self.lock().jobs.remove(&id) {
@@ -136,6 +155,11 @@ impl Watch {
         let mut state = self.lock();
         while !state.closed {
             let now = Instant::now();
+            if state.paused.is_some() {
+                let woken = self.changed.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             let next = state
                 .jobs
                 .values_mut()

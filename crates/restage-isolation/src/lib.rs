@@ -34,6 +34,12 @@ pub use launcher::launch;
 pub use plan::{Bind, Isolation, LAUNCHER_ARGUMENT, Network, Processes, View};
 pub use probe::{Allowed, Refusal, probe};
 
+/// Stops this process as the terminal's Ctrl-Z does, and returns when it goes on.
+pub fn stop_this_process() {
+    #[cfg(target_os = "linux")]
+    system::stop_this_process();
+}
+
 /// Always fails: only Linux has namespaces and subreapers.
 #[cfg(not(target_os = "linux"))]
 pub fn launch() -> std::process::ExitCode {

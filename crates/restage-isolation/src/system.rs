@@ -148,6 +148,24 @@ pub(crate) fn close_all_on_exec() -> io::Result<()> {
     }
 }
 
+/// Stops this process as the terminal does (SIGTSTP), whoever handles that signal here, and returns
+/// when it goes on. Where nobody could make it go on, the system does not stop it.
+pub(crate) fn stop_this_process() {
+    let mut before = MaybeUninit::<libc::sigaction>::zeroed();
+    let mut default = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: all zeros is a valid value of this plain struct: the default action, an empty mask, no
+    // flags. The second call puts back what the first has written.
+    unsafe {
+        (*default.as_mut_ptr()).sa_sigaction = libc::SIG_DFL;
+        if libc::sigaction(libc::SIGTSTP, default.as_ptr(), before.as_mut_ptr()) == 0 {
+            libc::kill(libc::getpid(), libc::SIGTSTP);
+            // Another thread may be the one that takes it, a moment later.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            libc::sigaction(libc::SIGTSTP, before.as_ptr(), std::ptr::null_mut());
+        }
+    }
+}
+
 /// Ends this process without destructors and handlers: in a copy of another process they are that
 /// one's.
 pub(crate) fn exit(code: i32) -> ! {

@@ -3,13 +3,18 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
 /// The longest path that the kernel accepts.
 const LONGEST: usize = 4096;
 const PAGE: u64 = 4096;
+/// The kernel follows no more links of one path.
+const MOST_LINKS: u32 = 40;
 
 /// A thread's memory.
 pub(super) struct Memory(File);
@@ -79,55 +84,135 @@ pub(super) struct Place {
     pub(super) found: Option<Metadata>,
 }
 
-/// Resolves all links, the last part's only if `follow`. From the first missing part on, the path
-/// stays as written.
-pub(super) fn resolve(path: &Path, follow: bool) -> Place {
-    if follow && let Ok(real) = fs::canonicalize(path) {
-        let found = fs::metadata(&real).ok();
-        return Place { path: real, found };
-    }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let found = fs::metadata(&real).ok();
-        return Place { path: real, found };
-    };
-    let path = existing_part(folder).join(name);
-    let found = if follow {
-        fs::metadata(&path)
-    } else {
-        fs::symlink_metadata(&path)
-    };
-    Place {
-        found: found.ok(),
-        path,
-    }
+/// The files that a thread sees: a mount namespace of its own can have others at the same paths.
+pub(super) enum Files {
+    /// The same as we.
+    Ours,
+    /// Those below this folder, its root.
+    Of(OwnedFd),
 }
 
-/// The folder with its links resolved as far as it exists.
-fn existing_part(folder: &Path) -> PathBuf {
-    let mut rest = Vec::new();
-    let mut known = folder;
-    let real = loop {
-        if let Ok(real) = fs::canonicalize(known) {
-            break real;
+impl Files {
+    pub(super) fn of(thread: u32) -> Self {
+        let namespace = |who: &str| fs::read_link(format!("/proc/{who}/ns/mnt")).ok();
+        let theirs = namespace(&thread.to_string());
+        if theirs.is_none() || theirs == namespace("self") {
+            return Self::Ours;
         }
-        rest.push(known.components().next_back());
-        match known.parent() {
-            Some(parent) => known = parent,
-            None => return folder.to_owned(),
-        }
-    };
-    let mut path = real;
-    for part in rest.into_iter().rev().flatten() {
-        match part {
-            Component::ParentDir => {
-                path.pop();
-            }
-            Component::Normal(name) => path.push(name),
-            _ => {}
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::open(format!("/proc/{thread}/root"), flags, Mode::empty()) {
+            Ok(root) => Self::Of(root),
+            Err(_) => Self::Ours,
         }
     }
-    path
+
+    /// What is at a path, and the path without links; of the last part a link is only resolved if
+    /// `follow`.
+    fn find(&self, path: &Path, follow: bool) -> Option<(PathBuf, Metadata)> {
+        match self {
+            Self::Of(root) if !path.starts_with("/proc") => {
+                let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+                if !follow {
+                    flags |= OFlags::NOFOLLOW;
+                }
+                // Absolute links start at that root too.
+                let scope = ResolveFlags::IN_ROOT;
+                let fd = rustix::fs::openat2(root, path, flags, Mode::empty(), scope).ok()?;
+                // The kernel names it by the mounts through which it was opened.
+                let real = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
+                Some((real, File::from(fd).metadata().ok()?))
+            }
+            _ if follow => {
+                let real = fs::canonicalize(path).ok()?;
+                let found = fs::metadata(&real).ok()?;
+                Some((real, found))
+            }
+            _ => Some((path.to_owned(), fs::symlink_metadata(path).ok()?)),
+        }
+    }
+
+    /// Where the link at a path leads.
+    fn link(&self, path: &Path) -> Option<PathBuf> {
+        let target = match self {
+            Self::Of(root) if !path.starts_with("/proc") => {
+                let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+                let scope = ResolveFlags::IN_ROOT;
+                let fd = rustix::fs::openat2(root, path, flags, Mode::empty(), scope).ok()?;
+                let text = rustix::fs::readlinkat(&fd, "", Vec::new()).ok()?;
+                PathBuf::from(OsString::from_vec(text.into_bytes()))
+            }
+            _ => fs::read_link(path).ok()?,
+        };
+        Some(path.parent()?.join(target))
+    }
+
+    /// Resolves all links, the last part's only if `follow`. From the first missing part on, the
+    /// path stays as written.
+    pub(super) fn resolve(&self, path: &Path, follow: bool) -> Place {
+        self.resolve_links(path, follow, MOST_LINKS)
+    }
+
+    /// Follows at most so many links that lead to nothing.
+    fn resolve_links(&self, path: &Path, follow: bool, links: u32) -> Place {
+        let found = match follow {
+            true => self.find(path, true),
+            false => None,
+        };
+        if let Some((path, found)) = found {
+            let found = Some(found);
+            return Place { path, found };
+        }
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return match self.find(path, true) {
+                Some((path, found)) => Place {
+                    path,
+                    found: Some(found),
+                },
+                None => Place {
+                    path: path.to_owned(),
+                    found: None,
+                },
+            };
+        };
+        let path = self.existing_part(folder).join(name);
+        if follow
+            && links > 0
+            && let Some(target) = self.link(&path)
+        {
+            return self.resolve_links(&target, true, links - 1);
+        }
+        Place {
+            found: self.find(&path, follow).map(|(_, found)| found),
+            path,
+        }
+    }
+
+    /// The folder with its links resolved as far as it exists.
+    fn existing_part(&self, folder: &Path) -> PathBuf {
+        let mut rest = Vec::new();
+        let mut known = folder;
+        let real = loop {
+            if let Some((real, _)) = self.find(known, true) {
+                break real;
+            }
+            rest.push(known.components().next_back());
+            match known.parent() {
+                Some(parent) => known = parent,
+                None => return folder.to_owned(),
+            }
+        };
+        let mut path = real;
+        for part in rest.into_iter().rev().flatten() {
+            match part {
+                Component::ParentDir => {
+                    path.pop();
+                }
+                Component::Normal(name) => path.push(name),
+                _ => {}
+            }
+        }
+        path
+    }
 }
 
 /// `folder/` and `folder/.` mean the folder that a link leads to, whatever the call says.
@@ -142,6 +227,15 @@ mod tests {
 
     #[test]
     fn links_are_resolved_as_far_as_there_is_something() {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open("/", flags, Mode::empty()).unwrap();
+        // Another root is walked through as our own is.
+        for files in [Files::Ours, Files::Of(root)] {
+            links_are_resolved(&files);
+        }
+    }
+
+    fn links_are_resolved(files: &Files) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir(root.join("real")).unwrap();
@@ -149,13 +243,19 @@ mod tests {
         std::os::unix::fs::symlink("real", root.join("link")).unwrap();
         std::os::unix::fs::symlink("file", root.join("real/alias")).unwrap();
         let at = |path: &str, follow| {
-            let place = resolve(&root.join(path), follow);
+            let place = files.resolve(&root.join(path), follow);
             let shown = place.path.strip_prefix(&root).unwrap().to_owned();
             (shown.display().to_string(), place.found.is_some())
         };
+        let absolute = root.join("absolute");
+        std::os::unix::fs::symlink(root.join("real"), absolute).unwrap();
+        assert_eq!(at("absolute/file", true), ("real/file".into(), true));
         assert_eq!(at("link/file", true), ("real/file".into(), true));
         assert_eq!(at("link/../link/alias", true), ("real/file".into(), true));
         assert_eq!(at("link/alias", false), ("real/alias".into(), true));
+        std::os::unix::fs::symlink("link/none", root.join("dangling")).unwrap();
+        assert_eq!(at("dangling", true), ("real/none".into(), false));
+        assert_eq!(at("dangling", false), ("dangling".into(), true));
         assert_eq!(at("link/none", true), ("real/none".into(), false));
         assert_eq!(at("link/a/../b/c", true), ("real/b/c".into(), false));
     }

@@ -15,7 +15,7 @@ use super::calls::{Asked, What, asked};
 use super::filter::ARCHITECTURE;
 use super::helper::{INSTALLED, NOT_STARTED, REFUSED};
 use super::notify::{self, Waiting};
-use super::paths::{self, Memory};
+use super::paths::{self, Files, Memory};
 use crate::{Access, Call, Trace, TraceError};
 
 /// How often `stop` is checked while nothing happens.
@@ -147,19 +147,19 @@ impl Notes<'_> {
         }
         for one in read {
             match one {
-                Ok(Some((path, question))) => self.note(path, question),
+                Ok(Some((path, question))) => self.note(call.thread, path, question),
                 Ok(None) => {}
                 Err(Unreadable) => self.trace.unseen += 1,
             }
         }
     }
 
-    fn note(&mut self, path: PathBuf, question: Question) {
+    fn note(&mut self, thread: u32, path: PathBuf, question: Question) {
         let asked = (path, question);
         if self.texts.contains(&asked) {
             return;
         }
-        for access in accesses(&asked.0, question) {
+        for access in accesses(&Files::of(thread), &asked.0, question) {
             if !(self.keep)(&access.path) || self.accesses.contains(&access) {
                 continue;
             }
@@ -222,14 +222,14 @@ fn read(thread: u32, asked: &Asked) -> Result<Option<(PathBuf, Question)>, Unrea
 }
 
 /// The accesses of a call, given what is at the path now.
-fn accesses(path: &Path, question: Question) -> Vec<Access> {
+fn accesses(files: &Files, path: &Path, question: Question) -> Vec<Access> {
     let follow = match question {
         Question::Open { flags, folder } => flags & libc::O_NOFOLLOW == 0 || folder,
         Question::Look { follow } => follow,
         Question::Make | Question::Remove | Question::Put | Question::Link => false,
         Question::Change | Question::Run => true,
     };
-    let place = paths::resolve(path, follow);
+    let place = files.resolve(path, follow);
     let (path, absent) = (place.path, place.found.is_none());
     let is_folder = place.found.is_some_and(|found| found.is_dir());
     let one = |call: Call| Access {
