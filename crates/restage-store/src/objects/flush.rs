@@ -92,10 +92,11 @@ impl Objects {
             return Ok(());
         }
         self.put_content(content, path, Placement::Plain)?;
-        Ok(match content.kind {
+        match content.kind {
             Kind::File { .. } => flush_copy(path)?,
             Kind::Tree => flush_disk_of(path)?,
-        })
+        }
+        Ok(())
     }
 }
 
