@@ -214,7 +214,7 @@ fn fields_become_what_they_say() {
     );
     assert_eq!(stage(&pipeline, "grid@1-small").env["HOME"], None);
     assert_eq!(pipeline.compare[1].files, "grid/quick*.csv");
-    assert_eq!(pipeline.compare[1].columns["c"], ColumnRule::Absolute(0.1));
+    assert_eq!(pipeline.compare[1].columns["c"], ColumnRule::absolute(0.1));
     assert_eq!(pipeline.compare[1].columns["*"], ColumnRule::Ignore);
 }
 

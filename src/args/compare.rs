@@ -14,15 +14,19 @@ What counts as a difference:
   abs, rel  Two numbers further apart than the bound, absolute or relative to
             the expected one. Numbers are read as doubles. NaN matches only
             NaN, an infinity only itself, -0 matches 0, and an empty cell
-            matches only an empty one.
+            matches only an empty one. With both bounds, as in
+            {abs: 1.0e-8, rel: 1.0e-5}, their sum is allowed.
   ignore    Nothing, but the column must exist.
   columns   Matched by name, in any order. A missing or added column is a
-            difference, even an ignored one.
+            difference, even an ignored one. Spaces around a name don't matter.
   rows      Matched in order, or by the text of the key columns if there is a
             key. A missing or added row is a difference. Two rows with the same
             key are an error, which names the key and both lines.
-  files     A missing or added file is a difference. Files other than .csv and
-            .tsv are compared byte by byte.
+  files     A missing or added file is a difference. Files other than .csv,
+            .tsv, .json and .yaml are compared byte by byte.
+  json      A JSON or YAML file is a table of one row, a list of objects has a
+            row for each. Columns are the paths of values, such as accuracy or
+            loss/train. Layout and the order of keys make no difference.
 Quotes around cells, LF or CRLF between rows, blank lines and a byte order mark
 make no difference. A line break inside a quoted cell does.
 

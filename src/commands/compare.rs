@@ -189,7 +189,8 @@ fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<
         let named = rule.columns.keys().filter(|column| *column != "*");
         for column in named {
             let mut columns = files.iter().flat_map(|(_, sides)| sides.iter().flatten());
-            if !columns.any(|one| one == column) {
+            let plain = column.strip_prefix('/').unwrap_or(column);
+            if !columns.any(|one| one == column || one == plain) {
                 remarks.push(format!(
                     "no file that `{}` in `compare:` matches has a column `{column}`",
                     rule.files

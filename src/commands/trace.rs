@@ -158,7 +158,7 @@ fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell
     if !is_table(path.as_str()) {
         return Err(
             CliError::usage(format!("`{path}` is not a table, so it has no rows"))
-                .with_hint("`--row` and `--column` are for .csv and .tsv files"),
+                .with_hint("`--row` and `--column` are for .csv, .tsv, .json and .yaml files"),
         );
     }
     let bytes = fs::read_if_exists(&path.under(&loaded.root))?;

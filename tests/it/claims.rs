@@ -4,6 +4,7 @@ use crate::space::Space;
 
 const CLAIMS: &str = r#"
   s: {cmd: 'echo x > s.txt', outs: [s.txt]}
+  times: {cmd: 'echo x > times.csv', outs: [times.csv]}
 claims:
   near: {says: A has 0.9, paper: 0.9, ours: 'cell("t.csv", "model=a", "x")', tolerance: {abs: 0.01}, where: Table I}
   side: {says: 'A < b & "c" by 1 | 2', paper: 1, unit: points, ours: 'cell("t.csv", 2, "x")', tolerance: {rel: 0.1}, direction: {above: 0}}
@@ -53,7 +54,7 @@ fn a_worse_verdict_than_the_committed_one_exits_with_3_and_a_better_one_does_not
         "{}",
         xml.out
     );
-    space.write("t.csv", "no table");
+    space.write("t.csv", "model,x\nb,0.99\n");
     let said = space.restage(&["claims", "near"]).exits(3);
     assert!(said.out.contains("now not measured"), "{}", said.out);
     space.restage(&["claims", "--write"]).exits(0);
@@ -84,6 +85,57 @@ fn verdicts_are_written_as_json_markdown_and_junit() {
         .restage(&["--json", "claims", "--md"])
         .exits(2)
         .says("`--json` cannot be combined with");
+}
+
+#[test]
+fn a_slip_in_a_file_or_a_column_is_an_error_and_no_verdict() {
+    let space = space();
+    for (right, slip, says) in [
+        (
+            "t.csv\", 1",
+            "tt.csv\", 1",
+            "there is no `tt.csv`, and no stage writes it: did you mean `t.csv`?",
+        ),
+        (
+            "\"t.csv\", 1, \"x\"",
+            "\"t.csv\", 1, \"y\"",
+            "`t.csv` has no column `y`: it has: `model`, `x`",
+        ),
+        (
+            "model=c",
+            "modle=c",
+            "`t.csv` has no column `modle`: did you mean `model`?",
+        ),
+    ] {
+        space.stages(&CLAIMS.replace(right, slip));
+        let said = space.restage(&["claims", "--write"]).exits(2).says(says);
+        assert!(said.err.contains("evaluated on the tables"), "{}", said.err);
+        assert!(!space.exists("results/default/claims.csv"));
+    }
+}
+
+#[test]
+fn metrics_in_json_and_sparse_logs_are_measured_and_a_bad_cell_says_where_it_is() {
+    let space = Space::new(
+        r#"
+  s: {cmd: 'echo x > s.txt', outs: [s.txt]}
+claims:
+  json: {says: x, paper: 0.91, ours: 'cell("m.json", 1, "test/accuracy")', tolerance: {abs: 1.0e-9}}
+  best: {says: x, paper: 0.82, ours: 'max(column("log.csv", "val_acc"))', tolerance: {abs: 1.0e-9}}
+  percent: {says: x, paper: 85.3, ours: 'cell("log.csv", "epoch=1", "share")', tolerance: {abs: 1.0e-9}}
+"#,
+    );
+    space.write("m.json", r#"{"test": {"accuracy": 0.91}}"#);
+    let log = "epoch, val_acc ,share\n0,0.7,\n0,,1%\n1,0.82,85.3%\n2,,\n";
+    space.write("log.csv", log);
+    let said = space.restage(&["--json", "claims"]).exits(0);
+    let claims = said.events("claim");
+    assert_eq!(claims[0]["verdict"], "reproduced");
+    assert_eq!(claims[1]["verdict"], "reproduced");
+    assert_eq!(
+        claims[2]["reason"],
+        "`log.csv` has `85.3%` in row `epoch=1`, column `share`, which is not a number"
+    );
 }
 
 #[test]

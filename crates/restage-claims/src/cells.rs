@@ -9,36 +9,46 @@ use restage_core::files::{HIDDEN, files_below};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
-use restage_pipeline::{OtherSeeds, Stage};
+use restage_pipeline::{OtherSeeds, Stage, suggest};
 
-/// Tables that an expression can read. An error says what is missing.
+/// Why there is no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// Results may still bring it: nothing was measured.
+    NotMeasured(String),
+    /// No result can bring it: a slip in a file's or column's name. Says what there is.
+    Mistake(String),
+}
+
+/// Tables that an expression can read.
 pub trait Cells: Send + Sync {
     /// One cell's text, which isn't empty.
     ///
     /// # Errors
     /// The file, row or column isn't there, or the cell is empty.
-    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, String>;
+    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, Missing>;
 
-    /// A column's cells.
+    /// A column's cells; some may be empty.
     ///
     /// # Errors
     /// The file or column isn't there.
-    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, String>;
+    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, Missing>;
 
     /// The files that a pattern matches: at least one, each once.
     ///
     /// # Errors
     /// There is none.
-    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String>;
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing>;
 }
 
-type Read = Result<Arc<Lookup>, String>;
+type Read = Result<Arc<Lookup>, Missing>;
 
 /// The tables below a folder.
 #[derive(Debug)]
 pub struct Files {
     root: PathBuf,
     other_seeds: OtherSeeds,
+    outs: Vec<RelPath>,
     read: Mutex<BTreeMap<RelPath, Read>>,
 }
 
@@ -48,6 +58,11 @@ impl Files {
         Self {
             root: root.into(),
             other_seeds: OtherSeeds::than(stages),
+            outs: stages
+                .iter()
+                .flat_map(|stage| &stage.outs)
+                .map(|out| out.path.clone())
+                .collect(),
             read: Mutex::default(),
         }
     }
@@ -58,38 +73,87 @@ impl Files {
             match fs::read_if_exists(&file.under(&self.root)) {
                 Ok(Some(bytes)) => Lookup::parse(file.as_str(), &bytes)
                     .map(Arc::new)
-                    .map_err(|fault| format!("`{file}` {fault}")),
-                Ok(None) => Err(format!("there is no `{file}`")),
-                Err(error) => Err(error.to_string()),
+                    .map_err(|fault| Missing::NotMeasured(format!("`{file}` {fault}"))),
+                Ok(None) => Err(self.no_file(file)),
+                Err(error) => Err(Missing::NotMeasured(error.to_string())),
             }
         });
         table.clone()
     }
+
+    /// A file that a stage writes may come; another one is not what was meant.
+    fn no_file(&self, file: &RelPath) -> Missing {
+        if self.outs.iter().any(|out| file.is_within(out)) {
+            return Missing::NotMeasured(format!("there is no `{file}`"));
+        }
+        let folder = file
+            .as_str()
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder);
+        let there = files_below(&self.root, folder, &|path| HIDDEN.contains(&path.as_str()));
+        let there = there.map(|found| found.files).unwrap_or_default();
+        let known = there.iter().chain(&self.outs).map(RelPath::as_str);
+        let meant = match suggest::closest(file.as_str(), known) {
+            Some(found) => format!(": did you mean `{found}`?"),
+            None => String::new(),
+        };
+        Missing::Mistake(format!(
+            "there is no `{file}`, and no stage writes it{meant}"
+        ))
+    }
+
+    /// A table that has these columns.
+    fn with_columns(&self, file: &RelPath, columns: &[&str]) -> Read {
+        let table = self.table(file)?;
+        match columns.iter().find(|column| !table.has_column(column)) {
+            None => Ok(table),
+            Some(column) => {
+                let names = table.columns().iter().map(String::as_str);
+                let hint = suggest::hint_among(column, "it has", names).unwrap_or_default();
+                Err(Missing::Mistake(format!(
+                    "`{file}` has no column `{column}`: {hint}"
+                )))
+            }
+        }
+    }
 }
 
 impl Cells for Files {
-    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, String> {
-        let table = self.table(file)?;
+    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, Missing> {
+        let mut columns = vec![column];
+        if let RowName::Key(pairs) = row {
+            columns.extend(pairs.iter().map(|(column, _)| column.as_str()));
+        }
+        let table = self.with_columns(file, &columns)?;
         let cell = table.cell(row, column).map(ToOwned::to_owned);
-        cell.map_err(|missing| format!("`{file}` {missing}"))
+        cell.map_err(|missing| Missing::NotMeasured(format!("`{file}` {missing}")))
     }
 
-    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, String> {
-        let table = self.table(file)?;
-        table
-            .column(column)
-            .map_err(|missing| format!("`{file}` {missing}"))
+    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, Missing> {
+        let cells = self.with_columns(file, &[column])?.column(column);
+        cells.map_err(|missing| Missing::NotMeasured(format!("`{file}` {missing}")))
     }
 
-    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String> {
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
         let skip = |path: &RelPath| HIDDEN.contains(&path.as_str()) || self.other_seeds.wrote(path);
         let found = files_below(&self.root, pattern.base_folder(), &skip);
-        let mut found = found.map_err(|error| error.to_string())?.files;
+        let found = found.map_err(|error| Missing::NotMeasured(error.to_string()));
+        let mut found = found?.files;
         found.retain(|path| pattern.matches(path));
-        match found.is_empty() {
-            true => Err(format!("no file matches `{pattern}`")),
-            false => Ok(found),
+        if !found.is_empty() {
+            return Ok(found);
         }
+        // An out may also be a folder, in which anything may come.
+        let literal = pattern.literal_prefix();
+        let may_come = |out: &RelPath| {
+            let folder = format!("{out}/");
+            pattern.matches(out) || literal.starts_with(&folder) || folder.starts_with(literal)
+        };
+        let message = format!("no file matches `{pattern}`");
+        Err(match self.outs.iter().any(may_come) {
+            true => Missing::NotMeasured(message),
+            false => Missing::Mistake(format!("{message}, and no stage writes one")),
+        })
     }
 }
 
@@ -121,11 +185,26 @@ mod tests {
         let column = files.column(&table, "x").unwrap();
         assert_eq!(column, ["1", "3"]);
         let missing = |file: &str, column| files.column(&path(file), column).unwrap_err();
-        assert_eq!(missing("a/t.csv", "z"), "`a/t.csv` has no column `z`");
-        assert_eq!(missing("b.csv", "x"), "there is no `b.csv`");
-        assert!(missing("bad.csv", "x").starts_with("`bad.csv` has 1 cell in line 2"));
+        let mistake = |message: &str| Missing::Mistake(message.to_owned());
+        assert_eq!(
+            missing("a/t.csv", "zz"),
+            mistake("`a/t.csv` has no column `zz`: it has: `x`, `y`")
+        );
+        assert_eq!(
+            missing("a/tt.csv", "x"),
+            mistake("there is no `a/tt.csv`, and no stage writes it: did you mean `a/t.csv`?")
+        );
+        let unread = missing("bad.csv", "x");
+        assert!(
+            matches!(&unread, Missing::NotMeasured(why) if why.starts_with("`bad.csv` has 1 cell in line 2")),
+            "{unread:?}"
+        );
         let row = files.cell(&table, &RowName::Number(3), "x").unwrap_err();
-        assert_eq!(row, "`a/t.csv` has no row 3");
+        let none = Missing::NotMeasured("`a/t.csv` has no row 3".to_owned());
+        assert_eq!(row, none);
+        let key = RowName::Key(vec![("modle".into(), "a".into())]);
+        let row = files.cell(&table, &key, "x").unwrap_err();
+        assert!(matches!(row, Missing::Mistake(_)), "{row:?}");
     }
 
     #[test]
@@ -143,6 +222,7 @@ mod tests {
         assert_eq!(found("r/*/t.csv").unwrap(), both);
         assert_eq!(found("**/t.csv").unwrap(), both);
         let none = found("r/*/v.csv").unwrap_err();
-        assert_eq!(none, "no file matches `r/*/v.csv`");
+        let message = "no file matches `r/*/v.csv`, and no stage writes one";
+        assert_eq!(none, Missing::Mistake(message.to_owned()));
     }
 }

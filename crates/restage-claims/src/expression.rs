@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use cel::{Context, ExecutionError, Program, Value};
 
-use super::cells::Cells;
-use super::functions::{FUNCTIONS, context, kind, number, samples};
+use super::cells::{Cells, Missing};
+use super::functions::{FUNCTIONS, MISTAKE, context, kind, number, samples};
 use super::samples::Samples;
 use super::work;
 use crate::tables::RowName;
@@ -153,24 +153,27 @@ fn run(program: &Program, context: &Context<'_, '_>) -> Result<Outcome, Failure>
 struct EveryCell;
 
 impl Cells for EveryCell {
-    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<String, String> {
+    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<String, Missing> {
         Ok("1".to_owned())
     }
 
-    fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, String> {
+    fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, Missing> {
         Ok(vec!["1".to_owned()])
     }
 
-    fn matching(&self, _: &Glob) -> Result<Vec<RelPath>, String> {
+    fn matching(&self, _: &Glob) -> Result<Vec<RelPath>, Missing> {
         let paths = ["1", "2"].map(RelPath::new).into_iter();
         paths
             .collect::<Result<_, _>>()
-            .map_err(|error| error.to_string())
+            .map_err(|error| Missing::Mistake(error.to_string()))
     }
 }
 
 fn failure(error: ExecutionError) -> Failure {
     match error {
+        ExecutionError::FunctionError { function, message } if function == MISTAKE => {
+            Failure::Wrong(message)
+        }
         ExecutionError::FunctionError { message, .. } => Failure::NotMeasured(message),
         ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
             Failure::NotMeasured("divides by 0".to_owned())

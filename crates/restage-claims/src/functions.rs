@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cel::extractors::Arguments;
 use cel::{Context, DeclarationError, ExecutionError, Value};
 
-use super::cells::Cells;
+use super::cells::{Cells, Missing};
 use super::samples::{Samples, mean};
 use super::work::{self, count};
 use crate::tables::RowName;
@@ -16,7 +16,7 @@ use restage_core::rel_path::RelPath;
 /// For hints.
 pub(super) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, column)`, \
     `column(file, column)`, `first(file, column, at_least, column)`, `abs(number)`, `min(list)`, \
-    `max(list)`, `mean(list)`, and over the runs of a pattern such as `seed-*/summary.csv` \
+    `max(list)`, `mean(list)`, `last(list)`, and over the runs of a pattern such as `seed-*/summary.csv` \
     `samples(pattern, row, column)`, `difference(samples, samples)`, `scaled(samples, factor)`";
 
 /// Cells of a column that count as a step: no expression is evaluated for each.
@@ -36,7 +36,15 @@ pub(super) fn context(
     let [c, t, l, f, s] = [cells; 5].map(Arc::clone);
     context.add_function("cell", move |Arguments(args): Arguments| -> Given {
         let [file, row, column] = exactly(&args)?;
-        to_number(&one_cell(&*c, file, row, column)?)
+        let cell = one_cell(&*c, file, row, column)?;
+        let place = || {
+            format!(
+                "{}, column `{}`",
+                place(row),
+                text(column).unwrap_or_default()
+            )
+        };
+        decimal(&cell, text(file)?, place).map(Value::Float)
     })?;
     context.add_function("text", move |Arguments(args): Arguments| -> Given {
         let [file, row, column] = exactly(&args)?;
@@ -44,17 +52,20 @@ pub(super) fn context(
     })?;
     context.add_function("column", move |Arguments(args): Arguments| -> Given {
         let [file, column] = exactly(&args)?;
-        let cells = l.column(&path(file)?, text(column)?).map_err(gone)?;
-        count(cells.len() / CELLS)?;
-        let numbers: Result<Vec<_>, _> = cells.iter().map(|cell| to_number(cell)).collect();
-        Ok(Value::List(Arc::new(numbers?)))
+        let (file, column) = (path(file)?, text(column)?);
+        let numbers = numbers(&*l, &file, column)?.into_iter();
+        let numbers = numbers.map(|(_, number)| Value::Float(number)).collect();
+        Ok(Value::List(Arc::new(numbers)))
     })?;
     context.add_function("first", move |Arguments(args): Arguments| first(&*f, &args))?;
     context.add_function("samples", move |Arguments(args): Arguments| -> Given {
         let [files, row, column] = exactly(&args)?;
         let (row, column) = (row_name(row)?, text(column)?);
         sampled(&*s, files, |file| {
-            decimal(&s.cell(file, &row, column).map_err(gone)?)
+            let cell = s.cell(file, &row, column).map_err(missing)?;
+            decimal(&cell, file.as_str(), || {
+                format!("{}, column `{column}`", named(&row))
+            })
         })
     })?;
     context.add_function("difference", |Arguments(args): Arguments| -> Given {
@@ -85,10 +96,13 @@ pub(super) fn context(
                 .abs(),
         ))
     })?;
-    let folds: [(&'static str, Fold); 3] = [
+    let folds: [(&'static str, Fold); 4] = [
         ("min", least),
         ("max", greatest),
         ("mean", |numbers| mean(numbers)),
+        ("last", |numbers| {
+            numbers.last().copied().unwrap_or(f64::NAN)
+        }),
     ];
     for (name, fold) in folds {
         context.add_function(name, move |Arguments(args): Arguments| -> Given {
@@ -96,6 +110,7 @@ pub(super) fn context(
             let numbers: Option<Vec<f64>> = match (list, samples(list)) {
                 (Value::List(items), _) => items.iter().map(number).collect(),
                 (_, Some(samples)) if name == "mean" => Some(vec![samples.mean()]),
+                (_, Some(_)) if name == "last" => None,
                 (_, Some(samples)) => samples
                     .values()
                     .map(|values| values.values().copied().collect()),
@@ -126,11 +141,30 @@ fn sampled(
         .filter(|_| Glob::is_glob(pattern))
         .ok_or_else(|| unlike(files, what))?;
     let mut values = BTreeMap::new();
-    for file in cells.matching(&pattern).map_err(gone)? {
+    for file in cells.matching(&pattern).map_err(missing)? {
         let run = pattern.open_part(&file).to_owned();
         values.insert(run, number(&file)?);
     }
     Ok(Value::Opaque(Arc::new(Samples::Single(values))))
+}
+
+/// A column's numbers with their rows, from 1. Empty cells are passed over: a sparse log has them.
+fn numbers(
+    cells: &dyn Cells,
+    file: &RelPath,
+    column: &str,
+) -> Result<Vec<(i64, f64)>, ExecutionError> {
+    let cells = cells.column(file, column).map_err(missing)?;
+    count(cells.len() / CELLS)?;
+    let filled = (1..)
+        .zip(&cells)
+        .filter(|(_, cell)| !cell.trim().is_empty());
+    filled
+        .map(|(row, cell)| {
+            let place = || format!("row {row}, column `{column}`");
+            Ok((row, decimal(cell, file.as_str(), place)?))
+        })
+        .collect()
 }
 
 /// The value of one column in the first row where another reaches a bound, infinite if none does. For
@@ -140,15 +174,15 @@ fn first(cells: &dyn Cells, args: &[Value]) -> Given {
     let least = number(least).ok_or_else(|| unlike(least, "a number"))?;
     let (column, other) = (text(column)?, text(other)?);
     let of = |file: &RelPath| {
-        let reached = cells.column(file, column).map_err(gone)?;
-        count(reached.len() / CELLS)?;
-        for (at, cell) in reached.iter().enumerate() {
-            if decimal(cell)? >= least {
-                let row = RowName::Number(i64::try_from(at + 1).unwrap_or(i64::MAX));
-                return decimal(&cells.cell(file, &row, other).map_err(gone)?);
-            }
-        }
-        Ok(f64::INFINITY)
+        // A slip in the other column's name shows even if no row reaches the bound.
+        cells.column(file, other).map_err(missing)?;
+        let reached = numbers(cells, file, column)?;
+        let Some((row, _)) = reached.into_iter().find(|(_, number)| *number >= least) else {
+            return Ok(f64::INFINITY);
+        };
+        let row = RowName::Number(row);
+        let cell = cells.cell(file, &row, other).map_err(missing)?;
+        decimal(&cell, file.as_str(), || format!("{row}, column `{other}`"))
     };
     match Glob::is_glob(text(file)?) {
         true => sampled(cells, file, of),
@@ -165,7 +199,19 @@ fn one_cell(
     count(LOOKUP)?;
     cells
         .cell(&path(file)?, &row_name(row)?, text(column)?)
-        .map_err(gone)
+        .map_err(missing)
+}
+
+/// A row as an expression names it, for messages.
+fn place(row: &Value) -> String {
+    row_name(row).map_or_else(|_| "its row".to_owned(), |row| named(&row))
+}
+
+fn named(row: &RowName) -> String {
+    match row {
+        RowName::Number(_) => row.to_string(),
+        RowName::Key(_) => format!("row `{row}`"),
+    }
 }
 
 fn exactly<const N: usize>(args: &[Value]) -> Result<&[Value; N], ExecutionError> {
@@ -215,13 +261,25 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     }
 }
 
-fn to_number(cell: &str) -> Given {
-    decimal(cell).map(Value::Float)
+/// A cell as a number; `place` says where in the file it is.
+fn decimal(cell: &str, file: &str, place: impl Fn() -> String) -> Result<f64, ExecutionError> {
+    let cell = cell.trim();
+    cell.parse().map_err(|_| {
+        gone(format!(
+            "`{file}` has `{cell}` in {}, which is not a number",
+            place()
+        ))
+    })
 }
 
-fn decimal(cell: &str) -> Result<f64, ExecutionError> {
-    let number = cell.trim().parse();
-    number.map_err(|_| gone(format!("the cell `{cell}` is not a number")))
+/// The function of an error that only an edit of the expression mends.
+pub(super) const MISTAKE: &str = "mistake";
+
+fn missing(what: Missing) -> ExecutionError {
+    match what {
+        Missing::NotMeasured(message) => gone(message),
+        Missing::Mistake(message) => ExecutionError::function_error(MISTAKE, message),
+    }
 }
 
 /// What an expression reads is missing.
@@ -250,12 +308,16 @@ fn unlike(value: &Value, want: &str) -> ExecutionError {
     }
 }
 
+/// NaN if any number is: a training that diverged has no best epoch.
 fn least(numbers: &[f64]) -> f64 {
-    numbers.iter().copied().fold(f64::INFINITY, f64::min)
+    let less = |a: f64, b: f64| if b.is_nan() || b < a { b } else { a };
+    numbers.iter().copied().reduce(less).unwrap_or(f64::NAN)
 }
 
+/// NaN if any number is.
 fn greatest(numbers: &[f64]) -> f64 {
-    numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    let more = |a: f64, b: f64| if b.is_nan() || b > a { b } else { a };
+    numbers.iter().copied().reduce(more).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -269,7 +331,17 @@ mod tests {
     fn functions_compute_over_the_cells_of_a_table() {
         let dir = tempfile::tempdir().unwrap();
         let table = "epoch,acc,loss\n1,0.5,-3\n2, 0.8 ,-2\n3,0.9,-1\n";
-        std::fs::write(dir.path().join("t.csv"), table).unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        for (name, text) in [
+            ("t.csv", table),
+            ("log.csv", "step,loss,acc\n1,0.9,\n2,,0.7\n3,0.6,\n4,,0.8\n"),
+            ("nan.csv", "x\n1\nNaN\n2\n"),
+            ("odd.csv", "m,acc\nb,1\na, 85.3%\n"),
+            ("m.json", r#"{"loss": {"val": 2}, "acc": 0.5}"#),
+            ("a/m.json", r#"{"acc": 0.25}"#),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
         let cells: Arc<dyn Cells> = Arc::new(Files::below(dir.path(), &[]));
         for holds in [
             r#"cell("t.csv", -1, "acc") == 0.9 && cell("t.csv", "epoch=2", "acc") == 0.8"#,
@@ -280,12 +352,27 @@ mod tests {
             r#"abs(cell("t.csv", 1, "loss")) == 3.0 && abs(2) == 2.0"#,
             r#"max(column("t.csv", "loss")) == -1.0 && min(column("t.csv", "epoch")) == 1.0"#,
             r#"mean(column("t.csv", "loss")) == -2.0"#,
+            r#"max(column("log.csv", "acc")) == 0.8 && mean(column("log.csv", "acc")) == 0.75"#,
+            r#"last(column("log.csv", "loss")) == 0.6 && last(column("log.csv", "acc")) == 0.8"#,
+            r#"first("log.csv", "acc", 0.75, "step") == 4.0"#,
+            r#"cell("m.json", 1, "acc") == 0.5 && cell("m.json", 1, "/loss/val") == 2.0"#,
+            r#"mean(samples("*/m.json", 1, "acc")) == 0.25"#,
         ] {
             let found = evaluate(holds, &cells);
             assert_eq!(found, Ok(Outcome::Bool(true)), "{holds}");
         }
         for (text, reason) in [
             (r#"first("t.csv", "acc", 0.95, "epoch")"#, "gives inf"),
+            (r#"max(column("nan.csv", "x"))"#, "gives NaN"),
+            (r#"min(column("nan.csv", "x"))"#, "gives NaN"),
+            (
+                r#"cell("odd.csv", "m=a", "acc")"#,
+                "`odd.csv` has `85.3%` in row `m=a`, column `acc`, which is not a number",
+            ),
+            (
+                r#"mean(column("odd.csv", "acc"))"#,
+                "`odd.csv` has `85.3%` in row 2, column `acc`, which is not a number",
+            ),
             ("max([])", "`max` of nothing"),
             (
                 r#"cell("t.csv", "epoch=4", "acc")"#,
@@ -295,6 +382,27 @@ mod tests {
         ] {
             let found = evaluate(text, &cells);
             assert_eq!(found, Err(Failure::NotMeasured(reason.to_owned())));
+        }
+        for (text, message) in [
+            (
+                r#"max(column("log.csv", "ac"))"#,
+                "`log.csv` has no column `ac`: did you mean `acc`?",
+            ),
+            (
+                r#"first("t.csv", "acc", 9.0, "epochs")"#,
+                "`t.csv` has no column `epochs`: did you mean `epoch`?",
+            ),
+            (
+                r#"cell("tt.csv", 1, "acc")"#,
+                "there is no `tt.csv`, and no stage writes it: did you mean `t.csv`?",
+            ),
+            (
+                r#"cell("m.json", 1, "loss")"#,
+                "`m.json` has no column `loss`: it has: `acc`, `loss/val`",
+            ),
+        ] {
+            let found = evaluate(text, &cells);
+            assert_eq!(found, Err(Failure::Wrong(message.to_owned())));
         }
     }
 }

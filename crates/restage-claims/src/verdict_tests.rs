@@ -3,25 +3,25 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Runs;
 use crate::tables::RowName;
+use crate::{Missing, Runs};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 
 /// One cell, the same wherever it is looked for.
-struct One(Result<String, String>);
+struct One(Result<String, Missing>);
 
 impl Cells for One {
-    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<String, String> {
+    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<String, Missing> {
         self.0.clone()
     }
 
-    fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, String> {
+    fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, Missing> {
         self.0.clone().map(|cell| vec![cell])
     }
 
-    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String> {
-        Err(format!("no file matches `{pattern}`"))
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
+        Err(Missing::NotMeasured(format!("no file matches `{pattern}`")))
     }
 }
 
@@ -29,23 +29,23 @@ impl Cells for One {
 struct Seeds(Vec<(&'static str, f64)>);
 
 impl Cells for Seeds {
-    fn cell(&self, file: &RelPath, _: &RowName, _: &str) -> Result<String, String> {
+    fn cell(&self, file: &RelPath, _: &RowName, _: &str) -> Result<String, Missing> {
         let found = self.0.iter().find(|(name, _)| *name == file.as_str());
         found
             .map(|(_, value)| value.to_string())
-            .ok_or_else(|| format!("there is no `{file}`"))
+            .ok_or_else(|| Missing::NotMeasured(format!("there is no `{file}`")))
     }
 
-    fn column(&self, file: &RelPath, _: &str) -> Result<Vec<String>, String> {
+    fn column(&self, file: &RelPath, _: &str) -> Result<Vec<String>, Missing> {
         self.cell(file, &RowName::Number(1), "x")
             .map(|cell| vec![cell])
     }
 
-    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, String> {
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
         let paths = self.0.iter().map(|(name, _)| RelPath::new(name).unwrap());
         let found: Vec<_> = paths.filter(|path| pattern.matches(path)).collect();
         match found.is_empty() {
-            true => Err(format!("no file matches `{pattern}`")),
+            true => Err(Missing::NotMeasured(format!("no file matches `{pattern}`"))),
             false => Ok(found),
         }
     }
@@ -126,7 +126,9 @@ fn the_right_side_alone_is_direction_only() {
 #[test]
 fn a_missing_cell_and_one_that_is_not_a_number_are_not_measured_with_a_reason() {
     let near = claim(1.0, ClaimRule::Absolute(10.0), Some(Direction::Above(0.0)));
-    let missing: Arc<dyn Cells> = Arc::new(One(Err("there is no `t.csv`".to_owned())));
+    let missing: Arc<dyn Cells> = Arc::new(One(Err(Missing::NotMeasured(
+        "there is no `t.csv`".to_owned(),
+    ))));
     let found = judge(&near, &missing).unwrap();
     assert_eq!((found.verdict, found.ours), (Verdict::NotMeasured, None));
     assert_eq!(found.reason.as_deref(), Some("there is no `t.csv`"));

@@ -54,7 +54,9 @@ pub(crate) static COMPARE: Mapping<Read> = Mapping {
                 "the text must be the same",
                 "A rule for each column, where `*` is every column that is not named: the same \
                  text (`exact`), not compared (`ignore`), or numbers that differ by at most a \
-                 number (`abs`) or a share of the expected one (`rel`).",
+                 number (`abs`), a share of the expected one (`rel`), or both added up, as in \
+                 `numpy.isclose`. In a JSON or YAML file, columns are the paths of its values: \
+                 `accuracy`, `loss/train`, `layers/0`.",
             )
             .example("columns: {accuracy: {abs: 0.01}, seconds: ignore}")
             .words(&["column", "cols", "fields", "rules"]),
@@ -65,7 +67,7 @@ pub(crate) static COMPARE: Mapping<Read> = Mapping {
 
 const COLUMN: Kind = Kind::OneOf(&[
     Kind::Word(&["exact", "ignore"]),
-    Kind::Bound(&["abs", "rel"]),
+    Kind::Bounds(&["abs", "rel"]),
 ]);
 
 const OWNER: &str = "a rule of `compare`";
@@ -162,7 +164,9 @@ fn no_rule(entry: &Entry) -> Diagnostic {
     let slip = suggest::closest(written.as_deref().unwrap_or_default(), ["exact", "ignore"]);
     let hint = match slip {
         Some(found) => format!("did you mean `{found}`?"),
-        None => "write `exact`, `ignore`, `{abs: 0.01}` or `{rel: 0.01}`, not below 0".to_owned(),
+        None => {
+            "write `exact`, `ignore`, `{abs: 0.01}`, `{rel: 0.01}` or both, not below 0".to_owned()
+        }
     };
     let message = format!("column `{}` has no rule that `compare` knows", entry.key);
     let label = match written {
@@ -195,17 +199,20 @@ fn column_rule(node: &Node) -> Option<ColumnRule> {
     match &node.value {
         Value::Text(text) if text == "exact" => Some(ColumnRule::Exact),
         Value::Text(text) if text == "ignore" => Some(ColumnRule::Ignore),
-        Value::Map(entries) => {
-            let [entry] = &entries[..] else { return None };
-            let Value::Number(number) = &entry.value.value else {
-                return None;
-            };
-            let bound = number.as_f64().filter(|bound| *bound >= 0.0)?;
-            match entry.key.as_str() {
-                "abs" => Some(ColumnRule::Absolute(bound)),
-                "rel" => Some(ColumnRule::Relative(bound)),
-                _ => None,
+        Value::Map(entries) if !entries.is_empty() => {
+            let (mut absolute, mut relative) = (0.0, 0.0);
+            for entry in entries {
+                let Value::Number(number) = &entry.value.value else {
+                    return None;
+                };
+                let bound = number.as_f64().filter(|bound| *bound >= 0.0)?;
+                match entry.key.as_str() {
+                    "abs" => absolute = bound,
+                    "rel" => relative = bound,
+                    _ => return None,
+                }
             }
+            Some(ColumnRule::Within { absolute, relative })
         }
         _ => None,
     }

@@ -113,6 +113,8 @@ pub(crate) enum Kind {
     Word(&'static [&'static str]),
     /// A map of one of these words to a number.
     Bound(&'static [&'static str]),
+    /// A map of at least one of these words to numbers.
+    Bounds(&'static [&'static str]),
     List(&'static Kind),
     /// A list of at least one item.
     Some(&'static Kind),

@@ -323,10 +323,33 @@ pub enum ColumnRule {
     Exact,
     /// Not compared.
     Ignore,
+    /// Numbers that differ by at most `absolute` and the share `relative` of the expected one, added up.
+    Within {
+        /// In the numbers' unit.
+        absolute: f64,
+        /// Of the expected number's size.
+        relative: f64,
+    },
+}
+
+impl ColumnRule {
     /// Numbers that differ by at most this.
-    Absolute(f64),
+    #[must_use]
+    pub fn absolute(absolute: f64) -> Self {
+        Self::Within {
+            absolute,
+            relative: 0.0,
+        }
+    }
+
     /// Numbers that differ by at most this share of the expected one.
-    Relative(f64),
+    #[must_use]
+    pub fn relative(relative: f64) -> Self {
+        Self::Within {
+            absolute: 0.0,
+            relative,
+        }
+    }
 }
 
 /// What other tools are shown of the results.

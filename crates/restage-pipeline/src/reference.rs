@@ -137,6 +137,7 @@ fn words(kind: &Kind) -> String {
                 .collect();
             coded(&words.iter().map(String::as_str).collect::<Vec<_>>())
         }
+        Kind::Bounds(words) => format!("{} or both", self::words(&Kind::Bound(words))),
         Kind::List(item) => list(item),
         Kind::Some(item) => format!("{}, at least one", list(item)),
         Kind::ByName(item) => format!("a map from name to {}", words(item)),

@@ -79,6 +79,16 @@ fn value(kind: &Kind, definitions: &mut Map<String, Value>) -> Map<String, Value
             });
             json!({"anyOf": bounds.collect::<Vec<_>>()})
         }
+        Kind::Bounds(words) => {
+            let bounds = words.iter();
+            let bounds = bounds.map(|word| ((*word).to_owned(), json!({"type": "number"})));
+            json!({
+                "type": "object",
+                "properties": bounds.collect::<serde_json::Map<_, _>>(),
+                "minProperties": 1,
+                "additionalProperties": false,
+            })
+        }
         Kind::List(item) => json!({"type": "array", "items": value(item, definitions)}),
         Kind::Some(item) => {
             json!({"type": "array", "items": value(item, definitions), "minItems": 1})

@@ -176,7 +176,13 @@ fn off_by(cell: &CellDiff) -> String {
         return String::new();
     };
     let text = match (cell.rule, cell.share()) {
-        (ColumnRule::Relative(_), Some(share)) => format!("{}%", short_number(100.0 * share)),
+        (
+            ColumnRule::Within {
+                absolute: 0.0,
+                relative,
+            },
+            Some(share),
+        ) if relative > 0.0 => percent(share),
         _ => short_number(difference),
     };
     match text == allowed(cell) {
@@ -188,11 +194,24 @@ fn off_by(cell: &CellDiff) -> String {
 /// What a cell's rule allows.
 fn allowed(cell: &CellDiff) -> String {
     match cell.rule {
-        ColumnRule::Absolute(bound) => short_number(bound),
-        ColumnRule::Relative(share) => format!("{}%", short_number(100.0 * share)),
+        ColumnRule::Within {
+            absolute,
+            relative: 0.0,
+        } => short_number(absolute),
+        ColumnRule::Within {
+            absolute: 0.0,
+            relative,
+        } => percent(relative),
+        ColumnRule::Within { absolute, relative } => {
+            format!("{} + {}", short_number(absolute), percent(relative))
+        }
         ColumnRule::Exact => "exact".to_owned(),
         ColumnRule::Ignore => "anything".to_owned(),
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{}%", short_number(100.0 * share))
 }
 
 /// The least width to which a column of the list of cells is cut.
@@ -373,8 +392,15 @@ fn cell(cell: &CellDiff) -> Value {
     let rule = match cell.rule {
         ColumnRule::Exact => json!("exact"),
         ColumnRule::Ignore => json!("ignore"),
-        ColumnRule::Absolute(bound) => json!({"abs": bound}),
-        ColumnRule::Relative(share) => json!({"rel": share}),
+        ColumnRule::Within {
+            absolute,
+            relative: 0.0,
+        } => json!({"abs": absolute}),
+        ColumnRule::Within {
+            absolute: 0.0,
+            relative,
+        } => json!({"rel": relative}),
+        ColumnRule::Within { absolute, relative } => json!({"abs": absolute, "rel": relative}),
     };
     json!({
         "row": row, "column": cell.column, "expected": cell.expected, "actual": cell.actual,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::render::width::width;
 use restage_claims::tables::{EffectiveRule, compare_tables};
-use restage_pipeline::ColumnRule::{Absolute, Exact, Relative};
+use restage_pipeline::ColumnRule::Exact;
 
 const PLAIN: Style = Style { colour: false };
 
@@ -41,7 +41,10 @@ fn cells() -> TableDiff {
         .replace(",0.9,", ",0.92,")
         .replace("then", "now")
         .replace("0.25", "NaN");
-    let columns = [("val_loss", Relative(1e-6)), ("accuracy", Absolute(0.01))];
+    let columns = [
+        ("val_loss", ColumnRule::relative(1e-6)),
+        ("accuracy", ColumnRule::absolute(0.01)),
+    ];
     diff(
         "results/quick/t.csv",
         expected,
@@ -252,7 +255,7 @@ fn numbers_are_short_and_say_that_they_are_beyond_their_bound() {
         "t.csv",
         "a\n1\n",
         "a\n1.1000001\n",
-        &rule(&[], &[("a", Absolute(0.1))]),
+        &rule(&[], &[("a", ColumnRule::absolute(0.1))]),
     );
     assert_eq!(
         (off_by(&found.cells[0]), allowed(&found.cells[0])),
@@ -262,7 +265,7 @@ fn numbers_are_short_and_say_that_they_are_beyond_their_bound() {
         "t.csv",
         "a\n0\n",
         "a\n0.5\n",
-        &rule(&[], &[("a", Relative(0.1))]),
+        &rule(&[], &[("a", ColumnRule::relative(0.1))]),
     );
     assert_eq!(
         (off_by(&found.cells[0]), allowed(&found.cells[0])),

@@ -23,7 +23,7 @@ claims:
   near: {says: A & <b> have 0.9, paper: 0.9, ours: 'cell("out/scores.csv", "model=a", "x")', tolerance: {abs: 0.01}, where: Table I}
   side: {says: B is above, paper: 1, unit: points, ours: 'cell("out/scores.csv", 2, "x")', tolerance: {rel: 0.1}, direction: {above: 0}}
   order: {says: A is below, holds: 'cell("out/scores.csv", 1, "x") < cell("out/scores.csv", 2, "x")'}
-  gone: {says: It is fast, holds: 'first("times.csv", "x", 1, "x") < 2.0'}
+  gone: {says: It is fast, holds: 'cell("out/scores.csv", "model=z", "x") < 2.0'}
 report:
   path: out/report.html
   title: Scores of <a> & "b"
@@ -79,7 +79,7 @@ fn the_page_has_tables_figures_claims_and_their_provenance() {
         "A &amp; &lt;b&gt; have 0.9",
         "alt=\"A curve that rises\"",
         "alt=\"A curve: one\"",
-        "1 of 4 claims is not measured: there is no `times.csv`.",
+        "1 of 4 claims is not measured: `out/scores.csv` has no row `model=z`.",
         ">As recorded</dd>",
         ">draw@one</a>",
         "param a",

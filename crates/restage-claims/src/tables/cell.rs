@@ -6,21 +6,18 @@ use restage_pipeline::ColumnRule;
 ///
 /// Under a tolerance equal texts match; otherwise both must be numbers: NaN matches only NaN, an
 /// infinity only itself, -0 also 0, and an empty cell only an empty one. A relative bound is a share
-/// of the expected value, so for 0 it allows nothing.
+/// of the expected value, so for 0 it allows nothing; it is added to an absolute one.
 pub(super) fn matches(rule: ColumnRule, expected: &str, actual: &str) -> bool {
     match rule {
         ColumnRule::Ignore => true,
         ColumnRule::Exact => expected == actual,
-        ColumnRule::Absolute(allowed) => {
-            expected == actual || within(expected, actual, |_| allowed)
-        }
-        ColumnRule::Relative(share) => {
-            expected == actual || within(expected, actual, |value| share * value.abs())
+        ColumnRule::Within { absolute, relative } => {
+            expected == actual || within(expected, actual, absolute, relative)
         }
     }
 }
 
-fn within(expected: &str, actual: &str, allowed: impl Fn(f64) -> f64) -> bool {
+fn within(expected: &str, actual: &str, absolute: f64, relative: f64) -> bool {
     let (Some(e), Some(a)) = (number(expected), number(actual)) else {
         return false;
     };
@@ -30,7 +27,7 @@ fn within(expected: &str, actual: &str, allowed: impl Fn(f64) -> f64) -> bool {
     if e.is_infinite() || a.is_infinite() {
         return e == a;
     }
-    let allowed = allowed(e);
+    let allowed = absolute + relative * e.abs();
     // Decimals are rounded when they are read and subtracted: 0.4 and 0.3 differ by "at most 0.1".
     let slack = if allowed > 0.0 {
         4.0 * f64::EPSILON * e.abs().max(a.abs())
@@ -60,7 +57,7 @@ pub(super) fn number(cell: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ColumnRule::{Absolute, Exact, Ignore, Relative};
+    use ColumnRule::{Exact, Ignore};
 
     #[test]
     fn exact_cells_are_the_same_text() {
@@ -70,19 +67,47 @@ mod tests {
 
     #[test]
     fn a_tolerance_includes_its_bound() {
-        assert!(matches(Absolute(0.1), "0.3", "0.4") && matches(Absolute(0.1), "0.4", "0.3"));
-        assert!(!matches(Absolute(0.1), "0.3", "0.4000001"));
-        assert!(matches(Absolute(0.0), "1", " 1.0 "));
-        assert!(!matches(Absolute(0.0), "1", "1.0000000000000002"));
         assert!(
-            matches(Relative(0.01), "-200", "-202") && !matches(Relative(0.01), "-200", "-202.1")
+            matches(ColumnRule::absolute(0.1), "0.3", "0.4")
+                && matches(ColumnRule::absolute(0.1), "0.4", "0.3")
         );
-        assert!(matches(Relative(0.01), "0", "-0.0") && !matches(Relative(0.01), "0", "1e-300"));
+        assert!(!matches(ColumnRule::absolute(0.1), "0.3", "0.4000001"));
+        assert!(matches(ColumnRule::absolute(0.0), "1", " 1.0 "));
+        assert!(!matches(
+            ColumnRule::absolute(0.0),
+            "1",
+            "1.0000000000000002"
+        ));
+        assert!(
+            matches(ColumnRule::relative(0.01), "-200", "-202")
+                && !matches(ColumnRule::relative(0.01), "-200", "-202.1")
+        );
+        assert!(
+            matches(ColumnRule::relative(0.01), "0", "-0.0")
+                && !matches(ColumnRule::relative(0.01), "0", "1e-300")
+        );
+    }
+
+    #[test]
+    fn an_absolute_and_a_relative_tolerance_add_up_as_in_numpy() {
+        let both = ColumnRule::Within {
+            absolute: 0.5,
+            relative: 0.01,
+        };
+        // numpy.isclose(actual, expected, rtol=0.01, atol=0.5)
+        assert!(matches(both, "100", "101.5") && !matches(both, "100", "101.6"));
+        assert!(matches(both, "0", "0.5") && !matches(both, "0", "0.51"));
+        assert!(matches(both, "-100", "-98.5") && !matches(both, "-100", "-98.4"));
+        assert!(matches(both, "NaN", "nan") && !matches(both, "inf", "1e308"));
     }
 
     #[test]
     fn what_is_no_finite_number_matches_only_itself() {
-        for rule in [Absolute(1e9), Relative(1e9), Absolute(f64::INFINITY)] {
+        for rule in [
+            ColumnRule::absolute(1e9),
+            ColumnRule::relative(1e9),
+            ColumnRule::absolute(f64::INFINITY),
+        ] {
             assert!(matches(rule, "NaN", "nan") && matches(rule, "inf", "Infinity"));
             assert!(matches(rule, "", "") && matches(rule, "a", "a"));
             for (e, a) in [
@@ -96,9 +121,10 @@ mod tests {
             }
             assert!(!matches(rule, "", "0") && !matches(rule, "0", "") && !matches(rule, "a", "b"));
         }
-        assert!(!matches(Absolute(f64::NAN), "1", "2"));
+        assert!(!matches(ColumnRule::absolute(f64::NAN), "1", "2"));
         assert!(
-            !matches(Absolute(1.0), "1e999", "2e999") && !matches(Absolute(1.0), "inf", "1e999")
+            !matches(ColumnRule::absolute(1.0), "1e999", "2e999")
+                && !matches(ColumnRule::absolute(1.0), "inf", "1e999")
         );
         assert!(matches(Ignore, "", "x"));
     }

@@ -1,6 +1,6 @@
 //! Finds cells of one table, by row and column.
 
-use super::parse::{Line, Table, delimiter};
+use super::parse::{Format, Line, Table};
 use super::row_name::RowName;
 
 /// A table to look cells up in.
@@ -8,13 +8,13 @@ use super::row_name::RowName;
 pub struct Lookup(Table);
 
 impl Lookup {
-    /// Reads a table; the delimiter is a comma unless the name ends in `.tsv`.
+    /// Reads a table: as CSV unless the name ends in `.tsv`, `.json` or `.yaml`.
     ///
     /// # Errors
     /// Why it is not a table.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, String> {
-        let delimiter = delimiter(path).unwrap_or(b',');
-        Table::parse(bytes, delimiter)
+        let format = Format::of(path).unwrap_or(Format::Delimited(b','));
+        Table::parse(bytes, format)
             .map(Self)
             .map_err(|fault| fault.to_string())
     }
@@ -61,7 +61,15 @@ impl Lookup {
             .collect())
     }
 
+    /// Whether there is such a column.
+    pub fn has_column(&self, column: &str) -> bool {
+        self.0.index_of(column).is_some()
+    }
+
     fn index(&self, column: &str) -> Result<usize, String> {
+        if self.0.is_repeated(column) {
+            return Err(format!("has two columns `{column}`"));
+        }
         self.0
             .index_of(column)
             .ok_or_else(|| format!("has no column `{column}`"))
@@ -163,6 +171,33 @@ mod tests {
         assert_eq!(table.columns(), ["a", "b"]);
         let table = Lookup::parse("t.tsv", b"a\tb\n").unwrap();
         assert_eq!((table.columns().len(), table.rows()), (2, 0));
+    }
+
+    #[test]
+    fn spaces_around_names_and_two_columns_of_another_name_do_not_hide_a_column() {
+        let padded =
+            Lookup::parse("t.csv", b"  epoch,   metrics/mAP,x,x\n 0,  0.63,1,2\n").unwrap();
+        assert_eq!(padded.cell(&RowName::Number(-1), "metrics/mAP"), Ok("0.63"));
+        assert_eq!(
+            padded.cell(&key(&[("epoch", "0")]), "metrics/mAP"),
+            Ok("0.63")
+        );
+        assert_eq!(padded.column("x").unwrap_err(), "has two columns `x`");
+    }
+
+    #[test]
+    fn values_of_json_are_found_by_their_paths() {
+        let json = Lookup::parse("m.json", br#"{"acc": 0.9, "loss": {"val": 2}}"#).unwrap();
+        let one = RowName::Number(1);
+        for (path, value) in [
+            ("acc", "0.9"),
+            ("/acc", "0.9"),
+            ("loss/val", "2"),
+            ("/loss/val", "2"),
+        ] {
+            assert_eq!(json.cell(&one, path), Ok(value), "{path}");
+        }
+        assert_eq!(json.cell(&one, "loss").unwrap_err(), "has no column `loss`");
     }
 
     #[test]

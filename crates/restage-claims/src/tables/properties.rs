@@ -6,7 +6,7 @@ use proptest::sample::Index;
 
 use super::tests::rule;
 use super::*;
-use restage_pipeline::ColumnRule::{self, Absolute, Exact, Ignore, Relative};
+use restage_pipeline::ColumnRule::{self, Exact, Ignore};
 
 /// Columns `id`, `c0`, `c1`.. and rows, each of another `id`.
 #[derive(Debug, Clone)]
@@ -104,8 +104,8 @@ fn rules() -> impl Strategy<Value = ColumnRule> {
     (0..4, bound).prop_map(|(kind, bound)| match kind {
         0 => Exact,
         1 => Ignore,
-        2 => Absolute(bound),
-        _ => Relative(bound),
+        2 => ColumnRule::absolute(bound),
+        _ => ColumnRule::relative(bound),
     })
 }
 
@@ -119,17 +119,20 @@ fn changes() -> impl Strategy<Value = (String, String, ColumnRule, bool)> {
     };
     let numbers = (-2_000_000_i64..2_000_000, -3000_i64..3000, 0_i64..3000);
     let absolute = numbers.clone().prop_map(move |(value, by, bound)| {
-        let rule = Absolute(bound as f64 / 1000.0);
+        let rule = ColumnRule::absolute(bound as f64 / 1000.0);
         (text(value), text(value + by), rule, by.abs() <= bound)
     });
     let relative = numbers.prop_map(move |(value, by, bound)| {
-        let rule = Relative(bound as f64 / 1000.0);
+        let rule = ColumnRule::relative(bound as f64 / 1000.0);
         let allowed = by.abs() * 1000 <= bound * value.abs();
         (text(value), text(value + by), rule, allowed)
     });
     let at_the_bound = (-2000_i64..2000, 0_i64..3000, any::<bool>(), any::<bool>()).prop_map(
         move |(thousands, bound, up, beyond)| {
-            let (value, rule) = (thousands * 1000, Relative(bound as f64 / 1000.0));
+            let (value, rule) = (
+                thousands * 1000,
+                ColumnRule::relative(bound as f64 / 1000.0),
+            );
             let by = bound * thousands.abs() + i64::from(beyond);
             let other = if up { value + by } else { value - by };
             (text(value), text(other), rule, !beyond)
@@ -142,9 +145,9 @@ fn changes() -> impl Strategy<Value = (String, String, ColumnRule, bool)> {
     let ignored = (cells(), cells()).prop_map(|(one, other)| (one, other, Ignore, true));
     let bounded = || {
         prop_oneof![
-            Just(Absolute(1e9)),
-            Just(Relative(1e9)),
-            Just(Absolute(0.0))
+            Just(ColumnRule::absolute(1e9)),
+            Just(ColumnRule::relative(1e9)),
+            Just(ColumnRule::absolute(0.0))
         ]
     };
     let special = |pairs: &[(&'static str, &'static str)], allowed: bool| {
@@ -265,7 +268,7 @@ proptest! {
         (one, other) in (tables(), tables()), mut alike in tables(), own in rules(), with_key: bool,
         at: (Index, Index), new in cells(),
     ) {
-        prop_assume!(!matches!(own, Relative(_)));
+        prop_assume!(!matches!(own, ColumnRule::Within { relative, .. } if relative > 0.0));
         let rule = rule(key_if(with_key), &[], own);
         let both = |a: &Cells, b: &Cells| (compare(a, b, &rule).is_same(), compare(b, a, &rule).is_same());
         let (there, back) = both(&one, &other);
@@ -343,7 +346,7 @@ proptest! {
         expected in strange(), actual in strange(), path in "[a-z\n]{0,90}(\\.csv)?", by_key: bool,
     ) {
         let key: &[&str] = if by_key { &["a"] } else { &[] };
-        let diff = compare_tables(&path, &expected, &actual, &rule(key, &[], Absolute(1.0)));
+        let diff = compare_tables(&path, &expected, &actual, &rule(key, &[], ColumnRule::absolute(1.0)));
         if expected == actual {
             prop_assert!(diff.is_same());
         }

@@ -29,9 +29,11 @@ impl Default for EffectiveRule {
 }
 
 impl EffectiveRule {
-    /// The rule of a column.
+    /// The rule of a column; of a value in JSON or YAML also by its path with a `/` before it.
     pub fn of(&self, column: &str) -> ColumnRule {
-        self.columns.get(column).copied().unwrap_or(self.others)
+        let found = self.columns.get(column);
+        let found = found.or_else(|| self.columns.get(&format!("/{column}")));
+        found.copied().unwrap_or(self.others)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use restage_core::rel_path::RelPath;
-use restage_pipeline::ColumnRule::{self, Absolute, Exact, Ignore, Relative};
+use restage_pipeline::ColumnRule::{self, Exact, Ignore};
 use restage_pipeline::CompareRule;
 
 pub(super) fn rule(
@@ -73,7 +73,11 @@ fn rows_are_matched_in_order_without_a_key_and_in_any_order_with_one() {
 fn each_column_follows_its_own_rule() {
     let rule = rule(
         &[],
-        &[("a", Absolute(0.1)), ("r", Relative(0.1)), ("i", Ignore)],
+        &[
+            ("a", ColumnRule::absolute(0.1)),
+            ("r", ColumnRule::relative(0.1)),
+            ("i", Ignore),
+        ],
         Exact,
     );
     assert!(compare("a,r,i,e\n1,100,x,z\n", "a,r,i,e\n1.1,110,,z\n", &rule).is_same());
@@ -194,7 +198,7 @@ fn line_ends_and_quotes_are_no_content() {
 
 #[test]
 fn empty_cells_match_empty_cells_alone() {
-    for others in [Exact, Absolute(1e9), Relative(1e9)] {
+    for others in [Exact, ColumnRule::absolute(1e9), ColumnRule::relative(1e9)] {
         let rule = rule(&[], &[], others);
         assert!(compare("a,b\n,1\n", "a,b\n\"\",1\n", &rule).is_same());
         for other in ["0", "NaN", " ", "-"] {
@@ -238,7 +242,7 @@ fn other_files_must_have_the_same_bytes() {
 
 #[test]
 fn tables_are_told_by_their_names_ending_and_say_their_columns() {
-    for path in ["t.csv", "a/T.CSV", "t.tsv"] {
+    for path in ["t.csv", "a/T.CSV", "t.tsv", "m.json", "m.yml"] {
         assert!(is_table(path), "{path}");
     }
     for path in ["fig.svg", "csv", "t.csv.gz"] {
@@ -320,12 +324,12 @@ fn later_rules_win_and_a_named_column_beats_all_others() {
         rule(
             "results/**/*.csv",
             &["id"],
-            &[("a", Absolute(0.1)), ("b", Exact)],
+            &[("a", ColumnRule::absolute(0.1)), ("b", Exact)],
         ),
         rule(
             "results/*/{x,y}.csv",
             &[],
-            &[("*", Ignore), ("b", Relative(0.5))],
+            &[("*", Ignore), ("b", ColumnRule::relative(0.5))],
         ),
         rule("other/*", &["z"], &[]),
     ];
@@ -333,7 +337,7 @@ fn later_rules_win_and_a_named_column_beats_all_others() {
     let merged = effective("results/quick/x.csv").unwrap();
     assert_eq!(
         (merged.of("a"), merged.of("b"), merged.of("c")),
-        (Absolute(0.1), Relative(0.5), Ignore)
+        (ColumnRule::absolute(0.1), ColumnRule::relative(0.5), Ignore)
     );
     assert_eq!(merged.key, ["id"]);
     let first = effective("results/x.csv").unwrap();
@@ -431,4 +435,59 @@ fn a_files_ending_says_whether_it_is_a_table_in_any_case() {
     ] {
         assert_eq!(is_table(path), table, "{path}");
     }
+}
+
+#[test]
+fn lines_are_counted_as_editors_do_whatever_ends_them() {
+    for end in ["\n", "\r\n", "\r"] {
+        let lines = |last: &str| ["id,n", "a,1", "", "b,\"x", "y\"", last, ""].join(end);
+        let diff = compare(&lines("c,2"), &lines("c,9"), &rule(&["id"], &[], Exact));
+        let [cell] = &diff.cells[..] else {
+            panic!("{end:?}: {diff:?}")
+        };
+        assert_eq!((cell.expected_line, cell.actual_line), (6, 6), "{end:?}");
+        let twice =
+            [lines("b,1"), lines("b,2")].map(|text| text.replace("\"x", "x").replace("y\"", "c,1"));
+        let diff = compare(&twice[0], &twice[1], &rule(&["id"], &[], Exact));
+        let expected = Problem::DuplicateKey {
+            side: Side::Expected,
+            row: key("b"),
+            lines: (4, 6),
+        };
+        assert_eq!(diff.problems.first(), Some(&expected), "{end:?}");
+    }
+}
+
+#[test]
+fn json_and_yaml_are_compared_by_their_values_and_their_tolerances() {
+    let within = rule(&[], &[("/loss/val", Ignore)], ColumnRule::absolute(0.01));
+    let before = br#"{"acc": 0.9, "loss": {"val": 1, "train": 2}}"#;
+    let now = b"{\"loss\": {\"train\": 2.0,\n \"val\": 5},\n \"acc\": 0.9001}";
+    let diff =
+        |path: &str, now: &[u8], rule: &EffectiveRule| compare_tables(path, before, now, rule);
+    assert!(diff("m.json", now, &within).is_same());
+    // JSON is YAML.
+    assert!(diff("m.yaml", b"loss: {train: 2, val: 7}\nacc: 0.9\n", &within).is_same());
+    let found = diff("m.json", now, &EffectiveRule::default());
+    let columns: Vec<&str> = found
+        .cells
+        .iter()
+        .map(|cell| cell.column.as_str())
+        .collect();
+    assert_eq!(columns, ["acc", "loss/train", "loss/val"]);
+    let found = diff("m.json", br#"{"acc": 0.9}"#, &within);
+    let missing = ["loss/train", "loss/val"].map(|name| Problem::MissingColumn(name.into()));
+    assert_eq!(found.problems, missing);
+}
+
+#[test]
+fn data_that_cannot_be_read_prevent_a_comparison_only_where_a_rule_asks_for_one() {
+    let diff = |rule: &EffectiveRule| compare_tables("m.json", b"{\"a\": 1}", b"{\"a\": ", rule);
+    let asked = diff(&rule(&[], &[], ColumnRule::absolute(0.1)));
+    assert!(asked.is_incomparable(), "{asked:?}");
+    let found = diff(&EffectiveRule::default());
+    assert!(
+        matches!(found.problems[..], [Problem::Bytes { offset: 6, .. }]),
+        "{found:?}"
+    );
 }

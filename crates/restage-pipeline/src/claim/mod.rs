@@ -94,9 +94,10 @@ pub(crate) static CLAIM: Mapping<Read> = Mapping {
                 "An expression that gives our value: a number, or `samples(..)`, one value for each \
                  run, whose mean counts and is shown with its 95 % t-interval. \
                  `difference(samples, samples)` is by pairs where both have the same runs, \
-                 otherwise Welch's.",
+                 otherwise Welch's. Tables are CSV, TSV, JSON or YAML; the columns of the last two \
+                 are the paths of their values, such as `loss/train`, and a document is one row.",
             )
-            .example("ours: 'cell(\"results/table.csv\", \"model=a\", \"accuracy\")'\n# or\nours: 'samples(\"results/a/seed-*/summary.csv\", 1, \"accuracy\")'")
+            .example("ours: 'cell(\"results/table.csv\", \"model=a\", \"accuracy\")'\n# or\nours: 'samples(\"results/a/seed-*/summary.csv\", 1, \"accuracy\")'\n# or\nours: 'cell(\"metrics.json\", 1, \"test/accuracy\")'")
             .words(&["measured", "expression", "expr", "actual"]),
             Some(|reader, claim, entry| claim.ours = reader.expression(entry, ExpressionType::Number)),
         ),
