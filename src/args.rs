@@ -356,7 +356,8 @@ pub(crate) struct Init {
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
 
-    /// Import this dvc.yaml; pipeline.yaml is written next to it.
+    /// Import this dvc.yaml. pipeline.yaml is written next to it, or into the folder above it that its
+    /// paths need, up to the one with `.dvc` or `.git`.
     #[arg(long, value_name = "dvc.yaml", conflicts_with = "folder")]
     pub(crate) from: Option<PathBuf>,
 }

@@ -26,7 +26,7 @@ fn text_of(case: &Path, name: &str) -> Option<String> {
 fn import(text: &str, texts: &BTreeMap<String, String>) -> Imported {
     let file =
         DvcFile::read("dvc.yaml", text).unwrap_or_else(|wrong| panic!("{}", render(&wrong, false)));
-    file.import("test", texts)
+    file.import("test", texts, &|_| false)
         .unwrap_or_else(|wrong| panic!("{}", render(&wrong, false)))
 }
 
@@ -149,7 +149,9 @@ fn an_invalid_dvc_yaml_says_where() {
 fn a_file_from_which_nothing_maps_says_why() {
     let text = "stages:\n  a:\n    cmd: x ${y}\n    outs: [x]\n";
     let wrong = DvcFile::read("dvc.yaml", text).unwrap();
-    let wrong = wrong.import("test", &BTreeMap::new()).unwrap_err();
+    let wrong = wrong
+        .import("test", &BTreeMap::new(), &|_| false)
+        .unwrap_err();
     assert!(
         render(&wrong, false).contains("dvc.yaml:3:5"),
         "{}",
@@ -161,7 +163,7 @@ fn a_file_from_which_nothing_maps_says_why() {
 fn a_params_file_that_is_not_yaml_says_where() {
     let file = DvcFile::read("dvc.yaml", "stages: {a: {cmd: x, outs: [x]}}").unwrap();
     let texts = BTreeMap::from([("params.yaml".to_owned(), "a: 1\nb: [2\n".to_owned())]);
-    let wrong = file.import("test", &texts).unwrap_err();
+    let wrong = file.import("test", &texts, &|_| false).unwrap_err();
     assert!(
         render(&wrong, false).contains("--> params.yaml:2"),
         "{}",
@@ -217,7 +219,7 @@ proptest! {
         text in "stages:\n  a:\n    cmd: [a-z$&;|#{}.\\[\\]\\\\ ]{1,20}\n    (outs|deps|params|wdir|foreach|vars): \\PC{0,20}\n"
     ) {
         let texts = BTreeMap::from([("params.yaml".to_owned(), "a: {b: 1}\n".to_owned())]);
-        match DvcFile::read("dvc.yaml", &text).and_then(|file| file.import("test", &texts)) {
+        match DvcFile::read("dvc.yaml", &text).and_then(|file| file.import("test", &texts, &|_| false)) {
             Err(wrong) => check_places(&wrong),
             Ok(imported) => {
                 if let Err(wrong) = build(&imported.text, &LoadOptions::default()) {

@@ -169,3 +169,65 @@ fn json_lists_what_an_import_could_not_map() {
     assert_eq!(said.events("summary")[0]["copied"][0], "params.yaml");
     assert_eq!(said.err, "");
 }
+
+#[test]
+fn a_dvc_yaml_below_the_root_is_imported_at_the_folder_that_its_paths_need() {
+    let space = Space::empty();
+    space.write("data/raw.csv", "a\n");
+    space.write("pipelines/clean.sh", "cat $1 params.yaml > $2\n");
+    space.write("params.yaml", "rate: 4\n");
+    space.write(
+        "pipelines/dvc.yaml",
+        "stages:\n  clean:\n    wdir: ..\n    cmd: sh pipelines/clean.sh data/raw.csv data/clean.csv\n    \
+         deps: [data/raw.csv]\n    params: [rate]\n    outs: [data/clean.csv]\n  own:\n    \
+         cmd: cat ../data/clean.csv > own.txt\n    deps: [../data/clean.csv]\n    outs: [own.txt]\n",
+    );
+    let said = space
+        .restage(&["init", "--from", "pipelines/dvc.yaml"])
+        .exits(0);
+    assert!(
+        said.out
+            .contains("`pipelines/clean.sh` is named by `cmd`: added to `deps`"),
+        "{}",
+        said.out
+    );
+    assert!(!space.exists("pipelines/pipeline.yaml"));
+    assert_eq!(space.ran(&[]).len(), 2);
+    assert_eq!(space.read("pipelines/own.txt"), "a\n{\"rate\":4}\n");
+}
+
+#[test]
+fn a_stage_that_would_lose_an_out_or_a_dep_is_left_out() {
+    let space = Space::empty();
+    space.write(
+        "dvc.yaml",
+        "stages:\n  get:\n    cmd: echo 1 > ../a.txt\n    outs: [../a.txt]\n  use:\n    \
+         cmd: cat ../a.txt > b.txt\n    deps: [../a.txt]\n    outs: [b.txt]\n  own:\n    \
+         cmd: echo 1 > c.txt\n    outs: [c.txt]\n",
+    );
+    let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    for text in [
+        "imported 1 stage: own\nleft out 2 stages: see below\n",
+        "dvc.yaml:4  get: outs  the stage is left out: `../a.txt` lies outside",
+        "dvc.yaml:7  use: deps  the stage is left out: `../a.txt` lies outside",
+    ] {
+        assert!(said.out.contains(text), "{text}\n{}", said.out);
+    }
+    assert!(!said.out.contains("it has no outs"), "{}", said.out);
+}
+
+#[test]
+fn a_folder_that_instances_fill_and_params_that_json_cannot_hold_are_imported() {
+    let space = Space::empty();
+    space.write("params.yaml", "rate: 3\nclip: .inf\n");
+    space.write(
+        "dvc.yaml",
+        "stages:\n  evaluate:\n    foreach: [a, b]\n    do:\n      \
+         cmd: mkdir -p out/m && echo ${item} > out/m/${item}.txt\n      outs: [\"out/m/${item}.txt\"]\n  \
+         collect:\n    cmd: cat out/m/*.txt params.yaml > all.txt\n    deps: [out/m]\n    params: [rate]\n    \
+         outs: [all.txt]\n",
+    );
+    space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    assert_eq!(space.ran(&[]).len(), 3);
+    assert_eq!(space.read("all.txt"), "a\nb\nrate: 3\nclip: .inf\n");
+}

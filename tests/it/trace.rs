@@ -270,7 +270,7 @@ fn mistakes_come_with_a_suggestion() {
     wrong(
         &["data.txt", "--row", "1", "--column", "x"],
         "is not a table",
-        ".csv and .tsv",
+        ".csv, .tsv, .json and .yaml",
     );
     space
         .restage(&["trace", "table.csv", "--row", "1"])

@@ -39,6 +39,8 @@ const WIDTH: usize = 92;
 #[derive(Debug)]
 pub struct DvcFile {
     file_name: String,
+    /// Its folder, from the pipeline's; `""` if they are the same.
+    folder: String,
     text: String,
     root: Node,
 }
@@ -56,6 +58,10 @@ pub struct Imported {
     pub changes: Vec<Change>,
     /// Files whose values were copied.
     pub copied: Vec<String>,
+    /// Stages that were left out.
+    pub left_out: usize,
+    /// Whether a path leads out of the pipeline's folder: a folder above it may be the right one.
+    pub leads_outside: bool,
 }
 
 /// Something in `dvc.yaml` that has no equivalent in `pipeline.yaml`.
@@ -87,6 +93,7 @@ pub struct Change {
 struct Notes {
     unmapped: Vec<Unmapped>,
     changes: Vec<Change>,
+    leads_outside: bool,
 }
 
 impl DvcFile {
@@ -103,6 +110,7 @@ impl DvcFile {
         match root {
             Some(root) if report.is_empty() => Ok(Self {
                 file_name: file_name.to_owned(),
+                folder: String::new(),
                 text: text.to_owned(),
                 root,
             }),
@@ -110,9 +118,22 @@ impl DvcFile {
         }
     }
 
-    /// The params files that it names, from its folder; some may not exist.
+    /// The same file, for a pipeline in a folder above it: `folder` leads from there to its own.
+    #[must_use]
+    pub fn in_folder(self, folder: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            ..self
+        }
+    }
+
+    fn default_params(&self) -> String {
+        paths::join(&self.folder, DEFAULT_FILE).unwrap_or_default()
+    }
+
+    /// The params files that it names, from the pipeline's folder; some may not exist.
     pub fn params_files(&self) -> Vec<String> {
-        let mut names = BTreeSet::from([DEFAULT_FILE.to_owned()]);
+        let mut names = BTreeSet::from([self.default_params()]);
         let mut add = |folder: &str, name: &str| {
             names.extend(paths::join(folder, name).ok());
         };
@@ -123,10 +144,10 @@ impl DvcFile {
                 }
             }
         };
-        vars(&self.root, &mut |name| add("", name));
+        vars(&self.root, &mut |name| add(&self.folder, name));
         for stage in shape::stages(&self.root, &mut Vec::new()) {
             let folder = stage.body.get("wdir").and_then(Node::scalar_text);
-            let folder = paths::join("", &folder.unwrap_or_default()).unwrap_or_default();
+            let folder = paths::join(&self.folder, &folder.unwrap_or_default()).unwrap_or_default();
             vars(stage.body, &mut |name| add(&folder, name));
             add(&folder, DEFAULT_FILE);
             for item in items(stage.body, "params") {
@@ -136,7 +157,8 @@ impl DvcFile {
         names.into_iter().filter(|name| !name.is_empty()).collect()
     }
 
-    /// The pipeline, called `name`. `texts`: the params files that exist.
+    /// The pipeline, called `name`. `texts`: the params files that exist; `is_file` says whether a path
+    /// from the pipeline's folder is a file's.
     ///
     /// # Errors
     /// A params file is not YAML, or no stage is left.
@@ -144,18 +166,24 @@ impl DvcFile {
         &self,
         name: &str,
         texts: &BTreeMap<String, String>,
+        is_file: &dyn Fn(&str) -> bool,
     ) -> Result<Imported, Diagnostics> {
-        let mut params = Params::read(texts)?;
+        let mut params = Params::read(texts, &self.default_params())?;
         let mut notes = Notes::default();
         self.top_level(&mut params, texts, &mut notes);
         let found = shape::stages(&self.root, &mut Vec::new());
         let written: BTreeSet<String> = found
             .iter()
-            .flat_map(|stage| ["outs", "metrics", "plots"].map(|field| items(stage.body, field)))
-            .flatten()
-            .flat_map(described)
-            .map(|(path, _)| path)
+            .flat_map(|stage| {
+                let folder = stage.body.get("wdir").and_then(Node::scalar_text);
+                let folder = paths::join(&self.folder, &folder.unwrap_or_default());
+                let folder = folder.unwrap_or_default();
+                let outs = ["outs", "metrics", "plots"].map(|field| items(stage.body, field));
+                let outs = outs.into_iter().flatten().flat_map(described);
+                outs.map(move |(path, _)| paths::join(&folder, &path).unwrap_or(path))
+            })
             .collect();
+        let all = found.len();
         let mut stages: Vec<Converted> = Vec::new();
         for stage in found {
             let name = stage_name(&stage.entry.key, &stages);
@@ -171,7 +199,9 @@ impl DvcFile {
                 written: &written,
                 notes: &mut notes,
                 changes,
+                base: &self.folder,
                 folder: String::new(),
+                is_file,
             };
             stages.extend(reader.read());
         }
@@ -182,6 +212,8 @@ impl DvcFile {
         let copied = texts.keys().filter(|file| params.was_copied(file));
         Ok(Imported {
             copied: copied.cloned().collect(),
+            left_out: all - stages.len(),
+            leads_outside: notes.leads_outside,
             text: self.pipeline(name, &params, &stages),
             stages: stages.into_iter().map(|stage| stage.name).collect(),
             unmapped: notes.unmapped,
@@ -200,7 +232,7 @@ impl DvcFile {
             });
         };
         for item in items(&self.root, "vars") {
-            if let Err(reason) = params.add_vars(item, "", texts) {
+            if let Err(reason) = params.add_vars(item, &self.folder, texts) {
                 note(item.location, "vars", reason);
             }
         }

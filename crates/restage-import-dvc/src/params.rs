@@ -65,7 +65,11 @@ pub(super) fn map(entries: Vec<Entry>) -> Node {
 
 impl Params {
     /// Reads the files that exist.
-    pub(super) fn read(files: &BTreeMap<String, String>) -> Result<Self, Diagnostics> {
+    /// `default` is the name of the one that is read where none is named.
+    pub(super) fn read(
+        files: &BTreeMap<String, String>,
+        default: &str,
+    ) -> Result<Self, Diagnostics> {
         let mut read = BTreeMap::new();
         for (name, text) in files {
             if let Some(node) = parse(name, text)? {
@@ -78,8 +82,8 @@ impl Params {
             sections: Vec::new(),
         };
         // There is nothing yet that it could contradict.
-        if let Some(node) = params.files.get(DEFAULT_FILE).cloned() {
-            let _ = params.add(DEFAULT_FILE, &node, files.get(DEFAULT_FILE));
+        if let Some(node) = params.files.get(default).cloned() {
+            let _ = params.add(default, &node, files.get(default));
         }
         Ok(params)
     }
@@ -118,7 +122,7 @@ impl Params {
             return Form::Whole("only YAML and JSON can be made of params");
         }
         let Some(node) = self.files.get(name).cloned() else {
-            return Form::Whole("it holds no map");
+            return Form::Whole("it holds no map, or a value that no parameter can have");
         };
         let unusable = |key: &str| key.contains('.') || RESERVED.contains(&key);
         if node.keys().any(unusable) {
@@ -255,15 +259,18 @@ fn is_yaml(name: &str) -> bool {
         .any(|ending| name.ends_with(ending))
 }
 
-/// The map in a params file; `None` if it is not a map, or in a format that we don't read.
+/// The map in a params file; `None` if it is not a map, has a value that no parameter can have, or is in
+/// a format that we don't read.
 fn parse(name: &str, text: &str) -> Result<Option<Node>, Diagnostics> {
     let node = if is_yaml(name) {
         let mut report = Vec::new();
         let node = yaml::parse(text, &mut report);
-        if !report.is_empty() {
-            return Err(Diagnostics::new(name, text, report));
+        match (node, report.is_empty()) {
+            (node, true) => node,
+            // Such as `.inf` or a tag, which scripts may read: they get the file itself.
+            (Some(_), false) => None,
+            (None, false) => return Err(Diagnostics::new(name, text, report)),
         }
-        node
     } else if name.ends_with(".toml") {
         toml::from_str::<serde_json::Value>(text)
             .ok()

@@ -18,6 +18,17 @@ pub(super) fn join(folder: &str, path: &str) -> Result<String, String> {
     }
 }
 
+/// Whether a path climbs out of the pipeline's folder.
+pub(super) fn is_outside(folder: &str, path: &str) -> bool {
+    let joined = format!("{folder}/{path}");
+    let relative = !path.starts_with('/') && !path.contains("://");
+    relative
+        && matches!(
+            RelPath::new(joined.trim_start_matches('/')),
+            Err(RelPathError::Outside)
+        )
+}
+
 /// Whether a path lies in a folder, or is it.
 pub(super) fn is_within(path: &str, folder: &str) -> bool {
     folder.is_empty()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{self, Parts};
+use super::given::Given;
 use super::params::Params;
 use super::paths;
 use super::shape::DvcStage;
@@ -43,7 +44,12 @@ pub(super) struct Reader<'a> {
     pub(super) written: &'a BTreeSet<String>,
     pub(super) notes: &'a mut Notes,
     pub(super) changes: Vec<String>,
+    /// The folder of `dvc.yaml`, from the pipeline's.
+    pub(super) base: &'a str,
+    /// The stage's own, likewise.
     pub(super) folder: String,
+    /// Whether a path is a file's.
+    pub(super) is_file: &'a dyn Fn(&str) -> bool,
 }
 
 /// A list field's items; none if it is absent or empty.
@@ -106,7 +112,7 @@ impl Reader<'_> {
     fn convert(&mut self) -> Result<Converted, Refusal> {
         let DvcStage { body, .. } = self.stage;
         let folder = body.get("wdir").and_then(Node::scalar_text);
-        let folder = paths::join("", &folder.unwrap_or_default()).unwrap_or_default();
+        let folder = paths::join(self.base, &folder.unwrap_or_default()).unwrap_or_default();
         for item in items(body, "vars") {
             let added = self.params.add_vars(item, &folder, self.texts);
             added.map_err(|reason| refusal(item.location, "vars", reason))?;
@@ -136,10 +142,11 @@ impl Reader<'_> {
         self.folder = self.wdir(&context)?;
         let deps = self.deps(&context)?;
         let mut outs = self.outs(&context)?;
-        let given = self.given(&context, deps)?;
+        let mut given = self.given(&context, deps)?;
         let stamp = outs.is_empty().then(|| self.stamp(over.is_some()));
         outs.extend(stamp.clone());
         let commands = self.commands(&context)?;
+        self.named_files(&commands, &outs, &mut given);
         let inside = |path: &String| paths::is_within(path, &self.folder) && *path != self.folder;
         let cmd = command::join(&Parts {
             folder: &self.folder,
@@ -182,13 +189,48 @@ impl Reader<'_> {
 
     fn wdir(&mut self, context: &Context<'_>) -> Result<String, Refusal> {
         let Some(node) = self.stage.body.get("wdir") else {
-            return Ok(String::new());
+            return Ok(self.base.to_owned());
         };
         let text = node.scalar_text().unwrap_or_default();
         let folder = context.translate(&text, Use::Text, &mut self.changes);
+        let base = self.base;
         folder
-            .and_then(|folder| paths::join("", &folder))
+            .and_then(|folder| self.place(base, &folder))
             .map_err(|reason| refusal(node.location, "wdir", reason))
+    }
+
+    /// A path from a folder, below the pipeline's.
+    pub(super) fn place(&mut self, folder: &str, path: &str) -> Result<String, String> {
+        self.notes.leads_outside |= paths::is_outside(folder, path);
+        paths::join(folder, path)
+    }
+
+    /// Adds the files that a command names and no dep covers, such as its script. DVC runs a stage among
+    /// all files, so nothing missed them.
+    fn named_files(&mut self, commands: &[String], outs: &[String], given: &mut Given) {
+        let special = ['*', '?', '[', '{', '$', '\\'];
+        for command in commands {
+            let words = command.split(|c: char| c.is_whitespace() || "\"'();|&<>=,".contains(c));
+            for word in words.filter(|word| !word.contains(special)) {
+                let Ok(path) = paths::join(&self.folder, word) else {
+                    continue;
+                };
+                let known =
+                    |paths: &[String]| paths.iter().any(|known| paths::is_within(&path, known));
+                if path.is_empty()
+                    || known(&given.deps)
+                    || known(outs)
+                    || given.files.contains(&path)
+                    || self.written.iter().any(|out| paths::is_within(&path, out))
+                    || !(self.is_file)(&path)
+                {
+                    continue;
+                }
+                self.changes
+                    .push(format!("`{path}` is named by `cmd`: added to `deps`"));
+                given.deps.push(path);
+            }
+        }
     }
 
     fn commands(&mut self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
@@ -229,13 +271,24 @@ impl Reader<'_> {
             let path = context
                 .translate(&text, Use::Dep, &mut self.changes)
                 .map_err(|reason| refusal(item.location, "deps", reason))?;
-            match paths::join(&self.folder, &path) {
+            let folder = self.folder.clone();
+            match self.place(&folder, &path) {
                 Ok(path) if path.is_empty() => {
                     let advice = "it is the whole folder; name the files and folders in it";
                     self.unmapped(item.location, format!("deps: {text}"), advice);
                 }
                 Ok(path) if deps.contains(&path) => {}
+                Ok(path) if self.is_filled(&path) => {
+                    self.changes.push(format!(
+                        "dep `{path}` is `{path}/**/*` here: other stages write files in it"
+                    ));
+                    deps.push(format!("{path}/**/*"));
+                }
                 Ok(path) => deps.push(path),
+                // Without it the stage would fail, or give something else.
+                Err(reason) if paths::is_outside(&folder, &path) => {
+                    return Err(refusal(item.location, "deps", reason));
+                }
                 Err(reason) => {
                     let advice = format!(
                         "{reason}; add a stage that fetches it into this folder, and name that"
@@ -247,6 +300,12 @@ impl Reader<'_> {
         Ok(deps)
     }
 
+    /// Whether stages write files in a folder that is not itself an out.
+    fn is_filled(&self, folder: &str) -> bool {
+        let mut inside = self.written.iter();
+        !self.written.contains(folder) && inside.any(|out| paths::is_within(out, folder))
+    }
+
     fn outs(&mut self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
         let mut outs: Vec<String> = Vec::new();
         for field in ["outs", "metrics", "plots"] {
@@ -255,15 +314,16 @@ impl Reader<'_> {
                     let label = format!("{field}: {text}");
                     let path = context
                         .translate(&text, Use::Out, &mut self.changes)
-                        .and_then(|path| paths::join(&self.folder, &path));
+                        .and_then(|path| self.place(&self.folder.clone(), &path));
                     match path {
                         Ok(path) if outs.contains(&path) => {}
                         Ok(path) if !path.is_empty() => outs.push(path),
-                        Ok(_) => self.unmapped(item.location, &label, "it is the whole folder"),
-                        Err(reason) => {
-                            let advice = format!("{reason}; write it below this folder");
-                            self.unmapped(item.location, &label, advice);
+                        // A stage without its out would succeed and leave nothing.
+                        Ok(_) => {
+                            let reason = format!("`{text}` is the whole folder");
+                            return Err(refusal(item.location, field, reason));
                         }
+                        Err(reason) => return Err(refusal(item.location, field, reason)),
                     }
                     self.out_fields(&label, said);
                 }

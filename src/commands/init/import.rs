@@ -2,7 +2,7 @@
 //! never leaves one that would not load.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -35,7 +35,13 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let target = path.with_file_name(PIPELINE);
+    let Attempt {
+        folder,
+        texts,
+        imported,
+    } = at_the_right_folder(settings, folder, &file_name, &text)?;
+    let folder = folder.as_path();
+    let target = folder.join(PIPELINE);
     if fs::exists(&target)? {
         return Err(CliError::usage(format!(
             "`{}` already exists; nothing was written",
@@ -43,17 +49,6 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
         ))
         .with_hint("move it away to import again"));
     }
-    let file = DvcFile::read(&file_name, &text)?;
-    let mut texts = BTreeMap::new();
-    for name in file.params_files() {
-        if let Some(text) = text_of(&folder.join(&name), &name)? {
-            texts.insert(name, text);
-        }
-    }
-    let root = fs::canonicalize(folder)?;
-    let name = root.file_name().map(|name| name.to_string_lossy());
-    let name = name.filter(|name| !name.trim().is_empty());
-    let imported = file.import(name.as_deref().unwrap_or("imported"), &texts)?;
     let missing = match inputs(&imported.text) {
         Ok(inputs) => missing(folder, inputs)?,
         Err(diagnostics) => {
@@ -92,6 +87,84 @@ fn warn_of_other_readings(imported: &Imported, texts: &BTreeMap<String, String>,
             ));
         }
     }
+}
+
+/// An import for a pipeline in some folder.
+struct Attempt {
+    folder: PathBuf,
+    texts: BTreeMap<String, String>,
+    imported: Imported,
+}
+
+/// The import for the nearest folder, from dvc.yaml's own upwards, that no path leads out of. It goes no
+/// higher than the project's root, which `.dvc` or `.git` marks, or else the current folder. If there
+/// is none, the import for dvc.yaml's own folder.
+fn at_the_right_folder(
+    settings: &Settings,
+    own: &Path,
+    file_name: &str,
+    text: &str,
+) -> Result<Attempt, CliError> {
+    let real = fs::canonicalize(own)?;
+    let here = fs::canonicalize(&settings.path(Path::new(".")))?;
+    let marked = |folder: &Path| -> Result<bool, CliError> {
+        Ok(fs::exists(&folder.join(".dvc"))? || fs::exists(&folder.join(".git"))?)
+    };
+    let mut top = None;
+    for folder in real.ancestors() {
+        if marked(folder)? {
+            top = Some(folder);
+            break;
+        }
+    }
+    let top = top.or_else(|| real.starts_with(&here).then_some(here.as_path()));
+    let top = top.unwrap_or(&real);
+    let first = attempt(own, "", file_name, text);
+    let outside = |tried: &Result<Attempt, CliError>| match tried {
+        Ok(tried) => tried.imported.leads_outside,
+        Err(_) => true,
+    };
+    if !outside(&first) {
+        return first;
+    }
+    for folder in real
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| folder.starts_with(top))
+    {
+        let inner = real.strip_prefix(folder).unwrap_or(&real);
+        // A path that is not UTF-8 can't be written into a pipeline.
+        let Some(inner) = inner.to_str() else { break };
+        let tried = attempt(folder, inner, file_name, text);
+        if !outside(&tried) {
+            return tried;
+        }
+    }
+    first
+}
+
+/// The import for a pipeline in `folder`, from which `inner` leads to dvc.yaml's.
+fn attempt(folder: &Path, inner: &str, file_name: &str, text: &str) -> Result<Attempt, CliError> {
+    let file = DvcFile::read(file_name, text)?.in_folder(inner);
+    let mut texts = BTreeMap::new();
+    for name in file.params_files() {
+        if let Some(text) = text_of(&folder.join(&name), &name)? {
+            texts.insert(name, text);
+        }
+    }
+    let root = fs::canonicalize(folder)?;
+    let name = root.file_name().map(|name| name.to_string_lossy());
+    let name = name.filter(|name| !name.trim().is_empty());
+    let is_file = |path: &str| {
+        let found = fs::metadata_if_exists(&folder.join(path));
+        found.is_ok_and(|found| found.is_some_and(|found| found.is_file()))
+    };
+    let imported = file.import(name.as_deref().unwrap_or("imported"), &texts, &is_file)?;
+    Ok(Attempt {
+        folder: folder.to_owned(),
+        texts,
+        imported,
+    })
 }
 
 /// A file's text, if it exists.
@@ -153,7 +226,7 @@ fn lines_json(file: &str, target: &Path, imported: &Imported, missing: &[String]
     lines.push(json!({
         "event": "summary", "wrote": target.display().to_string(),
         "stages": imported.stages.len(), "unmapped": imported.unmapped.len(),
-        "copied": imported.copied,
+        "copied": imported.copied, "left_out": imported.left_out,
     }));
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
@@ -168,6 +241,13 @@ fn page(file: &str, imported: &Imported, missing: &[String], style: Style) -> St
         )),
         imported.stages.join(", ")
     );
+    if imported.left_out > 0 {
+        let left_out = count(imported.left_out, "stage");
+        text += &format!(
+            "{}: see below\n",
+            style.bad(&format!("left out {left_out}"))
+        );
+    }
     if !imported.copied.is_empty() {
         let files: Vec<String> = imported.copied.iter().map(|f| format!("`{f}`")).collect();
         text += &format!(
