@@ -10,6 +10,7 @@ use crate::output::Output;
 use crate::render;
 use crate::settings::Settings;
 use restage_claims::check_expression;
+use restage_core::digest::Digest;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::{Facts, Observer, Plan, RunError, Workspace, plan};
@@ -145,6 +146,26 @@ impl Loaded {
             all.extend(self.graph.named(&target)?);
         }
         Ok(all)
+    }
+
+    /// Warns of params files that were edited after their values were copied into the pipeline.
+    pub(crate) fn warn_of_copied_params(&self, out: &mut Output) -> Result<(), CliError> {
+        for (name, digest) in &self.pipeline().copied_params {
+            let Ok(path) = RelPath::new(name) else {
+                continue;
+            };
+            let bytes = fs::read_if_exists(&path.under(&self.root))?;
+            if bytes.is_some_and(|bytes| Digest::of(&bytes).to_string() != *digest) {
+                let file = &self.file_name;
+                out.warning(&format!(
+                    "`{name}` was edited, but its values were copied into `params` of {file}: the edit has no effect"
+                ));
+                out.hint(&format!(
+                    "edit {file}, and delete `{name}` or its line under `copied_params`"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Warns of parameters that scripts which read YAML themselves see otherwise.

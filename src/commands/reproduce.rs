@@ -59,6 +59,7 @@ pub(crate) fn reproduce(
     let loaded = file.parse(&args.pipeline)?;
     if !args.quiet {
         loaded.warn_of_other_readings(out);
+        loaded.warn_of_copied_params(out)?;
     }
     let session = match args.dry_run {
         true => Session::look(settings, &loaded)?,

@@ -231,3 +231,19 @@ fn a_folder_that_instances_fill_and_params_that_json_cannot_hold_are_imported() 
     assert_eq!(space.ran(&[]).len(), 3);
     assert_eq!(space.read("all.txt"), "a\nb\nrate: 3\nclip: .inf\n");
 }
+
+#[test]
+fn an_edit_of_a_params_file_whose_values_were_copied_is_warned_of() {
+    let space = project();
+    space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    assert_eq!(space.ran(&[]).len(), 4);
+    let said = space.restage(&["status"]).exits(0);
+    assert!(!said.err.contains("params.yaml"), "{}", said.err);
+    space.write("params.yaml", &PARAMS.replace("count: 2", "count: 1"));
+    space.restage(&["status"]).exits(0).says(
+        "`params.yaml` was edited, but its values were copied into `params` of pipeline.yaml",
+    );
+    std::fs::remove_file(space.path("params.yaml")).unwrap();
+    let said = space.restage(&["status"]).exits(0);
+    assert!(!said.err.contains("params.yaml"), "{}", said.err);
+}

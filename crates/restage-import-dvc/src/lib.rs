@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::params::{DEFAULT_FILE, Params};
 use self::stage::{Converted, Reader, described, items};
+use restage_core::digest::Digest;
 use restage_core::span::Location;
 use restage_pipeline::diagnostic::{Diagnostic, Diagnostics};
 pub use restage_pipeline::node::{Node, Value, is_name};
@@ -214,7 +215,7 @@ impl DvcFile {
             copied: copied.cloned().collect(),
             left_out: all - stages.len(),
             leads_outside: notes.leads_outside,
-            text: self.pipeline(name, &params, &stages),
+            text: self.pipeline(name, &params, &stages, texts),
             stages: stages.into_iter().map(|stage| stage.name).collect(),
             unmapped: notes.unmapped,
             changes: notes.changes,
@@ -280,7 +281,13 @@ impl DvcFile {
         Diagnostics::new(&self.file_name, &self.text, items.collect())
     }
 
-    fn pipeline(&self, name: &str, params: &Params, stages: &[Converted]) -> String {
+    fn pipeline(
+        &self,
+        name: &str,
+        params: &Params,
+        stages: &[Converted],
+        texts: &BTreeMap<String, String>,
+    ) -> String {
         let file = self.file_name.rsplit('/').next().unwrap_or_default();
         let mut text =
             format!("# Imported from {file} by `restage init --from {file}`.\nschema: 1\n");
@@ -288,6 +295,18 @@ impl DvcFile {
         let values = params.emit();
         if !values.is_empty() {
             text += &format!("\n{values}");
+        }
+        let mut copied = texts
+            .iter()
+            .filter(|(file, _)| params.was_copied(file))
+            .peekable();
+        if copied.peek().is_some() {
+            text +=
+                "# An edit of these files has no effect: restage warns of one.\ncopied_params:\n";
+        }
+        for (file, content) in copied {
+            let digest = Digest::of(content.as_bytes());
+            text += &format!("  {}: \"{digest}\"\n", emit::scalar(file, true));
         }
         text += "\nstages:\n";
         if stages.iter().any(|stage| stage.makes_params) {

@@ -77,6 +77,17 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
         ),
         (
             Field::optional(
+                "copied_params",
+                Kind::ByName(&Kind::Text),
+                "none",
+                "Files whose values `restage init --from` copied into `params`, with the blake3 of each. No \
+                 stage reads them, so an edit there has no effect: `status` and `reproduce` warn of one.",
+            )
+            .example("copied_params: {params.yaml: \"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262\"}"),
+            Some(|loader, pipeline, entry| loader.copied_params(pipeline, &entry.value)),
+        ),
+        (
+            Field::optional(
                 "profiles",
                 Kind::ByName(&Kind::OrNull(&Kind::Tree)),
                 "one, called `default`",
@@ -357,6 +368,29 @@ impl<'a> Loader<'a> {
             if stage::is_variable(owner, "pass_env", name, item.location, self.report) {
                 pipeline.pass_env.insert(name.clone());
             }
+        }
+    }
+
+    fn copied_params(&mut self, pipeline: &mut Pipeline, node: &Node) {
+        for entry in node.entries() {
+            match &entry.value.value {
+                Value::Text(digest) => {
+                    pipeline
+                        .copied_params
+                        .insert(entry.key.clone(), digest.clone());
+                }
+                _ => self.report.push(expected(
+                    &entry.value,
+                    "copied_params",
+                    "the pipeline",
+                    "a map from file to digest",
+                )),
+            }
+        }
+        if !matches!(node.value, Value::Map(_)) {
+            let what = "a map from file to digest";
+            let error = expected(node, "copied_params", "the pipeline", what);
+            self.report.push(error);
         }
     }
 

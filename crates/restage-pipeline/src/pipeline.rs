@@ -25,6 +25,8 @@ pub struct Pipeline {
     pub profiles: Vec<String>,
     /// Every parameter after profile and overrides were merged in.
     pub params: Value,
+    /// Files whose values were copied into the parameters, with the blake3 of each then.
+    pub copied_params: BTreeMap<String, String>,
     /// The folder of the cargo workspace that `program:` packages belong to, relative to the
     /// pipeline's; empty where it is that folder itself.
     pub programs: String,
