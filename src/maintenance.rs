@@ -80,5 +80,6 @@ impl Maintenance {
             &loaded.graph,
             settings.env.clone(),
         )
+        .of_file(loaded.base_name())
     }
 }

@@ -104,6 +104,12 @@ impl Loaded {
         PipelineFile::read(settings, args)?.parse(args)
     }
 
+    /// The file's name in its folder.
+    pub(crate) fn base_name(&self) -> &str {
+        let name = self.file_name.rsplit('/').next();
+        name.unwrap_or(&self.file_name)
+    }
+
     pub(crate) fn pipeline(&self) -> &Pipeline {
         self.graph.pipeline()
     }
@@ -233,7 +239,8 @@ impl<'a> Session<'a> {
             loaded.profile(),
             &loaded.graph,
             settings.env.clone(),
-        );
+        )
+        .of_file(loaded.base_name());
         Self {
             settings,
             loaded,

@@ -1,7 +1,6 @@
 //! `restage status`: what is up to date and what would run.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::json;
 
@@ -16,7 +15,7 @@ use crate::settings::Settings;
 use crate::style::Style;
 use restage_engine::{Decision, Plan};
 use restage_store::StoreError;
-use restage_store::lockfile::LockFile;
+use restage_store::lockfile::{self, LockFile};
 
 pub(crate) fn status(
     settings: &Settings,
@@ -29,7 +28,7 @@ pub(crate) fn status(
     let selected = loaded.select(&args.targets, false)?;
     let plan = session.plan(&selected, &BTreeSet::new())?;
     workspace.save_cache();
-    note_damaged_lock(&loaded.root, out)?;
+    note_damaged_lock(&loaded, out)?;
     loaded.warn_of_other_readings(out);
     loaded.warn_of_copied_params(out)?;
     let text = if settings.json {
@@ -46,11 +45,12 @@ pub(crate) fn status(
 }
 
 /// A `pipeline.lock` that can't be read makes nothing stale, but should not be committed.
-fn note_damaged_lock(root: &Path, out: &mut Output) -> Result<(), CliError> {
-    match LockFile::read(&root.join("pipeline.lock")) {
+fn note_damaged_lock(loaded: &Loaded, out: &mut Output) -> Result<(), CliError> {
+    let name = lockfile::name(loaded.base_name());
+    match LockFile::read(&loaded.root.join(&name)) {
         Ok(_) => {}
         Err(StoreError::LockFile { reason, .. }) => out.warning(&format!(
-            "`pipeline.lock` can't be read: {reason}\n  no result is lost; `restage \
+            "`{name}` can't be read: {reason}\n  no result is lost; `restage \
              reproduce` sets it aside and rebuilds it"
         )),
         Err(error) => return Err(error.into()),

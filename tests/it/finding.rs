@@ -83,3 +83,47 @@ fn beyond_a_repository_a_workspace_or_the_home_folder_nothing_is_looked_for() {
         .into();
     said.exits(2).says("there is no `pipeline.yaml`");
 }
+
+#[test]
+fn each_pipeline_file_of_a_folder_has_a_lock_file_of_its_own() {
+    let space = Space::new(TWO);
+    std::fs::create_dir(space.path("sub")).unwrap();
+    let other = "schema: 1\nname: t\nstages: {c: {cmd: 'echo 3 > c.txt', outs: [c.txt]}}\n";
+    space.write("other.yaml", other);
+    space.write("other.lock", "another program's");
+    for _ in 0..2 {
+        space.restage(&["reproduce"]).exits(0);
+        space
+            .restage(&["reproduce", "--file", "other.yaml"])
+            .exits(0);
+    }
+    let lock = space.read("pipeline.lock");
+    assert!(
+        lock.contains("\"a\":") && !lock.contains("\"c\":"),
+        "{lock}"
+    );
+    let lock = space.read("other.yaml.lock");
+    assert!(
+        lock.contains("\"c\":") && !lock.contains("\"a\":"),
+        "{lock}"
+    );
+    assert_eq!(space.read("other.lock"), "another program's");
+    // Results that either names are kept.
+    std::fs::remove_file(space.path("c.txt")).unwrap();
+    space.restage(&["gc", "--keep-runs", "0"]).exits(0);
+    let said = space
+        .restage(&["reproduce", "--file", "other.yaml"])
+        .exits(0);
+    assert!(said.err.contains("1 restored"), "{}", said.err);
+    for out in ["other.yaml", "other.yaml.lock"] {
+        space.write("other.yaml", &other.replace("c.txt]", &format!("{out}]")));
+        space
+            .command(&["-C", "sub", "status", "--file", "../other.yaml"])
+            .output()
+            .unwrap();
+        space
+            .restage(&["status", "--file", "./other.yaml"])
+            .exits(2)
+            .says("cannot write");
+    }
+}

@@ -81,7 +81,7 @@ pub struct NextRun {
 /// What the next run would do to stages that were reproduced before.
 pub fn next_run(ws: &Workspace, graph: &Graph) -> Result<NextRun, FactsError> {
     // A damaged one counts as empty.
-    let lock = LockFile::read(&ws.root.join("pipeline.lock")).unwrap_or_default();
+    let lock = LockFile::read(&ws.lock_file()).unwrap_or_default();
     let mut next = NextRun::default();
     for (id, planned) in whole_plan(ws, graph)?.stages {
         let name = &graph.stage(id).name;

@@ -163,7 +163,7 @@ pub fn remember_noop(
     let Some([mut paths, mut folders]) = results(ws, graph, selected)? else {
         return Ok(());
     };
-    paths.extend([program.to_owned(), "pipeline.lock".to_owned()]);
+    paths.extend([program.to_owned(), ws.lock_name.clone()]);
     let mut env = BTreeMap::new();
     let mut code = BTreeMap::new();
     let mut tools = BTreeMap::new();
@@ -228,7 +228,7 @@ fn results(
         return Ok(Some([[history].into(), [records].into()]));
     }
     // Others add records to a shared folder all the time: only our own count.
-    let lock = LockFile::read(&ws.root.join("pipeline.lock"))?;
+    let lock = LockFile::read(&ws.lock_file())?;
     let mut paths = BTreeSet::new();
     for &id in selected {
         let entry = lock.get(&ws.profile, &graph.stage(id).name);

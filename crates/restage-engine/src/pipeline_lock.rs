@@ -23,7 +23,7 @@ pub(super) fn write(
     results: &BTreeMap<StageId, Arc<Record>>,
     observer: &mut dyn Observer,
 ) -> Result<(), RunError> {
-    let path = ws.root.join("pipeline.lock");
+    let path = ws.lock_file();
     let _turn = lockfile::Turn::wait(ws.store.location().dir())?;
     match update(ws, graph, results, &path) {
         Err(StoreError::LockFile { reason, .. }) => {
@@ -35,7 +35,7 @@ pub(super) fn write(
                 aside.display()
             );
             observer.event(&Event::Warning {
-                stage: "pipeline.lock",
+                stage: &ws.lock_name,
                 text: &text,
             });
             lockfile::rebuild(

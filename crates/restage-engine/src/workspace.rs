@@ -17,7 +17,7 @@ use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{OtherSeeds, Stage, Tool};
 use restage_programs::CodeDigests;
-use restage_store::{LogPaths, Record, RecordedOut, Store, StoreError, members};
+use restage_store::{LogPaths, Record, RecordedOut, Store, StoreError, lockfile, members};
 
 /// What a rerun has for itself, so that its results do not count.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Workspace {
     /// Its store.
     pub store: Store,
     pub(crate) env: HostEnv,
+    /// The name of the pipeline's lock file.
+    pub(crate) lock_name: String,
     /// Set where stages rerun to be compared with their records.
     pub(crate) rerun: Option<Rerun>,
     /// The folder of the cargo workspace that programs are built in, relative to `root`.
@@ -75,6 +77,7 @@ impl Workspace {
             profile: profile.to_owned(),
             store,
             env,
+            lock_name: lockfile::NAME.to_owned(),
             rerun: None,
             programs: graph.pipeline().programs.clone(),
             outs,
@@ -86,6 +89,17 @@ impl Workspace {
         }
     }
 
+    /// The folder as the pipeline file of this name has it, whose lock file is its own.
+    pub fn of_file(mut self, name: &str) -> Self {
+        self.lock_name = lockfile::name(name);
+        self
+    }
+
+    /// Where the pipeline's lock file is.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.root.join(&self.lock_name)
+    }
+
     /// The same folder for a rerun.
     pub(crate) fn for_rerun(&self, rerun: Rerun) -> Self {
         Self {
@@ -93,6 +107,7 @@ impl Workspace {
             profile: self.profile.clone(),
             store: self.store.clone(),
             env: self.env.clone(),
+            lock_name: self.lock_name.clone(),
             rerun: Some(rerun),
             programs: self.programs.clone(),
             outs: self.outs.clone(),

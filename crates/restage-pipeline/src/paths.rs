@@ -50,11 +50,13 @@ pub(crate) fn out(text: &str, at: Location, owner: &str, file_name: &str) -> Out
         .into());
     }
     let path = RelPath::new(text).map_err(|error| path_error(error, text, at, owner, "outs"))?;
+    // Paths are relative to the file's folder.
+    let own_name = file_name.rsplit('/').next().unwrap_or(file_name);
     let reason = if first_folder(path.as_str()) == OWN_FOLDER {
         Some("restage keeps its own records there")
-    } else if path.as_str() == LOCK_FILE {
+    } else if path.as_str() == LOCK_FILE || path.as_str() == format!("{own_name}.lock") {
         Some("restage writes this file itself")
-    } else if path.as_str() == file_name {
+    } else if path.as_str() == own_name {
         Some("this file declares the pipeline")
     } else {
         None

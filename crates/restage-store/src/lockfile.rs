@@ -22,6 +22,18 @@ use super::record::Record;
 use restage_core::digest::Digest;
 use restage_core::fs::{self, FileLock, FsError};
 
+/// The lock file of `pipeline.yaml`.
+pub const NAME: &str = "pipeline.lock";
+
+/// The name of the lock file beside a pipeline file: each has its own. That of `other.yaml` is
+/// `other.yaml.lock`, since `other.lock` may be another program's.
+pub fn name(pipeline: &str) -> String {
+    match pipeline {
+        "pipeline.yaml" => NAME.to_owned(),
+        other => format!("{other}.lock"),
+    }
+}
+
 const SCHEMA: u32 = 2;
 /// The first schema whose files end with [`END`].
 const ENDED: u32 = 2;

@@ -115,7 +115,7 @@ impl Walk<'_> {
             }
             (None, None, _) => {
                 let stage = self.graph.stage(id).name.clone();
-                let lock = LockFile::read(&self.ws.root.join("pipeline.lock")).unwrap_or_default();
+                let lock = LockFile::read(&self.ws.lock_file()).unwrap_or_default();
                 let locked = lock.get(&self.ws.profile, &stage);
                 let locked = locked.and_then(|entry| *entry.outs.get(out.as_str())?);
                 let stands = now.map(|now| now.content_id());

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::listing;
-use super::lockfile::LockFile;
+use super::lockfile::{self, LockFile};
 use super::record::Record;
 use super::registry::{Presence, members};
 use super::store::{Store, remove_leftover};
@@ -28,9 +28,9 @@ pub use roots::Needs;
 /// no record names the outs of a run that is going on.
 pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreError> {
     let location = store.location();
-    let lock = LockFile::read(&root.join("pipeline.lock"))?;
+    LockFile::read(&root.join(lockfile::NAME))?;
     let records = store.records().all()?;
-    let mut live = roots::live_keys(store, root, &records, &lock, needs)?;
+    let mut live = roots::live_keys(store, root, &records, needs)?;
     let mut members = members(location)?;
     for member in &mut members {
         if needs.forget_unseen && member.presence == Presence::Unseen {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::StoreError;
-use crate::lockfile::LockFile;
+use crate::lockfile::{self, LockFile};
 use crate::record::{Record, RecordedOut};
 use crate::registry::{Member, Presence};
 use crate::store::Store;
@@ -35,7 +35,6 @@ pub(super) fn live_keys(
     store: &Store,
     root: &Path,
     records: &[Arc<Record>],
-    lock: &LockFile,
     needs: &Needs,
 ) -> Result<BTreeSet<Digest>, StoreError> {
     let mut live = needs.keys.clone();
@@ -43,7 +42,7 @@ pub(super) fn live_keys(
         live.extend(records.iter().map(|record| record.key));
         return Ok(live);
     }
-    live.extend(lock.entries().map(|(_, _, entry)| entry.key));
+    live.extend(locked_keys(root)?);
     live.extend(last_of_each_stage(store, records, needs.runs)?);
     let mut workspace = InPlace {
         store,
@@ -56,6 +55,19 @@ pub(super) fn live_keys(
         }
     }
     Ok(live)
+}
+
+/// The keys that the lock files of a workspace's pipelines name.
+fn locked_keys(root: &Path) -> Result<BTreeSet<Digest>, StoreError> {
+    let mut keys = BTreeSet::new();
+    for name in fs::read_dir(root)? {
+        let path = root.join(&name);
+        let is_lock = name.as_encoded_bytes().ends_with(b".lock");
+        if is_lock && fs::metadata_if_exists(&path)?.is_some_and(|found| found.is_file()) {
+            keys.extend(LockFile::keys_in(&fs::read(&path)?));
+        }
+    }
+    Ok(keys)
 }
 
 /// Keys of records that are kept for another workspace that shares the store.
@@ -74,12 +86,12 @@ pub(super) fn live_keys_of(
             Ok(mentions.into_iter().map(|(_, key)| key).collect())
         }
         Presence::Here => {
-            let lock = LockFile::read(&member.root.join("pipeline.lock"))?;
+            LockFile::read(&member.root.join(lockfile::NAME))?;
             let needs = Needs {
                 runs,
                 ..Needs::default()
             };
-            live_keys(&store, &member.root, records, &lock, &needs)
+            live_keys(&store, &member.root, records, &needs)
         }
     }
 }
