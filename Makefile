@@ -9,7 +9,7 @@ EACH     = scripts/each-workspace
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
-.PHONY: help reproduce test check fmt compare claims audit bench-train bench-train-gpu bench-runner torture cuda fuzz clean
+.PHONY: help reproduce test check fmt compare claims audit bench-train bench-train-gpu bench-runner bench-isolation torture cuda fuzz clean
 
 help:
 	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I, write the report page'
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench-train [ARGS=--quick]  training speed compared with PyTorch and Keras (docs/benchmarks.md)'
 	@echo 'make bench-train-gpu [ARGS=..]   training speed on an NVIDIA GPU compared with PyTorch (docs/benchmarks.md)'
 	@echo 'make bench-runner [ARGS=--quick]  the runner compared with ninja, make, DVC and others (docs/benchmarks.md)'
+	@echo 'make bench-isolation [ARGS=..]   what keeping a stage apart costs (docs/benchmarks.md)'
 	@echo 'make audit                    licences, banned crates, sources (needs cargo-deny)'
 
 $(RESTAGE): FORCE
@@ -78,6 +79,10 @@ bench-train-gpu:
 bench-runner:
 	@command -v python3 >/dev/null || { echo 'bench-runner needs python3, 3.9 or later'; exit 1; }
 	@python3 scripts/bench-runner $(ARGS)
+
+bench-isolation: $(RESTAGE)
+	@command -v python3 >/dev/null || { echo 'bench-isolation needs python3, 3.9 or later'; exit 1; }
+	@python3 scripts/bench-isolation --restage $(RESTAGE) $(ARGS)
 
 clean:
 	$(CARGO) clean

@@ -14,10 +14,13 @@ use crate::first;
 use crate::namespaces::{self, Refused, Step as _};
 use crate::plan::Plan;
 use crate::system::{self, SignalMask};
-use restage_core::process::{self, ProcessRef};
+use restage_core::clock::Instant;
+use restage_core::process::{self, ProcessRef, VANISH};
 
 /// The exit code of a launcher that could not do its work; its caller learns why by the socket.
 const FAILED: u8 = 125;
+/// Looks for processes that still run, a millisecond apart, while all are stopped.
+const MOST_LOOKS: u32 = 200;
 
 /// The launcher's side of the socket.
 pub(crate) struct Channel(pub(crate) OwnedFd);
@@ -159,17 +162,8 @@ fn guard(channel: &Channel, first: Pid, signals: &OwnedFd, running: PipeReader, 
             }
         }
     };
-    let me = rustix::process::getpid().as_raw_pid().unsigned_abs();
-    let mut pause = Duration::from_millis(1);
-    while subreaper {
-        reap(first);
-        let left = process::descendants(me);
-        if left.is_empty() {
-            break;
-        }
-        left.iter().for_each(|one| send(one.pid, Signal::KILL));
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
+    if subreaper {
+        kill_descendants(rustix::process::getpid());
     }
     // If the first process was killed, it has not said it. Else this comes second and is not read.
     channel.tell(&Report::Ended {
@@ -215,9 +209,9 @@ fn end_all(first: Pid, subreaper: bool) {
 }
 
 /// Stops all that the first process started, until a look finds none that runs: a process that runs
-/// may start another one meanwhile.
+/// may start another one meanwhile. One that the system does not stop is let be.
 fn stop_all(first: Pid) {
-    loop {
+    for _ in 0..MOST_LOOKS {
         let all = process::descendants(first.as_raw_pid().unsigned_abs());
         let running: Vec<_> = all.iter().filter(|one| !one.stopped).collect();
         if running.is_empty() {
@@ -242,15 +236,19 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Kills all that descends from a process, until there is nothing more.
+/// Kills all that descends from a process, until there is nothing more. What can't be killed, such as
+/// another user's process (`sudo`), is left after a while.
 pub(crate) fn kill_descendants(of: Pid) {
-    loop {
+    let since = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    while since.elapsed() < VANISH {
         while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
         let left = process::descendants(of.as_raw_pid().unsigned_abs());
         if left.is_empty() {
             return;
         }
         left.iter().for_each(|one| send(one.pid, Signal::KILL));
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
