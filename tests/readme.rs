@@ -25,7 +25,7 @@ use yaml::loads;
 const RESTAGE: &str = env!("CARGO_BIN_EXE_restage");
 
 /// Columns that `compare:`, `claims:` and the documents name; every table of the scratch has them.
-const COLUMNS: &str = "model,epoch,id,test_accuracy,train_minutes,seconds_per_epoch,images_per_second,peak_memory_mib,latency_ms,batch_latency_ms";
+const COLUMNS: &str = "model,epoch,id,test_accuracy,train_minutes,seconds_per_epoch,images_per_second,peak_memory_mib,latency_ms,batch_latency_ms,parameters,source,trained_l2,val_accuracy";
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -72,7 +72,7 @@ fn stand_in(outs: &Value) -> String {
         };
         write!(
             shell,
-            "; printf '{COLUMNS}\\nresnet18,1,1,0.5,1,1,1,1,1,1\\n' > {file}"
+            "; printf '{COLUMNS}\\nresnet18,1,1,0.5,1,1,1,1,1,1,1,1,1,1\\n' > {file}"
         )
         .expect("a string takes all");
     }

@@ -94,7 +94,7 @@ pub(crate) fn loads(piece: &Piece) {
         for (field, value) in [
             ("schema:", "1"),
             ("name:", "fragment"),
-            ("stages:", "{s: {cmd: 'true > s.txt', outs: [s.txt]}}"),
+            ("stages:", "{s: {cmd: 'mkdir results', outs: [results]}}"),
             (
                 "params:",
                 "{seed: 1, name: x, train: {epochs: 1}, models: {small: {depth: 1}}}",

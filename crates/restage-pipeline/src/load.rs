@@ -80,7 +80,7 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 "copied_params",
                 Kind::ByName(&Kind::Text),
                 "none",
-                "Files whose values `restage init --from` copied into `params`, with the blake3 of each. No \
+                "Files whose values `restage init --from dvc.yaml` copied into `params`, with the blake3 of each. No \
                  stage reads them, so an edit there has no effect: `status` and `reproduce` warn of one.",
             )
             .example("copied_params: {params.yaml: \"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262\"}"),
