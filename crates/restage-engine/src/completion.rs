@@ -441,7 +441,15 @@ fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError>
     Ok(found)
 }
 
-/// The failure to start a stage, which is the machine's fault.
+/// The failure to put a stage's outs back, which is the machine's fault.
+pub(super) fn not_restored(stage: &Stage, error: &RunError) -> Failure {
+    Failure {
+        reason: format!("could not be restored: {}", chain(error)),
+        ..not_started(stage, 1, error)
+    }
+}
+
+/// The failure to start a stage.
 pub(super) fn not_started(stage: &Stage, number: u32, error: &RunError) -> Failure {
     Failure {
         reason: format!("could not be started: {}", chain(error)),

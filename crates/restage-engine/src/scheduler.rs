@@ -273,8 +273,14 @@ impl<'a> Scheduler<'a> {
             Decision::Restore(record, outs) => {
                 for out in record.outs.iter().filter(|out| outs.contains(&out.path)) {
                     match self.publisher.publish(out, &mut self.restored) {
+                        Ok(()) => {}
                         Err(error) if error.is_loss() => return self.run_instead(id, &error),
-                        done => done?,
+                        Err(error) => {
+                            let stage = self.graph.stage(id);
+                            let failure = completion::not_restored(stage, &error);
+                            self.settle_without(id, &StageOutcome::Failed(failure), id);
+                            return Ok(());
+                        }
                     }
                 }
                 (record, StageOutcome::Restored { outs: outs.len() })
