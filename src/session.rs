@@ -120,7 +120,7 @@ impl Loaded {
     }
 
     /// A path of the command line as the pipeline has it, if it is one from where the user stands.
-    pub(crate) fn from_here(&self, word: &str) -> Option<RelPath> {
+    pub(crate) fn named_from_here(&self, word: &str) -> Option<RelPath> {
         let below = plain(&self.stands.join(word));
         let is_below = !self.stands.as_os_str().is_empty();
         RelPath::new(below.to_str().filter(|_| is_below)?).ok()
@@ -129,7 +129,7 @@ impl Loaded {
     /// Targets as the pipeline names them: an out may be named from where the user stands.
     fn targets(&self, words: &[String]) -> Vec<String> {
         let target = |word: &String| {
-            let here = self.from_here(word).map(|path| path.to_string());
+            let here = self.named_from_here(word).map(|path| path.to_string());
             let here = here.filter(|path| self.graph.named(path).is_ok());
             here.unwrap_or_else(|| word.clone())
         };

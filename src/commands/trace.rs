@@ -64,7 +64,7 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
 
 /// The file that is meant: from where the user stands, or from the pipeline's folder.
 fn path(loaded: &Loaded, word: &str) -> Result<RelPath, CliError> {
-    if let Some(path) = loaded.from_here(word)
+    if let Some(path) = loaded.named_from_here(word)
         && (loaded.graph.owner_of(&path).is_some() || fs::exists(&path.under(&loaded.root))?)
     {
         return Ok(path);

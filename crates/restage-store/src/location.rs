@@ -275,7 +275,7 @@ fn has_layout(dir: &Path, names: &[OsString]) -> Result<bool, FsError> {
         let bytes = name.as_encoded_bytes();
         bytes.len() == 2 && bytes.iter().all(u8::is_ascii_hexdigit)
     };
-    let objects = || Ok::<_, FsError>(fs::read_dir_if_exists(&dir.join("objects"))?);
+    let objects = || fs::read_dir_if_exists(&dir.join("objects"));
     match fs::read_own(&dir.join(FORMAT_FILE))? {
         Some(text) => {
             // Empty if the machine went down while it was written.

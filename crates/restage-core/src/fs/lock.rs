@@ -1,8 +1,4 @@
 //! Locks that the kernel keeps on a file, and ends with the process that holds them.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is what others call instead"
-)]
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};

@@ -3,10 +3,6 @@
 //! Every folder is opened by its name in the open folder above it, and refused if it is a link. So
 //! nothing outside is reached, even if somebody puts a link in a folder's place meanwhile. Neither
 //! is what is mounted below.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is what others call instead"
-)]
 
 use std::ffi::{CString, OsStr};
 use std::io;
