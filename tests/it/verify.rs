@@ -227,11 +227,12 @@ fn a_rerun_that_fails_shows_its_output_and_keeps_its_files_for_reading() {
 }
 
 /// Finishes at once, but if `slow` exists, writes a mark and waits.
+/// Only a stage that is not kept apart can outlive its runner.
 fn slow(space: &Space) {
     let mark = space.path("begun").display().to_string();
     let wait = space.path("wait").display().to_string();
     space.stages(&format!(
-        "  s: {{cmd: 'echo x > s.txt; if [ -e {wait} ]; then echo $$ > {mark}; sleep 30; fi', outs: [s.txt]}}\n"
+        "  s: {{isolation: none, cmd: 'echo x > s.txt; if [ -e {wait} ]; then echo $$ > {mark}; sleep 30; fi', outs: [s.txt]}}\n"
     ));
     assert_eq!(space.ran(&[]), ["s"]);
 }
