@@ -9,6 +9,7 @@ use crate::baseline::BaselineError;
 use crate::exit::Exit;
 use crate::style::Style;
 use restage_core::fs::{self, FsError};
+use restage_core::ignored::IgnoredError;
 use restage_engine::{FactsError, RunError};
 use restage_pipeline::graph::SelectError;
 use restage_pipeline::suggest::closest;
@@ -210,10 +211,37 @@ fn from_facts(error: FactsError, root: &Path, file_name: &str, text: &str) -> Cl
             let hint = code.hint();
             CliError::new(error, Exit::Usage).maybe_hint(hint)
         }
-        FactsError::Glob { .. } => CliError::new(error, Exit::Usage),
-        FactsError::Fs(ref fs) => {
-            let hint = fs.hint();
-            CliError::machine(error).maybe_hint(hint)
+        FactsError::NoMatch {
+            location,
+            ref pattern,
+            ..
+        } => {
+            let hint = format!(
+                "fix the pattern, or write `{{path: \"{pattern}\", optional: true}}`; what `.restageignore` \
+                 and the default rules pass over does not match"
+            );
+            let item = Diagnostic::new(location, error.to_string(), "matches nothing").hint(hint);
+            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+        }
+        FactsError::LinkToOut { ref out, .. } => {
+            let hint = format!(
+                "name `{out}` in `deps` itself: then its stage runs first, and the link is not needed"
+            );
+            CliError::new(error, Exit::Usage).maybe_hint(Some(hint))
+        }
+        FactsError::Glob { .. } | FactsError::Ignored(IgnoredError::Line { .. }) => {
+            CliError::new(error, Exit::Usage)
+        }
+        FactsError::Fs(ref fs) | FactsError::Ignored(IgnoredError::Fs(ref fs)) => {
+            let exit = match fs.is_about_content() {
+                true => Exit::Usage,
+                false => Exit::Machine,
+            };
+            let hint = fs.hint().map(|hint| match fs.is_bad_link() {
+                true => format!("{hint}; a line in `.restageignore` makes restage pass over it"),
+                false => hint.to_owned(),
+            });
+            CliError::new(error, exit).maybe_hint(hint)
         }
         FactsError::Store(ref store) => {
             let hint = store.hint();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use restage_core::files::files_below;
+use restage_core::files::{files_below, matching as matches};
 use restage_core::fs::{self, FsError};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
@@ -25,7 +25,6 @@ pub(crate) fn matching(root: &Path, wanted: &Glob) -> Result<Vec<RelPath>, FsErr
         let there = fs::metadata_if_exists(&path.under(root))?;
         return Ok(there.into_iter().map(|_| path.clone()).collect());
     }
-    let mut files = below(root, wanted.base_folder())?;
-    files.retain(|path| wanted.matches(path));
-    Ok(files)
+    let skip = |path: &Path, _: bool| SKIPPED.iter().any(|skipped| path == Path::new(skipped));
+    Ok(matches(root, wanted, &skip)?.files)
 }

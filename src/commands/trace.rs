@@ -141,7 +141,7 @@ fn readers(loaded: &Loaded, lineage: &Lineage) -> Vec<String> {
     }
     let reads = |input: &Input| match input {
         Input::Source { path } => file.path.is_within(path),
-        Input::SourceGlob { pattern } => {
+        Input::SourceGlob { pattern, .. } => {
             restage_core::glob::Glob::new(pattern).is_ok_and(|glob| glob.matches(&file.path))
         }
         Input::Produced { .. } => false,

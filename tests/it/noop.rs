@@ -11,7 +11,7 @@ use crate::space::{Said, Space};
 const STAGES: &str = "
   read:
     cmd: cat in.txt $(ls globbed/*) tree/inner > out.txt; echo \"$SETTING\" >> out.txt
-    deps: [in.txt, 'globbed/*.txt', tree]
+    deps: [in.txt, {path: 'globbed/*.txt', optional: true}, tree]
     env: [SETTING]
     outs: [out.txt]
   fold:

@@ -1,11 +1,11 @@
 //! The tables that expressions read: each file is opened once, when an expression asks for it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::tables::{Lookup, RowName};
-use restage_core::files::{HIDDEN, files_below};
+use restage_core::files::{HIDDEN, files_below, matching};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
@@ -135,11 +135,15 @@ impl Cells for Files {
     }
 
     fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
-        let skip = |path: &RelPath| HIDDEN.contains(&path.as_str()) || self.other_seeds.wrote(path);
-        let found = files_below(&self.root, pattern.base_folder(), &skip);
+        let skip = |path: &Path, _: bool| {
+            let path = path.to_str().and_then(|text| RelPath::new(text).ok());
+            path.is_some_and(|path| {
+                HIDDEN.contains(&path.as_str()) || self.other_seeds.wrote(&path)
+            })
+        };
+        let found = matching(&self.root, pattern, &skip);
         let found = found.map_err(|error| Missing::NotMeasured(error.to_string()));
-        let mut found = found?.files;
-        found.retain(|path| pattern.matches(path));
+        let found = found?.files;
         if !found.is_empty() {
             return Ok(found);
         }

@@ -1,8 +1,12 @@
 //! Files below a folder, as the pipeline names them.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use crate::digest::{Skip, check_link};
 use crate::fs::{self, FsError};
+use crate::glob::Glob;
 use crate::rel_path::RelPath;
 
 /// Folders that no pattern looks into: ours and git's.
@@ -15,6 +19,89 @@ pub struct Below {
     pub files: Vec<RelPath>,
     /// Folders that were listed to find them, relative to the root: the first is the start.
     pub folders: Vec<String>,
+}
+
+/// The folders from which links were followed to a folder, innermost first.
+struct Chain {
+    real: PathBuf,
+    outer: Option<Rc<Chain>>,
+}
+
+/// Files below `root` that a pattern matches, links followed. If the folder where matches begin does
+/// not exist, there are none.
+///
+/// # Errors
+/// A match has a name that no path of a pipeline can have, or is a link that leads nowhere; a folder in
+/// which there may be matches is a link to one that it lies in.
+pub fn matching(root: &Path, glob: &Glob, skip: &Skip<'_>) -> Result<Below, FsError> {
+    let mut below = Below::default();
+    let mut open: Vec<(PathBuf, Option<Rc<Chain>>)> = vec![(glob.base_folder().into(), None)];
+    while let Some((folder, chain)) = open.pop() {
+        for name in fs::read_dir_if_exists(&root.join(&folder))? {
+            let path = folder.join(name);
+            let full = root.join(&path);
+            let Some(found) = fs::symlink_metadata_if_exists(&full)? else {
+                continue;
+            };
+            if skip(&path, found.is_dir()) {
+                continue;
+            }
+            let is_link = found.is_symlink();
+            let is_folder = found.is_dir() || (is_link && full.is_dir());
+            if is_folder && is_link && glob.may_match_in(&path) {
+                let inner = follow(&root.join(&folder), &full, chain.as_ref())?;
+                open.push((path, Some(inner)));
+            } else if is_folder && glob.may_match_in(&path) {
+                open.push((path, chain.clone()));
+            } else if !is_folder && glob.matches_path(&path) {
+                check_link(&full)?;
+                below.files.push(named(glob, &path, &full)?);
+            }
+        }
+        // A name that is not UTF-8 stands for nothing that is there.
+        below.folders.push(folder.to_string_lossy().into_owned());
+    }
+    below.files.sort();
+    Ok(below)
+}
+
+/// The chain of a folder that the link `full` in `folder` leads to.
+fn follow(folder: &Path, full: &Path, chain: Option<&Rc<Chain>>) -> Result<Rc<Chain>, FsError> {
+    let there = fs::canonicalize(full)?;
+    let outer = chain.cloned();
+    let inner = Rc::new(Chain {
+        real: fs::canonicalize(folder)?,
+        outer,
+    });
+    let mut all = std::iter::successors(Some(&inner), |chain| chain.outer.as_ref());
+    if all.any(|chain| chain.real.starts_with(&there)) {
+        let text = format!(
+            "it leads to `{}`, a folder that it lies in",
+            there.display()
+        );
+        return Err(FsError {
+            op: FsError::FOLLOW,
+            path: full.to_owned(),
+            source: io::Error::other(text),
+        });
+    }
+    Ok(inner)
+}
+
+/// A match as a path of the pipeline.
+fn named(glob: &Glob, path: &Path, full: &Path) -> Result<RelPath, FsError> {
+    let path = path.to_str().and_then(|text| RelPath::new(text).ok());
+    path.ok_or_else(|| FsError {
+        op: "read",
+        path: full.to_owned(),
+        source: io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "`{glob}` matches it, but its name is not UTF-8 or has a control character; \
+             rename it, or read the whole folder"
+            ),
+        ),
+    })
 }
 
 /// Files below `root/start`. Links are listed, not followed. What `skip` matches is left out, a
@@ -54,6 +141,81 @@ pub fn files_below(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn made(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"").unwrap();
+        }
+        dir
+    }
+
+    fn matches(dir: &Path, pattern: &str) -> Result<Vec<String>, String> {
+        let found = matching(dir, &Glob::new(pattern).unwrap(), &crate::digest::nothing);
+        let found =
+            found.map_err(|error| error.to_string().replace(&*dir.to_string_lossy(), ""))?;
+        Ok(found.files.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_pattern_follows_links_to_files_and_folders() {
+        let dir = made(&[
+            "a/1.csv",
+            "a/b/2.csv",
+            "elsewhere/3.csv",
+            "elsewhere/deep/4.csv",
+        ]);
+        let link = |to: &str, at: &str| fs::symlink(Path::new(to), &dir.path().join(at)).unwrap();
+        link("../elsewhere", "a/c");
+        link("../elsewhere/3.csv", "a/5.csv");
+        let found = |pattern| matches(dir.path(), pattern).unwrap();
+        assert_eq!(found("a/*.csv"), ["a/1.csv", "a/5.csv"]);
+        assert_eq!(found("a/*/*.csv"), ["a/b/2.csv", "a/c/3.csv"]);
+        let all = [
+            "a/1.csv",
+            "a/5.csv",
+            "a/b/2.csv",
+            "a/c/3.csv",
+            "a/c/deep/4.csv",
+        ];
+        assert_eq!(found("a/**/*.csv"), all);
+        assert_eq!(found("nowhere/*"), [""; 0]);
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_or_round_are_refused_where_they_count() {
+        let dir = made(&["a/1.csv", "b/1.csv"]);
+        let link = |to: &str, at: &str| fs::symlink(Path::new(to), &dir.path().join(at)).unwrap();
+        link("gone", "a/2.csv");
+        link("../b", "a/b");
+        link("../a", "b/a");
+        assert_eq!(matches(dir.path(), "a/1*").unwrap(), ["a/1.csv"]);
+        let refused = |pattern| matches(dir.path(), pattern).unwrap_err();
+        assert_eq!(
+            refused("a/*.csv"),
+            "cannot follow the link `/a/2.csv`: it leads to `gone`, where nothing is"
+        );
+        let round = refused("b/**/1.csv");
+        assert!(round.ends_with("a folder that it lies in"), "{round}");
+    }
+
+    #[test]
+    fn a_match_with_an_odd_name_is_refused_and_others_are_passed_over() {
+        use std::os::unix::ffi::OsStrExt;
+        for odd in [&b"b\nc"[..], b"caf\xe9"] {
+            let dir = made(&["a/1.csv"]);
+            let name = std::ffi::OsStr::from_bytes(odd);
+            std::fs::write(dir.path().join("a").join(name), b"").unwrap();
+            assert_eq!(matches(dir.path(), "a/*.csv").unwrap(), ["a/1.csv"]);
+            let error = matches(dir.path(), "a/*").unwrap_err();
+            assert!(
+                error.contains("its name is not UTF-8 or has a control"),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn a_folder_that_is_skipped_is_skipped_with_all_that_is_in_it() {

@@ -6,6 +6,9 @@
 
 use std::fmt;
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::rel_path::{RelPath, RelPathError};
@@ -16,6 +19,11 @@ pub struct Glob {
     pattern: String,
     prefix: String,
     matcher: GlobMatcher,
+    /// For each leading part of the pattern, whether a folder matches up to there; as far as a
+    /// part stands for one folder.
+    folders: Vec<GlobMatcher>,
+    /// Whether parts follow that may stand for any number of folders.
+    any_depth: bool,
 }
 
 /// Why a text is not a pattern.
@@ -44,18 +52,30 @@ impl Glob {
             return Err(GlobError::Parent);
         }
         let pattern = RelPath::new(text)?.as_str().to_owned();
-        let matcher = GlobBuilder::new(&pattern)
-            .literal_separator(true)
-            .backslash_escape(false)
-            .build()
-            .map_err(|error| GlobError::Syntax(error.kind().to_string()))?
-            .compile_matcher();
+        let compile = |pattern: &str| {
+            let glob = GlobBuilder::new(pattern)
+                .literal_separator(true)
+                .backslash_escape(false)
+                .build();
+            glob.map(|glob| glob.compile_matcher())
+        };
+        let matcher =
+            compile(&pattern).map_err(|error| GlobError::Syntax(error.kind().to_string()))?;
+        let above = pattern.match_indices('/').map(|(at, _)| &pattern[..at]);
+        let above: Vec<&str> = above.collect();
+        let is_plain = |part: &&&str| !part.contains("**") && !part.contains('{');
+        let plain: Vec<_> = above.iter().take_while(is_plain).copied().collect();
+        let folders: Vec<GlobMatcher> = plain.iter().map_while(|part| compile(part).ok()).collect();
+        let any_depth =
+            folders.len() < above.len() || pattern.contains("**") || pattern.contains('{');
         let literal = pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len());
         let prefix = pattern[..literal].to_owned();
         Ok(Self {
             pattern,
             prefix,
             matcher,
+            folders,
+            any_depth,
         })
     }
 
@@ -87,7 +107,24 @@ impl Glob {
 
     /// Whether the pattern matches this path.
     pub fn matches(&self, path: &RelPath) -> bool {
-        path.as_str().starts_with(&self.prefix) && self.matcher.is_match(path.as_str())
+        self.matches_path(Path::new(path.as_str()))
+    }
+
+    /// Like [`Glob::matches`], for a path with any name.
+    pub fn matches_path(&self, path: &Path) -> bool {
+        let bytes = path.as_os_str().as_bytes();
+        bytes.starts_with(self.prefix.as_bytes()) && self.matcher.is_match(path)
+    }
+
+    /// Whether a folder may have a match somewhere in it.
+    pub fn may_match_in(&self, folder: &Path) -> bool {
+        match folder.components().count().checked_sub(1) {
+            None => true,
+            Some(at) => match self.folders.get(at) {
+                Some(matcher) => matcher.is_match(folder),
+                None => self.any_depth,
+            },
+        }
     }
 }
 
@@ -161,6 +198,22 @@ mod tests {
         assert_eq!(part("a/{x,y}-?.csv", "a/x-1.csv"), "x-1");
         assert_eq!(part("a/**/x.csv", "a/x.csv"), "x.csv");
         assert_eq!(part("a/**", "a/x/y"), "x/y");
+    }
+
+    #[test]
+    fn folders_without_a_match_in_them_are_known() {
+        let may = |pattern: &str, folder: &str| {
+            Glob::new(pattern).unwrap().may_match_in(Path::new(folder))
+        };
+        assert!(may("a/*/c.csv", "a"));
+        assert!(may("a/*/c.csv", "a/x"));
+        assert!(!may("a/*/c.csv", "b"));
+        assert!(!may("a/*/c.csv", "a/x/y"));
+        assert!(!may("*.csv", "a"));
+        assert!(may("a/**/c.csv", "a/x/y/z"));
+        assert!(!may("a/**/c.csv", "b"));
+        assert!(may("{a/b,c}/d", "a/b"));
+        assert!(may("a[/]b/c", "a"));
     }
 
     #[test]

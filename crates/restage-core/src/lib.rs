@@ -14,6 +14,7 @@ pub mod fault;
 pub mod files;
 pub mod fs;
 pub mod glob;
+pub mod ignored;
 pub mod memory;
 pub mod process;
 pub mod rel_path;

@@ -268,7 +268,7 @@ impl Declared<'_> {
             Input::Source { path: dep } | Input::Produced { path: dep, .. } => {
                 is_in(path.as_str(), dep.as_str())
             }
-            Input::SourceGlob { pattern } => {
+            Input::SourceGlob { pattern, .. } => {
                 Glob::new(pattern).is_ok_and(|glob| glob.matches(path))
             }
         })

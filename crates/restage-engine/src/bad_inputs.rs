@@ -69,7 +69,7 @@ pub(super) fn moved_input(
                     return Ok(Some(path.to_string()));
                 }
             }
-            Input::SourceGlob { pattern } => {
+            Input::SourceGlob { pattern, .. } => {
                 let now = ws.glob(pattern)?;
                 for (path, digest) in &now {
                     if !same(path, DepContent::Bytes(*digest)) {

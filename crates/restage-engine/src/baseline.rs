@@ -98,7 +98,7 @@ impl Baseline<'_> {
 
     fn folders(&self, path: &str, old: &Path, new: &Path) -> Result<Verdict, RunError> {
         let nodes = |folder: &Path| -> Result<BTreeMap<String, Node>, RunError> {
-            let (manifest, _) = self.now.stat_cache().tree(folder)?;
+            let manifest = self.now.stat_cache().tree(folder)?.manifest;
             let entries = manifest.entries().iter();
             Ok(entries
                 .map(|entry| (entry.path.clone(), entry.node.clone()))

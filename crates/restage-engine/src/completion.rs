@@ -23,7 +23,7 @@ use restage_core::rel_path::RelPath;
 use restage_exec::{Finished, Outcome};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Gpus, Resources, Stage, duration_text, size_text};
-use restage_store::{Record, RecordedOut, Unflushed};
+use restage_store::{Record, RecordedOut, StoreError, Unflushed};
 
 /// A disk with less free space than this counts as full.
 const FULL_BYTES: u64 = 64 << 10;
@@ -463,11 +463,15 @@ pub(super) fn not_started(stage: &Stage, number: u32, error: &RunError) -> Failu
     }
 }
 
-/// The failure to keep a result, which is the machine's fault.
+/// The failure to keep a result, which is the machine's fault unless the stage wrote what no folder
+/// can hold.
 pub(super) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
     let reason = format!("could not be recorded: {}", chain(error));
     let mut failure = failure(stage, attempt, reason, error.hint());
-    failure.machine = true;
+    failure.machine = !matches!(
+        error,
+        RunError::Fs(fs) | RunError::Store(StoreError::Fs(fs)) if fs.is_about_content()
+    );
     Box::new(failure)
 }
 

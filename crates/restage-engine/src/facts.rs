@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cards::Card;
 use restage_core::digest::{Digest, StageKey};
 use restage_core::fs::FsError;
+use restage_core::ignored::IgnoredError;
 use restage_core::rel_path::RelPath;
 use restage_core::span::Location;
 use restage_exec::CaptureError;
@@ -87,6 +88,27 @@ pub enum FactsError {
         /// What happened.
         reason: CaptureError,
     },
+    /// A pattern matches nothing.
+    #[error("stage `{stage}` reads `{pattern}`, a pattern that matches nothing")]
+    NoMatch {
+        /// The stage's name.
+        stage: String,
+        /// The pattern.
+        pattern: String,
+        /// Where it is declared.
+        location: Location,
+    },
+    /// A source is, or holds, a link to what a stage writes.
+    #[error("`{path}` is a source, and a link in it leads to `{out}`, which a stage writes")]
+    LinkToOut {
+        /// The source.
+        path: String,
+        /// The out, or a folder that holds some.
+        out: String,
+    },
+    /// The rules for what to pass over can't be read.
+    #[error(transparent)]
+    Ignored(#[from] IgnoredError),
     /// A glob is malformed.
     #[error("`{pattern}` is not a valid pattern: {reason}")]
     Glob {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::error::RunError;
 use super::facts::FactsError;
 use super::workspace::Workspace;
-use restage_core::digest::{DepContent, Digest, StageKey, Touch, Witness};
+use restage_core::digest::{DepContent, Digest, Found, StageKey, Touch, Witness};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, Input, StageId};
@@ -111,16 +111,29 @@ impl Inputs {
             true => Witness::of_any(&source)?,
             false => None,
         };
-        let found = ws.store.stat_cache().path_digest(&ws.root, path)?;
+        let there = ws.found(path)?;
+        // What is passed over, or lies behind links, would not be what the key says.
+        let is_whole = match &there {
+            Some(Found::Folder(tree)) => tree.is_whole,
+            Some(Found::File(_)) | None => true,
+        };
+        let found = there.map(|found| found.content());
         let found = found.filter(|found| found.content_id() == *content);
         let found = found.ok_or_else(changed)?;
         match witness {
-            Some(witness) if found.size > COPY_UP_TO || found.files > COPY_FILES => {
+            Some(witness) if is_whole && (found.size > COPY_UP_TO || found.files > COPY_FILES) => {
                 make_place(dest, fs::metadata(&source)?.is_dir())?;
                 self.bound.push((source, path.clone()));
                 self.sources.push((path.clone(), witness));
             }
-            _ => ws.store.objects().place_source(&source, &found, dest)?,
+            _ => {
+                let ignored = ws.ignored()?;
+                let skip = |inside: &Path, is_folder: bool| {
+                    ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
+                };
+                let objects = ws.store.objects();
+                objects.place_source(&source, &skip, &found, dest)?;
+            }
         }
         Ok(())
     }
@@ -169,7 +182,7 @@ impl Inputs {
                 None => Touch::Written,
             };
             let same = || -> Result<bool, RunError> {
-                let now = ws.store.stat_cache().path_digest(&ws.root, path)?;
+                let now = ws.content(path)?;
                 Ok(now.map(|now| now.content_id()) == content(key, path))
             };
             if touch == Touch::Written || (touch == Touch::Perhaps && !same()?) {
@@ -203,7 +216,7 @@ fn find(sought: &Sought<'_>) -> Result<BTreeMap<RelPath, What>, RunError> {
         match input {
             Input::Source { path } => source(path.clone()),
             // As they were listed for the key, whatever is there by now.
-            Input::SourceGlob { pattern } => {
+            Input::SourceGlob { pattern, .. } => {
                 let listed = key.globs.iter().find(|glob| glob.pattern == *pattern);
                 let listed = listed.into_iter().flat_map(|glob| &glob.paths);
                 listed

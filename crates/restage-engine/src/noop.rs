@@ -18,6 +18,8 @@ use super::tools::{Question, all_unchanged};
 use super::workspace::{Workspace, code_digests};
 use restage_core::clock::{Instant, WallTime};
 use restage_core::digest::{Digest, Frame, StageKey, StatSnapshot};
+use restage_core::fs::FsError;
+use restage_core::ignored;
 use restage_core::process::host_name;
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Gpus};
@@ -80,6 +82,9 @@ struct NoopSnapshot {
     #[serde(default)]
     programs: String,
     files: StatSnapshot,
+    /// Of the file with rules for what to pass over, if there is one.
+    #[serde(default)]
+    ignored: Option<Digest>,
     /// Each tool's answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<(Question, String)>,
@@ -122,6 +127,9 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     if !found.env.iter().all(same_env) || !found.files.holds(root) {
         return Ok(None);
     }
+    if ignore_file(root)? != found.ignored {
+        return Ok(None);
+    }
     if found.cards.is_some_and(|cards| cards != env.cards()) {
         return Ok(None);
     }
@@ -143,6 +151,11 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
         return Ok(None);
     }
     Ok(Some(found.stages))
+}
+
+/// Digest of the file with rules for what to pass over.
+fn ignore_file(root: &Path) -> Result<Option<Digest>, FsError> {
+    Ok(ignored::text(root)?.map(|text| Digest::of(text.as_bytes())))
 }
 
 /// Keeps a snapshot for [`nothing_to_do`], if a run that planned after `since` found all of
@@ -176,7 +189,7 @@ pub fn remember_noop(
                 Input::Source { path } => {
                     paths.insert(path.to_string());
                 }
-                Input::SourceGlob { pattern } => {
+                Input::SourceGlob { pattern, .. } => {
                     let below = ws.matches(pattern)?;
                     paths.extend(below.files.iter().map(ToString::to_string));
                     folders.extend(below.folders);
@@ -197,7 +210,12 @@ pub fn remember_noop(
             code.insert(package.clone(), ws.code_digests()?.of(package)?.digest);
         }
     }
-    if let Some(files) = StatSnapshot::take(&ws.root, paths, folders, since)? {
+    let rules = ws.ignored()?;
+    let skip = |path: &Path, is_folder: bool| !ws.is_in_out(path) && rules.matches(path, is_folder);
+    let taken = StatSnapshot::take(&ws.root, paths, &skip, folders, since);
+    // What was left in a published folder may be a link that leads nowhere.
+    let taken = taken.or_else(|error| error.is_bad_link().then_some(None).ok_or(error));
+    if let Some(files) = taken? {
         let found = NoopSnapshot {
             taken: WallTime::now().seconds,
             stages: selected.len(),
@@ -205,6 +223,7 @@ pub fn remember_noop(
             code,
             programs: ws.programs.clone(),
             files,
+            ignored: ignore_file(&ws.root)?,
             tools: tools.into_iter().collect(),
             cards,
         };

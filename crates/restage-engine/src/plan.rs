@@ -10,7 +10,7 @@ use restage_core::digest::{
 };
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, Input, StageId};
-use restage_pipeline::{Action, Gpus, Stage};
+use restage_pipeline::{Action, Dep, DepPattern, Gpus, Stage};
 use restage_store::Record;
 
 /// What becomes of one stage.
@@ -280,8 +280,11 @@ fn stage_key(
                     content: DepContent::Bytes(content),
                 });
             }
-            Input::SourceGlob { pattern } => {
+            Input::SourceGlob { pattern, required } => {
                 let found = facts.glob(pattern)?;
+                if found.is_empty() && *required {
+                    return Err(no_match(stage, pattern).into());
+                }
                 globs.push(KeyGlob {
                     pattern: pattern.clone(),
                     paths: found.iter().map(|(path, _)| path.to_string()).collect(),
@@ -384,11 +387,21 @@ fn produced(
     })
 }
 
+fn no_match(stage: &Stage, pattern: &str) -> FactsError {
+    let declared = |dep: &&Dep| matches!(&dep.pattern, DepPattern::Glob(p) if p == pattern);
+    let dep = stage.deps.iter().find(declared);
+    FactsError::NoMatch {
+        stage: stage.name.clone(),
+        pattern: pattern.to_owned(),
+        location: dep.map_or(stage.location, |dep| dep.location),
+    }
+}
+
 fn missing_input(stage: &Stage, path: &str) -> FactsError {
     let location = stage
         .deps
         .iter()
-        .find(|dep| matches!(&dep.pattern, restage_pipeline::DepPattern::Path(p) if p.as_str() == path))
+        .find(|dep| matches!(&dep.pattern, DepPattern::Path(p) if p.as_str() == path))
         .map_or(stage.location, |dep| dep.location);
     FactsError::MissingInput {
         stage: stage.name.clone(),

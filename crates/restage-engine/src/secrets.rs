@@ -6,6 +6,7 @@ use super::error::{RunError, SecretProblem};
 use super::event::Audited;
 use super::host::HostEnv;
 use super::plan::Plan;
+use restage_core::digest::{What, list, nothing};
 use restage_core::fs::{self, Context};
 use restage_exec::{Redaction, Secrets};
 use restage_pipeline::Stage;
@@ -81,15 +82,29 @@ pub(super) fn leaked(
             }
             continue;
         }
+        // The text of a link may be a secret, even if the link leads nowhere.
         for entry in fs::walk(&path)? {
+            let inside = path.join(&entry.path);
+            if entry.metadata.is_symlink() {
+                let target = fs::read_link(&inside)?;
+                let bytes = target.as_os_str().as_encoded_bytes();
+                if secrets.stand_in(bytes).at("read", &inside)? {
+                    let inner = entry.path.to_string_lossy();
+                    return Ok(Some(format!("{}/{inner}", out.path)));
+                }
+            }
+        }
+        for entry in list(&path, &nothing)?.found {
             let inside = path.join(&entry.path);
             let named = |name: &Path| {
                 let name = name.as_os_str().as_encoded_bytes();
                 secrets.stand_in(name).at("read", &inside)
             };
             let found = named(&entry.path)?
-                || (entry.metadata.is_symlink() && named(&fs::read_link(&inside)?)?)
-                || (entry.metadata.is_file() && in_file(secrets, &inside)?);
+                || match &entry.what {
+                    What::File => entry.metadata.is_file() && in_file(secrets, &inside)?,
+                    What::Link(_) | What::Followed(_) | What::EmptyFolder | What::Folder => false,
+                };
             if found {
                 let inner = entry.path.to_string_lossy();
                 return Ok(Some(format!("{}/{inner}", out.path)));

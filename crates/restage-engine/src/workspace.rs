@@ -9,10 +9,13 @@ use super::cards::Card;
 use super::facts::{Facts, FactsError, InFolder};
 use super::host::HostEnv;
 use super::tools::{Answers, Question};
-use restage_core::digest::{Digest, Kind, Manifest, StageKey};
-use restage_core::files::{Below, HIDDEN, files_below};
+use restage_core::digest::{
+    Digest, Found, Kind, Manifest, PathDigest, StageKey, check_link, nothing,
+};
+use restage_core::files::{Below, HIDDEN, matching};
 use restage_core::fs;
 use restage_core::glob::Glob;
+use restage_core::ignored::Ignored;
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{OtherSeeds, Stage, Tool};
@@ -51,6 +54,10 @@ pub struct Workspace {
     kills_before: OnceCell<Option<u64>>,
     /// Folders of which stages read parts: many may read parts of one.
     folders: RefCell<BTreeMap<Digest, Arc<Manifest>>>,
+    /// What is passed over in folders that are read.
+    ignored: OnceCell<Ignored>,
+    /// Where folders with sources really are.
+    real_folders: RefCell<BTreeMap<String, PathBuf>>,
 }
 
 impl Workspace {
@@ -86,6 +93,8 @@ impl Workspace {
             tools: Answers::default(),
             kills_before: OnceCell::new(),
             folders: RefCell::default(),
+            ignored: OnceCell::new(),
+            real_folders: RefCell::default(),
         }
     }
 
@@ -116,6 +125,8 @@ impl Workspace {
             tools: Answers::default(),
             kills_before: OnceCell::new(),
             folders: RefCell::default(),
+            ignored: OnceCell::new(),
+            real_folders: RefCell::default(),
         }
     }
 
@@ -189,7 +200,8 @@ impl Workspace {
             Err(StoreError::MissingObject { .. } | StoreError::CorruptObject { .. })
                 if self.out_in_place(out)? =>
             {
-                self.store.stat_cache().tree(&self.root.join(&out.path))?.0
+                let path = self.root.join(&out.path);
+                self.store.stat_cache().tree(&path)?.manifest
             }
             found => found?,
         };
@@ -223,15 +235,126 @@ impl Workspace {
         // A shared store may lie below the workspace: CI systems cache only what does.
         let store = self.store.location().shared();
         let store = store.and_then(|dir| dir.strip_prefix(&self.root).ok());
-        let skip = |path: &RelPath| {
-            HIDDEN.contains(&path.as_str())
-                || self.outs.contains(path)
-                || self.other_seeds.wrote(path)
-                || store.is_some_and(|store| store == Path::new(path.as_str()))
+        let ignored = self.ignored()?;
+        let skip = |path: &Path, is_folder: bool| {
+            let named = path.to_str().and_then(|text| RelPath::new(text).ok());
+            let written = |path: RelPath| {
+                HIDDEN.contains(&path.as_str())
+                    || self.outs.contains(&path)
+                    || self.other_seeds.wrote(&path)
+            };
+            named.is_some_and(written)
+                || store.is_some_and(|store| store == path)
+                || ignored.matches(path, is_folder)
         };
-        let mut found = files_below(&self.root, glob.base_folder(), &skip)?;
-        found.files.retain(|path| glob.matches(path));
+        Ok(matching(&self.root, &glob, &skip)?)
+    }
+
+    /// What is passed over in folders that are read.
+    pub(super) fn ignored(&self) -> Result<&Ignored, FactsError> {
+        if let Some(ignored) = self.ignored.get() {
+            return Ok(ignored);
+        }
+        let ignored = Ignored::load(&self.root)?;
+        Ok(self.ignored.get_or_init(|| ignored))
+    }
+
+    /// What lies at a path as stages read it: a source without what is passed over, an out with all
+    /// that is in it.
+    ///
+    /// # Errors
+    /// It can't be read, is or holds a bad link, or leads to what a stage writes.
+    pub fn found(&self, path: &RelPath) -> Result<Option<Found>, FactsError> {
+        let full = path.under(&self.root);
+        if self.is_written(path) {
+            return Ok(self.store.stat_cache().found_at(&full, &nothing)?);
+        }
+        let ignored = self.ignored()?;
+        let skip = |inside: &Path, is_folder: bool| {
+            ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
+        };
+        let found = self.store.stat_cache().found_at(&full, &skip)?;
+        match &found {
+            None => check_link(&full)?,
+            Some(Found::File(_)) => {}
+            Some(Found::Folder(tree)) => {
+                for real in &tree.followed {
+                    self.check_target(path, real)?;
+                }
+            }
+        }
+        if found.is_some()
+            && let Some(real) = self.behind_link(path)?
+        {
+            self.check_target(path, &real)?;
+        }
         Ok(found)
+    }
+
+    /// The content of what lies at a path, as [`Workspace::found`] finds it.
+    pub fn content(&self, path: &RelPath) -> Result<Option<PathDigest>, FactsError> {
+        Ok(self.found(path)?.map(|found| found.content()))
+    }
+
+    /// Like [`Workspace::is_written`], for a path with any name.
+    pub(super) fn is_in_out(&self, path: &Path) -> bool {
+        let path = path.to_str().and_then(|text| RelPath::new(text).ok());
+        path.is_some_and(|path| self.is_written(&path))
+    }
+
+    /// Whether the path is an out, or lies in one.
+    fn is_written(&self, path: &RelPath) -> bool {
+        let above = path
+            .as_str()
+            .match_indices('/')
+            .map(|(at, _)| &path.as_str()[..at]);
+        let mut paths = above
+            .chain([path.as_str()])
+            .filter_map(|text| RelPath::new(text).ok());
+        paths.any(|path| self.outs.contains(&path))
+    }
+
+    /// Where a path really is, if the way to it is through a link.
+    fn behind_link(&self, path: &RelPath) -> Result<Option<PathBuf>, FactsError> {
+        let real = |folder: &str| -> Result<PathBuf, FactsError> {
+            if let Some(known) = self.real_folders.borrow().get(folder) {
+                return Ok(known.clone());
+            }
+            let real = fs::canonicalize(&self.root.join(folder))?;
+            let mut known = self.real_folders.borrow_mut();
+            Ok(known.entry(folder.to_owned()).or_insert(real).clone())
+        };
+        let full = path.under(&self.root);
+        if fs::symlink_metadata(&full)?.is_symlink() {
+            return Ok(Some(fs::canonicalize(&full)?));
+        }
+        let (folder, name) = path
+            .as_str()
+            .rsplit_once('/')
+            .unwrap_or(("", path.as_str()));
+        let there = real(folder)?;
+        Ok((there != real("")?.join(folder)).then(|| there.join(name)))
+    }
+
+    /// Refuses a source that a link leads to what a stage writes: no stage would wait for it.
+    fn check_target(&self, path: &RelPath, real: &Path) -> Result<(), FactsError> {
+        let root = fs::canonicalize(&self.root)?;
+        let inside = real.strip_prefix(&root).ok().and_then(Path::to_str);
+        let Some(there) = inside.and_then(|text| RelPath::new(text).ok()) else {
+            return Ok(());
+        };
+        let holds_outs = self
+            .outs
+            .range(there.clone()..)
+            .take_while(|out| out.as_str().starts_with(there.as_str()))
+            .any(|out| out.is_within(&there));
+        if holds_outs || self.is_written(&there) {
+            return Err(FactsError::LinkToOut {
+                path: path.to_string(),
+                out: there.to_string(),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -253,8 +376,7 @@ pub(super) fn code_digests(
 
 impl Facts for Workspace {
     fn source(&self, path: &RelPath) -> Result<Option<Digest>, FactsError> {
-        let found = self.store.stat_cache().path_digest(&self.root, path)?;
-        Ok(found.map(|found| found.content_id()))
+        Ok(self.content(path)?.map(|found| found.content_id()))
     }
 
     fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
@@ -305,9 +427,27 @@ impl Facts for Workspace {
         let Ok(path) = RelPath::new(&out.path) else {
             return Ok(false);
         };
-        // What can't be digested or read (a pipe, a bad sector) is something else.
-        let there = self.store.stat_cache().path_digest(&self.root, &path);
-        Ok(there.is_ok_and(|there| there.as_ref() == Some(&out.content)))
+        // What can't be digested or read (a pipe, a bad sector, a bad link) is something else.
+        let (cache, full) = (self.store.stat_cache(), path.under(&self.root));
+        let there = cache.digest_at(&full);
+        if there.is_ok_and(|there| there.as_ref() == Some(&out.content)) {
+            return Ok(true);
+        }
+        let recorded = match out.content.kind {
+            Kind::Tree => self.store.objects().manifest(&out.content.digest).ok(),
+            Kind::File { .. } => None,
+        };
+        let Some(recorded) = recorded else {
+            return Ok(false);
+        };
+        // Junk that came after the stage is no edit, junk that the stage wrote is part of its result.
+        let ignored = self.ignored()?;
+        let skip = |inside: &Path, is_folder: bool| {
+            ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
+                && !inside.to_str().is_some_and(|inside| recorded.has(inside))
+        };
+        let there = cache.found_at(&full, &skip).ok().flatten();
+        Ok(there.is_some_and(|there| there.content() == out.content))
     }
 
     fn out_in_store(&self, out: &RecordedOut) -> Result<bool, FactsError> {

@@ -136,6 +136,8 @@ impl Action {
 pub struct Dep {
     /// The path or pattern as declared, after templates.
     pub pattern: DepPattern,
+    /// A pattern that may match nothing.
+    pub optional: bool,
     /// Where it stands in the file.
     pub location: Location,
 }

@@ -24,8 +24,8 @@ use super::location::Location;
 use super::trash::Trash;
 use super::unflushed::Unflushed;
 use restage_core::digest::{
-    Digest, Kind, Manifest, Node, PathDigest, StatCache, copy_to_new_and_digest, digest_file,
-    digest_found,
+    Digest, Kind, Manifest, Node, PathDigest, StatCache, check_link, copy_to_new_and_digest,
+    digest_file, digest_found,
 };
 use restage_core::fs::{self, FsError, StagedFile};
 
@@ -104,6 +104,7 @@ impl Objects {
     ) -> Result<PathDigest, StoreError> {
         let found = fs::symlink_metadata(path)?;
         let linked = found.is_symlink();
+        check_link(path)?;
         let metadata = if linked { fs::metadata(path)? } else { found };
         if !metadata.is_dir() {
             let digest = digest_found(path, &metadata)?;
@@ -118,18 +119,21 @@ impl Objects {
                 files: 1,
             });
         }
-        let (manifest, content) = self.cache.tree(path)?;
+        let tree = self.cache.tree(path)?;
         let mut folders = Folders::below(path);
-        for entry in manifest.entries() {
+        for entry in tree.manifest.entries() {
             if let Node::File { digest, .. } = &entry.node {
                 let file = path.join(&entry.path);
                 let found = fs::metadata(&file)?;
                 let may = folders.open_to(file.parent().unwrap_or(path))?;
-                self.keep_file(&file, &found, digest, true, may, unflushed)?;
+                // What lies elsewhere is not the stage's to give away.
+                let may_link = !linked && !tree.is_behind_link(&entry.path);
+                self.keep_file(&file, &found, digest, may_link, may, unflushed)?;
             }
         }
-        self.keep_bytes(&manifest.to_bytes(), &content.digest, unflushed)?;
-        Ok(content)
+        let bytes = tree.manifest.to_bytes();
+        self.keep_bytes(&bytes, &tree.content.digest, unflushed)?;
+        Ok(tree.content)
     }
 
     /// Copies a file that should have this digest into the store; the file stays as it is.
@@ -166,7 +170,7 @@ impl Objects {
         if content.kind != Kind::Tree {
             return keep(path, &content.digest).map(|()| true);
         }
-        let (manifest, _) = self.cache.tree(path)?;
+        let manifest = self.cache.tree(path)?.manifest;
         for entry in manifest.entries() {
             if let Node::File { digest, .. } = &entry.node {
                 keep(&path.join(&entry.path), digest)?;

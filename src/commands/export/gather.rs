@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use restage_core::digest::{Kind, Node};
+use restage_core::digest::{Found, Node, Tree};
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
-use restage_engine::Workspace;
+use restage_engine::{FactsError, Workspace};
 use restage_report::export::package::Package;
 use restage_report::export::ro_crate::Item;
 
@@ -35,23 +35,26 @@ impl<'a> Gathered<'a> {
     }
 
     /// Adds a file, or a folder with everything in it; nothing if the path does not exist.
-    pub(super) fn add(&mut self, path: &RelPath) -> Result<(), FsError> {
+    pub(super) fn add(&mut self, path: &RelPath) -> Result<(), FactsError> {
         if self.items.contains_key(path.as_str()) {
             return Ok(());
         }
-        let (root, cache) = (&self.workspace.root, self.workspace.store.stat_cache());
-        let Some(found) = cache.path_digest(root, path)? else {
+        let root = &self.workspace.root;
+        let Some(found) = self.workspace.found(path)? else {
             return Ok(());
         };
-        let item = match found.kind {
-            Kind::File { .. } => Item::File {
+        let item = match found {
+            Found::File(found) => Item::File {
                 size: fs::metadata(&path.under(root))?.len(),
                 blake3: found.digest.to_string(),
                 sha256: None,
                 included: false,
             },
-            Kind::Tree => {
-                let (manifest, whole) = cache.tree(&path.under(root))?;
+            Found::Folder(Tree {
+                manifest,
+                content: whole,
+                ..
+            }) => {
                 let mut files = Vec::new();
                 for entry in manifest.entries() {
                     // Links and empty folders are part of the folder's digest alone.

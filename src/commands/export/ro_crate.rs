@@ -43,7 +43,7 @@ pub(crate) fn ro_crate(
 
     let mut gathered = Gathered::new(workspace);
     for path in paths(&loaded, &records, &pipeline)? {
-        gathered.add(&path)?;
+        gathered.add(&path).map_err(|error| loaded.error(error))?;
     }
     workspace.save_cache();
     let (mut package, folder) =

@@ -1,19 +1,20 @@
 //! Digests files and folders on the disk.
 //!
-//! A path that is a symbolic link is followed; links inside a folder are not: their target's name
-//! is part of the folder, its content is not. Of permissions only the owner's execute
-//! bit counts. A socket, pipe or device, and a name that is not UTF-8, is an error.
+//! A path that is a symbolic link is followed, and so is a link that leads out of its folder (see
+//! [`super::listing`]). Of permissions only the owner's execute bit counts. A
+//! socket, pipe or device, and a name that is not UTF-8, is an error.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 
 use super::hash::Digest;
+use super::listing::{Skip, What, list, nothing};
 use super::manifest::{Manifest, ManifestEntry, Node};
 use super::path::PathDigest;
 use crate::fault;
@@ -154,62 +155,96 @@ impl Write for Sparse<'_> {
     }
 }
 
-/// Digest of a folder.
-pub fn digest_tree(path: &Path) -> Result<PathDigest, FsError> {
-    Ok(tree(path, &digest_found)?.1)
+/// A folder as it was found.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// Its entries. Each file can be read at its path below the folder, through links.
+    pub manifest: Manifest,
+    /// The folder as one value.
+    pub content: PathDigest,
+    /// Files that are behind links that lead out of the folder.
+    behind_links: BTreeSet<String>,
+    /// Where such links lead.
+    pub followed: Vec<PathBuf>,
+    /// Whether the manifest is all that is there: nothing was passed over, no link followed.
+    pub is_whole: bool,
 }
 
-/// Manifest and digest of a folder whose files are digested by `digest`, which gets each
+impl Tree {
+    /// Whether the file of this entry lies elsewhere, behind a link.
+    pub fn is_behind_link(&self, entry: &str) -> bool {
+        self.behind_links.contains(entry)
+    }
+}
+
+/// Digest of a folder.
+pub fn digest_tree(path: &Path) -> Result<PathDigest, FsError> {
+    Ok(tree(path, &nothing, &digest_found)?.content)
+}
+
+/// A folder without what `skip` passes over, whose files are digested by `digest`, which gets each
 /// file's path and metadata.
+///
+/// # Errors
+/// A link leads nowhere, round in a circle, or to a folder that it lies in; a pipe, a socket or a
+/// device; a name that is not UTF-8; a file that can't be read.
 pub fn tree(
     root: &Path,
+    skip: &Skip<'_>,
     digest: &(dyn Fn(&Path, &Metadata) -> Result<Digest, FsError> + Sync),
-) -> Result<(Manifest, PathDigest), FsError> {
+) -> Result<Tree, FsError> {
     use rayon::prelude::*;
-    let found = fs::walk(root)?;
-    let parents: BTreeSet<&Path> = found
+    let listing = list(root, skip)?;
+    let followed: Vec<PathBuf> = listing
+        .found
         .iter()
-        .filter_map(|entry| entry.path.parent())
+        .filter_map(|found| match &found.what {
+            What::Followed(real) => Some(real.clone()),
+            _ => None,
+        })
         .collect();
-    let nodes: Vec<Option<ManifestEntry>> = found
+    let entries: Vec<Option<(ManifestEntry, bool)>> = listing
+        .found
         .par_iter()
-        .map(|entry| {
-            let full = root.join(&entry.path);
-            let path = entry
-                .path
-                .to_str()
-                .ok_or_else(|| refused(&full, NOT_UTF8))?
-                .to_owned();
-            let node = if entry.metadata.is_dir() {
-                if parents.contains(entry.path.as_path()) {
-                    return Ok(None);
-                }
-                Node::EmptyFolder
-            } else if entry.metadata.is_symlink() {
-                let target = fs::read_link(&full)?;
-                Node::Link(
-                    target
-                        .to_str()
-                        .ok_or_else(|| refused(&full, NOT_UTF8_LINK))?
-                        .to_owned(),
-                )
-            } else {
-                expect_file(&full, &entry.metadata)?;
-                Node::File {
-                    digest: digest(&full, &entry.metadata)?,
-                    size: entry.metadata.len(),
-                    executable: is_executable(&entry.metadata),
+        .map(|found| {
+            let full = root.join(&found.path);
+            let text =
+                |path: &Path, why| path.to_str().map(str::to_owned).ok_or(refused(&full, why));
+            let node = match &found.what {
+                What::Folder | What::Followed(_) => return Ok(None),
+                What::EmptyFolder => Node::EmptyFolder,
+                What::Link(target) => Node::Link(text(target, NOT_UTF8_LINK)?),
+                What::File => {
+                    expect_file(&full, &found.metadata)?;
+                    Node::File {
+                        digest: digest(&full, &found.metadata)?,
+                        size: found.metadata.len(),
+                        executable: is_executable(&found.metadata),
+                    }
                 }
             };
-            Ok(Some(ManifestEntry { path, node }))
+            let path = text(&found.path, NOT_UTF8)?;
+            Ok(Some((ManifestEntry { path, node }, found.behind_link)))
         })
         .collect::<Result<_, FsError>>()?;
-    let entries: Vec<ManifestEntry> = nodes.into_iter().flatten().collect();
-    let manifest = Manifest::new(entries)
+    let mut behind_links = BTreeSet::new();
+    let mut kept = Vec::with_capacity(entries.len());
+    for (entry, behind_link) in entries.into_iter().flatten() {
+        if behind_link {
+            behind_links.insert(entry.path.clone());
+        }
+        kept.push(entry);
+    }
+    let manifest = Manifest::new(kept)
         .map_err(io::Error::other)
         .at("list a folder that changes meanwhile:", root)?;
-    let whole = manifest.content();
-    Ok((manifest, whole))
+    Ok(Tree {
+        content: manifest.content(),
+        manifest,
+        behind_links,
+        is_whole: !listing.skipped && followed.is_empty(),
+        followed,
+    })
 }
 
 /// Whether the owner may execute the file.

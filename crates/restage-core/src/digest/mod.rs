@@ -9,6 +9,7 @@ mod json;
 mod key;
 #[cfg(test)]
 mod key_tests;
+mod listing;
 mod manifest;
 mod part;
 mod path;
@@ -18,14 +19,15 @@ mod witness;
 
 pub use diff::{Change, diff};
 pub use file::digest_found;
+pub use file::{Tree, is_executable, tree};
 pub use file::{copy_and_digest, copy_to_new_and_digest, digest_file, digest_tree};
-pub use file::{is_executable, tree};
 pub use frame::Frame;
 pub use hash::{Digest, ParseDigestError};
 pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
+pub use listing::{Entry, Listing, Skip, What, check_link, list, nothing};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
 pub use part::Part;
 pub use path::{Kind, PathDigest};
-pub use stat_cache::StatCache;
+pub use stat_cache::{Found, StatCache};
 pub use stat_snapshot::StatSnapshot;
 pub use witness::{Touch, Witness};

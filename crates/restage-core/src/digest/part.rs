@@ -1,7 +1,9 @@
 //! A part of a folder: what its manifest has at a path, a file or a folder.
 
 use std::collections::VecDeque;
+use std::path::Path;
 
+use super::listing::{joined, relative};
 use super::manifest::{Manifest, ManifestEntry, ManifestError, Node};
 use super::path::{Kind, PathDigest};
 
@@ -72,19 +74,17 @@ impl Manifest {
         open.push(folder.to_owned());
         for entry in self.below(folder) {
             let inside = entry.path[folder.len()..].trim_start_matches('/');
-            let path = joined(under, inside);
-            let leads = match &entry.node {
-                Node::Link(_) => self
-                    .resolve(&entry.path)
-                    .ok_or_else(|| circle(&entry.path))?,
-                other => {
-                    let node = other.clone();
-                    entries.push(ManifestEntry { path, node });
-                    continue;
-                }
-            };
-            if is_within(&leads, folder) {
+            let path = join(under, inside);
+            let Node::Link(target) = &entry.node else {
                 let node = entry.node.clone();
+                entries.push(ManifestEntry { path, node });
+                continue;
+            };
+            let leads = self.resolve(&entry.path);
+            let leads = leads.ok_or_else(|| circle(&entry.path))?;
+            if is_within(&leads, folder) {
+                let leads = join(under, leads[folder.len()..].trim_start_matches('/'));
+                let node = Node::Link(link_text(&path, target, &leads));
                 entries.push(ManifestEntry { path, node });
                 continue;
             }
@@ -102,6 +102,11 @@ impl Manifest {
         }
         open.pop();
         Ok(())
+    }
+
+    /// Whether the folder has this path, as a file, a link or a folder.
+    pub fn has(&self, path: &str) -> bool {
+        self.node(path).is_some() || self.below(path).next().is_some()
     }
 
     /// Where a path leads, links followed; `None` if out of the folder or round in a circle.
@@ -159,9 +164,19 @@ fn is_within(path: &str, folder: &str) -> bool {
     folder.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn joined(folder: &str, inside: &str) -> String {
+/// The text of a link at `path` to `leads`: as it was written, unless that climbs out of the part.
+fn link_text(path: &str, target: &str, leads: &str) -> String {
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    match joined(folder, Path::new(target)) {
+        Some(_) => target.to_owned(),
+        None => relative(folder, Path::new(leads)).display().to_string(),
+    }
+}
+
+fn join(folder: &str, inside: &str) -> String {
     match folder {
         "" => inside.to_owned(),
+        folder if inside.is_empty() => folder.to_owned(),
         folder => format!("{folder}/{inside}"),
     }
 }
@@ -169,7 +184,9 @@ fn joined(folder: &str, inside: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
+    use crate::digest::{Digest, digest_found, nothing};
+    use crate::fs;
+    use proptest::prelude::*;
 
     fn manifest(entries: &[(&str, &str)]) -> Manifest {
         let entry = |(path, text): &(&str, &str)| ManifestEntry {
@@ -245,5 +262,41 @@ mod tests {
         let out = manifest(&[("a/x", "-> ../../c"), ("b", "-> b")]);
         assert_eq!(out.part("a"), Err(ManifestError::Link("a/x".to_owned())));
         assert_eq!(out.part("b"), Ok(None));
+    }
+
+    /// Makes a tree of files and links to files in it.
+    fn build(root: &Path, files: &[String], links: &[(String, prop::sample::Index)]) {
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        for (name, to) in links {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let up = "../".repeat(name.matches('/').count());
+            let target = format!("{up}{}", to.get(files));
+            let _ = fs::symlink(Path::new(&target), &path);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn a_part_is_what_its_folder_is_on_the_disk(
+            files in prop::collection::btree_set("[ab]/[cd]/[ef]", 1..6),
+            links in prop::collection::btree_map("[ab]/([cd]/)?[gh]", any::<prop::sample::Index>(), 0..6),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let files: Vec<String> = files.into_iter().collect();
+            build(dir.path(), &files, &links.into_iter().collect::<Vec<_>>());
+            let whole = crate::digest::tree(dir.path(), &nothing, &digest_found).unwrap().manifest;
+            for folder in ["a", "b", "a/c", "b/d"] {
+                let part = whole.part(folder).unwrap().map(|part| part.content);
+                let there = dir.path().join(folder);
+                let there = there.exists().then(|| crate::digest::digest_tree(&there).unwrap());
+                prop_assert_eq!(part, there, "{}", folder);
+            }
+        }
     }
 }

@@ -28,9 +28,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{digest_found, expect_file, is_executable, tree};
+use super::file::{Tree, digest_found, expect_file, is_executable, tree};
 use super::hash::Digest;
-use super::manifest::Manifest;
+use super::listing::{Skip, nothing};
 use super::path::{Kind, PathDigest};
 use super::witness::Touch;
 use crate::clock::WallTime;
@@ -77,6 +77,25 @@ pub struct StatCache {
     /// Found or sealed since; these replace loaded ones.
     found: Mutex<BTreeMap<(u64, u64), Entry>>,
     warning: Option<String>,
+}
+
+/// A file or folder with its content.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A file.
+    File(PathDigest),
+    /// A folder.
+    Folder(Tree),
+}
+
+impl Found {
+    /// It as one value.
+    pub fn content(&self) -> PathDigest {
+        match self {
+            Self::File(content) => *content,
+            Self::Folder(tree) => tree.content,
+        }
+    }
 }
 
 impl StatCache {
@@ -134,32 +153,37 @@ impl StatCache {
     /// Like [`StatCache::path_digest`], for any path. A folder that is replaced while it is read
     /// is read again.
     pub fn digest_at(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
+        Ok(self.found_at(path, &nothing)?.map(|found| found.content()))
+    }
+
+    /// What lies at a path, a folder without what `skip` passes over.
+    pub fn found_at(&self, path: &Path, skip: &Skip<'_>) -> Result<Option<Found>, FsError> {
         for attempt in 1..ATTEMPTS {
-            match self.digest_now(path) {
+            match self.found_now(path, skip) {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => pause(attempt),
                 done => return done,
             }
         }
-        self.digest_now(path)
+        self.found_now(path, skip)
     }
 
-    fn digest_now(&self, path: &Path) -> Result<Option<PathDigest>, FsError> {
+    fn found_now(&self, path: &Path, skip: &Skip<'_>) -> Result<Option<Found>, FsError> {
         let Some(metadata) = fs::metadata_if_exists(path)? else {
             return Ok(None);
         };
         if metadata.is_dir() {
-            return Ok(Some(self.tree(path)?.1));
+            return Ok(Some(Found::Folder(self.tree_without(path, skip)?)));
         }
         let (digest, metadata) = self.file(path, metadata)?;
         let kind = Kind::File {
             executable: is_executable(&metadata),
         };
-        Ok(Some(PathDigest {
+        Ok(Some(Found::File(PathDigest {
             digest,
             kind,
             size: metadata.len(),
             files: 1,
-        }))
+        })))
     }
 
     /// Digest of a file that was looked at already.
@@ -167,9 +191,13 @@ impl StatCache {
         Ok(self.file(path, metadata)?.0)
     }
 
-    /// Manifest and digest of a folder.
-    pub fn tree(&self, path: &Path) -> Result<(Manifest, PathDigest), FsError> {
-        tree(path, &|file, metadata| {
+    /// A folder with all that is in it.
+    pub fn tree(&self, path: &Path) -> Result<Tree, FsError> {
+        self.tree_without(path, &nothing)
+    }
+
+    fn tree_without(&self, path: &Path, skip: &Skip<'_>) -> Result<Tree, FsError> {
+        tree(path, skip, &|file, metadata| {
             Ok(self.file(file, metadata.clone())?.0)
         })
     }

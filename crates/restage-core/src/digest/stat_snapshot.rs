@@ -8,6 +8,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::listing::{Skip, list};
 use super::stat_cache::{Stamp, settled_before};
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
@@ -21,12 +22,13 @@ pub struct StatSnapshot(Vec<(String, Stamp)>);
 
 impl StatSnapshot {
     /// Looks at `paths`, each below `root` or absolute, and at everything inside those that are
-    /// folders; and at `folders`, of which only the names in them count. `None` if one is
-    /// missing, or was touched after `since` or so shortly before it that whoever read it
+    /// folders, but for what `skip` passes over, and behind links; and at `folders`, of which only
+    /// the names in them count. `None` if one is missing, or was touched after `since` or so shortly before it that whoever read it
     /// from `since` on may have seen something else.
     pub fn take(
         root: &Path,
         paths: impl IntoIterator<Item = String>,
+        skip: &Skip<'_>,
         folders: impl IntoIterator<Item = String>,
         since: WallTime,
     ) -> Result<Option<Self>, FsError> {
@@ -37,7 +39,8 @@ impl StatSnapshot {
                 return Ok(None);
             };
             if metadata.is_dir() {
-                for entry in fs::walk(&full)? {
+                let skip = |inner: &Path, is_dir: bool| skip(&Path::new(&path).join(inner), is_dir);
+                for entry in list(&full, &skip)?.found {
                     // A name that is not UTF-8 can't be written down.
                     let Some(inner) = entry.path.to_str() else {
                         return Ok(None);
@@ -60,7 +63,7 @@ impl StatSnapshot {
     /// Whether nothing has changed since.
     pub fn holds(&self, root: &Path) -> bool {
         let unchanged = |(path, stamp): &(String, Stamp)| {
-            // A link given as a path was followed; one inside a folder was not.
+            // Of a link that was followed, what it leads to was seen, and inside a folder the link too.
             let full = root.join(path);
             fs::metadata(&full).is_ok_and(|found| Stamp::of(&found) == *stamp)
                 || fs::symlink_metadata(&full)
@@ -78,6 +81,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::digest::nothing;
 
     struct Setup {
         dir: tempfile::TempDir,
@@ -113,7 +117,7 @@ mod tests {
 
     fn snapshot(root: &Path, since: WallTime) -> Option<StatSnapshot> {
         let paths = ["file".to_owned(), "tree".to_owned()];
-        StatSnapshot::take(root, paths, ["listed".to_owned()], since).unwrap()
+        StatSnapshot::take(root, paths, &nothing, ["listed".to_owned()], since).unwrap()
     }
 
     fn settle() {

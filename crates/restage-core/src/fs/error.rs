@@ -24,9 +24,27 @@ impl FsError {
         )
     }
 
+    /// What is tried with a link.
+    pub const FOLLOW: &str = "follow the link";
+
+    /// Whether a link leads nowhere, or round in a circle.
+    pub fn is_bad_link(&self) -> bool {
+        self.op == Self::FOLLOW
+    }
+
+    /// Whether what was found is to blame, and not the machine: a bad link, a pipe, a name that can't
+    /// be written down.
+    pub fn is_about_content(&self) -> bool {
+        let own = self.source.raw_os_error().is_none();
+        self.is_bad_link() || (own && self.source.kind() == io::ErrorKind::InvalidInput)
+    }
+
     /// What the user can do about it, if the cause is a common one.
     pub fn hint(&self) -> Option<&'static str> {
         use rustix::io::Errno;
+        if self.is_bad_link() {
+            return Some("make it lead to a file or folder that is there, or remove it");
+        }
         let errno = Errno::from_io_error(&self.source)?;
         Some(match errno {
             Errno::NOSPC => {

@@ -87,11 +87,7 @@ impl Walk<'_> {
         let owner = self.graph.owner_of(path);
         let out = owner.map(|(id, out)| (id, self.graph.stage(id).outs[out].path.clone()));
         let whole = out.as_ref().map_or(path, |(_, out)| out);
-        let now = self
-            .ws
-            .store
-            .stat_cache()
-            .path_digest(&self.ws.root, whole)?;
+        let now = self.ws.content(whole)?;
         let Some((id, out)) = out else {
             let read = now.map(|now| now.content_id());
             self.sources.insert((path.to_string(), read), read);

@@ -88,8 +88,10 @@ fn glob_inputs(
     reads: &mut Vec<Read>,
     report: &mut Vec<Diagnostic>,
 ) {
+    let mut produced = false;
     for (path, writer, out) in owners.matching(glob) {
         if *writer != id {
+            produced = true;
             inputs.push(Input::Produced {
                 stage: *writer,
                 out: *out,
@@ -117,6 +119,7 @@ fn glob_inputs(
     }
     inputs.push(Input::SourceGlob {
         pattern: glob.as_str().to_owned(),
+        required: !dep.optional && !produced,
     });
 }
 
@@ -124,7 +127,7 @@ fn glob_inputs(
 fn identity(input: &Input) -> (u8, String) {
     match input {
         Input::Source { path } => (0, path.to_string()),
-        Input::SourceGlob { pattern } => (1, pattern.clone()),
+        Input::SourceGlob { pattern, .. } => (1, pattern.clone()),
         // One path has one writer.
         Input::Produced { path, .. } => (2, path.to_string()),
     }

@@ -52,6 +52,8 @@ pub enum Input {
     SourceGlob {
         /// The pattern, for [`restage_core::glob::Glob`].
         pattern: String,
+        /// Whether there must be one: no other stage's out matches, and the dep is not optional.
+        required: bool,
     },
     /// An output of another stage, or a part of it.
     Produced {

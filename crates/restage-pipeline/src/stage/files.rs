@@ -5,7 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::fields::{About, Field, Key, Kind, Mapping, expected};
 use crate::node::{Entry, Node, Value};
 use crate::paths;
-use crate::pipeline::{Dep, Out, Place, Stage};
+use crate::pipeline::{Dep, DepPattern, Out, Place, Stage};
 use crate::suggest;
 use restage_core::span::Location;
 
@@ -67,6 +67,53 @@ pub(super) static OUT: Mapping<Read> = Mapping {
     ],
 };
 
+/// Reads a field of a dep; the text is "a dep of stage `train`".
+type ReadDep = fn(&mut StageReader<'_>, &mut Dep, &Node, &str);
+
+pub(super) static DEP: Mapping<ReadDep> = Mapping {
+    about: About::new(
+        "FullDep",
+        "An input",
+        "an input",
+        "A file, folder or pattern that a stage reads. A path or pattern alone stands for \
+         `{path: PATH}`.\n\n\
+         A link within a folder stays a link. A link that leads out of its folder counts as what it \
+         leads to, so an edit there runs the stage again; one that leads nowhere, or round in a \
+         circle, is an error. The same holds for folders that stages write.\n\n\
+         Folders and patterns pass over what editors, interpreters and version control leave: \
+         `__pycache__/`, `*.pyc`, `.ipynb_checkpoints/`, the caches of mypy, pytest and ruff, \
+         `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`, swap and backup files (`.*.sw?`, `*.swp`, `*~`, `.#*`, \
+         `#*#`), `.nfs*`, `.fuse_hidden*`, `.git`, `.hg/`, `.jj/`, `.svn/` and `.restage/`. \
+         The file `.restageignore` in the pipeline's folder adds rules in gitignore's syntax; \
+         `!*.pyc` takes one back. What a stage writes into its outs is kept, whatever its name.",
+    ),
+    fields: &[
+        (
+            Field::required(
+                "path",
+                Kind::Text,
+                "write `{path: \"data/*.csv\", optional: true}`",
+                "A file, folder or pattern below the pipeline's folder.",
+            )
+            .key(Key::Part)
+            .words(&["file", "name", "dep", "pattern", "glob"]),
+            None,
+        ),
+        (
+            Field::optional(
+                "optional",
+                Kind::Scalar,
+                "false",
+                "Whether a pattern may match nothing. Without it that is an error.",
+            )
+            .key(Key::Outside)
+            .example("deps: [{path: \"extra/*.csv\", optional: true}]")
+            .words(&["required", "missing_ok", "if_exists"]),
+            Some(|reader, dep, node, what| reader.optional(dep, node, what)),
+        ),
+    ],
+};
+
 /// What to do about a stage that writes nothing.
 pub(super) const NO_OUTS: &str = "list the files or folders it writes: without them nothing can \
                                   tell whether it ran, and nothing can use its result";
@@ -74,15 +121,49 @@ pub(super) const NO_OUTS: &str = "list the files or folders it writes: without t
 impl StageReader<'_> {
     pub(super) fn deps(&mut self, stage: &mut Stage, entry: &Entry) {
         for item in self.items(entry) {
-            let Some(text) = self.text(&item, "an item of `deps`") else {
-                continue;
-            };
-            match paths::dep(&text, item.location, self.owner()) {
-                Ok(pattern) => stage.deps.push(Dep {
-                    pattern,
-                    location: item.location,
-                }),
-                Err(error) => self.report.push(*error),
+            stage.deps.extend(self.dep(&item));
+        }
+    }
+
+    fn dep(&mut self, item: &Node) -> Option<Dep> {
+        let what = format!("an input of {}", self.owner());
+        let mut path = item;
+        if let Value::Map(_) = item.value {
+            DEP.check_all(item, item.location, &what, self.report)?;
+            path = item.get("path")?;
+        }
+        let text = self.text(path, "an item of `deps`")?;
+        let pattern = paths::dep(&text, path.location, self.owner())
+            .map_err(|error| self.report.push(*error))
+            .ok()?;
+        let mut dep = Dep {
+            pattern,
+            optional: false,
+            location: item.location,
+        };
+        for (read, entry) in DEP.present(item) {
+            read(self, &mut dep, &entry.value, &what);
+        }
+        Some(dep)
+    }
+
+    fn optional(&mut self, dep: &mut Dep, node: &Node, what: &str) {
+        let Some(value) = self.templates.value(node, self.report) else {
+            return;
+        };
+        match (&value.value, &dep.pattern) {
+            (Value::Bool(optional), DepPattern::Glob(_)) => dep.optional = *optional,
+            (Value::Bool(false), DepPattern::Path(_)) => {}
+            (Value::Bool(true), DepPattern::Path(path)) => {
+                let message = format!("{what} is optional and not a pattern: `{path}`");
+                let label = "only a pattern can match nothing";
+                let hint = format!("write `{path}` alone, or a pattern");
+                let error = Diagnostic::new(node.location, message, label);
+                self.report.push(error.hint(hint));
+            }
+            _ => {
+                let error = expected(node, "optional", what, "true or false");
+                self.report.push(error);
             }
         }
     }

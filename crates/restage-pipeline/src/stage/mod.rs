@@ -18,7 +18,7 @@ use super::pipeline::{Action, Stage};
 use super::script::{self, SHELL, Shell};
 use super::seeds::SEEDS;
 use super::template::Templates;
-use files::{NO_OUTS, OUT};
+use files::{DEP, NO_OUTS, OUT};
 use reader::StageReader;
 use restage_core::span::Location;
 use settings::RESOURCES;
@@ -35,6 +35,13 @@ const SCALARS: Kind = Kind::OneOf(&[Kind::List(&Kind::Scalar), TEMPLATE]);
 const COMMAND: Kind = Kind::OneOf(&[
     Kind::Filled,
     Kind::Named("a list of commands", &Kind::Some(&Kind::Filled)),
+]);
+const DEPS: Kind = Kind::OneOf(&[
+    Kind::List(&Kind::OneOf(&[
+        Kind::Named("a path or pattern", &Kind::Text),
+        Kind::Map(&DEP),
+    ])),
+    TEMPLATE,
 ]);
 const OUTS: Kind = Kind::OneOf(&[
     Kind::List(&Kind::OneOf(&[
@@ -170,13 +177,14 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
         (
             Field::optional(
                 "deps",
-                TEXTS,
+                DEPS,
                 "none",
                 "Files, folders and patterns (`*`, `?`, `[..]`, `{a,b}`, `**`) that it reads. A \
                  path that another stage writes makes that stage run first; a path inside a folder that \
                  it writes depends on that part alone. Patterns match the \
                  outs of other stages, and files that no stage wrote; what was written for a seed \
-                 that is no longer asked for does not match.",
+                 that is no longer asked for does not match. A pattern that matches nothing is an \
+                 error, unless it is `optional`.",
             )
             .key(Key::Part)
             .example("deps: [data/train.csv, \"results/*/summary.csv\"]")

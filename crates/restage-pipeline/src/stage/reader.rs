@@ -63,9 +63,7 @@ impl<'a> StageReader<'a> {
             Value::Map(_) if node.get("secret").is_some() => {
                 Some("name the variable under `secret` instead: `secret: [NAME]`".to_owned())
             }
-            Value::Map(_) if node.get("path").is_some() => {
-                Some("write the path alone: only `outs` can say more of it".to_owned())
-            }
+            Value::Map(_) if node.get("path").is_some() => Some("write the path alone".to_owned()),
             Value::Map(_) => Some("quote text that has `: ` or begins with `{`".to_owned()),
         };
         self.report

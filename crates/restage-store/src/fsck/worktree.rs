@@ -13,7 +13,9 @@ use rayon::prelude::*;
 use super::check::{Check, Placed, Sound};
 use super::report::{Problem, Remedy};
 use crate::store::Store;
-use restage_core::digest::{Digest, Kind, PathDigest, copy_and_digest, is_executable, tree};
+use restage_core::digest::{
+    Digest, Kind, PathDigest, copy_and_digest, is_executable, nothing, tree,
+};
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
 
@@ -43,8 +45,8 @@ impl Reader<'_> {
             return Ok(Placed::Nothing);
         };
         if found.is_dir() {
-            let (manifest, content) = tree(path, &|file, found| self.file(file, found))?;
-            return Ok(Placed::Folder(content, manifest));
+            let found = tree(path, &nothing, &|file, found| self.file(file, found))?;
+            return Ok(Placed::Folder(found.content, found.manifest));
         }
         if !found.is_file() {
             return Ok(Placed::Unreadable);

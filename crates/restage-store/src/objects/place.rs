@@ -12,7 +12,7 @@ use std::sync::{MutexGuard, PoisonError};
 use super::{Objects, Placement, is_unreadable, mode};
 use crate::error::StoreError;
 use restage_core::digest::{
-    Digest, Kind, Manifest, ManifestEntry, Node, PathDigest, copy_to_new_and_digest,
+    Digest, Found, Kind, Manifest, ManifestEntry, Node, PathDigest, Skip, copy_to_new_and_digest,
 };
 use restage_core::fs;
 
@@ -95,42 +95,37 @@ impl Objects {
     }
 
     /// Puts a file or folder that no stage wrote at `dest`, read-only and never by a hard link to
-    /// the source, so that a stage can't write to it. It must still have the content `expected`.
+    /// the source, so that a stage can't write to it. Of a folder, what `skip` passes over is left
+    /// out. It must still have the content `expected`.
     pub fn place_source(
         &self,
         source: &Path,
+        skip: &Skip<'_>,
         expected: &PathDigest,
         dest: &Path,
     ) -> Result<(), StoreError> {
         let changed = || StoreError::SourceChanged {
             path: source.to_owned(),
         };
-        let found = self.cache.digest_at(source)?;
-        if found.as_ref() != Some(expected) {
-            return Err(changed());
-        }
-        match expected.kind {
-            Kind::File { executable } => self.put(dest, &|temp| {
+        let found = self.cache.found_at(source, skip)?;
+        let found = found.filter(|found| found.content() == *expected);
+        match found.ok_or_else(changed)? {
+            Found::File(_) => self.put(dest, &|temp| {
                 let digest = &expected.digest;
+                let executable = expected.kind == (Kind::File { executable: true });
                 self.put_source(source, digest, executable, temp)
             }),
-            Kind::Tree => {
-                let (manifest, content) = self.cache.tree(source)?;
-                if content != *expected {
-                    return Err(changed());
-                }
-                self.put(dest, &|temp| {
-                    put_folder(&manifest, temp, &|entry, to| match &entry.node {
-                        Node::File {
-                            digest, executable, ..
-                        } => {
-                            let from = source.join(&entry.path);
-                            self.put_source(&from, digest, *executable, to)
-                        }
-                        other => self.put_node(other, to, Placement::Linked),
-                    })
+            Found::Folder(tree) => self.put(dest, &|temp| {
+                put_folder(&tree.manifest, temp, &|entry, to| match &entry.node {
+                    Node::File {
+                        digest, executable, ..
+                    } => {
+                        let from = source.join(&entry.path);
+                        self.put_source(&from, digest, *executable, to)
+                    }
+                    other => self.put_node(other, to, Placement::Linked),
                 })
-            }
+            }),
         }
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use restage_core::digest::{Kind, digest_tree};
+use restage_core::digest::{Kind, digest_tree, nothing};
 
 #[test]
 fn a_plain_file_is_writable_and_editing_it_changes_no_object() {
@@ -219,7 +219,7 @@ fn a_source_is_placed_read_only_and_never_by_its_own_inode() {
     bench
         .store
         .objects()
-        .place_source(&bench.path("data"), &content, &dest)
+        .place_source(&bench.path("data"), &nothing, &content, &dest)
         .unwrap();
     assert_eq!(digest_tree(&dest).unwrap(), content);
     assert_eq!(mode(&dest.join("raw/x")), 0o444);
@@ -228,7 +228,7 @@ fn a_source_is_placed_read_only_and_never_by_its_own_inode() {
     let error = bench
         .store
         .objects()
-        .place_source(&bench.path("data"), &content, &dest)
+        .place_source(&bench.path("data"), &nothing, &content, &dest)
         .unwrap_err();
     assert!(matches!(error, StoreError::SourceChanged { .. }), "{error}");
 }
