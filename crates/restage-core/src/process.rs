@@ -235,6 +235,12 @@ fn space() -> &'static Option<String> {
     })
 }
 
+/// How many files this process may have open at once.
+pub fn open_files_limit() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::CommandExt;

@@ -14,6 +14,7 @@ use super::error::RunError;
 use super::publish::Publisher;
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
+use restage_core::process::open_files_limit;
 use restage_pipeline::graph::StageId;
 use restage_store::{CommitOutcome, KeyLock, Record, Store, StoreError, Unflushed};
 
@@ -50,6 +51,8 @@ pub(super) struct Flusher {
     thread: Option<JoinHandle<Result<(), RunError>>>,
     /// Results that were handed over and not taken back.
     waiting: usize,
+    /// As many may be waiting before no more stages start.
+    most_waiting: usize,
 }
 
 /// Where results go.
@@ -80,6 +83,13 @@ impl State {
     }
 }
 
+/// How many results may wait for a slow disk: each holds the lock of its key, which is an open file.
+fn most_waiting(open_files: u64) -> usize {
+    usize::try_from(open_files / 4)
+        .unwrap_or(usize::MAX)
+        .clamp(4, 4096)
+}
+
 impl Flusher {
     /// `publisher` puts committed outs into the workspace; a rerun's are not.
     pub(super) fn new(ws: &Workspace, publisher: &Publisher) -> Self {
@@ -94,6 +104,7 @@ impl Flusher {
             committed,
             thread: None,
             waiting: 0,
+            most_waiting: most_waiting(open_files_limit()),
         }
     }
 
@@ -115,6 +126,11 @@ impl Flusher {
     /// Whether results were handed over and not taken back.
     pub(super) fn is_busy(&self) -> bool {
         self.waiting > 0
+    }
+
+    /// Whether so many results wait for the disk that no more stages should start.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting >= self.most_waiting
     }
 
     /// What has been committed since the last call; with `wait`, at least one if there is one.
@@ -265,5 +281,17 @@ impl Place {
         }
         self.store.workdirs().discard(&attempt.dir)?;
         Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_the_files_that_may_be_open_are_for_results_that_wait() {
+        assert_eq!(most_waiting(1024), 256);
+        assert_eq!(most_waiting(3), 4);
+        assert_eq!(most_waiting(u64::MAX), 4096);
     }
 }

@@ -305,7 +305,7 @@ impl<'a> Scheduler<'a> {
 
     fn start_ready(&mut self) -> Result<(), RunError> {
         for id in self.states.ready() {
-            if self.halted {
+            if self.halted || self.flusher.is_full() {
                 break;
             }
             let (key, tried) = match self.states.get(id) {
