@@ -47,7 +47,8 @@ pub fn matching(root: &Path, glob: &Glob, skip: &Skip<'_>) -> Result<Below, FsEr
                 continue;
             }
             let is_link = found.is_symlink();
-            let is_folder = found.is_dir() || (is_link && full.is_dir());
+            let is_folder = found.is_dir()
+                || (is_link && fs::metadata(&full).is_ok_and(|there| there.is_dir()));
             if is_folder && is_link && glob.may_match_in(&path) {
                 let inner = follow(&root.join(&folder), &full, chain.as_ref())?;
                 open.push((path, Some(inner)));

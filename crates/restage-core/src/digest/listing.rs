@@ -208,7 +208,7 @@ impl Walk<'_> {
 
     /// Whether a path in the folder, or a folder above it, is passed over.
     fn is_skipped(&self, path: &Path, real: &Path) -> bool {
-        let is_dir = |at: &Path| at != path || real.is_dir();
+        let is_dir = |at: &Path| at != path || fs::metadata(real).is_ok_and(|there| there.is_dir());
         let named = path.ancestors().filter(|at| !at.as_os_str().is_empty());
         named.into_iter().any(|at| (self.skip)(at, is_dir(at)))
     }
