@@ -236,7 +236,10 @@ fn a_source_is_placed_read_only_and_never_by_its_own_inode() {
 #[derive(Debug, Clone)]
 enum Thing {
     File(Vec<u8>, bool),
-    Link(String),
+    /// To the folder that it is in.
+    Inside,
+    /// To a file elsewhere.
+    Outside,
     Folder(Vec<(String, Thing)>),
 }
 
@@ -244,7 +247,8 @@ fn thing() -> impl Strategy<Value = Thing> {
     let leaf = prop_oneof![
         (prop::collection::vec(any::<u8>(), 0..40), any::<bool>())
             .prop_map(|(bytes, executable)| Thing::File(bytes, executable)),
-        "[a-z./]{1,8}".prop_map(Thing::Link),
+        Just(Thing::Inside),
+        Just(Thing::Outside),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop::collection::btree_map("[a-c é\n-]{1,2}", inner, 0..4)
@@ -252,18 +256,19 @@ fn thing() -> impl Strategy<Value = Thing> {
     })
 }
 
-fn make(thing: &Thing, path: &Path) {
+fn make(thing: &Thing, path: &Path, elsewhere: &Path) {
     match thing {
         Thing::File(bytes, executable) => {
             std::fs::write(path, bytes).unwrap();
             fs::set_mode(path, if *executable { 0o755 } else { 0o644 }).unwrap();
         }
-        Thing::Link(target) => std::os::unix::fs::symlink(target, path).unwrap(),
+        Thing::Inside => std::os::unix::fs::symlink(".", path).unwrap(),
+        Thing::Outside => std::os::unix::fs::symlink(elsewhere, path).unwrap(),
         Thing::Folder(inner) => {
             std::fs::create_dir(path).unwrap();
             inner
                 .iter()
-                .for_each(|(name, thing)| make(thing, &path.join(name)));
+                .for_each(|(name, thing)| make(thing, &path.join(name), elsewhere));
         }
     }
 }
@@ -274,10 +279,13 @@ proptest! {
     fn every_folder_comes_out_as_it_went_in(inner in prop::collection::vec(thing(), 0..4)) {
         let bench = Bench::new();
         let inner = inner.into_iter().enumerate().map(|(i, thing)| (i.to_string(), thing));
-        make(&Thing::Folder(inner.collect()), &bench.path("tree"));
+        let elsewhere = bench.write("far", "away");
+        let modes = mode(&elsewhere);
+        make(&Thing::Folder(inner.collect()), &bench.path("tree"), &elsewhere);
         let before = digest_tree(&bench.path("tree")).unwrap();
         let content = bench.store.objects().ingest(&bench.path("tree")).unwrap();
         prop_assert_eq!(content, before);
+        prop_assert_eq!(mode(&elsewhere), modes, "what lies elsewhere is left alone");
         bench.store.objects().verify(&content).unwrap();
         for (placement, name) in [(Placement::Plain, "plain"), (Placement::Linked, "linked")] {
             bench.store.objects().materialize(&content, &bench.path(name), placement).unwrap();
