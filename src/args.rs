@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Trace(Trace),
     Verify(Verify),
     Logs(Logs),
+    Adopt(Adopt),
+    Clean(Clean),
     Gc(Gc),
     Fsck(Fsck),
     Init(Init),
@@ -125,6 +127,17 @@ pub(crate) struct Reproduce {
     /// Like --audit, but fail a stage that uses an undeclared file; its results are not recorded.
     #[arg(long)]
     pub(crate) strict: bool,
+
+    /// Move files that no run wrote, and that stand where outs go, to restage-set-aside/.
+    ///
+    /// Without this, or --replace, nothing runs if there are such files. What a run wrote and was
+    /// edited since is always moved there, and named.
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) set_aside: bool,
+
+    /// Replace files that stand where outs go and that the store does not have: they are lost.
+    #[arg(long)]
+    pub(crate) replace: bool,
 
     /// Print only failures.
     #[arg(short = 'q', long)]
@@ -300,6 +313,34 @@ pub(crate) struct Logs {
 
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
+}
+
+/// Record files that are there as the results of stages, without running them.
+///
+/// All outs of a stage must be there. They become the result of its key as it is now, marked as
+/// adopted, with your name and the time, in `restage why`, on the report's page and in exports. The files
+/// stay as they are. `restage verify` runs such a stage and compares.
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    /// Stages (`train@resnet18`), groups (`train`) or outs.
+    #[arg(required = true)]
+    pub(crate) stages: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// Remove outs of stages, items, names and profiles that the pipeline no longer declares.
+///
+/// Only files that are exactly what a run of restage wrote are removed; what was added or edited stays.
+#[derive(Debug, Args)]
+pub(crate) struct Clean {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+
+    /// Print what would be removed, and remove nothing.
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Remove what nothing needs any more from .restage.

@@ -1,6 +1,8 @@
 //! One file, or folder, for each command: it runs what its arguments ask for and prints the answer.
 
+mod adopt;
 mod claims;
+mod clean;
 mod compare;
 mod completions;
 mod dag;
@@ -34,6 +36,8 @@ pub(crate) fn run(
         Command::Reproduce(args) => reproduce::reproduce(settings, args, out),
         Command::Status(args) => status::status(settings, args, out),
         Command::Why(args) => why::why(settings, args, out),
+        Command::Adopt(args) => adopt::adopt(settings, args, out),
+        Command::Clean(args) => clean::clean(settings, args, out),
         Command::Dag(args) => dag::dag(settings, args, out),
         Command::Verify(args) => verify::verify(settings, args, out),
         Command::Compare(args) => compare::compare(settings, args, out),

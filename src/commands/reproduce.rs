@@ -15,8 +15,8 @@ use crate::session::{PipelineFile, Session, launcher};
 use crate::settings::Settings;
 use restage_core::clock::{Instant, WallTime};
 use restage_engine::{
-    Audit, Decision, Event, Facts, NoopRequest, Observer, Plan, RunOptions, Summary, estimate,
-    nothing_to_do, remember_noop, run,
+    Audit, Decision, Event, Facts, Foreigners, NoopRequest, Observer, Plan, RunOptions, Summary,
+    check_places, estimate, nothing_to_do, remember_noop, run,
 };
 use restage_exec::LocalExecutor;
 
@@ -74,11 +74,17 @@ pub(crate) fn reproduce(
         (true, false) => loaded.named(&args.targets)?,
     };
     let capacity = settings.capacity(args.jobs);
+    let foreigners = match (args.set_aside, args.replace) {
+        (true, _) => Foreigners::SetAside,
+        (_, true) => Foreigners::Replace,
+        _ => Foreigners::Refuse,
+    };
 
     if args.dry_run {
         let plan = session.plan(&selected, &forced)?;
         workspace.save_cache();
         print_plan(&session, &plan, capacity.cpu, settings, out)?;
+        check_places(workspace, graph, &plan, foreigners).map_err(|error| loaded.error(error))?;
         return Ok(Exit::Ok);
     }
 
@@ -91,6 +97,7 @@ pub(crate) fn reproduce(
         forced,
         audit,
         launcher: launcher(),
+        foreigners,
     };
     let mut go = |observer: &mut dyn Observer| {
         run(workspace, graph, &options, &mut executor, observer, &|| {

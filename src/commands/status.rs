@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::clean::undeclared;
 use crate::args::Status;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -29,6 +30,7 @@ pub(crate) fn status(
     let plan = session.plan(&selected, &BTreeSet::new())?;
     workspace.save_cache();
     note_damaged_lock(&loaded, out)?;
+    note_undeclared(settings, args, &session, out)?;
     loaded.warn_of_other_readings(out);
     loaded.warn_of_copied_params(out)?;
     let text = if settings.json {
@@ -54,6 +56,34 @@ fn note_damaged_lock(loaded: &Loaded, out: &mut Output) -> Result<(), CliError> 
              reproduce` sets it aside and rebuilds it"
         )),
         Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Outs that no stage declares any more are no sources, and look as if they were results.
+fn note_undeclared(
+    settings: &Settings,
+    args: &Status,
+    session: &Session<'_>,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    // What another profile declares is unknown where that can't be read.
+    let Ok(former) = undeclared(settings, &args.pipeline, session) else {
+        return Ok(());
+    };
+    let names: Vec<String> = former
+        .iter()
+        .map(|one| format!("`{}` of {}", one.path, one.stage))
+        .collect();
+    if let Some((first, more)) = names.split_first() {
+        let more = match more.len() {
+            0 => String::new(),
+            n => format!(" and {}", count(n, "other out")),
+        };
+        out.warning(&format!(
+            "no stage declares {first}{more} any more\n  no pattern matches what runs wrote there; \
+             `restage clean -n` lists all of it, `restage clean` removes it"
+        ));
     }
     Ok(())
 }

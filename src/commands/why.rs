@@ -61,6 +61,7 @@ fn line_json(loaded: &Loaded, id: StageId, planned: &Planned, since: Option<&Sin
         "reasons": state_reasons(&planned.decision),
         "key": key.map(|key| key.digest().to_string()),
         "inputs": inputs,
+        "adopted": planned.record().and_then(|record| record.adopted.as_ref()),
         "since": since.map(Since::to_json),
     });
     format!("{value}\n")
@@ -75,6 +76,15 @@ fn block(
 ) -> String {
     let name = style.bold(&loaded.graph.stage(id).name);
     let mut text = match &planned.decision {
+        Decision::Fresh(record) if record.adopted.is_some() => {
+            let adoption = record.adopted.as_ref();
+            format!(
+                "{name} is {}: {} on {}, not run\n",
+                style.good("fresh"),
+                adoption.map(ToString::to_string).unwrap_or_default(),
+                record.host
+            )
+        }
         Decision::Fresh(record) => format!(
             "{name} is {}: ran {} in {} on {}\n",
             style.good("fresh"),

@@ -168,6 +168,9 @@ impl Drawing<'_> {
         if run.elsewhere {
             remark(style.busy("on another machine"));
         }
+        if let Some(adoption) = &record.adopted {
+            remark(format!("{}, not run", style.busy(&adoption.to_string())));
+        }
         if record.nondeterministic {
             let words = "runs with this key wrote different bytes";
             remark(format!("{} {words}", style.busy("not deterministic:")));

@@ -231,3 +231,24 @@ stages:
     assert_eq!(space.read("results/small/n.txt"), "1\n");
     assert_eq!(space.read("results/large/n.txt"), "9\n");
 }
+
+#[test]
+fn a_renamed_stage_runs_again_if_it_asks_for_its_name_and_only_then() {
+    for (asks, stage) in [
+        (true, "cmd: echo $RESTAGE_STAGE > out, outs: [out]"),
+        (
+            true,
+            "cmd: RESTAGE_STAGE=$RESTAGE_STAGE sh say.sh, deps: [say.sh], outs: [out]",
+        ),
+        (false, "cmd: sh say.sh, deps: [say.sh], outs: [out]"),
+    ] {
+        let space = Space::new(&format!("  old: {{{stage}}}\n"));
+        space.write("say.sh", "echo ${RESTAGE_STAGE-none} > out\n");
+        assert_eq!(space.ran(&[]), ["old"]);
+        assert_eq!(space.read("out"), if asks { "old\n" } else { "none\n" });
+        space.stages(&format!("  new: {{{stage}}}\n"));
+        let ran = space.ran(&[]);
+        assert_eq!(ran, ["new"; 1][..usize::from(asks)], "{stage}");
+        assert_eq!(space.read("out"), if asks { "new\n" } else { "none\n" });
+    }
+}

@@ -42,6 +42,7 @@ mod shared;
 mod signals;
 mod space;
 mod status;
+mod staying;
 mod tensorboard;
 mod together;
 mod tools;

@@ -9,8 +9,11 @@ use crate::fs::{self, FsError};
 use crate::glob::Glob;
 use crate::rel_path::RelPath;
 
+/// Where a run moves what it must not replace.
+pub const SET_ASIDE: &str = "restage-set-aside";
+
 /// Folders that no pattern looks into: ours and git's.
-pub const HIDDEN: [&str; 2] = [".restage", ".git"];
+pub const HIDDEN: [&str; 3] = [".restage", ".git", SET_ASIDE];
 
 /// What is below a folder.
 #[derive(Debug, Default)]

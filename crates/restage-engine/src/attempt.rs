@@ -12,6 +12,7 @@ use super::host::stage_environment;
 use super::inputs::{Inputs, Sought};
 use super::isolation::Apart;
 use super::params_text;
+use super::plan::{OWN_NAME, own_name};
 use super::programs::Programs;
 use super::secrets;
 use super::tokens::Lease;
@@ -195,7 +196,9 @@ fn environment(
         // A number has to mean the same card to us, to `nvidia-smi` and to CUDA.
         env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
     }
-    env.insert("RESTAGE_STAGE".into(), (&stage.name).into());
+    if let Some(name) = own_name(stage) {
+        env.insert(OWN_NAME.into(), name.into());
+    }
     if params_text::fits_variable(&params) {
         env.insert("RESTAGE_PARAMS".into(), params.into());
     }

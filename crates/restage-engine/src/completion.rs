@@ -1,6 +1,7 @@
 //! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -488,15 +489,16 @@ fn take_in(
     let undeclared = undeclared(stage, attempt)?;
     let mut unflushed = Unflushed::default();
     let mut outs = Vec::new();
+    let objects = ws.run_store().objects();
     for out in &stage.outs {
         let path = out.path.under(&attempt.dir);
         outs.push(RecordedOut {
             path: out.path.to_string(),
             volatile: out.volatile,
-            content: ws
-                .run_store()
-                .objects()
-                .ingest_into(&path, &mut unflushed)?,
+            content: match through_a_link(&attempt.dir, &out.path)? {
+                true => objects.ingest_copy_into(&path, &mut unflushed)?,
+                false => objects.ingest_into(&path, &mut unflushed)?,
+            },
         });
     }
     let before = ws.last_record(&stage.name);
@@ -526,6 +528,16 @@ fn take_in(
         unchanged,
         warnings,
     })
+}
+
+/// Whether a folder on the way to a path is a link, so that the path may lead anywhere.
+fn through_a_link(dir: &Path, path: &RelPath) -> Result<bool, RunError> {
+    for folder in Path::new(path.as_str()).ancestors().skip(1) {
+        if !folder.as_os_str().is_empty() && fs::symlink_metadata(&dir.join(folder))?.is_symlink() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The part of a record that later stages depend on.

@@ -2,6 +2,7 @@
 
 use super::facts::FactsError;
 use restage_core::digest::Digest;
+use restage_core::files::SET_ASIDE;
 use restage_core::fs::FsError;
 use restage_core::span::Location;
 use restage_exec::{ExecError, Secrets, TraceError};
@@ -54,6 +55,17 @@ pub enum RunError {
         /// Why not.
         problem: SecretProblem,
     },
+    /// Something stands where outs go, and no run wrote it.
+    #[error("{}", foreign_text(.0))]
+    Foreign(Vec<Foreign>),
+    /// A folder that outs are to fill can't be written to.
+    #[error("stage `{stage}` writes `{path}`, which leads to a folder that can't be written to")]
+    OutPlace {
+        /// The stage's name.
+        stage: String,
+        /// The out.
+        path: String,
+    },
     /// Programs could not be built.
     #[error(transparent)]
     Cargo(#[from] CargoError),
@@ -75,6 +87,24 @@ pub enum RunError {
     /// There is no thread to keep results.
     #[error("no thread could be started to keep results")]
     NoThread(#[source] std::io::Error),
+}
+
+/// Something that stands where an out goes, and that no run wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// The stage's name.
+    pub stage: String,
+    /// The out.
+    pub out: String,
+    /// The first few files, for a message.
+    pub files: String,
+}
+
+fn foreign_text(all: &[Foreign]) -> String {
+    let lines = all.iter().map(|Foreign { stage, out, files }| {
+        format!("no run wrote what stands at `{out}`, where stage `{stage}` writes: {files}")
+    });
+    lines.collect::<Vec<_>>().join("\n  ")
 }
 
 /// Why a secret can't be given to a stage.
@@ -116,7 +146,11 @@ impl RunError {
     /// Whether the pipeline, its code or the command line is to blame, not the machine.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::NoGpu { .. } | Self::SourcesMoved { .. } | Self::Secret { .. } => true,
+            Self::NoGpu { .. }
+            | Self::SourcesMoved { .. }
+            | Self::Secret { .. }
+            | Self::Foreign(_)
+            | Self::OutPlace { .. } => true,
             Self::Cargo(error) => matches!(
                 error,
                 CargoError::Failed { .. } | CargoError::NoBinary { .. }
@@ -169,6 +203,21 @@ impl RunError {
             } => Some(
                 "nothing ran; so short a value would be hidden wherever it occurs by chance: use a longer \
                  one, or declare the variable under `env` if it is not a secret"
+                    .to_owned(),
+            ),
+            Self::Foreign(all) => {
+                let mut stages: Vec<&str> = all.iter().map(|one| one.stage.as_str()).collect();
+                stages.dedup();
+                Some(format!(
+                    "nothing ran and nothing was changed; to keep it as the stage's result: `restage adopt {}`; to move \
+                     it to `{SET_ASIDE}/`: `restage reproduce --set-aside`; to lose it: `restage \
+                     reproduce --replace`",
+                    stages.join(" ")
+                ))
+            }
+            Self::OutPlace { .. } => Some(
+                "nothing ran; a folder that a link leads to, or that is a mount point, is filled, not \
+                 replaced: make it writable"
                     .to_owned(),
             ),
             Self::SourcesMoved { .. } => Some("nothing ran; run again".to_owned()),

@@ -9,6 +9,7 @@
     warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
 )]
 
+mod adopt;
 mod attempt;
 mod audit;
 mod bad_inputs;
@@ -21,6 +22,7 @@ mod estimate;
 mod event;
 mod facts;
 mod flusher;
+mod former;
 mod host;
 mod inputs;
 mod isolation;
@@ -43,11 +45,13 @@ mod said;
 mod scheduler;
 mod secrets;
 mod shared_inputs;
+mod standing;
 mod tokens;
 mod tools;
 mod verify;
 mod workspace;
 
+pub use adopt::{AdoptError, Adopted, adopt};
 pub use audit::Audit;
 pub use baseline::{Difference, Verdict};
 pub use cards::Card;
@@ -55,12 +59,14 @@ pub use error::RunError;
 pub use estimate::{Estimate, estimate};
 pub use event::{Access, Audited, Event, Failure, Observer, StageOutcome, Summary, Undeclared};
 pub use facts::{Facts, FactsError, InFolder};
+pub use former::{FormerOut, clean, former_outs};
 pub use host::HostEnv;
 pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
 pub use noop::{NoopRequest, nothing_to_do, remember_noop};
 pub use plan::{Decision, Lack, Plan, Planned, Reason, plan};
 pub use progress::{Metric, Progress, StageEvent};
 pub use scheduler::{RunOptions, run};
+pub use standing::{Foreigners, check as check_places};
 pub use tokens::Capacity;
 pub use verify::{Verification, Verified, VerifiedOut};
 pub use workspace::Workspace;

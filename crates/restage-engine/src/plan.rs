@@ -334,6 +334,7 @@ fn stage_key(
                 let value = value.clone().or_else(|| facts.host_env(name));
                 (name.clone(), value)
             })
+            .chain(own_name(stage).map(|name| (OWN_NAME.to_owned(), Some(name))))
             .collect(),
         outs: stage
             .outs
@@ -351,6 +352,19 @@ fn stage_key(
             .collect::<Result<_, FactsError>>()?,
         secrets: stage.secrets.iter().map(|s| s.name.clone()).collect(),
     })
+}
+
+/// The variable in which a stage gets its name.
+pub(super) const OWN_NAME: &str = "RESTAGE_STAGE";
+
+/// The stage's name, if its command asks for it. It is part of the key then, and only then: a stage that
+/// can't know its name keeps its result when it is renamed.
+pub(super) fn own_name(stage: &Stage) -> Option<String> {
+    let asks = match &stage.action {
+        Action::Program { .. } => false,
+        Action::Command(script) => script.for_key().iter().any(|line| line.contains(OWN_NAME)),
+    };
+    asks.then(|| stage.name.clone())
 }
 
 /// What an out, or a part of one, gives to a stage that reads it at `path`.

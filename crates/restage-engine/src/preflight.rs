@@ -1,9 +1,11 @@
-//! What a plan needs of the machine before anything starts: cards, secrets, tracing.
+//! What a plan needs of the machine before anything starts: cards, secrets, tracing, free places
+//! for outs.
 
 use super::audit::Audit;
 use super::error::RunError;
 use super::plan::Plan;
 use super::secrets;
+use super::standing::{self, Foreigners};
 use super::tokens::Capacity;
 use super::workspace::Workspace;
 use restage_exec::check_tracing;
@@ -17,9 +19,11 @@ pub(super) fn check(
     plan: &Plan,
     capacity: &Capacity,
     audit: Option<&Audit>,
+    foreigners: Foreigners,
 ) -> Result<(), RunError> {
     check_gpus(graph, plan, capacity)?;
     secrets::check(&ws.env, graph, plan)?;
+    standing::check(ws, graph, plan, foreigners)?;
     if let Some(audit) = audit {
         check_tracing(&audit.helper).map_err(RunError::CannotTrace)?;
     }

@@ -1,11 +1,14 @@
-//! Puts recorded outs into the workspace, each the way that its stage declares (docs/adr/0015).
+//! Puts recorded outs into the workspace, each the way that its stage declares (docs/adr/0015), and
+//! loses nothing that stands there (docs/adr/0021).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::RunError;
+use super::standing::{self, Aside, Foreigners};
 use super::workspace::Workspace;
+use restage_core::digest::Kind;
 use restage_core::fs;
 use restage_pipeline::Place;
 use restage_pipeline::graph::Graph;
@@ -18,16 +21,18 @@ pub(super) struct Publisher {
     root: PathBuf,
     /// Paths of outs that are links; all others are copies.
     linked: Arc<BTreeSet<String>>,
+    aside: Aside,
 }
 
 impl Publisher {
-    pub(super) fn new(ws: &Workspace, graph: &Graph) -> Self {
+    pub(super) fn new(ws: &Workspace, graph: &Graph, foreigners: Foreigners) -> Self {
         let outs = graph.stages().iter().flat_map(|stage| &stage.outs);
         let linked = outs.filter(|out| out.place == Place::Link);
         Self {
             store: ws.store.clone(),
             root: ws.root.clone(),
             linked: Arc::new(linked.map(|out| out.path.to_string()).collect()),
+            aside: Aside::new(ws, foreigners),
         }
     }
 
@@ -47,10 +52,24 @@ impl Publisher {
             fs::create_dir_all(parent)?;
         }
         let objects = self.store.objects();
+        self.aside.make_way(&out.path, &dest)?;
+        if standing::stays(&dest)? {
+            if out.content.kind == Kind::Tree {
+                return Ok(objects.fill(&out.content, &dest)?);
+            }
+            // A link to a folder, and a file takes its place.
+            self.aside
+                .take(&out.path, &dest, std::slice::from_ref(&dest))?;
+        }
         objects.materialize(&out.content, &dest, placement)?;
         if placement == Placement::Plain {
             unflushed.copy(dest, out.content);
         }
         Ok(())
+    }
+
+    /// The outs in whose way something stood since the last call, and what became of it.
+    pub(super) fn take_moved(&self) -> Vec<(String, String)> {
+        self.aside.take_moved()
     }
 }

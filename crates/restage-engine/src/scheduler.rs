@@ -30,6 +30,7 @@ use super::preflight;
 use super::programs::{self, Programs};
 use super::publish::Publisher;
 use super::shared_inputs::SharedInputs;
+use super::standing::Foreigners;
 use super::tokens::{Capacity, Tokens};
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
@@ -58,6 +59,8 @@ pub struct RunOptions {
     /// A program that becomes a launcher ([`restage_exec::launch`]): restage itself. `None`: no
     /// stage is kept apart.
     pub launcher: Option<PathBuf>,
+    /// What becomes of files that no run wrote and that stand where outs go.
+    pub foreigners: Foreigners,
 }
 
 /// Brings the selected stages up to date. `interrupted` is asked often.
@@ -88,7 +91,8 @@ pub(super) fn run_to_records(
         None => plan(graph, &options.selected, &options.forced, ws)?,
     };
     ws.run_begins();
-    preflight::check(ws, graph, &plan, &options.capacity, options.audit.as_ref())?;
+    let (capacity, audit) = (&options.capacity, options.audit.as_ref());
+    preflight::check(ws, graph, &plan, capacity, audit, options.foreigners)?;
     let launcher = options.launcher.as_deref();
     let apart = Apart::prepare(ws, graph, &plan, launcher, observer)?;
     observer.event(&Event::Planned { graph, plan: &plan });
@@ -107,7 +111,11 @@ pub(super) fn run_to_records(
         scheduler.stop_everything();
     }
     let flushed = scheduler.flush_all();
+    let moved = scheduler.publisher.take_moved();
     let (mut summary, records) = (scheduler.summary, scheduler.states.records());
+    for (stage, text) in &moved {
+        observer.event(&Event::Warning { stage, text });
+    }
     let swept = ws.run_store().workdirs().empty_trash();
     let locked = match ws.rerun {
         Some(_) => Ok(()),
@@ -170,7 +178,7 @@ impl<'a> Scheduler<'a> {
     ) -> Self {
         let stages = plan.stages.keys().copied();
         let seconds = |id: StageId| ws.last_seconds(&graph.stage(id).name);
-        let publisher = Publisher::new(ws, graph);
+        let publisher = Publisher::new(ws, graph, options.foreigners);
         Self {
             states: States::new(graph, stages, ws.rerun.is_some(), &seconds),
             tokens: Tokens::new(options.capacity.clone()),

@@ -15,6 +15,7 @@ use super::event::{Observer, Summary};
 use super::facts::FactsError;
 use super::plan::{Decision, plan};
 use super::scheduler::{RunOptions, run_to_records};
+use super::standing::Foreigners;
 use super::tokens::Capacity;
 use super::workspace::{Rerun, Workspace};
 use restage_core::digest::Digest;
@@ -133,6 +134,7 @@ impl<'a> Verification<'a> {
             forced: self.left.clone(),
             audit: None,
             launcher: launcher.map(Path::to_owned),
+            foreigners: Foreigners::Refuse,
         };
         let ran = run_to_records(&ws, self.graph, &options, executor, observer, interrupted);
         let compared = ran.and_then(|(summary, records)| {

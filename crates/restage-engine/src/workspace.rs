@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::cards::Card;
 use super::facts::{Facts, FactsError, InFolder};
+use super::former::Former;
 use super::host::HostEnv;
 use super::tools::{Answers, Question};
 use restage_core::digest::{
@@ -48,6 +49,9 @@ pub struct Workspace {
     pub(crate) programs: String,
     outs: BTreeSet<RelPath>,
     other_seeds: OtherSeeds,
+    profiles: Vec<String>,
+    /// Read when a pattern first matches anything.
+    former: OnceCell<Former>,
     code: OnceCell<CodeDigests>,
     tools: Answers,
     /// What [`out_of_memory_kills`] was when a run began.
@@ -89,6 +93,8 @@ impl Workspace {
             programs: graph.pipeline().programs.clone(),
             outs,
             other_seeds: OtherSeeds::than(graph.stages()),
+            profiles: graph.pipeline().profiles.clone(),
+            former: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
             kills_before: OnceCell::new(),
@@ -121,6 +127,8 @@ impl Workspace {
             programs: self.programs.clone(),
             outs: self.outs.clone(),
             other_seeds: self.other_seeds.clone(),
+            profiles: self.profiles.clone(),
+            former: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
             kills_before: OnceCell::new(),
@@ -223,6 +231,15 @@ impl Workspace {
     /// The code closures as the sources are now.
     pub(crate) fn fresh_code_digests(&self) -> Result<CodeDigests, FactsError> {
         code_digests(&self.root, &self.programs, &self.store, &self.env)
+    }
+
+    /// What runs wrote that no stage declares any more: no pattern matches it.
+    fn former(&self) -> Result<&Former, StoreError> {
+        if let Some(former) = self.former.get() {
+            return Ok(former);
+        }
+        let former = Former::of(self, &self.profiles, &self.outs)?;
+        Ok(self.former.get_or_init(|| former))
     }
 
     /// Files below the root that match a pattern and that no stage writes, or would with another
@@ -382,6 +399,9 @@ impl Facts for Workspace {
     fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
         let mut found = Vec::new();
         for path in self.matches(pattern)?.files {
+            if self.former()?.wrote(&self.store, &self.root, &path)? {
+                continue;
+            }
             if let Some(digest) = self.source(&path)? {
                 found.push((path, digest));
             }

@@ -5,6 +5,7 @@
 //! gone by then, so nobody has it open for writing. An out that has other names already, or
 //! that a link leads to, is copied instead.
 
+mod fill;
 mod flush;
 mod inputs;
 mod place;
@@ -102,13 +103,32 @@ impl Objects {
         path: &Path,
         unflushed: &mut Unflushed,
     ) -> Result<PathDigest, StoreError> {
-        let found = fs::symlink_metadata(path)?;
-        let linked = found.is_symlink();
+        let own = !fs::symlink_metadata(path)?.is_symlink();
+        self.take_in(path, own, unflushed)
+    }
+
+    /// Like [`Objects::ingest_into`], of something that is not ours alone: it is copied, and stays as
+    /// it is.
+    pub fn ingest_copy_into(
+        &self,
+        path: &Path,
+        unflushed: &mut Unflushed,
+    ) -> Result<PathDigest, StoreError> {
+        self.take_in(path, false, unflushed)
+    }
+
+    /// `may_link`: whether the files may become objects themselves.
+    fn take_in(
+        &self,
+        path: &Path,
+        may_link: bool,
+        unflushed: &mut Unflushed,
+    ) -> Result<PathDigest, StoreError> {
         check_link(path)?;
-        let metadata = if linked { fs::metadata(path)? } else { found };
+        let metadata = fs::metadata(path)?;
         if !metadata.is_dir() {
             let digest = digest_found(path, &metadata)?;
-            self.keep_file(path, &metadata, &digest, !linked, ALL, unflushed)?;
+            self.keep_file(path, &metadata, &digest, may_link, ALL, unflushed)?;
             let kind = Kind::File {
                 executable: metadata.mode() & 0o100 != 0,
             };
@@ -127,7 +147,7 @@ impl Objects {
                 let found = fs::metadata(&file)?;
                 let may = folders.open_to(file.parent().unwrap_or(path))?;
                 // What lies elsewhere is not the stage's to give away.
-                let may_link = !linked && !tree.is_behind_link(&entry.path);
+                let may_link = may_link && !tree.is_behind_link(&entry.path);
                 self.keep_file(&file, &found, digest, may_link, may, unflushed)?;
             }
         }

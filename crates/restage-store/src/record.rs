@@ -38,6 +38,24 @@ pub struct Record {
     pub variants: Vec<Vec<RecordedOut>>,
     /// Whether two runs of this key wrote different bytes.
     pub nondeterministic: bool,
+    /// Set if nothing ran: somebody said that files which were there are the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adoption>,
+}
+
+/// Who declared files to be a result, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// The user's name.
+    pub by: String,
+    /// RFC 3339, UTC.
+    pub at: String,
+}
+
+impl std::fmt::Display for Adoption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "adopted by {} at {}", self.by, self.at)
+    }
 }
 
 /// An out and its content.
@@ -79,6 +97,7 @@ impl Record {
             undeclared,
             variants: Vec::new(),
             nondeterministic: false,
+            adopted: None,
         }
     }
 

@@ -74,6 +74,14 @@ impl Provenance<'_> {
                 some(&other)
             ));
         }
+        let adopted = |run: &&Ran| run.record.adopted.is_some();
+        let adopted = self.lineage.runs.iter().filter(adopted);
+        let adopted = grouped(adopted.map(|run| run.stage.as_str()));
+        if !adopted.is_empty() {
+            notices.push(format!(
+                "Adopted: no run made these stages' results, a person declared them: {adopted}."
+            ));
+        }
         let stale = |run: &&Ran| matches!(run.standing, Standing::Stale(_));
         let stale = self.lineage.runs.iter().filter(stale);
         let stale = grouped(stale.map(|run| run.stage.as_str()));
@@ -231,6 +239,9 @@ fn run(run: &Ran) -> Run {
     let mut remarks = Vec::new();
     if run.elsewhere {
         remarks.push("Ran on a different machine than the one that made this page.".to_owned());
+    }
+    if let Some(adoption) = &record.adopted {
+        remarks.push(format!("Not run: files that were there were {adoption}."));
     }
     if record.nondeterministic {
         remarks.push("Not deterministic: runs with this key wrote different bytes.".to_owned());

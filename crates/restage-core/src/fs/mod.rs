@@ -6,6 +6,7 @@ mod lock;
 mod ops;
 mod place;
 mod remove;
+mod standing;
 mod walk;
 mod write;
 
@@ -14,6 +15,7 @@ pub use lock::FileLock;
 pub use ops::*;
 pub use place::{Clone, copy, exchange, hard_link, reflink, symlink};
 pub use remove::{empty_below, remove_all, remove_below, rename_below};
+pub use standing::{is_mount_point, may_write, move_to};
 pub use walk::{Entry, walk};
 pub use write::{
     StagedFile, is_temp_name, temp_name, write_all, write_atomic, write_atomic_from, write_own,

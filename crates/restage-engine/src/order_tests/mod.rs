@@ -17,6 +17,7 @@ use self::oracle::{Fate, Oracle};
 use super::event::Summary;
 use super::host::HostEnv;
 use super::scheduler::{RunOptions, run};
+use super::standing::Foreigners;
 use super::tokens::Capacity;
 use super::workspace::Workspace;
 use restage_testing::FakeExecutor;
@@ -74,6 +75,7 @@ impl<'a> Place<'a> {
             forced: BTreeSet::new(),
             audit: None,
             launcher: None,
+            foreigners: Foreigners::Refuse,
         };
         let ws = self.workspace(world);
         let mut log = Log::default();

@@ -38,7 +38,8 @@ impl Scheduler<'_> {
                 stages: [(id, planned.clone())].into(),
             };
             let audit = self.options.audit.as_ref();
-            preflight::check(self.ws, self.graph, &plan, &self.options.capacity, audit)?;
+            let (capacity, foreigners) = (&self.options.capacity, self.options.foreigners);
+            preflight::check(self.ws, self.graph, &plan, capacity, audit, foreigners)?;
             let programs = programs::build(self.ws, self.graph, &plan, self.observer)?;
             self.programs.extend(programs);
         }

@@ -3,6 +3,7 @@
 use super::{RunOptions, run};
 use crate::event::{Event, Observer};
 use crate::host::HostEnv;
+use crate::standing::Foreigners;
 use crate::tokens::Capacity;
 use crate::workspace::Workspace;
 use restage_pipeline::graph::Graph;
@@ -44,6 +45,7 @@ fn an_interrupt_stops_what_runs_and_starts_nothing_more() {
         forced: std::collections::BTreeSet::new(),
         audit: None,
         launcher: None,
+        foreigners: Foreigners::Refuse,
     };
     let started = record.clone();
     let summary = run(

@@ -230,7 +230,19 @@ impl Objects {
         if !old.is_dir() && !fs::symlink_metadata(temp)?.is_dir() {
             return Ok(fs::rename(temp, dest)?);
         }
-        if fs::exchange(temp, dest)? {
+        let exchanged = match fs::exchange(temp, dest) {
+            // Beside each other and yet apart: a folder of an image's layer (overlayfs), which can't
+            // be renamed.
+            Err(error)
+                if error.source.kind() == ErrorKind::CrossesDevices
+                    && temp.parent() == dest.parent() =>
+            {
+                fs::remove_all(dest)?;
+                return Ok(fs::rename(temp, dest)?);
+            }
+            exchanged => exchanged?,
+        };
+        if exchanged {
             return self.trash.remove(temp);
         }
         // No exchange here (some network file systems): for a moment nothing is there.

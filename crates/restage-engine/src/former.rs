@@ -1,0 +1,223 @@
+//! Outs that stages wrote once and that the pipeline no longer declares: of stages, items, names
+//! and profiles that are gone (docs/adr/0021). They are neither sources nor the user's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::workspace::Workspace;
+use restage_core::digest::{Kind, Manifest, Node, PathDigest};
+use restage_core::fs;
+use restage_core::rel_path::RelPath;
+use restage_pipeline::graph::Graph;
+use restage_store::lockfile::LockFile;
+use restage_store::{Store, StoreError};
+
+/// By path, what runs wrote there, and the stage that did so last.
+#[derive(Debug, Default)]
+pub(crate) struct Former(BTreeMap<RelPath, (String, Vec<PathDigest>)>);
+
+/// Something that is still there of a former out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerOut {
+    /// The out.
+    pub path: RelPath,
+    /// The stage that wrote it, with its profile: `default/part@c`.
+    pub stage: String,
+    /// Its files that are as they were written, relative to the pipeline's folder.
+    pub files: Vec<PathBuf>,
+}
+
+impl Former {
+    /// From the records of this profile, and of profiles that are not among `profiles` any more.
+    pub(crate) fn of(
+        ws: &Workspace,
+        profiles: &[String],
+        declared: &BTreeSet<RelPath>,
+    ) -> Result<Self, StoreError> {
+        let (store, profile) = (&ws.store, &ws.profile);
+        let mut declared = declared.clone();
+        declared.extend(outs_of_other_pipelines(ws)?);
+        let mut former = Self::default();
+        for record in store.records().known()? {
+            let of = record.stage.split_once('/').map_or("", |(of, _)| of);
+            let other = of != profile.as_str() && profiles.iter().any(|declared| declared == of);
+            if other {
+                continue;
+            }
+            for out in record.outs.iter().chain(record.variants.iter().flatten()) {
+                let Ok(path) = RelPath::new(&out.path) else {
+                    continue;
+                };
+                // What lies in a declared out, or has one in it, is that out's matter.
+                let is_current = declared.iter().any(|declared| {
+                    let (declared, path) = (declared.as_str(), path.as_str());
+                    is_within(declared, path) || is_within(path, declared)
+                });
+                if !is_current {
+                    let stage = record.stage.clone();
+                    let (_, contents) = former.0.entry(path).or_insert((stage, Vec::new()));
+                    contents.push(out.content);
+                }
+            }
+        }
+        Ok(former)
+    }
+
+    /// Whether a run wrote exactly what the file at `path` is now.
+    pub(crate) fn wrote(
+        &self,
+        store: &Store,
+        root: &Path,
+        path: &RelPath,
+    ) -> Result<bool, StoreError> {
+        for (out, (_, contents)) in &self.0 {
+            if is_within(path.as_str(), out.as_str())
+                && is_recorded(store, root, out, Path::new(path.as_str()), contents)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is there of all of them.
+    fn standing(&self, store: &Store, root: &Path) -> Result<Vec<FormerOut>, StoreError> {
+        let mut all = Vec::new();
+        for (path, (stage, contents)) in &self.0 {
+            let mut files = Vec::new();
+            for file in files_at(root, Path::new(path.as_str()))? {
+                if is_recorded(store, root, path, &file, contents)? {
+                    files.push(file);
+                }
+            }
+            if !files.is_empty() {
+                all.push(FormerOut {
+                    path: path.clone(),
+                    stage: stage.clone(),
+                    files,
+                });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What runs wrote into the workspace, is still there unchanged, and is declared neither by `graph`
+/// nor among `declared`, the outs of other profiles.
+pub fn former_outs(
+    ws: &Workspace,
+    graph: &Graph,
+    declared: &BTreeSet<RelPath>,
+) -> Result<Vec<FormerOut>, StoreError> {
+    let outs = graph.stages().iter().flat_map(|stage| &stage.outs);
+    let mut all: BTreeSet<RelPath> = outs.map(|out| out.path.clone()).collect();
+    all.extend(declared.iter().cloned());
+    let profiles = &graph.pipeline().profiles;
+    Former::of(ws, profiles, &all)?.standing(&ws.store, &ws.root)
+}
+
+/// Removes files of former outs, if they are still what was recorded, and folders that become empty
+/// by that. Links on the way are not followed.
+pub fn clean(ws: &Workspace, outs: &[FormerOut]) -> Result<(), StoreError> {
+    for out in outs {
+        for file in &out.files {
+            fs::remove_all(&ws.root.join(file))?;
+            let mut folder = file.parent();
+            while let Some(empty) = folder.filter(|folder| folder.starts_with(out.path.as_str())) {
+                if fs::remove_dir(&ws.root.join(empty)).is_err() {
+                    break;
+                }
+                folder = empty.parent();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What other pipeline files of the folder have made: their lock files name it.
+fn outs_of_other_pipelines(ws: &Workspace) -> Result<Vec<RelPath>, StoreError> {
+    let mut outs = Vec::new();
+    for name in fs::read_dir(&ws.root)? {
+        let is_lock = name.to_str().is_some_and(|name| name.ends_with(".lock"));
+        if !is_lock || name == ws.lock_name.as_str() {
+            continue;
+        }
+        // It may be a lock file of something else.
+        if let Ok(lock) = LockFile::read(&ws.root.join(&name)) {
+            let paths = lock.entries().flat_map(|(_, _, entry)| entry.outs.keys());
+            outs.extend(paths.filter_map(|path| RelPath::new(path).ok()));
+        }
+    }
+    Ok(outs)
+}
+
+/// Whether `inside` is `outer` or lies below it.
+fn is_within(inside: &str, outer: &str) -> bool {
+    inside
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Files at or below a path, relative to the root. No link is followed: what lies behind one is not
+/// what a stage put here.
+fn files_at(root: &Path, path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    let mut on_the_way = path.ancestors().skip(1);
+    let through_link = |folder: &Path| -> Result<bool, StoreError> {
+        let there = fs::symlink_metadata_if_exists(&root.join(folder))?;
+        Ok(!folder.as_os_str().is_empty() && there.is_some_and(|there| there.is_symlink()))
+    };
+    if on_the_way.try_fold(false, |any, folder| {
+        Ok::<_, StoreError>(any || through_link(folder)?)
+    })? {
+        return Ok(found);
+    }
+    let mut open = vec![path.to_owned()];
+    while let Some(path) = open.pop() {
+        let at = root.join(&path);
+        match fs::symlink_metadata_if_exists(&at)? {
+            Some(there) if there.is_dir() => {
+                open.extend(fs::read_dir(&at)?.into_iter().map(|name| path.join(name)));
+            }
+            Some(there) if there.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether the file has what one of `contents`, of the out `out`, has there.
+fn is_recorded(
+    store: &Store,
+    root: &Path,
+    out: &RelPath,
+    file: &Path,
+    contents: &[PathDigest],
+) -> Result<bool, StoreError> {
+    // What can't be read was not written by a run.
+    let Ok(Some(now)) = store.stat_cache().digest_at(&root.join(file)) else {
+        return Ok(false);
+    };
+    let inside = file.strip_prefix(out.as_str()).unwrap_or(Path::new(""));
+    for content in contents {
+        let same = match content.kind {
+            Kind::File { .. } => inside.as_os_str().is_empty() && content.digest == now.digest,
+            Kind::Tree => match store.objects().manifest(&content.digest) {
+                Ok(manifest) => has(&manifest, inside, &now),
+                // gc removed it.
+                Err(_) => false,
+            },
+        };
+        if same {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has(manifest: &Manifest, inside: &Path, now: &PathDigest) -> bool {
+    let entries = manifest.entries().iter();
+    let mut there = entries.filter(|entry| Path::new(&entry.path) == inside);
+    there.any(|entry| matches!(&entry.node, Node::File { digest, .. } if *digest == now.digest))
+}
