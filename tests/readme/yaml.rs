@@ -10,10 +10,11 @@ use crate::{RESTAGE, isolated, succeeds};
 
 /// Where a section of docs/reference puts its examples: what comes above them, how far they are
 /// indented, and fields that they need beside them.
-const SECTIONS: [(&str, &str, &str, &[&str]); 10] = [
+const SECTIONS: [(&str, &str, &str, &[&str]); 11] = [
     ("The file", "", "", &[]),
     ("A stage", "stages:\n  s:\n", "    ", &STAGE),
     ("A matrix", "stages:\n  s:\n", "    ", &STAGE),
+    ("An input", "stages:\n  s:\n", "    ", &STAGE),
     ("An output", "stages:\n  s:\n", "    ", &STAGE),
     (
         "A rule of `compare`",
