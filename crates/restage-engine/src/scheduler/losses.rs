@@ -6,7 +6,7 @@ use super::{Scheduler, decide_now};
 use crate::attempt::Held;
 use crate::completion;
 use crate::error::RunError;
-use crate::event::Event;
+use crate::event::{Event, StageOutcome};
 use crate::plan::{Decision, Plan, Planned};
 use crate::{preflight, programs};
 use restage_pipeline::graph::{Input, StageId};
@@ -86,7 +86,14 @@ impl Scheduler<'_> {
         }
         let settled =
             |up: &StageId| matches!(self.states.get(*up), State::Settled(Settled::Result(_)));
-        let can_run = self.ws.rerun.is_none() && lost.iter().all(settled);
+        // A result that was lost before it was recorded is none.
+        if let Some(&up) = lost.iter().find(|up| !settled(up)) {
+            self.tokens.give_back(held.lease);
+            let by = self.graph.stage(up).name.clone();
+            self.settle_without(id, &StageOutcome::Blocked { by }, up);
+            return self.decide_due();
+        }
+        let can_run = self.ws.rerun.is_none();
         if lost.is_empty() || !can_run || lost.iter().any(|up| self.healed.contains(up)) {
             let failure = completion::not_started(self.graph.stage(id), number, loss);
             self.failed(id, held, failure);
