@@ -161,7 +161,8 @@ fn assert_recovers(space: &Space, clean: &BTreeMap<String, String>, what: &str) 
             "{what}: {name:?} is left"
         );
     }
-    for folder in ["claims", "scratch", "tmp", "quarantine"] {
+    // An object that a disk error kept from being flushed may be in quarantine: gc empties it in time.
+    for folder in ["claims", "scratch", "tmp"] {
         let left = files_below(&space.path(&format!(".restage/{folder}")));
         assert!(left.is_empty(), "{what}: {left:?} is left");
     }

@@ -15,18 +15,19 @@ enum Open {
     Paren,
 }
 
-/// Without white space at both ends, which no shell sees; an escaped blank at the end stays.
+/// Without white space at both ends, which no shell sees. What follows a backslash stays: an escaped
+/// blank is a word, and a backslash without its line break is a command.
 pub(crate) fn trimmed(text: &str) -> &str {
     let text = text.trim_start();
-    let short = text.trim_end();
-    let slashes = short
-        .bytes()
-        .rev()
-        .take_while(|byte| *byte == b'\\')
-        .count();
-    match slashes % 2 {
-        1 => text.trim_end_matches(['\n', '\r']),
-        _ => short,
+    let is_escaped = |text: &str| {
+        let slashes = text.bytes().rev().take_while(|byte| *byte == b'\\');
+        slashes.count() % 2 == 1
+    };
+    let lines = text.trim_end_matches(['\n', '\r']);
+    match (is_escaped(lines), is_escaped(text.trim_end())) {
+        (true, _) => text,
+        (false, true) => lines,
+        (false, false) => text.trim_end(),
     }
 }
 
