@@ -153,7 +153,7 @@ fn table(space: &Space, recorded: &str, later: &str) {
     space.write(
         "pipeline.yaml",
         &format!(
-            "schema: 1\nname: t\nstages:\n  s: {{cmd: \"{}\", outs: [results/t.csv]}}\n\
+            "schema: 1\nname: t\nisolation: none\nstages:\n  s: {{cmd: \"{}\", outs: [results/t.csv]}}\n\
              compare:\n  - files: 'results/*.csv'\n    key: [name]\n    columns: {{loss: {{abs: 0.1}}}}\n",
             cmd.replace('\\', "\\\\")
         ),

@@ -16,6 +16,7 @@ use super::plan::{OWN_NAME, own_name};
 use super::programs::Programs;
 use super::secrets;
 use super::tokens::Lease;
+use super::view::{self, Own};
 use super::workspace::Workspace;
 use restage_core::digest::StageKey;
 use restage_core::fs;
@@ -90,15 +91,17 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         .workdirs()
         .new_logs(&ws.qualified(&stage.name))?;
     let events = logs.events.clone();
+    // An audit finds what a stage reads though it does not declare it, which is not there in a view.
+    let has_view = parts.apart.has_view(stage) && parts.audit.is_none();
     let sought = Sought {
         ws,
         graph,
         id,
         key: &held.key,
         records: parts.inputs,
-        binds: false,
+        binds: has_view,
     };
-    let inputs = Inputs::place(&sought, &dir)?;
+    let mut inputs = Inputs::place(&sought, &dir)?;
     for out in &stage.outs {
         make_parent(&out.path.under(&dir))?;
     }
@@ -119,6 +122,15 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
     let secrets = secrets::of(stage, &ws.env);
     let redaction = secrets::redaction(stage, &secrets, &logs);
     let written = redaction.as_ref().map_or(&events, |r| &r.pipe);
+    let mut isolation = parts.apart.of(stage);
+    if let (true, Some(isolation)) = (has_view, &mut isolation) {
+        let program = argv.first().map(Path::new);
+        let own = Own {
+            written: [&scratch, &logs.dir],
+            program: program.filter(|path| path.is_absolute()),
+        };
+        isolation.view = Some(view::view(ws, stage, &dir, &mut inputs, &own)?);
+    }
     let job = Job {
         name: stage.name.clone(),
         argv,
@@ -134,7 +146,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
             ],
         ),
         dir: dir.clone(),
-        isolation: parts.apart.of(stage),
+        isolation,
         stdout: logs.stdout.clone(),
         stderr: logs.stderr.clone(),
         timeout: stage.timeout,

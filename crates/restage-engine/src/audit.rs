@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::event::{Access, Audited, Undeclared};
 use super::host::HostEnv;
-use super::workspace::Workspace;
+use super::workspace::{TOOLCHAIN, Workspace};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_exec::{Call, Scope, Trace};
@@ -207,6 +207,13 @@ fn in_workspace(
         return None;
     }
     let path = RelPath::new(&inside.to_string_lossy()).ok();
+    // Every command depends on these.
+    if path
+        .as_ref()
+        .is_some_and(|path| TOOLCHAIN.contains(&path.as_str()))
+    {
+        return None;
+    }
     let is_out = |path: &RelPath| {
         let mut outs = stage.outs.iter();
         outs.any(|out| is_in(path.as_str(), out.path.as_str()))

@@ -82,12 +82,8 @@ impl Ended<'_> {
         let refused = audited.as_ref();
         let refused = refused.filter(|_| strict && outcome.is_success());
         let started = !matches!(outcome, Outcome::NotStarted(_));
-        let wrote = self
-            .spoiled
-            .as_ref()
-            .is_some_and(|s| s.writers == BTreeSet::from([self.id]));
         Completion {
-            may_retry: refused.is_none() && started && !wrote,
+            may_retry: refused.is_none() && started && self.spoiled.is_none(),
             result: match refused {
                 Some(audited) => {
                     let stage = self.graph.stage(self.id);
@@ -415,7 +411,10 @@ fn missing_out(
 /// declared has a name that is not UTF-8.
 fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
     let declared = |path: &RelPath| {
-        attempt.inputs.placed.contains(path) || stage.outs.iter().any(|out| out.path == *path)
+        let inputs = &attempt.inputs;
+        inputs.placed.contains(path)
+            || inputs.kept.contains(path)
+            || stage.outs.iter().any(|out| out.path == *path)
     };
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];

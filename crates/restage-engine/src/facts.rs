@@ -21,6 +21,11 @@ pub trait Facts {
     fn source(&self, path: &RelPath) -> Result<Option<Digest>, FactsError>;
     /// Files that a pattern matches and no stage writes, sorted by path, with their contents.
     fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError>;
+    /// The small files in the workspace's folder that choose the version of a program that a command
+    /// runs, with their contents.
+    fn toolchain(&self) -> Result<Vec<(RelPath, Digest)>, FactsError> {
+        Ok(Vec::new())
+    }
     /// Digest of the sources that a package's program is built from.
     fn code(&self, package: &str) -> Result<Digest, FactsError>;
     /// A variable of the caller's environment.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::RunError;
 use super::facts::FactsError;
-use super::workspace::Workspace;
+use super::workspace::{TOOLCHAIN, Workspace};
 use restage_core::digest::{DepContent, Digest, Found, StageKey, Touch, Witness};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
@@ -25,6 +25,8 @@ const BIND_ALL_UP_TO: usize = 200;
 pub(super) struct Inputs {
     /// Paths at which something was put.
     pub(super) placed: Vec<RelPath>,
+    /// Paths at which something else is seen that is not the stage's own.
+    pub(super) kept: Vec<RelPath>,
     /// Second names of objects that the stage can write to.
     pub(super) shared: Vec<SharedFile>,
     /// What is to be bound read-only before the stage starts, and where.
@@ -225,6 +227,9 @@ fn find(sought: &Sought<'_>) -> Result<BTreeMap<RelPath, What>, RunError> {
             }
             Input::Produced { .. } => {}
         }
+    }
+    for name in TOOLCHAIN {
+        RelPath::new(name).ok().into_iter().for_each(&mut source);
     }
     for input in graph.inputs(id) {
         let Input::Produced { stage, out, path } = input else {

@@ -49,6 +49,7 @@ mod standing;
 mod tokens;
 mod tools;
 mod verify;
+mod view;
 mod workspace;
 
 pub use adopt::{AdoptError, Adopted, adopt};

@@ -15,10 +15,10 @@ use super::event::Summary;
 use super::facts::{Facts, FactsError};
 use super::host::HostEnv;
 use super::tools::{Question, all_unchanged};
-use super::workspace::{Workspace, code_digests};
+use super::workspace::{TOOLCHAIN, Workspace, code_digests};
 use restage_core::clock::{Instant, WallTime};
 use restage_core::digest::{Digest, Frame, StageKey, StatSnapshot};
-use restage_core::fs::FsError;
+use restage_core::fs::{self, FsError};
 use restage_core::ignored;
 use restage_core::process::host_name;
 use restage_pipeline::graph::{Graph, Input, StageId};
@@ -78,6 +78,9 @@ struct NoopSnapshot {
     stages: usize,
     env: BTreeMap<String, Option<String>>,
     code: BTreeMap<String, Digest>,
+    /// Which of the files that choose a toolchain were there.
+    #[serde(default)]
+    toolchain: Vec<String>,
     /// The folder of the cargo workspace that `code` is about.
     #[serde(default)]
     programs: String,
@@ -127,7 +130,7 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     if !found.env.iter().all(same_env) || !found.files.holds(root) {
         return Ok(None);
     }
-    if ignore_file(root)? != found.ignored {
+    if ignore_file(root)? != found.ignored || found.toolchain != toolchain(root) {
         return Ok(None);
     }
     if found.cards.is_some_and(|cards| cards != env.cards()) {
@@ -210,6 +213,8 @@ pub fn remember_noop(
             code.insert(package.clone(), ws.code_digests()?.of(package)?.digest);
         }
     }
+    let toolchain = toolchain(&ws.root);
+    paths.extend(toolchain.iter().cloned());
     let rules = ws.ignored()?;
     let skip = |path: &Path, is_folder: bool| !ws.is_in_out(path) && rules.matches(path, is_folder);
     let taken = StatSnapshot::take(&ws.root, paths, &skip, folders, since);
@@ -221,6 +226,7 @@ pub fn remember_noop(
             stages: selected.len(),
             env,
             code,
+            toolchain,
             programs: ws.programs.clone(),
             files,
             ignored: ignore_file(&ws.root)?,
@@ -231,6 +237,13 @@ pub fn remember_noop(
         noop::write(ws.store.location().own(), request, &text)?;
     }
     Ok(())
+}
+
+/// Which of the files that choose a toolchain are there.
+fn toolchain(root: &Path) -> Vec<String> {
+    let there = |name: &&str| fs::exists(&root.join(name)).unwrap_or(true);
+    let there = TOOLCHAIN.into_iter().filter(there);
+    there.map(str::to_owned).collect()
 }
 
 /// Paths and folders that show a change of the history or of the stages' records; `None` where

@@ -309,6 +309,13 @@ fn stage_key(
             }
         }
     }
+    if let Action::Command { .. } = &stage.action {
+        let chosen = facts.toolchain()?.into_iter();
+        deps.extend(chosen.map(|(path, content)| KeyDep {
+            path: path.to_string(),
+            content: DepContent::Bytes(content),
+        }));
+    }
     deps.sort();
     deps.dedup();
     Ok(StageKey {

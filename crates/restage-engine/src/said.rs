@@ -34,6 +34,13 @@ const MISSING: [&str; 11] = [
     "filenotfounderror",
 ];
 
+/// Words of a line that says that an input was written to, or replaced, in lower case.
+const READ_ONLY: [&str; 3] = [
+    "read-only file system",
+    "resource busy",
+    "permission denied",
+];
+
 /// Words of a line that says that a value is missing, in lower case.
 const NO_VALUE: [&str; 4] = [
     "keyerror",
@@ -102,7 +109,8 @@ impl Said {
     pub(super) fn hint(&self, place: &Place<'_>) -> Option<String> {
         self.lines().find_map(|line| {
             place
-                .missing_file(line)
+                .written_input(line)
+                .or_else(|| place.missing_file(line))
                 .or_else(|| place.missing_value(line))
         })
     }
@@ -121,6 +129,23 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
+    fn written_input(&self, line: &str) -> Option<String> {
+        let lower = line.to_lowercase();
+        if !READ_ONLY.iter().any(|words| lower.contains(words)) {
+            return None;
+        }
+        let input = |name: &str| {
+            let name = name.trim_start_matches("./");
+            let path = RelPath::new(name).ok()?;
+            self.placed.iter().find(|placed| path.is_within(placed))
+        };
+        let path = names_in(line).find_map(input)?;
+        Some(format!(
+            "`{path}` is an input, and inputs are read-only: a stage that changes one copies it first \
+             (`cp -r {path} mine`)"
+        ))
+    }
+
     fn missing_file(&self, line: &str) -> Option<String> {
         let path = match module_in(line) {
             Some(module) => self.module_file(module)?,

@@ -29,8 +29,8 @@ const ENVIRONMENTS: [&str; 2] = ["pyvenv.cfg", "conda-meta"];
 pub(super) struct Own<'a> {
     /// Where it writes: checkpoints, events.
     pub(super) written: [&'a Path; 2],
-    /// Programs that it starts as.
-    pub(super) programs: Vec<&'a Path>,
+    /// The program that it is.
+    pub(super) program: Option<&'a Path>,
 }
 
 /// The view of a stage whose inputs lie in `work`. Places that are made there for what is bound are
@@ -67,7 +67,7 @@ pub(super) fn view(
             inputs.kept.push(place);
         }
     }
-    for program in &own.programs {
+    if let Some(program) = own.program {
         others.insert((fs::canonicalize(program)?, false));
     }
     for folder in own.written {

@@ -23,6 +23,15 @@ use restage_pipeline::{OtherSeeds, Stage, Tool};
 use restage_programs::CodeDigests;
 use restage_store::{LogPaths, Record, RecordedOut, Store, StoreError, lockfile, members};
 
+/// Files in the workspace's folder by which pyenv, uv, asdf, mise and rustup choose the program that they
+/// run: where one is, every command depends on it.
+pub(super) const TOOLCHAIN: [&str; 4] = [
+    ".python-version",
+    ".tool-versions",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+];
+
 /// What a rerun has for itself, so that its results do not count.
 #[derive(Debug)]
 pub(crate) struct Rerun {
@@ -404,6 +413,16 @@ impl Facts for Workspace {
             }
             if let Some(digest) = self.source(&path)? {
                 found.push((path, digest));
+            }
+        }
+        Ok(found)
+    }
+
+    fn toolchain(&self) -> Result<Vec<(RelPath, Digest)>, FactsError> {
+        let mut found = Vec::new();
+        for path in TOOLCHAIN.iter().filter_map(|name| RelPath::new(name).ok()) {
+            if let Some(content) = self.source(&path)? {
+                found.push((path, content));
             }
         }
         Ok(found)
