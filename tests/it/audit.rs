@@ -19,8 +19,10 @@ impl Audited {
         // What is undeclared can be reached there.
         let audited = Self::kept_apart(stages);
         let pipeline = audited.space.read("pipeline.yaml");
-        let pipeline = format!("{pipeline}isolation: none\n");
-        audited.space.write("pipeline.yaml", &pipeline);
+        if !pipeline.contains("isolation:") {
+            let pipeline = format!("{pipeline}isolation: none\n");
+            audited.space.write("pipeline.yaml", &pipeline);
+        }
         audited
     }
 

@@ -234,3 +234,31 @@ fn a_file_that_chooses_a_toolchain_is_an_input_of_each_command() {
     std::fs::remove_file(space.path(".python-version")).expect("the file");
     assert_eq!(space.ran(&[]), [""; 0], "the first result is still there");
 }
+
+#[test]
+fn an_out_with_links_to_inputs_holds_what_they_lead_to() {
+    for isolation in ["auto", "none"] {
+        let space = Space::new(&format!(
+            r#"
+  p: {{cmd: 'echo small > small.txt', outs: [small.txt]}}
+  a:
+    isolation: {isolation}
+    cmd: |
+      mkdir w; ln -s ../big w/big; ln -s "$PWD/big" w/same
+      ln -s ../small.txt w/small; ln -s "$PWD/d/x" w/x; echo 1 > w/one; ln -s "$PWD/w/one" w/latest
+    deps: [big, small.txt, d]
+    outs: [w]
+"#
+        ));
+        let big = "x".repeat(3 << 20);
+        space.write("big", &big);
+        space.write("d/x", "x\n");
+        assert_eq!(space.ran(&[]), ["p", "a"]);
+        assert!(
+            space.read("w/big") == big && space.read("w/same") == big,
+            "{isolation}"
+        );
+        let small = ["small", "x", "latest"].map(|name| space.read(&format!("w/{name}")));
+        assert_eq!(small, ["small\n", "x\n", "1\n"], "{isolation}");
+    }
+}

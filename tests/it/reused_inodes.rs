@@ -48,7 +48,7 @@ fn a_removed_objects_number_does_not_vouch_for_a_new_file() {
         .current_dir(space.root())
         .env("RESTAGE", command.get_program())
         .output();
-    let Ok(output) = output.map(|output| crate::space::Said::from(output)) else {
+    let Ok(output) = output.map(crate::space::Said::from) else {
         println!("skipped: no unshare");
         return;
     };

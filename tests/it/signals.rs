@@ -169,8 +169,11 @@ fn ctrl_z_stops_all_processes_of_all_stages_and_their_time_until_they_go_on() {
     for rule in ["auto", "none"] {
         // In the background of a group of its own one of them leaves, where that is no escape.
         let leaves = if rule == "auto" { "setsid " } else { "" };
+        // Outside the workspace, which a stage that is kept apart does not see.
+        let outside = Space::empty();
+        let there = outside.root().display();
         let space = Space::new(&format!(
-            "  s:\n    isolation: {rule}\n    timeout: 4s\n    cmd: |\n      {leaves}sh -c 'while :; do echo x >> $HOME/note; sleep 0.02; done' &\n      touch $HOME/begun; until test -e $HOME/end; do sleep 0.02; done; kill $!; echo x > s.txt\n    outs: [s.txt]\n"
+            "  s:\n    isolation: {rule}\n    timeout: 4s\n    cmd: |\n      {leaves}sh -c 'while :; do echo x >> {there}/note; sleep 0.02; done' &\n      touch {there}/begun; until test -e {there}/end; do sleep 0.02; done; kill $!; echo x > s.txt\n    outs: [s.txt]\n"
         ));
         let mut restage = space.command(&["reproduce"]);
         let restage = restage.process_group(0).stdout(Stdio::null());
@@ -179,17 +182,17 @@ fn ctrl_z_stops_all_processes_of_all_stages_and_their_time_until_they_go_on() {
             .spawn()
             .expect("restage starts");
         wait_until("the stage has begun", || {
-            space.exists("begun") && notes(&space) > 0
+            outside.exists("begun") && notes(&outside) > 0
         });
         send("-TSTP", &restage);
         wait_until("restage is stopped", || state(&restage) == "T");
-        let before = notes(&space);
+        let before = notes(&outside);
         // Longer than the stage's time.
         std::thread::sleep(std::time::Duration::from_secs(5));
-        assert_eq!(notes(&space), before, "{rule}: it goes on writing");
+        assert_eq!(notes(&outside), before, "{rule}: it goes on writing");
         send("-CONT", &restage);
-        wait_until("it goes on", || notes(&space) > before);
-        space.write("end", "");
+        wait_until("it goes on", || notes(&outside) > before);
+        outside.write("end", "");
         assert_eq!(restage.wait().unwrap().code(), Some(0), "{rule}");
         assert_eq!(space.read("s.txt"), "x\n", "{rule}");
     }

@@ -16,6 +16,7 @@ use super::plan::{Lack, Reason};
 use super::said::{Place, Said};
 use super::secrets;
 use super::shared_inputs::Spoiled;
+use super::view;
 use super::workspace::Workspace;
 use restage_core::clock::WallTime;
 use restage_core::digest::StageKey;
@@ -109,6 +110,10 @@ impl Ended<'_> {
         let stage = graph.stage(id);
         let fail =
             |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
+        if let Some(view) = attempt.job.isolation.as_ref().and_then(|i| i.view.as_ref()) {
+            let left = view::leave(view).map_err(RunError::from);
+            left.map_err(|error| not_kept(stage, attempt, &error))?;
+        }
         let bad_end = bad_end(ws, stage, finished);
         if let Some(spoiled) = &self.spoiled {
             let end = bad_end.map(|(end, _)| end);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::error::RunError;
 use super::inputs::Inputs;
 use super::workspace::Workspace;
-use restage_core::fs;
+use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
 use restage_exec::{Bind, View};
 use restage_pipeline::Stage;
@@ -96,6 +96,72 @@ pub(super) fn view(
     })
 }
 
+/// Makes the work folder of a stage that has ended lead where the stage saw it lead: what was bound
+/// left an empty file or folder there, and links named the workspace, where the folder stood. Links
+/// are recorded by what they lead to (docs/adr/0022).
+pub(super) fn leave(view: &View) -> Result<(), FsError> {
+    let mut places: Vec<(&Path, &Bind)> = view
+        .binds
+        .iter()
+        // What lies in the work folder itself is bound where it is.
+        .filter(|bind| !bind.source.starts_with(&view.work))
+        .filter_map(|bind| Some((bind.place.strip_prefix(&view.at).ok()?, bind)))
+        .collect();
+    // The place of a folder comes before those inside it, which are in its source.
+    places.sort_by_key(|(place, _)| *place);
+    let mut last: Option<&Path> = None;
+    let mut made = BTreeSet::new();
+    for (place, bind) in places {
+        if last.is_some_and(|last| place.starts_with(last)) {
+            continue;
+        }
+        last = Some(place);
+        let path = view.work.join(place);
+        match fs::symlink_metadata_if_exists(&path)? {
+            Some(found) if found.is_dir() => fs::remove_dir(&path)?,
+            Some(found) if found.len() == 0 => fs::remove_file(&path)?,
+            // Not ours.
+            _ => continue,
+        }
+        fs::symlink(&bind.source, &path)?;
+        made.insert(place);
+    }
+    for entry in fs::walk(&view.work)? {
+        if !entry.metadata.is_symlink() || made.contains(entry.path.as_path()) {
+            continue;
+        }
+        let link = view.work.join(&entry.path);
+        let target = fs::read_link(&link)?;
+        let folder = entry.path.parent().unwrap_or(Path::new(""));
+        if let Some(target) = seen(view, folder, &target) {
+            fs::remove_file(&link)?;
+            fs::symlink(&target, &link)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a link in a folder of the work folder led the stage, if it leads elsewhere from outside.
+fn seen(view: &View, folder: &Path, target: &Path) -> Option<PathBuf> {
+    let mut path = match target.is_absolute() {
+        true => PathBuf::from("/"),
+        false => view.at.join(folder),
+    };
+    let mut leaves = target.is_absolute();
+    for part in target.components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => drop(path.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+        leaves |= !path.starts_with(&view.at);
+    }
+    let outside = path
+        .strip_prefix(&view.at)
+        .map(|inside| view.work.join(inside));
+    leaves.then(|| outside.unwrap_or(path))
+}
+
 /// Installations in the workspace, as the caller's environment names them: canonical.
 fn kept(ws: &Workspace, at: &Path) -> Result<BTreeSet<PathBuf>, RunError> {
     let folder = |name: &str| ws.env.get(name).map(PathBuf::from);
@@ -135,4 +201,72 @@ fn kept(ws: &Workspace, at: &Path) -> Result<BTreeSet<PathBuf>, RunError> {
 fn below(path: &Path, at: &Path) -> Option<RelPath> {
     let inside = path.strip_prefix(at).ok()?;
     RelPath::new(inside.to_str()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_where_the_stage_saw_it_lead() {
+        let view = View {
+            work: "/ws/.restage/work/a-1".into(),
+            at: "/ws".into(),
+            binds: Vec::new(),
+        };
+        for (folder, target, leads) in [
+            ("w", "/ws/w/v1", Some("/ws/.restage/work/a-1/w/v1")),
+            ("w", "../big", None),
+            ("w", "v1", None),
+            ("w", "../../other/x", Some("/other/x")),
+            ("w", "../../ws/big", Some("/ws/.restage/work/a-1/big")),
+            ("", "/data/x", Some("/data/x")),
+            ("", "/wsx/y", Some("/wsx/y")),
+        ] {
+            let found = seen(&view, Path::new(folder), Path::new(target));
+            assert_eq!(found.as_deref(), leads.map(Path::new), "{folder}: {target}");
+        }
+    }
+
+    #[test]
+    fn what_was_bound_is_found_through_the_work_folder_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let work = root.join("work");
+        for folder in ["work/data", "work/out", "data"] {
+            fs::create_dir_all(&root.join(folder)).unwrap();
+        }
+        for (file, text) in [
+            ("big", "big"),
+            ("data/x", "x"),
+            ("work/big", ""),
+            ("work/mine", "m"),
+        ] {
+            std::fs::write(root.join(file), text).unwrap();
+        }
+        fs::symlink(Path::new("../big"), &work.join("out/relative")).unwrap();
+        fs::symlink(&root.join("data/x"), &work.join("out/absolute")).unwrap();
+        let bind = |name: &str| Bind {
+            source: root.join(name),
+            place: root.join(name),
+            writable: false,
+        };
+        let view = View {
+            work: work.clone(),
+            at: root.clone(),
+            binds: vec![bind("data"), bind("data/x"), bind("big"), bind("mine")],
+        };
+        leave(&view).unwrap();
+        let read = |name: &str| std::fs::read_to_string(work.join(name)).unwrap();
+        assert_eq!(
+            (read("out/relative"), read("out/absolute")),
+            ("big".into(), "x".into())
+        );
+        assert_eq!(
+            read("mine"),
+            "m",
+            "what is not empty is not a place that was made"
+        );
+        assert_eq!(read("data/x"), "x");
+    }
 }
