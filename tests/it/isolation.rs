@@ -468,16 +468,19 @@ fn without_a_network_a_stage_reaches_only_itself() {
 
 #[test]
 fn nothing_outlives_a_restage_that_is_killed() {
-    let space = Space::new(
-        "  s:\n    cmd: |\n      setsid sh -c 'while :; do echo x >> $HOME/ticks; sleep 0.02; done' &\n      touch $HOME/begun; sleep 60\n    outs: [s.txt]\n",
-    );
+    // Outside the workspace, which the stage does not see.
+    let outside = Space::empty();
+    let there = outside.root().display();
+    let space = Space::new(&format!(
+        "  s:\n    cmd: |\n      setsid sh -c 'while :; do echo x >> {there}/ticks; sleep 0.02; done' &\n      touch {there}/begun; sleep 60\n    outs: [s.txt]\n",
+    ));
     let mut restage = space.spawn(&[]);
     wait_until("the stage has begun", || {
-        space.exists("begun") && space.exists("ticks")
+        outside.exists("begun") && outside.exists("ticks")
     });
     restage.kill().expect("a running restage");
     restage.wait().expect("its end");
-    wait_until("nothing writes", || is_quiet(&space.path("ticks")));
+    wait_until("nothing writes", || is_quiet(&outside.path("ticks")));
 }
 
 #[test]
