@@ -62,7 +62,7 @@ fn the_message_for_a_timeout_says_which_attempt_it_was() {
 fn the_recorded_peak_is_that_of_the_whole_stage() {
     let fill = "x=$(head -c 48m /dev/zero | tr '\\0' x)";
     let space = Space::new(&format!(
-        "  s:\n    cmd: for i in 1 2 3; do ({fill}; sleep 1; :) & done; wait; echo x > s.txt\n    outs: [s.txt]\n"
+        "  s:\n    cmd: for i in 1 2 3; do ({fill}; sleep 3; :) & done; wait; echo x > s.txt\n    outs: [s.txt]\n"
     ));
     assert_eq!(space.ran(&[]), ["s"]);
     let records = std::fs::read_dir(space.path(".restage/records")).unwrap();

@@ -8,20 +8,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::watch::Watch;
-use restage_core::clock::Instant;
+use restage_core::clock::thread_cpu_time;
 use restage_core::{memory, process};
 
 /// The shortest pause between two measurements.
 const PACE: Duration = Duration::from_millis(200);
-/// The pause is at least this many times as long as the measurement: measuring never costs more
-/// than a twentieth of a core.
+/// The pause is at least this many times as long as the measurement keeps a core busy: measuring
+/// never costs more than a twentieth of one.
 const PATIENCE: u32 = 20;
 
 /// Measures all jobs until the executor is closed.
 pub(crate) fn keep_measuring(watch: &Watch) {
     let mut pause = PACE;
     while let Some(jobs) = watch.due_for_measuring(pause) {
-        let since = Instant::now();
+        let since = thread_cpu_time();
         let firsts: BTreeSet<u32> = jobs.iter().map(|(_, first, _)| *first).collect();
         let members = process::members_by_job(&firsts);
         for (id, first, peak) in jobs {
@@ -30,6 +30,8 @@ pub(crate) fn keep_measuring(watch: &Watch) {
                 watch.measured(id, held);
             }
         }
-        pause = PACE.max(since.elapsed().saturating_mul(PATIENCE));
+        // Not the time that passed: on a busy machine most of that is waiting.
+        let busy = thread_cpu_time().saturating_sub(since);
+        pause = PACE.max(busy.saturating_mul(PATIENCE));
     }
 }
