@@ -191,7 +191,8 @@ proptest! {
         rows in proptest::collection::vec((1_i64..1000, any::<Option<f32>>(), any::<f32>()), 1..20),
         tag in "[a-z\u{e9}/ \"]{1,12}",
     ) {
-        prop_assume!(tag.trim() != "step");
+        // Blanks around a column's name don't count.
+        let tag = tag.trim_end();
         let mut text = format!("step,\"a{}\",b\n", tag.replace('"', "\"\""));
         let (mut step, mut expected) = (0, Vec::new());
         for (gap, a, b) in &rows {
