@@ -143,16 +143,6 @@ impl RunError {
         }
     }
 
-    /// Whether a file that was looked for is not there.
-    pub(super) fn is_missing_file(&self) -> bool {
-        match self {
-            Self::Fs(error) | Self::Store(StoreError::Fs(error)) => {
-                error.source.kind() == std::io::ErrorKind::NotFound
-            }
-            _ => false,
-        }
-    }
-
     /// Whether the pipeline, its code or the command line is to blame, not the machine.
     pub fn is_usage(&self) -> bool {
         match self {

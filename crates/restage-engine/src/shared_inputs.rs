@@ -98,12 +98,6 @@ impl SharedInputs {
         self.written.get(digest)
     }
 
-    /// Who of these stages may have written to an object in this run.
-    pub(super) fn writers_among(&self, stages: &[StageId]) -> Option<&BTreeSet<StageId>> {
-        let mut written = self.written.values();
-        written.find(|writers| writers.iter().any(|writer| stages.contains(writer)))
-    }
-
     /// A stage that read these files has ended, after the last look. If it succeeded, its names of
     /// them go, and the others' witnesses know of it.
     pub(super) fn end(

@@ -13,6 +13,7 @@ mod place;
 pub use inputs::SharedFile;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -430,10 +431,7 @@ impl Objects {
                 continue;
             };
             for name in fs::read_dir(&folder)? {
-                let digest = name
-                    .to_str()
-                    .and_then(|rest| format!("{two}{rest}").parse().ok());
-                listing.add(folder.join(&name), digest);
+                listing.add(folder.join(&name), digest_named(two, &name));
             }
         }
         Ok(listing)
@@ -486,6 +484,12 @@ impl Objects {
             self.cache.forget(&found);
         }
         Ok(())
+    }
+
+    /// The digest of the object that has this path.
+    fn digest_of(&self, object: &Path) -> Option<Digest> {
+        let mut parts = object.strip_prefix(self.folder()).ok()?.iter();
+        digest_named(parts.next()?.to_str()?, parts.next()?)
     }
 
     /// Where the object of a digest is.
@@ -547,6 +551,11 @@ impl<'a> Folders<'a> {
         self.open_to.insert(folder.to_owned(), may);
         Ok(may)
     }
+}
+
+/// The digest of an object, by the names of its folder and its file.
+fn digest_named(folder: &str, file: &OsStr) -> Option<Digest> {
+    format!("{folder}{}", file.to_str()?).parse().ok()
 }
 
 /// The permission bits of an object, of which something may have granted more.

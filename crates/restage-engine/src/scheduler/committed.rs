@@ -21,14 +21,8 @@ impl Scheduler<'_> {
                     self.summary.ran -= 1;
                     // A look that fails is not worse than what has failed already.
                     let _ = self.shared.look(self.ws.store.objects());
-                    let writers = match error.lost_object() {
-                        Some(digest) => self.shared.writers(digest),
-                        // What was written to has been set aside before it was flushed.
-                        None if error.is_missing_file() => {
-                            self.shared.writers_among(self.graph.dependents(id))
-                        }
-                        None => None,
-                    };
+                    let lost = error.lost_object();
+                    let writers = lost.and_then(|digest| self.shared.writers(digest));
                     let attempt = &committed.attempt;
                     let failure = match writers {
                         None => completion::not_kept(stage, attempt, &error),
