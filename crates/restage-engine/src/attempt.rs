@@ -20,7 +20,7 @@ use super::view::{self, Own};
 use super::workspace::Workspace;
 use restage_core::digest::StageKey;
 use restage_core::fs;
-use restage_exec::{Job, Secrets, Tracing};
+use restage_exec::{Job, Secrets, Tracing, View};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Action, Gpus, Stage};
 use restage_store::{KeyLock, LogPaths, Record};
@@ -48,10 +48,9 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether its work folder stands at the workspace's path.
-    pub(super) fn has_view(&self) -> bool {
-        let isolation = self.job.isolation.as_ref();
-        isolation.is_some_and(|isolation| isolation.view.is_some())
+    /// What it saw, if its work folder stood at the workspace's path.
+    pub(super) fn view(&self) -> Option<&View> {
+        self.job.isolation.as_ref()?.view.as_ref()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a stage sees besides its work folder, which stands at the workspace's own path (docs/adr/0018).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
@@ -100,22 +100,20 @@ pub(super) fn view(
 /// left an empty file or folder there, and links named the workspace, where the folder stood. Links
 /// are recorded by what they lead to (docs/adr/0022).
 pub(super) fn leave(view: &View) -> Result<(), FsError> {
-    let mut places: Vec<(&Path, &Bind)> = view
+    let at = |bind: &'_ Bind| Some(bind.place.strip_prefix(&view.at).ok()?.to_owned());
+    let bound: BTreeMap<PathBuf, &Bind> = view
         .binds
         .iter()
-        // What lies in the work folder itself is bound where it is.
-        .filter(|bind| !bind.source.starts_with(&view.work))
-        .filter_map(|bind| Some((bind.place.strip_prefix(&view.at).ok()?, bind)))
+        .filter_map(|bind| Some((at(bind)?, bind)))
         .collect();
-    // The place of a folder comes before those inside it, which are in its source.
-    places.sort_by_key(|(place, _)| *place);
-    let mut last: Option<&Path> = None;
-    let mut made = BTreeSet::new();
-    for (place, bind) in places {
-        if last.is_some_and(|last| place.starts_with(last)) {
+    let is_bound = |path: &Path| bound.contains_key(path);
+    for (place, bind) in &bound {
+        // What lies in the work folder itself was bound where it is; a place in a folder that was
+        // bound is in that folder's source.
+        let mut above = place.ancestors().skip(1);
+        if bind.source.starts_with(&view.work) || above.any(is_bound) {
             continue;
         }
-        last = Some(place);
         let path = view.work.join(place);
         match fs::symlink_metadata_if_exists(&path)? {
             Some(found) if found.is_dir() => fs::remove_dir(&path)?,
@@ -124,10 +122,9 @@ pub(super) fn leave(view: &View) -> Result<(), FsError> {
             _ => continue,
         }
         fs::symlink(&bind.source, &path)?;
-        made.insert(place);
     }
-    for entry in fs::walk(&view.work)? {
-        if !entry.metadata.is_symlink() || made.contains(entry.path.as_path()) {
+    for entry in fs::walk_except(&view.work, &is_bound)? {
+        if !entry.metadata.is_symlink() {
             continue;
         }
         let link = view.work.join(&entry.path);

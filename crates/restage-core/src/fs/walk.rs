@@ -20,11 +20,19 @@ pub struct Entry {
 /// path. Symbolic links are listed and not followed (`root` itself may be one). What vanishes
 /// during the walk is left out.
 pub fn walk(root: &Path) -> Result<Vec<Entry>, FsError> {
+    walk_except(root, &|_| false)
+}
+
+/// Like [`walk`], without the relative paths that `skip` names, and what lies in them.
+pub fn walk_except(root: &Path, skip: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>, FsError> {
     let mut entries = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         for name in read_dir(&root.join(&folder))? {
             let path = folder.join(name);
+            if skip(&path) {
+                continue;
+            }
             let Some(metadata) = symlink_metadata_if_exists(&root.join(&path))? else {
                 continue;
             };
