@@ -1,8 +1,7 @@
 //! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::error::RunError;
 use super::event::{Audited, Failure};
 use super::lacks;
 use super::plan::{Lack, Reason};
-use super::said::{Place, Said};
+use super::said::{Place, Said, under};
 use super::secrets;
 use super::shared_inputs::Spoiled;
 use super::view;
@@ -75,7 +74,15 @@ impl Ended<'_> {
             .finished
             .trace
             .as_ref()
-            .map(|trace| audit::audit(self.ws, self.graph, self.id, trace, self.attempt.has_view()))
+            .map(|trace| {
+                audit::audit(
+                    self.ws,
+                    self.graph,
+                    self.id,
+                    trace,
+                    self.attempt.view().is_some(),
+                )
+            })
             .map(|audited| secrets::hide(&self.attempt.secrets, audited))
             .filter(|audited| !audited.is_clean());
         let strict = self.audit.is_some_and(|audit| audit.strict);
@@ -110,7 +117,7 @@ impl Ended<'_> {
         let stage = graph.stage(id);
         let fail =
             |reason: String, hint: Option<String>| Box::new(failure(stage, attempt, reason, hint));
-        if let Some(view) = attempt.job.isolation.as_ref().and_then(|i| i.view.as_ref()) {
+        if let Some(view) = attempt.view() {
             let left = view::leave(view).map_err(RunError::from);
             left.map_err(|error| not_kept(stage, attempt, &error))?;
         }
@@ -120,14 +127,25 @@ impl Ended<'_> {
             let reason = bad_inputs::spoiled(graph, id, &attempt.dir, spoiled, end);
             return Err(fail(reason, Some(bad_inputs::COPY_FIRST.to_owned())));
         }
-        let said = || said_hint(ws, graph, stage, attempt);
+        let place = Place {
+            graph,
+            stage,
+            root: &ws.root,
+            dir: &attempt.dir,
+            placed: &attempt.inputs.placed,
+        };
         if let Some((reason, hint)) = bad_end {
-            let lacks = || lacks::hint(&ws.env, stage, attempt, &finished.outcome);
-            return Err(fail(reason, hint.or_else(lacks).or_else(said)));
+            let by_what_it_said = || {
+                let said = Said::by(&attempt.logs);
+                lacks::hint(&ws.env, stage, attempt, &finished.outcome, &said)
+                    .or_else(|| said.hint(&place))
+            };
+            return Err(fail(reason, hint.or_else(by_what_it_said)));
         }
         let machine = |error: RunError| not_kept(stage, attempt, &error);
         if let Some((reason, hint)) = missing_out(stage, attempt, finished).map_err(machine)? {
-            return Err(fail(reason, Some(said().unwrap_or(hint))));
+            let said = Said::by(&attempt.logs);
+            return Err(fail(reason, Some(said.hint(&place).unwrap_or(hint))));
         }
         let leaked = secrets::leaked(stage, &attempt.secrets, &attempt.dir);
         if let Some(path) = leaked.map_err(machine)? {
@@ -209,18 +227,6 @@ fn leak(stage: &Stage, attempt: &Attempt, path: &str) -> Failure {
     failure
 }
 
-/// The line of the pipeline that would have helped a stage, going by what it said.
-fn said_hint(ws: &Workspace, graph: &Graph, stage: &Stage, attempt: &Attempt) -> Option<String> {
-    let place = Place {
-        graph,
-        stage,
-        root: &ws.root,
-        dir: &attempt.dir,
-        placed: &attempt.inputs.placed,
-    };
-    Said::by(&attempt.logs).hint(&place)
-}
-
 fn bad_end(ws: &Workspace, stage: &Stage, finished: &Finished) -> Option<(String, Option<String>)> {
     match &finished.outcome {
         Outcome::Exited(0) => None,
@@ -277,11 +283,8 @@ fn killed_hint(ws: &Workspace, finished: &Finished) -> String {
 
 /// The line that raises a stage's limit.
 fn limit_hint(stage: &Stage, line: &str) -> String {
-    format!(
-        "under `{}:` (line {} of the pipeline) write `{line}`\n  \
-         it then resumes from what it left in RESTAGE_SCRATCH",
-        stage.group, stage.location.line
-    )
+    let line = under(stage, &format!("write `{line}`"));
+    format!("{line}\n  it then resumes from what it left in RESTAGE_SCRATCH")
 }
 
 /// The stage's resources with more memory than it held when it was stopped, and at least half as

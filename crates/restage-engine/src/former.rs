@@ -49,10 +49,9 @@ impl Former {
                     continue;
                 };
                 // What lies in a declared out, or has one in it, is that out's matter.
-                let is_current = declared.iter().any(|declared| {
-                    let (declared, path) = (declared.as_str(), path.as_str());
-                    is_within(declared, path) || is_within(path, declared)
-                });
+                let meets =
+                    |declared: &RelPath| declared.is_within(&path) || path.is_within(declared);
+                let is_current = declared.iter().any(meets);
                 if !is_current {
                     let stage = record.stage.clone();
                     let (_, contents) = former.0.entry(path).or_insert((stage, Vec::new()));
@@ -71,7 +70,7 @@ impl Former {
         path: &RelPath,
     ) -> Result<bool, StoreError> {
         for (out, (_, contents)) in &self.0 {
-            if is_within(path.as_str(), out.as_str())
+            if path.is_within(out)
                 && is_recorded(store, root, out, Path::new(path.as_str()), contents)?
             {
                 return Ok(true);
@@ -151,40 +150,25 @@ fn outs_of_other_pipelines(ws: &Workspace) -> Result<Vec<RelPath>, StoreError> {
     Ok(outs)
 }
 
-/// Whether `inside` is `outer` or lies below it.
-fn is_within(inside: &str, outer: &str) -> bool {
-    inside
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Files at or below a path, relative to the root. No link is followed: what lies behind one is not
 /// what a stage put here.
 fn files_at(root: &Path, path: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let mut found = Vec::new();
-    let mut on_the_way = path.ancestors().skip(1);
-    let through_link = |folder: &Path| -> Result<bool, StoreError> {
+    for folder in path.ancestors().skip(1) {
         let there = fs::symlink_metadata_if_exists(&root.join(folder))?;
-        Ok(!folder.as_os_str().is_empty() && there.is_some_and(|there| there.is_symlink()))
-    };
-    if on_the_way.try_fold(false, |any, folder| {
-        Ok::<_, StoreError>(any || through_link(folder)?)
-    })? {
-        return Ok(found);
-    }
-    let mut open = vec![path.to_owned()];
-    while let Some(path) = open.pop() {
-        let at = root.join(&path);
-        match fs::symlink_metadata_if_exists(&at)? {
-            Some(there) if there.is_dir() => {
-                open.extend(fs::read_dir(&at)?.into_iter().map(|name| path.join(name)));
-            }
-            Some(there) if there.is_file() => found.push(path),
-            _ => {}
+        if !folder.as_os_str().is_empty() && there.is_some_and(|there| there.is_symlink()) {
+            return Ok(Vec::new());
         }
     }
-    found.sort();
-    Ok(found)
+    let at = root.join(path);
+    Ok(match fs::symlink_metadata_if_exists(&at)? {
+        Some(there) if there.is_dir() => {
+            let files = fs::walk(&at)?.into_iter();
+            let files = files.filter(|entry| entry.metadata.is_file());
+            files.map(|entry| path.join(entry.path)).collect()
+        }
+        Some(there) if there.is_file() => vec![path.to_owned()],
+        _ => Vec::new(),
+    })
 }
 
 /// Whether the file has what one of `contents`, of the out `out`, has there.

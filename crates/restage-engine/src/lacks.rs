@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::attempt::Attempt;
 use super::host::HostEnv;
 use super::params_text;
-use super::said::{self, Said};
+use super::said::{self, Said, under};
 use restage_core::fs;
 use restage_exec::Outcome;
 use restage_pipeline::{Action, Script, Shell, Stage};
@@ -23,6 +23,7 @@ pub(super) fn hint(
     stage: &Stage,
     attempt: &Attempt,
     outcome: &Outcome,
+    said: &Said,
 ) -> Option<String> {
     match outcome {
         Outcome::NotStarted(why) if why.contains("Argument list too long") => Some(
@@ -34,10 +35,8 @@ pub(super) fn hint(
         Outcome::Exited(BROKEN_PIPE) => broken_pipe(stage),
         _ => None,
     }
-    .or_else(|| {
-        let said = Said::by(&attempt.logs);
-        variable(host, stage, &attempt.job.env, &said).or_else(|| silent(stage, outcome, &said))
-    })
+    .or_else(|| variable(host, stage, &attempt.job.env, said))
+    .or_else(|| silent(stage, outcome, said))
 }
 
 /// A line of several failed, and nothing was printed: people who are used to a shell that goes on
@@ -96,16 +95,10 @@ fn variable(
     given: &BTreeMap<OsString, OsString>,
     said: &Said,
 ) -> Option<String> {
-    let place = |line: &str| {
-        format!(
-            "under `{}:` (line {} of the pipeline) {line}",
-            stage.group, stage.location.line
-        )
-    };
     let lacks = |name: &str| host.get(name).is_some() && !given.contains_key(OsStr::new(name));
     said.lines().find_map(|line| {
         if line.contains("cannot open shared object file") && lacks("LD_LIBRARY_PATH") {
-            let line = place("write `pass_env: [LD_LIBRARY_PATH]`, or `env: [..]` if results depend on it");
+            let line = under(stage, "write `pass_env: [LD_LIBRARY_PATH]`, or `env: [..]` if results depend on it");
             return Some(format!(
                 "stages are not given the caller's `LD_LIBRARY_PATH` unasked, since it decides which code runs\n  {line}"
             ));
@@ -123,7 +116,7 @@ fn variable(
             ),
             name if lacks(name) => Some(format!(
                 "the variable `{name}` is set where restage was called, but not for this stage\n  {}",
-                place(&format!(
+                under(stage, &format!(
                     "write `env: [{name}]`; `pass_env` if no result depends on it, `secret` if nobody may see it"
                 ))
             )),

@@ -161,15 +161,13 @@ impl Place<'_> {
             Some((id, _)) => format!("`{path}` is written by `{}`", self.graph.stage(id).name),
             None => format!("`{path}` is in the workspace"),
         };
-        let stage = self.stage;
-        let line = match stage.deps.is_empty() {
+        let line = match self.stage.deps.is_empty() {
             true => format!("write `deps: [{path}]`"),
             false => format!("add `{path}` to its `deps`"),
         };
         Some(format!(
-            "{what}, but this stage does not declare that it reads it\n  \
-             under `{}:` (line {} of the pipeline) {line}",
-            stage.group, stage.location.line
+            "{what}, but this stage does not declare that it reads it\n  {}",
+            under(self.stage, &line)
         ))
     }
 
@@ -228,17 +226,23 @@ impl Place<'_> {
             found.retain(|path| !given(path));
             (found.len() == 1).then(|| found.remove(0))
         })?;
-        let stage = self.stage;
-        let line = match stage.params.is_empty() {
+        let line = match self.stage.params.is_empty() {
             true => format!("write `params: [{path}]`"),
             false => format!("add `{path}` to its `params`"),
         };
         Some(format!(
-            "`{path}` is a parameter that this stage is not given\n  \
-             under `{}:` (line {} of the pipeline) {line}",
-            stage.group, stage.location.line
+            "`{path}` is a parameter that this stage is not given\n  {}",
+            under(self.stage, &line)
         ))
     }
+}
+
+/// Where in the pipeline to do something about a stage.
+pub(super) fn under(stage: &Stage, what: &str) -> String {
+    format!(
+        "under `{}:` (line {} of the pipeline) {what}",
+        stage.group, stage.location.line
+    )
 }
 
 /// The end of a log; nothing where it can't be read. A line that is cut off at the beginning is left
