@@ -61,14 +61,7 @@ impl PipelineFile {
 
     /// Checks the pipeline and builds its graph.
     pub(crate) fn parse(self, args: &PipelineArgs) -> Result<Loaded, CliError> {
-        let options = LoadOptions {
-            profile: args.profile.clone(),
-            overrides: args.overrides.clone(),
-            check_expression,
-        };
-        let pipeline = restage_pipeline::load(&self.file_name, &self.text, &options)?;
-        let graph = Graph::build(pipeline)
-            .map_err(|items| Diagnostics::new(&self.file_name, &self.text, items))?;
+        let graph = graph(&self.file_name, &self.text, args)?;
         let Self {
             root,
             stands,
@@ -83,6 +76,17 @@ impl PipelineFile {
             graph,
         })
     }
+}
+
+/// The graph that a pipeline's text gives.
+fn graph(file_name: &str, text: &str, args: &PipelineArgs) -> Result<Graph, CliError> {
+    let options = LoadOptions {
+        profile: args.profile.clone(),
+        overrides: args.overrides.clone(),
+        check_expression,
+    };
+    let pipeline = restage_pipeline::load(file_name, text, &options)?;
+    Ok(Graph::build(pipeline).map_err(|items| Diagnostics::new(file_name, text, items))?)
 }
 
 /// A pipeline that was read, checked and made into a graph.
@@ -108,6 +112,11 @@ impl Loaded {
     pub(crate) fn base_name(&self) -> &str {
         let name = self.file_name.rsplit('/').next();
         name.unwrap_or(&self.file_name)
+    }
+
+    /// The graph that the same text gives otherwise, under another profile.
+    pub(crate) fn graph_under(&self, args: &PipelineArgs) -> Result<Graph, CliError> {
+        graph(&self.file_name, &self.text, args)
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {

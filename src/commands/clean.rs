@@ -17,7 +17,7 @@ use restage_engine::{FormerOut, clean as clean_outs, former_outs};
 pub(crate) fn clean(settings: &Settings, args: &Clean, out: &mut Output) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
     let session = Session::open(settings, &loaded)?;
-    let former = undeclared(settings, &args.pipeline, &session)?;
+    let former = undeclared(&args.pipeline, &session)?;
     if !args.dry_run {
         clean_outs(&session.workspace, &former)?;
     }
@@ -52,24 +52,21 @@ pub(crate) fn clean(settings: &Settings, args: &Clean, out: &mut Output) -> Resu
 
 /// What runs wrote, is still there, and no profile declares.
 pub(super) fn undeclared(
-    settings: &Settings,
     args: &PipelineArgs,
     session: &Session<'_>,
 ) -> Result<Vec<FormerOut>, CliError> {
     let mut declared: BTreeSet<RelPath> = BTreeSet::new();
-    for profile in &session.loaded.pipeline().profiles {
+    let loaded = session.loaded;
+    let profiles = loaded.pipeline().profiles.iter();
+    for profile in profiles.filter(|profile| *profile != loaded.profile()) {
         let args = PipelineArgs {
             profile: Some(profile.clone()),
             ..args.clone()
         };
         // A profile that can't be read may declare anything.
-        let other = Loaded::open(settings, &args)?;
-        let outs = other.graph.stages().iter().flat_map(|stage| &stage.outs);
+        let other = loaded.graph_under(&args)?;
+        let outs = other.stages().iter().flat_map(|stage| &stage.outs);
         declared.extend(outs.map(|out| out.path.clone()));
     }
-    Ok(former_outs(
-        &session.workspace,
-        &session.loaded.graph,
-        &declared,
-    )?)
+    Ok(former_outs(&session.workspace, &loaded.graph, &declared)?)
 }

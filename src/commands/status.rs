@@ -30,7 +30,7 @@ pub(crate) fn status(
     let plan = session.plan(&selected, &BTreeSet::new())?;
     workspace.save_cache();
     note_damaged_lock(&loaded, out)?;
-    note_undeclared(settings, args, &session, out)?;
+    note_undeclared(args, &session, out)?;
     loaded.warn_of_other_readings(out);
     loaded.warn_of_copied_params(out)?;
     let text = if settings.json {
@@ -61,14 +61,9 @@ fn note_damaged_lock(loaded: &Loaded, out: &mut Output) -> Result<(), CliError> 
 }
 
 /// Outs that no stage declares any more are no sources, and look as if they were results.
-fn note_undeclared(
-    settings: &Settings,
-    args: &Status,
-    session: &Session<'_>,
-    out: &mut Output,
-) -> Result<(), CliError> {
+fn note_undeclared(args: &Status, session: &Session<'_>, out: &mut Output) -> Result<(), CliError> {
     // What another profile declares is unknown where that can't be read.
-    let Ok(former) = undeclared(settings, &args.pipeline, session) else {
+    let Ok(former) = undeclared(&args.pipeline, session) else {
         return Ok(());
     };
     let names: Vec<String> = former

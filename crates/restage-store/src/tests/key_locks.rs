@@ -83,15 +83,7 @@ fn scratch_is_kept_across_attempts_and_goes_with_the_commit() {
     let lock = bench.store.locks().try_lock(&record.key).unwrap().unwrap();
     let scratch = lock.scratch().unwrap();
     assert_eq!(text(&scratch.join("epoch-3")), "state");
-    bench
-        .store
-        .commit(
-            &lock,
-            &record,
-            Unflushed::default(),
-            &mut Unflushed::default(),
-        )
-        .unwrap();
+    bench.commit_under(&lock, &record);
     assert!(!scratch.exists());
 }
 

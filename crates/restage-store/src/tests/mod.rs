@@ -113,6 +113,13 @@ impl Bench {
         )
     }
 
+    /// Commits a record whose outs are on the disk, under a lock that the caller has.
+    fn commit_under(&self, lock: &KeyLock, record: &Record) {
+        let (outs, mut records) = (Unflushed::default(), Unflushed::default());
+        let committed = self.store.commit(lock, record, outs, &mut records);
+        committed.unwrap();
+    }
+
     fn commit(&self, record: &Record) -> CommitOutcome {
         let lock = self.store.locks().try_lock(&record.key).unwrap().unwrap();
         let mut unflushed = Unflushed::default();

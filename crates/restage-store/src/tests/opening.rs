@@ -221,15 +221,7 @@ fn a_scratch_folder_that_a_stage_replaced_by_a_link_goes_without_its_target() {
     let scratch = lock.scratch().unwrap();
     std::fs::remove_dir(&scratch).unwrap();
     fs::symlink(&bench.path("checkpoints"), &scratch).unwrap();
-    bench
-        .store
-        .commit(
-            &lock,
-            &record,
-            Unflushed::default(),
-            &mut Unflushed::default(),
-        )
-        .unwrap();
+    bench.commit_under(&lock, &record);
     drop(lock);
     bench.store.workdirs().empty_trash().unwrap();
     assert!(!fs::exists(&scratch).unwrap());
