@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::args::Reproduce;
@@ -16,7 +15,7 @@ use crate::settings::Settings;
 use restage_core::clock::{Instant, WallTime};
 use restage_engine::{
     Audit, Decision, Event, Facts, Foreigners, NoopRequest, Observer, Plan, RunOptions, Summary,
-    check_places, estimate, nothing_to_do, remember_noop, run,
+    UpToDate, check_places, estimate, nothing_to_do, remember_noop, run,
 };
 use restage_exec::LocalExecutor;
 
@@ -105,27 +104,30 @@ pub(crate) fn reproduce(
         })
     };
     let result = session.observed(args.quiet, capacity.cpu, &mut go);
+    let program = std::env::current_exe().ok();
+    if let (Ok((summary, results)), Some(program)) = (&result, &program) {
+        let done = UpToDate {
+            selected: &options.selected,
+            results,
+            summary,
+            since,
+            program,
+        };
+        // Without it the next call only has to plan again.
+        let _ = remember_noop(workspace, graph, &done, &request_digest);
+    }
     workspace.save_cache();
     if result.is_err() && interrupt.load(Ordering::Relaxed) {
         // The terminal's Ctrl-C reaches cargo too, which then fails to build.
         out.note("interrupted\n");
         return Ok(Exit::Interrupted);
     }
-    let mut summary = result.map_err(|error| loaded.error(error))?;
+    let (mut summary, _) = result.map_err(|error| loaded.error(error))?;
     let settled = summary.fresh + summary.restored == options.selected.len();
     if options.audit.is_some() && settled && !args.quiet {
         out.note("audit: no stage ran, so none was traced; `--force` runs up-to-date stages too\n");
     }
     summary.seconds = started.elapsed().as_secs_f64();
-    let program = std::env::current_exe().ok();
-    if let Some(program) = program.as_deref().and_then(Path::to_str) {
-        // Without it the next call only has to plan again.
-        let selected = &options.selected;
-        let request = &request_digest;
-        let _ = remember_noop(
-            workspace, graph, selected, &summary, request, since, program,
-        );
-    }
     finish(&summary, settings, args, out)
 }
 

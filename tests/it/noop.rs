@@ -124,6 +124,72 @@ fn every_change_is_noticed() {
     }
 }
 
+/// So many stages that a run keeps a snapshot at its end.
+const MANY: usize = 400;
+
+#[test]
+fn the_first_call_after_much_work_does_not_plan_and_notices_every_change() {
+    type Change = fn(&Space);
+    let stage =
+        |n: usize| format!("  s{n}: {{cmd: cat in.txt > o{n}, deps: [in.txt], outs: [o{n}]}}\n");
+    let space = Space::new(&(0..MANY).map(stage).collect::<String>());
+    space.write("in.txt", "0\n");
+    let damaged = |space: &Space| {
+        for entry in fs::read_dir(space.path(".restage/records")).expect("records") {
+            let path = entry.expect("an entry").path();
+            let text = fs::read_to_string(&path).expect("a record");
+            fs::write(&path, text.replacen("cat", "dog", 1)).expect("a record to damage");
+        }
+    };
+    std::thread::sleep(Duration::from_millis(60));
+    call(&space, &[]).says("400 ran");
+    // Only a plan would read them.
+    damaged(&space);
+    call(&space, &[]).says("done: 400 fresh");
+    let changes: [(&str, &str, Change); 4] = [
+        ("an input is edited", "400 ran", |s| {
+            s.write("in.txt", "1\n")
+        }),
+        ("an out is edited", "1 restored", |s| {
+            fs::remove_file(s.path("o7")).expect("an out");
+            s.write("o7", "2\n");
+        }),
+        ("an out is removed", "1 restored", |s| {
+            fs::remove_file(s.path("o8")).expect("an out");
+        }),
+        ("records are gone", "400 ran", |s| {
+            fs::remove_dir_all(s.path(".restage/records")).expect("records");
+        }),
+    ];
+    for (what, outcome, change) in changes {
+        change(&space);
+        let said = call(&space, &[]);
+        assert!(said.err.contains(outcome), "{what}: {}", said.err);
+    }
+}
+
+#[test]
+fn a_source_that_changes_during_a_run_is_noticed_by_the_next_call() {
+    let stage =
+        |n: usize| format!("  s{n}: {{cmd: cat in.txt > o{n}, deps: [in.txt], outs: [o{n}]}}\n");
+    let mut stages: String = (0..MANY).map(stage).collect();
+    // Written like this it would be a mistake; here somebody edits the file just then.
+    let edit = "  edits: {cmd: 'cat o0 > edited; echo 1 > $IN', deps: [o0], env: [IN], isolation: none, outs: [edited]}\n";
+    stages += edit;
+    let space = Space::new(&stages);
+    space.write("in.txt", "0\n");
+    let reproduce = |args: &[&str]| {
+        let mut command = space.command(&[&["reproduce"], args].concat());
+        let output = command.env("IN", space.path("in.txt")).output();
+        Said::from(output.expect("restage starts"))
+    };
+    std::thread::sleep(Duration::from_millis(60));
+    let _ = reproduce(&[]).exits(0);
+    let said = reproduce(&[]).exits(0);
+    assert!(!said.err.contains("401 fresh"), "{}", said.err);
+    assert_eq!(space.read("o399"), "1\n");
+}
+
 #[test]
 fn a_different_environment_parameters_or_targets_are_a_different_request() {
     let space = at_rest();

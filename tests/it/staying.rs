@@ -124,6 +124,50 @@ fn an_edited_out_is_set_aside_and_restored_in_the_same_run() {
 }
 
 #[test]
+fn what_git_has_is_no_loss() {
+    for (space, file) in ways() {
+        let _ = space.restage(&["reproduce"]).exits(0);
+        // A clone in which the results that were committed are others than what its lock names:
+        // measured times, for which the lock has no digest.
+        edit(&space, file, "measured elsewhere\n");
+        space.write(".gitignore", ".restage\n");
+        for args in [
+            &["init", "-q"][..],
+            &["add", "."],
+            &[
+                "-c",
+                "user.name=a",
+                "-c",
+                "user.email=a@b.c",
+                "commit",
+                "-q",
+                "-m",
+                "results",
+            ],
+        ] {
+            let git = Command::new("git")
+                .arg("-C")
+                .arg(space.path("."))
+                .args(args)
+                .status();
+            assert!(git.expect("git").success(), "git {args:?}");
+        }
+        fs::remove_dir_all(space.path(".restage")).expect("a store");
+        let said = space.restage(&["reproduce"]).exits(0);
+        assert!(!said.err.contains("restage-set-aside"), "{}", said.err);
+        assert_eq!(
+            (space.read(file), set_aside(&space)),
+            ("made\n".to_owned(), vec![])
+        );
+        // What was edited since is in git as it was, not as it is.
+        edit(&space, file, "edited\n");
+        let said = space.restage(&["reproduce"]).exits(0);
+        let _ = said.says("what neither the store nor git has was moved to `restage-set-aside/");
+        assert_eq!(set_aside(&space), [pair(file, "edited\n")]);
+    }
+}
+
+#[test]
 fn an_edited_out_is_set_aside_when_its_stage_runs_again() {
     for (space, file) in ways() {
         let _ = space.restage(&["reproduce"]).exits(0);

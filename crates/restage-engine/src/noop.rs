@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use super::cards::Card;
 use super::event::Summary;
 use super::facts::{Facts, FactsError};
 use super::host::HostEnv;
+use super::scheduler::Results;
 use super::tools::{Question, all_unchanged};
 use super::workspace::{TOOLCHAIN, Workspace, code_digests};
 use restage_core::clock::{Instant, WallTime};
@@ -161,32 +163,83 @@ fn ignore_file(root: &Path) -> Result<Option<Digest>, FsError> {
     Ok(ignored::text(root)?.map(|text| Digest::of(text.as_bytes())))
 }
 
-/// Keeps a snapshot for [`nothing_to_do`], if a run that planned after `since` found all of
-/// `selected` fresh. Does nothing where a change since then could have gone unseen. `program` is
-/// restage itself: another build may see things differently.
+/// A run that brought stages up to date.
+#[derive(Debug, Clone, Copy)]
+pub struct UpToDate<'a> {
+    /// What it was about.
+    pub selected: &'a BTreeSet<StageId>,
+    /// The results that it found or made.
+    pub results: &'a Results,
+    /// How its stages ended.
+    pub summary: &'a Summary,
+    /// It planned after this, on [`WallTime::file_clock`].
+    pub since: WallTime,
+    /// restage itself: another build may see things differently.
+    pub program: &'a Path,
+}
+
+impl UpToDate<'_> {
+    /// When all that the run wrote was in place, so that a change after it shows in a file's times.
+    /// `None`: not all is, or to find out costs more than the plan that it saves.
+    fn in_place_at(&self, ws: &Workspace) -> Result<Option<WallTime>, FactsError> {
+        if self.summary.fresh == self.selected.len() {
+            return Ok(Some(self.since));
+        }
+        let outs = || self.results.values().flat_map(|record| &record.outs);
+        let bytes: u64 = outs().map(|out| out.content.size).sum();
+        if self.selected.len() < WORTH_WAITING || bytes > MOST_READ_AGAIN {
+            return Ok(None);
+        }
+        std::thread::sleep(SETTLES);
+        let now = WallTime::file_clock();
+        for out in outs() {
+            if !ws.out_in_place(out)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(now))
+    }
+}
+
+/// From this many stages on a plan takes longer than [`SETTLES`].
+const WORTH_WAITING: usize = 400;
+/// Until a later change of a file shows in its times, on any file system that keeps parts of
+/// seconds: two ticks of the slowest kernel clock and a bit.
+const SETTLES: Duration = Duration::from_millis(21);
+/// Bytes of outs. What was written within a tick of the clock is read again.
+const MOST_READ_AGAIN: u64 = 256 << 20;
+
+/// Keeps a snapshot for [`nothing_to_do`], if a run left all that it was about up to date. Does
+/// nothing where a change since it planned could have gone unseen.
 pub fn remember_noop(
     ws: &Workspace,
     graph: &Graph,
-    selected: &BTreeSet<StageId>,
-    summary: &Summary,
+    done: &UpToDate<'_>,
     request: &Digest,
-    since: WallTime,
-    program: &str,
 ) -> Result<(), FactsError> {
-    if summary.fresh < selected.len() {
+    let selected = done.selected;
+    if selected.iter().any(|id| !done.results.contains_key(id)) {
         return Ok(());
     }
-    let Some([mut paths, mut folders]) = results(ws, graph, selected)? else {
+    let Some(program) = done.program.to_str() else {
         return Ok(());
     };
-    paths.extend([program.to_owned(), ws.lock_name.clone()]);
+    let Some([mut written, records]) = results(ws, graph, selected)? else {
+        return Ok(());
+    };
+    let Some(in_place) = done.in_place_at(ws)? else {
+        return Ok(());
+    };
+    written.insert(ws.lock_name.clone());
+    let mut paths = BTreeSet::from([program.to_owned()]);
+    let mut folders = BTreeSet::new();
     let mut env = BTreeMap::new();
     let mut code = BTreeMap::new();
     let mut tools = BTreeMap::new();
     let mut cards = None;
     for &id in selected {
         let stage = graph.stage(id);
-        paths.extend(stage.outs.iter().map(|out| out.path.to_string()));
+        written.extend(stage.outs.iter().map(|out| out.path.to_string()));
         for input in graph.inputs(id) {
             match input {
                 Input::Source { path } => {
@@ -217,10 +270,15 @@ pub fn remember_noop(
     paths.extend(toolchain.iter().cloned());
     let rules = ws.ignored()?;
     let skip = |path: &Path, is_folder: bool| !ws.is_in_out(path) && rules.matches(path, is_folder);
-    let taken = StatSnapshot::take(&ws.root, paths, &skip, folders, since);
-    // What was left in a published folder may be a link that leads nowhere.
-    let taken = taken.or_else(|error| error.is_bad_link().then_some(None).ok_or(error));
-    if let Some(files) = taken? {
+    let take = |paths, folders, since| {
+        let taken = StatSnapshot::take(&ws.root, paths, &skip, folders, since);
+        // What was left in a published folder may be a link that leads nowhere.
+        taken.or_else(|error| error.is_bad_link().then_some(None).ok_or(error))
+    };
+    let read = take(paths, folders, done.since)?;
+    let wrote = take(written, records, in_place)?;
+    if let (Some(mut files), Some(wrote)) = (read, wrote) {
+        files.add(wrote);
         let found = NoopSnapshot {
             taken: WallTime::now().seconds,
             stages: selected.len(),

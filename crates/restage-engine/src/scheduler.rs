@@ -63,6 +63,9 @@ pub struct RunOptions {
     pub foreigners: Foreigners,
 }
 
+/// The records of stages that have a result.
+pub type Results = BTreeMap<StageId, Arc<Record>>;
+
 /// Brings the selected stages up to date. `interrupted` is asked often.
 pub fn run(
     ws: &Workspace,
@@ -71,20 +74,7 @@ pub fn run(
     executor: &mut dyn Executor,
     observer: &mut dyn Observer,
     interrupted: &dyn Fn() -> bool,
-) -> Result<Summary, RunError> {
-    let (summary, _) = run_to_records(ws, graph, options, executor, observer, interrupted)?;
-    Ok(summary)
-}
-
-/// As [`run`]; also returns the records of all stages that have a result.
-pub(super) fn run_to_records(
-    ws: &Workspace,
-    graph: &Graph,
-    options: &RunOptions,
-    executor: &mut dyn Executor,
-    observer: &mut dyn Observer,
-    interrupted: &dyn Fn() -> bool,
-) -> Result<(Summary, BTreeMap<StageId, Arc<Record>>), RunError> {
+) -> Result<(Summary, Results), RunError> {
     let started = Instant::now();
     let plan = match &ws.rerun {
         Some(rerun) => plan_rerun(graph, &options.selected, &rerun.inputs, ws)?,

@@ -2,12 +2,13 @@
 //!
 //! Content decides, not names or times: what the store has can be put back, so it may be replaced.
 //! Everything else is the user's. Where no run has ever written, it stops the run before it starts;
-//! where one has, it is set aside.
+//! where one has, it is set aside, unless git has it as it is.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::committed;
 use super::error::{Foreign, RunError};
 use super::plan::{Decision, Plan};
 use super::workspace::Workspace;
@@ -212,7 +213,12 @@ impl Aside {
         if self.foreigners == Foreigners::Replace {
             return Ok(());
         }
-        let strangers = self.known.strangers(out, at)?;
+        let mut strangers = self.known.strangers(out, at)?;
+        if !strangers.is_empty() {
+            // A clone has the volatile outs of whoever committed them: measured times, say.
+            let held = committed::among(&self.root, &strangers);
+            strangers.retain(|stranger| !held.contains(stranger));
+        }
         self.take(out, at, &strangers)
     }
 
@@ -235,7 +241,7 @@ impl Aside {
             fs::move_to(stranger, &to)?;
         }
         let text = format!(
-            "what no run wrote there was moved to `{}`: {}",
+            "what neither the store nor git has was moved to `{}`: {}",
             folder.strip_prefix(&self.root).unwrap_or(&folder).display(),
             shown(strangers, &self.root)
         );

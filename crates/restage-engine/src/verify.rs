@@ -14,7 +14,7 @@ use super::error::RunError;
 use super::event::{Observer, Summary};
 use super::facts::FactsError;
 use super::plan::{Decision, plan};
-use super::scheduler::{RunOptions, run_to_records};
+use super::scheduler::{self, RunOptions};
 use super::standing::Foreigners;
 use super::tokens::Capacity;
 use super::workspace::{Rerun, Workspace};
@@ -136,7 +136,7 @@ impl<'a> Verification<'a> {
             launcher: launcher.map(Path::to_owned),
             foreigners: Foreigners::Refuse,
         };
-        let ran = run_to_records(&ws, self.graph, &options, executor, observer, interrupted);
+        let ran = scheduler::run(&ws, self.graph, &options, executor, observer, interrupted);
         let compared = ran.and_then(|(summary, records)| {
             for &id in &options.selected {
                 match records.get(&id) {

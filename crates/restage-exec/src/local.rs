@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -246,7 +247,11 @@ fn ready(job: &Job) -> Result<Ready, ExecError> {
 /// The command of a job without a launcher.
 fn plain(job: &Job, stdin: Option<OwnedFd>) -> Command {
     let mut command = match &job.tracing {
-        None => Command::new(&job.argv[0]),
+        None => {
+            let mut command = Command::new(found(&job.argv[0], &job.env));
+            command.arg0(&job.argv[0]);
+            command
+        }
         Some(tracing) => {
             let mut command = trace::helper(&tracing.helper);
             command.arg(&job.argv[0]);
@@ -260,6 +265,26 @@ fn plain(job: &Job, stdin: Option<OwnedFd>) -> Command {
         .envs(&job.env)
         .stdin(stdin.map_or_else(Stdio::null, Stdio::from));
     command
+}
+
+/// The file of a program that the job's PATH finds. With a name alone, `std` would copy this
+/// process and try each folder in the copy: half a millisecond a job.
+fn found(program: &OsStr, env: &BTreeMap<OsString, OsString>) -> OsString {
+    let is_name = !program.as_bytes().contains(&b'/');
+    if let Some(path) = env.get(OsStr::new("PATH")).filter(|_| is_name) {
+        for folder in std::env::split_paths(path) {
+            // Relative to the job's folder, where only the job itself can look.
+            if !folder.is_absolute() {
+                break;
+            }
+            let file = folder.join(program);
+            let may_run = rustix::fs::access(&file, rustix::fs::Access::EXEC_OK).is_ok();
+            if may_run && fs::metadata(&file).is_ok_and(|found| found.is_file()) {
+                return file.into_os_string();
+            }
+        }
+    }
+    program.to_owned()
 }
 
 /// Where the job's standard output and error go: its files, or pipes for a job with secrets.

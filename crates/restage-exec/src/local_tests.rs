@@ -74,6 +74,40 @@ impl Bench {
 }
 
 #[test]
+fn a_program_is_the_first_in_path_that_may_be_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut bench = Bench::new();
+    let at = |name: &str| bench.dir.path().join(name);
+    for folder in ["text", "folder/tool", "first", "second"] {
+        fs::create_dir_all(&at(folder)).unwrap();
+    }
+    for (file, mode) in [
+        ("text/tool", 0o644),
+        ("first/tool", 0o755),
+        ("second/tool", 0o755),
+    ] {
+        std::fs::write(at(file), format!("#!/bin/sh\necho {file}\n")).unwrap();
+        std::fs::set_permissions(at(file), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let all = ["text", "folder", "first", "second"].map(at);
+    // One relative to the job's folder counts where it stands.
+    let relative = ["second".into(), at("first")];
+    let paths = [
+        (std::env::join_paths(all).unwrap(), "first/tool\n"),
+        (std::env::join_paths(relative).unwrap(), "second/tool\n"),
+    ];
+    for (path, said) in paths {
+        let mut job = bench.job(&["tool"]);
+        job.env.insert("PATH".into(), path);
+        assert_eq!(bench.run(job).outcome, Outcome::Exited(0));
+        assert_eq!(bench.read("stdout"), said);
+    }
+    let job = bench.job(&["sh", "-c", "echo $0"]);
+    assert_eq!(bench.run(job).outcome, Outcome::Exited(0));
+    assert_eq!(bench.read("stdout"), "sh\n", "it is called as it was named");
+}
+
+#[test]
 fn a_job_gets_its_folder_and_environment_and_nothing_else() {
     let mut bench = Bench::new();
     let mut job = bench.job(&["/usr/bin/env"]);

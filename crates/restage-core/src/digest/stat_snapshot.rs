@@ -60,6 +60,11 @@ impl StatSnapshot {
         Ok(settled.then_some(Self(seen)))
     }
 
+    /// Takes over what another one saw.
+    pub fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Whether nothing has changed since.
     pub fn holds(&self, root: &Path) -> bool {
         let unchanged = |(path, stamp): &(String, Stamp)| {

@@ -79,7 +79,7 @@ impl<'a> Place<'a> {
         };
         let ws = self.workspace(world);
         let mut log = Log::default();
-        let summary = run(&ws, &graph, &options, &mut self.executor, &mut log, stop)
+        let (summary, _) = run(&ws, &graph, &options, &mut self.executor, &mut log, stop)
             .expect("no error of the machine");
         ws.save_cache();
         (log, summary)

@@ -48,7 +48,7 @@ fn an_interrupt_stops_what_runs_and_starts_nothing_more() {
         foreigners: Foreigners::Refuse,
     };
     let started = record.clone();
-    let summary = run(
+    let (summary, _) = run(
         &ws.expect("a store"),
         &graph,
         &options,
