@@ -15,6 +15,7 @@ mod local;
 mod meter;
 mod redact;
 mod redacting_pipe;
+mod start;
 mod trace;
 mod watch;
 

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,12 +17,13 @@ use crate::job::{ExecError, Executor, Finished, Job, JobId, Outcome};
 use crate::live::Live;
 use crate::meter;
 use crate::redacting_pipe::{PipeError, RedactingPipes};
+use crate::start::Start;
 use crate::trace::{self, Trace, TraceError, Watcher};
 use crate::watch::{self, Watch};
 use restage_core::clock::Instant;
 use restage_core::fs;
 use restage_core::process::ProcessRef;
-use restage_isolation::Launch;
+use restage_isolation::{Launch, Launchers};
 
 /// A watching thread only waits and needs no more; the default is 2 MiB.
 const STACK: usize = 256 * 1024;
@@ -40,6 +42,7 @@ pub struct LocalExecutor {
     submitted: u64,
     running: usize,
     threads: bool,
+    launchers: Option<Arc<Launchers>>,
 }
 
 impl Default for LocalExecutor {
@@ -52,6 +55,7 @@ impl Default for LocalExecutor {
             submitted: 0,
             running: 0,
             threads: false,
+            launchers: None,
         }
     }
 }
@@ -93,16 +97,15 @@ impl Executor for LocalExecutor {
         }
         self.start_threads(&job.name)?;
         let Ready {
-            mut command,
-            launch,
+            mut start,
             watcher,
             pipes,
-        } = ready(&job)?;
+        } = self.ready(&job)?;
         let id = JobId(self.submitted);
         let since = Instant::now();
         self.watch.jobs().insert(id, Live::new(&job));
 
-        let started = watch::start(&mut command, launch.as_ref(), &self.watch, id);
+        let started = watch::start(&mut start, &self.watch, id);
         match started {
             Err(source) if source.kind() != io::ErrorKind::ExecutableFileBusy => {
                 let reason = why_not_started(&job, &source);
@@ -113,16 +116,17 @@ impl Executor for LocalExecutor {
                 let sender = self.sender.clone();
                 let thread = spawn_thread(&job.name.clone(), move || {
                     let started = match started {
-                        Err(_) => watch::start_when_free(&mut command, launch.as_ref(), &watch, id),
+                        Err(_) => watch::start_when_free(&mut start, &watch, id),
                         started => started.map(Some),
                     };
+                    let launch = start.launch();
                     // This also closes our copy of a traced job's standard input.
-                    drop(command);
+                    drop(start);
                     let mut finished = match started {
-                        Ok(Some(child)) => {
+                        Ok(Some(pid)) => {
                             let launch = launch.as_deref();
                             let (mut finished, no_program) =
-                                watch::see_through(child, launch, &watch, id, since);
+                                watch::see_through(pid, launch, &watch, id, since);
                             if let Some(error) = no_program {
                                 let reason = why_not_started(&job, &error);
                                 finished.outcome = Outcome::NotStarted(reason);
@@ -199,49 +203,66 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
         })
 }
 
-/// A job's command, and what goes with it.
+/// A job that can be started, and what goes with it.
 struct Ready {
-    command: Command,
-    launch: Option<Arc<Launch>>,
+    start: Start,
     watcher: Option<Watcher>,
     pipes: Option<RedactingPipes>,
 }
 
-fn ready(job: &Job) -> Result<Ready, ExecError> {
-    let exhausted = |source| ExecError::Exhausted {
-        name: job.name.clone(),
-        source,
-    };
-    let (stdout, stderr, pipes) = outputs(job).map_err(|error| match error {
-        PipeError::System(source) => exhausted(source),
-        PipeError::File(source) => ExecError::Log {
+impl LocalExecutor {
+    fn ready(&mut self, job: &Job) -> Result<Ready, ExecError> {
+        let exhausted = |source| ExecError::Exhausted {
             name: job.name.clone(),
             source,
-        },
-    })?;
-    let (watcher, stdin) = match &job.tracing {
-        None => (None, None),
-        Some(tracing) => {
-            let (watcher, stdin) = Watcher::start(tracing.scope.clone()).map_err(exhausted)?;
-            (Some(watcher), Some(stdin))
+        };
+        let (stdout, stderr, pipes) = outputs(job).map_err(|error| match error {
+            PipeError::System(source) => exhausted(source),
+            PipeError::File(source) => ExecError::Log {
+                name: job.name.clone(),
+                source,
+            },
+        })?;
+        let (watcher, stdin) = match &job.tracing {
+            None => (None, None),
+            Some(tracing) => {
+                let (watcher, stdin) = Watcher::start(tracing.scope.clone()).map_err(exhausted)?;
+                (Some(watcher), Some(stdin))
+            }
+        };
+        let start = match &job.isolation {
+            Some(isolation) => {
+                let env = job.env.clone();
+                let launch = Launch::new(isolation, &job.argv, env, &job.dir, stdin);
+                Start::Launched {
+                    launch: Arc::new(launch.map_err(exhausted)?),
+                    launchers: self.launchers(&isolation.launcher),
+                    stdout,
+                    stderr,
+                }
+            }
+            None => {
+                let mut command = plain(job, stdin);
+                command.process_group(0).stdout(stdout).stderr(stderr);
+                Start::Plain(command)
+            }
+        };
+        Ok(Ready {
+            start,
+            watcher,
+            pipes,
+        })
+    }
+
+    fn launchers(&mut self, program: &Path) -> Arc<Launchers> {
+        match &self.launchers {
+            Some(launchers) if launchers.are_of(program) => Arc::clone(launchers),
+            _ => {
+                let launchers = Arc::new(Launchers::new(program.to_owned()));
+                Arc::clone(self.launchers.insert(launchers))
+            }
         }
-    };
-    let (mut command, launch) = match &job.isolation {
-        Some(isolation) => {
-            let env = job.env.clone();
-            let launch = Launch::new(isolation, &job.argv, env, &job.dir, stdin);
-            let (command, launch) = launch.map_err(exhausted)?;
-            (command, Some(Arc::new(launch)))
-        }
-        None => (plain(job, stdin), None),
-    };
-    command.process_group(0).stdout(stdout).stderr(stderr);
-    Ok(Ready {
-        command,
-        launch,
-        watcher,
-        pipes,
-    })
+    }
 }
 
 /// The command of a job without a launcher.

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::process::ExitStatus;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use wait4::{ResUse, Wait4};
 
 use crate::job::{Finished, JobId, Outcome};
 use crate::live::{Cause, Live, Phase};
+use crate::start::Start;
 use restage_core::clock::Instant;
 use restage_core::fault;
 use restage_core::process::{ProcessRef, VANISH};
-use restage_isolation::{Ending, Launch};
+use restage_isolation::{Ending, Launch, Reaped};
 
 /// Tries to start a program whose file is still open for writing: about a second.
 const BUSY_TRIES: u32 = 40;
@@ -180,31 +180,15 @@ impl Watch {
     }
 }
 
-/// Starts the job's first process, unless the job was cancelled meanwhile.
-pub(crate) fn start(
-    command: &mut Command,
-    launch: Option<&Arc<Launch>>,
-    watch: &Watch,
-    id: JobId,
-) -> io::Result<Child> {
-    let program = std::path::Path::new(command.get_program());
-    fault::point("start", program)?;
-    let mut child = command.spawn()?;
-    let process = ProcessRef::of(child.id());
-    if let Some(launch) = launch
-        && let Err(error) = launch.send()
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        // A launcher that has ended is seen by whoever waits for it.
-        process.signal(Signal::KILL);
-        let _ = child.wait();
-        return Err(error);
-    }
+/// Starts the job's first process; returns its id.
+pub(crate) fn start(start: &mut Start, watch: &Watch, id: JobId) -> io::Result<u32> {
+    let pid = start.go()?;
+    let process = ProcessRef::of(pid);
     let mut state = watch.lock();
     let closed = state.closed;
     if let Some(live) = state.jobs.get_mut(&id) {
         live.process = Some(process);
-        live.launch = launch.cloned();
+        live.launch = start.launch();
         if closed {
             live.signal(Signal::KILL);
         } else if live.cause.is_some() {
@@ -213,17 +197,16 @@ pub(crate) fn start(
     }
     drop(state);
     watch.changed.notify_all();
-    Ok(child)
+    Ok(pid)
 }
 
 /// Starts a program whose file was still open for writing as soon as it is closed: the fork of
 /// another thread can hold a new file open for a moment. `None`: cancelled meanwhile.
 pub(crate) fn start_when_free(
-    command: &mut Command,
-    launch: Option<&Arc<Launch>>,
+    job: &mut Start,
     watch: &Watch,
     id: JobId,
-) -> io::Result<Option<Child>> {
+) -> io::Result<Option<u32>> {
     for _ in 0..BUSY_TRIES {
         thread::sleep(BUSY_WAIT);
         if watch
@@ -234,33 +217,33 @@ pub(crate) fn start_when_free(
         {
             return Ok(None);
         }
-        match start(command, launch, watch, id) {
+        match start(job, watch, id) {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
             started => return started.map(Some),
         }
     }
-    start(command, launch, watch, id).map(Some)
+    start(job, watch, id).map(Some)
 }
 
 /// Waits for a started job's end and stops what it leaves behind. The error says why its launcher
 /// could not start its program.
 pub(crate) fn see_through(
-    child: Child,
+    first: u32,
     launch: Option<&Launch>,
     watch: &Watch,
     id: JobId,
     since: Instant,
 ) -> (Finished, Option<io::Error>) {
-    let process = ProcessRef::of(child.id());
+    let process = ProcessRef::of(first);
     // Waiting without reaping keeps the process id ours: until the lock is held, signals to
     // the group cannot reach a stranger.
-    if let Some(pid) = pid(child.id()) {
+    if let Some(pid) = pid(first) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), options) {}
     }
     let (used, cause, seen) = {
         let mut state = watch.lock();
-        let used = child.wait4();
+        let used = restage_isolation::reap(first);
         match state.jobs.get_mut(&id) {
             Some(live) => {
                 live.phase = Phase::Reaped;
@@ -289,7 +272,7 @@ pub(crate) fn see_through(
         outcome: cause.map_or(how, Cause::outcome),
         seconds: since.elapsed().as_secs_f64(),
         peak_memory: used
-            .map_or(Some(seen), |used| Some(seen.max(used.rusage.maxrss)))
+            .map_or(Some(seen), |used| Some(seen.max(used.peak_memory)))
             .filter(|bytes| *bytes > 0),
         leftovers: leftovers && cause.is_none(),
         trace: None,
@@ -335,7 +318,7 @@ fn stop_leftovers(process: &ProcessRef, watch: &Watch, id: JobId) {
 }
 
 /// How a job without a launcher ended.
-fn ended_alone(used: &io::Result<ResUse>) -> Outcome {
+fn ended_alone(used: &io::Result<Reaped>) -> Outcome {
     match used {
         Ok(used) => ended_with(used.status),
         // Only if the caller's parent made it ignore SIGCHLD.
@@ -357,7 +340,7 @@ fn ended_with(status: ExitStatus) -> Outcome {
 /// were left.
 fn ended_in_launcher(
     ending: Ending,
-    used: &io::Result<ResUse>,
+    used: &io::Result<Reaped>,
 ) -> (Outcome, Option<io::Error>, bool) {
     match ending {
         Ending::Ended { status, leftovers } => (ended_with(status), None, leftovers),

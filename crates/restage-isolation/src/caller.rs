@@ -1,21 +1,24 @@
-//! The caller's side: sends the plan and orders, and reads what was reported.
+//! The caller's side: asks for a launcher, sends it the plan and orders, and reads what it reported.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
 
-use crate::plan::{Isolation, LAUNCHER_ARGUMENT, Network, Plan, Processes};
+use crate::plan::{Isolation, Network, Plan, Processes};
+use crate::server::Launchers;
 
 /// No plan is longer: that is no plan.
 const LONGEST: usize = 1 << 30;
@@ -135,20 +138,22 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Launch {
     socket: UnixStream,
+    /// The launcher's end, until it is started.
+    theirs: Mutex<Option<OwnedFd>>,
     plan: Vec<u8>,
     stdin: Option<OwnedFd>,
 }
 
 impl Launch {
-    /// The launcher's command, whose outputs the caller may still choose, and what will be sent to it
-    /// once it has started. `stdin` is the socket of a tracer, if the command is traced.
+    /// What will be sent to the launcher once it has started. `stdin` is the socket of a tracer, if
+    /// the command is traced.
     pub fn new(
         isolation: &Isolation,
         argv: &[OsString],
         env: impl IntoIterator<Item = (OsString, OsString)>,
         dir: &Path,
         stdin: Option<OwnedFd>,
-    ) -> io::Result<(Command, Self)> {
+    ) -> io::Result<Self> {
         let variables = env.into_iter().map(|(mut name, value)| {
             name.push("=");
             name.push(value);
@@ -163,24 +168,43 @@ impl Launch {
             view: isolation.view.clone(),
         };
         let (socket, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(&isolation.launcher);
-        command
-            .arg(LAUNCHER_ARGUMENT)
-            .env_clear()
-            .stdin(OwnedFd::from(theirs));
-        let plan = plan.encode();
-        Ok((
-            command,
-            Self {
-                socket,
-                plan,
-                stdin,
-            },
-        ))
+        Ok(Self {
+            socket,
+            theirs: Mutex::new(Some(theirs.into())),
+            plan: plan.encode(),
+            stdin,
+        })
     }
 
-    /// Sends the plan; the launcher must have been started.
-    pub fn send(&self) -> io::Result<()> {
+    /// Starts the launcher and sends it the plan; returns its process id. It is a child of this
+    /// process, which has to wait for it ([`crate::reap`]).
+    ///
+    /// # Errors
+    /// No launcher could be started. One that has ended since is seen by whoever waits for it.
+    pub fn start(
+        &self,
+        launchers: &Launchers,
+        stdout: BorrowedFd<'_>,
+        stderr: BorrowedFd<'_>,
+    ) -> io::Result<u32> {
+        let mut theirs = self.theirs.lock().unwrap_or_else(PoisonError::into_inner);
+        let socket = theirs.as_ref();
+        let socket = socket.ok_or_else(|| io::Error::other("it was started before"))?;
+        let pid = launchers.start([socket.as_fd(), stdout, stderr])?;
+        // With our copy of it open, we would not see its end.
+        drop(theirs.take());
+        match self.send() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                // It ends when it sees that nobody speaks to it.
+                let _ = self.socket.shutdown(Shutdown::Both);
+                let _ = crate::reap(pid);
+                Err(error)
+            }
+            _ => Ok(pid),
+        }
+    }
+
+    fn send(&self) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut extra = SendAncillaryBuffer::new(&mut space);
         let list;

@@ -13,6 +13,7 @@ use crate::caller::{Order, Report};
 use crate::first;
 use crate::namespaces::{self, Refused, Step as _};
 use crate::plan::Plan;
+use crate::server::{self, Role};
 use crate::system::{self, SignalMask};
 use restage_core::clock::Instant;
 use restage_core::process::{self, ProcessRef, VANISH};
@@ -40,35 +41,48 @@ impl Channel {
     }
 }
 
-/// Turns this process into a launcher: it carries out the plan that comes by its standard input,
-/// a socket. Must be called before this process has a second thread. Returns when everything
-/// that was started has ended.
+/// Turns this process into the server of launchers, and each process that it forks into a launcher. A
+/// launcher carries out the plan that comes by its socket, and returns when everything that
+/// was started has ended. Must be called before this process has a second thread.
 pub fn launch() -> ExitCode {
     let mask = SignalMask::block_all();
-    match begin() {
-        Ok((channel, plan, stdin)) => match carry_out(&channel, &plan, stdin, mask) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(refused) => {
-                channel.refused(&refused);
-                ExitCode::from(FAILED)
+    match serve() {
+        Ok(Role::Done) => ExitCode::SUCCESS,
+        Ok(Role::Launcher(socket)) => {
+            let channel = Channel(socket);
+            let carried_out = match begin(&channel) {
+                Ok((plan, stdin)) => carry_out(&channel, &plan, stdin, mask),
+                // The caller has gone.
+                Err(_) => return ExitCode::from(FAILED),
+            };
+            match carried_out {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(refused) => {
+                    channel.refused(&refused);
+                    ExitCode::from(FAILED)
+                }
             }
-        },
+        }
         // Started by hand: there is no socket, and nobody to tell.
         Err(_) => ExitCode::from(FAILED),
     }
 }
 
-/// Takes the socket from standard input, so that the command does not get it, and reads the plan.
-fn begin() -> io::Result<(Channel, Plan, Option<OwnedFd>)> {
-    let channel = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
+/// Takes the caller's socket from standard input, so that no command gets it, and serves.
+fn serve() -> io::Result<Role> {
+    let caller = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
     let null = rustix::fs::open(
         "/dev/null",
         rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )?;
     rustix::stdio::dup2_stdin(&null)?;
-    let (bytes, stdin) = crate::caller::receive_plan(channel.as_fd())?;
-    Ok((Channel(channel), Plan::decode(&bytes)?, stdin))
+    server::serve(caller)
+}
+
+fn begin(channel: &Channel) -> io::Result<(Plan, Option<OwnedFd>)> {
+    let (bytes, stdin) = crate::caller::receive_plan(channel.0.as_fd())?;
+    Ok((Plan::decode(&bytes)?, stdin))
 }
 
 fn carry_out(

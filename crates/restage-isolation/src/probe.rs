@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Stdio;
 
 use rustix::io::Errno;
 
 use crate::caller::{Ending, Launch};
 use crate::plan::{Bind, Isolation, Network, Processes, View};
+use crate::server::Launchers;
 use restage_core::fs;
 
 /// The isolation that a system allows.
@@ -101,6 +102,7 @@ pub fn probe(launcher: &Path, folder: &Path, without_network: bool) -> io::Resul
         (Processes::Subreaper, None, without_network),
         (Processes::Subreaper, None, false),
     ];
+    let launchers = Launchers::new(launcher.to_owned());
     let mut refusal = None;
     for (index, (processes, view, off)) in ways.into_iter().enumerate() {
         if index % 2 == 1 && !without_network {
@@ -112,7 +114,7 @@ pub fn probe(launcher: &Path, folder: &Path, without_network: bool) -> io::Resul
             network: network(off),
             view: view.cloned(),
         };
-        match try_once(&isolation, folder)? {
+        match try_once(&launchers, &isolation, folder)? {
             None => {
                 return Ok(Allowed {
                     files: view.is_some(),
@@ -145,15 +147,19 @@ fn may_administer() -> bool {
 }
 
 /// The step that is refused, if one is.
-fn try_once(isolation: &Isolation, folder: &Path) -> io::Result<Option<(String, io::Error)>> {
-    let (mut command, launch) = Launch::new(isolation, &[], [], folder, None)?;
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    // If it can't be sent, the launcher has ended, and says below what it knows.
-    let _ = launch.send();
-    let status = child.wait()?;
+fn try_once(
+    launchers: &Launchers,
+    isolation: &Isolation,
+    folder: &Path,
+) -> io::Result<Option<(String, io::Error)>> {
+    let launch = Launch::new(isolation, &[], [], folder, None)?;
+    let null = rustix::fs::open(
+        "/dev/null",
+        rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    let pid = launch.start(launchers, null.as_fd(), null.as_fd())?;
+    let status = crate::reap(pid)?.status;
     Ok(match launch.ending() {
         Ending::Ended { status, .. } if status.success() => None,
         Ending::Refused { step, error } => Some((step, error)),

@@ -1,4 +1,4 @@
-//! System calls that rustix does not offer. All `unsafe` of this crate is here.
+//! System calls that rustix does not offer. All `unsafe` of the launcher is here.
 
 use std::io;
 use std::mem::{self, MaybeUninit};
