@@ -316,6 +316,54 @@ fn the_command_hears_term_and_can_tidy_up() {
 }
 
 #[test]
+fn a_server_of_launchers_that_is_killed_is_replaced_and_its_jobs_go_on() {
+    let bench = Bench::new();
+    for mut way in bench.ways() {
+        if way.user != "this user" {
+            continue;
+        }
+        // By its own name it can be told from other tests' servers.
+        let own = bench.path("own");
+        fs::copy(&way.launcher, &own).expect("a copy");
+        way.launcher = own.clone();
+        let line = format!("{}\0__isolate\0", own.display());
+        let parent = format!("PPid:\t{}\n", std::process::id());
+        let ours = |pid: &String| {
+            let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}"));
+            read("cmdline").is_ok_and(|found| found == line)
+                && read("status").is_ok_and(|status| status.contains(&parent))
+        };
+        let started = || -> Vec<String> {
+            let all = fs::read_dir("/proc").expect("/proc");
+            let names = all.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            names.filter(ours).collect()
+        };
+        let mut executor = LocalExecutor::new();
+        let slow = "touch begun; while ! test -e go; do sleep 0.01; done; exit 4";
+        let first = executor.submit(bench.job(&way, slow)).expect("a job");
+        wait_until("it has begun", || bench.path("run/begun").exists());
+        // The server and the launcher have one command line; the launcher is known.
+        let launcher = executor.process(first).expect("a process").pid.to_string();
+        let all = started();
+        let server = all.iter().find(|pid| **pid != launcher).expect("a server");
+        let killed = Command::new("kill").args(["-KILL", server]).status();
+        assert!(killed.expect("kill starts").success());
+        executor.submit(bench.job(&way, "touch go")).expect("a job");
+        let mut ends = vec![
+            wait_for(&mut executor).outcome,
+            wait_for(&mut executor).outcome,
+        ];
+        ends.sort_by_key(|end| format!("{end:?}"));
+        assert_eq!(ends, [Outcome::Exited(0), Outcome::Exited(4)], "{way}");
+        drop(executor);
+        assert_eq!(started(), [""; 0], "{way}: it ends with its caller");
+        for file in ["run/go", "run/begun"] {
+            fs::remove_file(bench.path(file)).expect("a file");
+        }
+    }
+}
+
+#[test]
 fn nothing_outlives_a_launcher_that_is_killed() {
     let bench = Bench::new();
     for way in bench.ways() {
