@@ -318,7 +318,8 @@ pub(crate) struct Logs {
 /// Record files that are there as the results of stages, without running them.
 ///
 /// All outs of a stage must be there. They become the result of its key as it is now, marked as
-/// adopted, with your name and the time, in `restage why` and `restage trace`, and on the report's page.
+/// adopted, with your name and the time, in `restage why`, `restage trace`, on the report's page and in
+/// exports.
 /// The files stay as they are. `restage verify` runs such a stage and compares.
 #[derive(Debug, Args)]
 pub(crate) struct Adopt {

@@ -134,6 +134,24 @@ fn an_archive_holds_what_the_folder_holds() {
 }
 
 #[test]
+fn an_adopted_stage_is_marked_in_the_crate() {
+    let space = space();
+    space.restage(&["reproduce", "make"]).exits(0);
+    space.write("out/the sum.txt", "by hand\n");
+    space.restage(&["adopt", "sum"]).exits(0);
+    space.restage(&["export", "ro-crate"]).exits(0);
+    let graph = metadata(&space, "ro-crate/default");
+    let action = |id: &str| graph.iter().find(|entity| entity["@id"] == id).unwrap();
+    let sum = action("#run/sum")["description"].as_str().unwrap();
+    assert!(
+        sum.starts_with("Not run: files that were there were adopted by an unnamed user at 2"),
+        "{sum}"
+    );
+    let ran = action("#run/make@x")["description"].as_str().unwrap();
+    assert!(ran.starts_with("mkdir"), "{ran}");
+}
+
+#[test]
 fn what_is_not_fresh_is_not_exported() {
     let space = space();
     let said = space.restage(&["export", "ro-crate"]).exits(3);

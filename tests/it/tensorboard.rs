@@ -98,6 +98,33 @@ fn without_a_record_of_what_stands_there_times_and_parameters_are_left_out() {
 }
 
 #[test]
+fn a_run_whose_table_was_adopted_says_so() {
+    let space = space();
+    space.restage(&["reproduce", "train@fast"]).exits(0);
+    space.write("r/slow/seed-1/history.csv", SLOW);
+    space.restage(&["adopt", "train@slow"]).exits(0);
+    let said = space.restage(&["export", "tensorboard"]).exits(0);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(lines[0], "fast/seed-1: 3 steps, 2 scalars");
+    assert!(
+        lines[1].starts_with("slow/seed-1: 2 steps, 2 scalars, not run: adopted by an unnamed"),
+        "{}",
+        said.out
+    );
+    let files = event_files(&space, "tensorboard/default");
+    let marked = |run: &str| {
+        let mark = b"adopted by an unnamed user at ";
+        let mut parts = files[run].windows(mark.len());
+        parts.any(|part| part == mark)
+    };
+    assert!(marked("slow/seed-1") && !marked("fast/seed-1"));
+    let said = space.restage(&["--json", "export", "tensorboard"]).exits(0);
+    let adopted = said.events("exported");
+    let adopted = adopted.iter().map(|line| line["adopted"].is_string());
+    assert_eq!(adopted.collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
 fn missing_tables_foreign_folders_and_tables_without_steps_are_reported() {
     let space = space();
     let said = space.restage(&["export", "tensorboard"]).exits(2);

@@ -69,6 +69,15 @@ impl AdoptError {
     }
 }
 
+/// On whose word files become results.
+#[derive(Debug, Clone, Copy)]
+pub struct Word<'a> {
+    /// The user's name.
+    pub by: &'a str,
+    /// The file that named them as the result, if one did.
+    pub from: Option<&'a str>,
+}
+
 /// What adopting a stage came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adopted {
@@ -79,13 +88,13 @@ pub struct Adopted {
 }
 
 /// Records the outs that are in the workspace as the results of `stages`, under the keys that
-/// these have now, as done by `by`. The files stay as they are. A stage that fails leaves those before it, in
-/// the order of the graph, adopted.
+/// these have now. The files stay as they are. A stage that fails leaves those before it, in the order of the
+/// graph, adopted.
 pub fn adopt(
     ws: &Workspace,
     graph: &Graph,
     stages: &BTreeSet<StageId>,
-    by: &str,
+    word: &Word<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Adopted>, AdoptError> {
     let mut records: BTreeMap<StageId, Arc<Record>> = BTreeMap::new();
@@ -104,7 +113,7 @@ pub fn adopt(
             }
             continue;
         }
-        match adopt_one(ws, graph, id, stages.contains(&id), &records, by) {
+        match adopt_one(ws, graph, id, stages.contains(&id), &records, word) {
             Ok(Some((record, outs))) => {
                 if stages.contains(&id) {
                     let stage = graph.stage(id).name.clone();
@@ -132,7 +141,7 @@ fn adopt_one(
     id: StageId,
     adopt: bool,
     records: &BTreeMap<StageId, Arc<Record>>,
-    by: &str,
+    word: &Word<'_>,
 ) -> Result<Option<(Arc<Record>, usize)>, AdoptError> {
     let stage = graph.stage(id);
     let upstream = |up: StageId| records.get(&up).cloned();
@@ -184,8 +193,9 @@ fn adopt_one(
         let name = ws.qualified(&stage.name);
         let mut record = Record::new(inputs, name, outs, now, 0.0, None, Vec::new());
         record.adopted = Some(Adoption {
-            by: by.to_owned(),
+            by: word.by.to_owned(),
             at: record.started.clone(),
+            from: word.from.map(ToOwned::to_owned),
         });
         let mut records = Unflushed::default();
         ws.store.commit(&lock, &record, unflushed, &mut records)?;

@@ -53,7 +53,7 @@ mod verify;
 mod view;
 mod workspace;
 
-pub use adopt::{AdoptError, Adopted, adopt};
+pub use adopt::{AdoptError, Adopted, Word, adopt};
 pub use audit::Audit;
 pub use baseline::{Difference, Verdict};
 pub use cards::Card;

@@ -50,11 +50,18 @@ pub struct Adoption {
     pub by: String,
     /// RFC 3339, UTC.
     pub at: String,
+    /// The file that named them as the result, such as another tool's `dvc.lock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 impl std::fmt::Display for Adoption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "adopted by {} at {}", self.by, self.at)
+        let Self { by, at, from } = self;
+        match from {
+            Some(from) => write!(f, "adopted from {from} by {by} at {at}"),
+            None => write!(f, "adopted by {by} at {at}"),
+        }
     }
 }
 

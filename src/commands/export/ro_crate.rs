@@ -23,7 +23,7 @@ use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_engine::Decision;
 use restage_pipeline::graph::{Graph, StageId};
-use restage_report::export::ro_crate::{About, Agent, Crate, StageRun, Step, Tool};
+use restage_report::export::ro_crate::{About, Adopted, Agent, Crate, StageRun, Step, Tool};
 use restage_store::Record;
 
 /// Files next to the pipeline that a reader would look for.
@@ -255,5 +255,9 @@ fn stage_run(graph: &Graph, id: StageId, record: &Record) -> StageRun {
         peak_memory: record.peak_memory,
         host: record.host.clone(),
         nondeterministic: record.nondeterministic,
+        adopted: record.adopted.as_ref().map(|adoption| Adopted {
+            by: adoption.by.clone(),
+            how: adoption.to_string(),
+        }),
     }
 }

@@ -56,7 +56,8 @@ pub(crate) fn tensorboard(
         let name = if name.is_empty() { "." } else { name };
         let steps = count(run.scalars.steps(), "step");
         let scalars = count(run.scalars.tags().count(), "scalar");
-        text += &format!("{name}: {steps}, {scalars}\n");
+        let adopted = adopted(run).map_or_else(String::new, |how| format!(", not run: {how}"));
+        text += &format!("{name}: {steps}, {scalars}{adopted}\n");
     }
     let logdir = match args.out {
         Some(_) => folder.as_path(),
@@ -85,10 +86,15 @@ fn write_summary(
             "steps": run.scalars.steps(),
             "tags": run.scalars.tags().collect::<Vec<_>>(),
             "recorded": run.origin.is_some(),
+            "adopted": adopted(run),
         });
         out.data(&format!("{line}\n"))?;
     }
     Ok(Exit::Ok)
+}
+
+fn adopted(run: &Run) -> Option<&str> {
+    run.origin.as_ref()?.adopted.as_deref()
 }
 
 /// A table, and the rule that matches it.
@@ -183,14 +189,15 @@ fn runs(
         }
         match origin(loaded, workspace, one)? {
             Some(origin) => {
-                // A run may be made from several stages: the first one to start counts.
-                let earlier = run
-                    .origin
-                    .as_ref()
-                    .is_none_or(|o| origin.started < o.started);
-                if earlier {
-                    run.origin = Some(origin);
-                }
+                // A run may be made from several stages: the first one to start counts, and the run
+                // is adopted if any of them is.
+                let (mut first, other) = match run.origin.take() {
+                    Some(first) if first.started <= origin.started => (first, Some(origin)),
+                    other => (origin, other),
+                };
+                let adopted = other.and_then(|other| other.adopted);
+                first.adopted = first.adopted.or(adopted);
+                run.origin = Some(first);
             }
             None => unknown.push(path.as_str()),
         }
@@ -237,6 +244,7 @@ fn origin(
             started,
             seconds: record.seconds,
             params: record.inputs.params.clone(),
+            adopted: record.adopted.as_ref().map(ToString::to_string),
         }))
 }
 

@@ -79,7 +79,7 @@ impl Provenance<'_> {
         let adopted = grouped(adopted.map(|run| run.stage.as_str()));
         if !adopted.is_empty() {
             notices.push(format!(
-                "Adopted: no run made these stages' results, a person declared them: {adopted}."
+                "Adopted: restage did not run these stages, a person declared their results: {adopted}."
             ));
         }
         let stale = |run: &&Ran| matches!(run.standing, Standing::Stale(_));

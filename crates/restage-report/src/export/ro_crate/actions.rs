@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Document, StageRun, entity};
+use super::{Adopted, Document, StageRun, entity};
 
 const COMPLETED: &str = "http://schema.org/CompletedActionStatus";
 
@@ -25,7 +25,8 @@ impl Document<'_> {
         for run in &self.of.runs {
             self.stage_run(run, &mut found);
         }
-        let hosts: BTreeSet<&str> = self.of.runs.iter().map(|run| run.host.as_str()).collect();
+        let ran = self.of.runs.iter().filter(|run| run.adopted.is_none());
+        let hosts: BTreeSet<&str> = ran.map(|run| run.host.as_str()).collect();
         found.extend(hosts.into_iter().map(|host| {
             json!({
                 "@id": entity::host(host),
@@ -34,6 +35,13 @@ impl Document<'_> {
                 "description": "The machine that stages ran on",
             })
         }));
+        let adopted = self.of.runs.iter().filter_map(|run| run.adopted.as_ref());
+        let adopters: BTreeSet<&str> = adopted.map(|adopted| adopted.by.as_str()).collect();
+        found.extend(
+            adopters
+                .into_iter()
+                .map(|by| json!({"@id": entity::adopter(by), "@type": "Person", "name": by})),
+        );
         found
     }
 
@@ -117,11 +125,23 @@ impl Document<'_> {
             "instrument": entity::reference(&run.tool_name()),
             "startTime": entity::time(run.started),
             "endTime": entity::time(run.ended),
-            "location": entity::reference(&entity::host(&run.host)),
             "object": entity::references(reads.chain(values)),
             "result": entity::references(run.writes.iter().map(|path| self.name_of(path))),
         });
-        self.who(&mut action);
+        match &run.adopted {
+            None => {
+                action["location"] = entity::reference(&entity::host(&run.host));
+                self.who(&mut action);
+            }
+            Some(Adopted { by, how }) => {
+                action["name"] = json!(format!("Stage {}, adopted", run.name));
+                action["description"] = json!(format!(
+                    "Not run: files that were there were {how}. The stage's command is: {}",
+                    run.command
+                ));
+                action["agent"] = entity::reference(&entity::adopter(by));
+            }
+        }
         if run.nondeterministic {
             action["disambiguatingDescription"] =
                 json!("another run with the same inputs wrote other bytes");

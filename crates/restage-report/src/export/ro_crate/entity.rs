@@ -78,6 +78,11 @@ pub(super) fn host(name: &str) -> String {
     format!("#host/{}", escaped(name))
 }
 
+/// Somebody who adopted results.
+pub(super) fn adopter(name: &str) -> String {
+    format!("#adopter/{}", escaped(name))
+}
+
 /// A step, or a parameter, which are parts of the pipeline file.
 pub(super) fn part(pipeline: &str, kind: &str, name: &str) -> String {
     format!("{}#{kind}/{}", file(pipeline), escaped(name))

@@ -116,6 +116,17 @@ pub struct StageRun {
     pub host: String,
     /// Whether another run of the same key wrote other bytes.
     pub nondeterministic: bool,
+    /// Set if it did not run: its files were there, and somebody said that they are its result.
+    pub adopted: Option<Adopted>,
+}
+
+/// Who said so, and how.
+#[derive(Debug, Clone)]
+pub struct Adopted {
+    /// The user's name.
+    pub by: String,
+    /// `adopted by ada at 2026-01-31T12:00:00Z`
+    pub how: String,
 }
 
 /// What is at a path.

@@ -46,6 +46,10 @@ fn run(name: &str, reads: &[&str], writes: &[&str], params: Value) -> StageRun {
         peak_memory: Some(1 << 20),
         host: "here".to_owned(),
         nondeterministic: name.contains('@'),
+        adopted: (name == "report").then(|| Adopted {
+            by: "eve \"e\"".to_owned(),
+            how: "adopted by eve \"e\" at noon".to_owned(),
+        }),
     }
 }
 
@@ -273,6 +277,31 @@ fn a_step_comes_with_its_program_and_its_runs() {
     );
     assert!(run["disambiguatingDescription"].is_string());
     assert_eq!(entity(&graph, "#host/here")["name"], "here");
+}
+
+#[test]
+fn an_adopted_stage_did_not_run_and_somebody_said_that_it_has_this_result() {
+    let graph = graph(&sample());
+    let action = entity(&graph, "#run/report");
+    assert_eq!(action["name"], "Stage report, adopted");
+    assert_eq!(
+        action["description"],
+        "Not run: files that were there were adopted by eve \"e\" at noon. The stage's command is: run report"
+    );
+    assert_eq!(action["agent"], json!({"@id": "#adopter/eve%20%22e%22"}));
+    assert_eq!(
+        entity(&graph, "#adopter/eve%20%22e%22")["name"],
+        "eve \"e\""
+    );
+    assert_eq!(action["location"], Value::Null, "it ran nowhere");
+    let ran = entity(&graph, "#run/train@a");
+    assert_eq!(
+        (&ran["location"]["@id"], &ran["agent"]["@id"]),
+        (
+            &"#host/here".into(),
+            &"https://orcid.org/0000-0002-1825-0097".into()
+        )
+    );
 }
 
 #[test]

@@ -11,11 +11,18 @@ use super::message::{
     SummaryMetadata, SummaryValue, TensorProto, TensorShape, Written,
 };
 
+/// The column that says of a run that it was adopted.
+const ADOPTED: &str = "not run";
+
 /// The start and the end of the session that TensorBoard makes of a run.
 pub(super) fn summaries(origin: &Origin, start: f64) -> [Summary; 2] {
     let mut hparams = BTreeMap::new();
     for (path, value) in &origin.params {
         flatten(path, value, &mut hparams);
+    }
+    // Last, so that no parameter of this name hides it.
+    if let Some(adopted) = &origin.adopted {
+        flatten(ADOPTED, &adopted.as_str().into(), &mut hparams);
     }
     let seconds = match origin.seconds.is_finite() {
         true => origin.seconds,

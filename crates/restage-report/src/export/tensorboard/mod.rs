@@ -38,6 +38,9 @@ pub struct Origin {
     pub seconds: f64,
     /// Its declared parameters by dotted path.
     pub params: BTreeMap<String, Value>,
+    /// Set if a stage did not run: `adopted by ada at 2026-01-31T12:00:00Z`. The times are then those of
+    /// the adoption.
+    pub adopted: Option<String>,
 }
 
 impl Run {

@@ -141,6 +141,7 @@ fn parameters_become_a_session_of_the_hparams_page() {
         },
         seconds: 2.5,
         params: BTreeMap::from([("seed".to_owned(), 42.into()), ("m".to_owned(), params)]),
+        adopted: None,
     });
     assert_eq!(run.file_name(), "events.out.tfevents.1795449196.restage");
     let events = read(&run.to_bytes());
