@@ -3,9 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use crate::git::{self, GitError};
-use crate::glob::below;
+use restage_core::files::files_below;
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
+
+/// Folders that are never searched: those of restage, git and cargo.
+const SKIPPED: [&str; 3] = [".restage", ".git", "target"];
+
+/// Files in a folder and below, relative to it, sorted.
+pub(crate) fn below(root: &Path) -> Result<Vec<RelPath>, FsError> {
+    let skip = |path: &RelPath| SKIPPED.contains(&path.as_str());
+    Ok(files_below(root, "", &skip)?.files)
+}
 
 /// What results are compared with.
 #[derive(Debug)]
@@ -162,7 +171,7 @@ impl Baseline {
     /// Every file, relative to the pipeline's folder, sorted; a single file has no place there.
     pub(crate) fn files(&self) -> Result<Vec<RelPath>, BaselineError> {
         match self {
-            Self::Folder(folder) => Ok(below(folder, "")?),
+            Self::Folder(folder) => Ok(below(folder)?),
             Self::File(_) => Ok(Vec::new()),
             Self::Revision { root, commit } => {
                 let names = git::files(root, commit).map_err(|error| failed(error, commit, ""))?;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::error::CliError;
 use crate::session::Loaded;
 use restage_claims::{Cells, Files, Judged, Verdict, judge};
+use restage_core::glob::Glob;
+use restage_engine::Patterns;
 use restage_pipeline::{Claim, Diagnostic};
 
 /// A claim, its verdict, and the committed one.
@@ -35,9 +37,17 @@ impl JudgedClaim<'_> {
 /// Judges claims by the tables as they are now; committed verdicts are not looked up.
 pub(crate) fn judge_all<'a>(
     loaded: &Loaded,
+    patterns: &Arc<Patterns>,
     claims: &[&'a Claim],
 ) -> Result<Vec<JudgedClaim<'a>>, CliError> {
-    let cells: Arc<dyn Cells> = Arc::new(Files::below(&loaded.root, loaded.graph.stages()));
+    let patterns = Arc::clone(patterns);
+    let matching = move |pattern: &Glob| {
+        patterns
+            .matching(pattern)
+            .map_err(|error| error.to_string())
+    };
+    let files = Files::below(&loaded.root, loaded.graph.stages(), Box::new(matching));
+    let cells: Arc<dyn Cells> = Arc::new(files);
     let (mut judged_claims, mut mistakes) = (Vec::new(), Vec::new());
     for claim in claims {
         match judge(claim, &cells) {

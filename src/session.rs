@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::args::PipelineArgs;
 use crate::error::{self, CliError};
@@ -13,7 +14,7 @@ use restage_claims::check_expression;
 use restage_core::digest::Digest;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
-use restage_engine::{Facts, Observer, Plan, RunError, Workspace, plan};
+use restage_engine::{Facts, Observer, Patterns, Plan, RunError, Workspace, plan};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};
 use restage_store::Store;
@@ -255,6 +256,11 @@ impl<'a> Session<'a> {
             loaded,
             workspace,
         }
+    }
+
+    /// What the patterns of claims, the page and the exports match in it.
+    pub(crate) fn patterns(&self) -> Result<Arc<Patterns>, CliError> {
+        Ok(Arc::new(Patterns::of(&self.workspace)?))
     }
 
     /// What would happen to the selected stages.

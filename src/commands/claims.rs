@@ -6,10 +6,11 @@ use crate::args::Claims;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::judge::{JudgedClaim, judge_all};
+use crate::left_over;
 use crate::output::Output;
 use crate::render::claims::{cases, json, markdown, table};
 use crate::render::junit::junit;
-use crate::session::Loaded;
+use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_claims::{read, write};
 use restage_core::fs;
@@ -38,7 +39,11 @@ pub(crate) fn claims(
         })?),
         None => None,
     };
-    let mut judged_claims = judge_all(&loaded, &chosen)?;
+    let session = Session::look(settings, &loaded)?;
+    let patterns = session.patterns()?;
+    let mut judged_claims = judge_all(&loaded, &patterns, &chosen)?;
+    session.workspace.save_cache();
+    left_over::warn(&patterns, out);
     for one in &mut judged_claims {
         let before = committed.as_ref().and_then(|all| all.get(&one.claim.id));
         one.before = before.copied();

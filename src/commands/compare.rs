@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::args::Compare;
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, below};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::find::plain;
-use crate::glob::below;
+use crate::left_over;
 use crate::output::Output;
 use crate::render::diff::{Compared, json, markdown, text};
 use crate::render::junit::junit;
-use crate::session::Loaded;
+use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_claims::tables::{self, TableDiff};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
+use restage_engine::Patterns;
 use restage_pipeline::CompareRule;
 
 pub(crate) fn compare(
@@ -32,10 +33,15 @@ pub(crate) fn compare(
     let loaded = Loaded::open(settings, &args.pipeline)?;
     let (baseline, against) = Baseline::open(&loaded.root, &settings.directory, &args.against)?;
     let chosen = chosen(settings, &loaded, &args.files)?;
+    let session = Session::look(settings, &loaded)?;
+    let patterns = session.patterns()?;
+    let results = || results(&loaded, &patterns);
     let files = match &baseline {
-        Baseline::File(other) => vec![single(&loaded, &chosen, other, args, out)?],
-        _ => every_table(&loaded, &baseline, &chosen, args, out)?,
+        Baseline::File(other) => vec![single(&loaded, &results, &chosen, other, args, out)?],
+        _ => every_table(&loaded, &results, &baseline, &chosen, args, out)?,
     };
+    session.workspace.save_cache();
+    left_over::warn(&patterns, out);
     let compared = Compared {
         profile: loaded.profile().to_owned(),
         against,
@@ -102,6 +108,7 @@ fn chosen(
 /// Every table that `compare:` matches, here or there.
 fn every_table(
     loaded: &Loaded,
+    results: &Results<'_>,
     baseline: &Baseline,
     chosen: &[Chosen],
     args: &Compare,
@@ -118,7 +125,7 @@ fn every_table(
         |path: &RelPath| tables::effective_rule(&loaded.pipeline().compare, path).is_some();
     let there: BTreeSet<RelPath> = baseline.files()?.into_iter().collect();
     let there: BTreeSet<RelPath> = there.into_iter().filter(of_interest).collect();
-    let here: BTreeSet<RelPath> = results(loaded)?.into_iter().collect();
+    let here: BTreeSet<RelPath> = results()?.into_iter().collect();
     let every: BTreeSet<&RelPath> = here.union(&there).collect();
     for one in chosen {
         if !every.iter().any(|path| one.has(path)) {
@@ -204,6 +211,7 @@ fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<
 /// One table against the file `other`: the chosen one, or the one with the same name.
 fn single(
     loaded: &Loaded,
+    results: &Results<'_>,
     chosen: &[Chosen],
     other: &Path,
     args: &Compare,
@@ -223,7 +231,7 @@ fn single(
             (one.word.clone(), one.place.clone(), rule)
         }
         _ => {
-            let path = namesake(loaded, chosen, other, args)?;
+            let path = namesake(loaded, results, chosen, other, args)?;
             let rule = tables::effective_rule(&loaded.pipeline().compare, &path);
             (path.to_string(), path.under(&loaded.root), rule)
         }
@@ -250,6 +258,7 @@ fn single(
 /// The one result table with the same name as the file `other`.
 fn namesake(
     loaded: &Loaded,
+    results: &Results<'_>,
     chosen: &[Chosen],
     other: &Path,
     args: &Compare,
@@ -259,7 +268,7 @@ fn namesake(
         Path::new(path.as_str()).file_name() == other.file_name()
             && (chosen.is_empty() || chosen.iter().any(|one| one.has(path)))
     };
-    let mut found: Vec<RelPath> = results(loaded)?.into_iter().filter(wanted).collect();
+    let mut found: Vec<RelPath> = results()?.into_iter().filter(wanted).collect();
     let hint = format!("name the table to compare: `restage compare FILE --against {against}`");
     let profile = loaded.profile();
     match (found.len(), found.pop()) {
@@ -281,11 +290,18 @@ fn namesake(
     }
 }
 
-/// Tables here that `compare:` matches.
-fn results(loaded: &Loaded) -> Result<Vec<RelPath>, CliError> {
-    let mut files = below(&loaded.root, "")?;
-    files.retain(|path| tables::effective_rule(&loaded.pipeline().compare, path).is_some());
-    Ok(files)
+/// Finds tables here that `compare:` matches.
+type Results<'a> = dyn Fn() -> Result<Vec<RelPath>, CliError> + 'a;
+
+fn results(loaded: &Loaded, patterns: &Patterns) -> Result<Vec<RelPath>, CliError> {
+    let mut tables = Vec::new();
+    for path in below(&loaded.root)? {
+        let matches = tables::effective_rule(&loaded.pipeline().compare, &path).is_some();
+        if matches && !patterns.is_left_over(&path)? {
+            tables.push(path);
+        }
+    }
+    Ok(tables)
 }
 
 fn is_folder(path: &Path) -> Result<bool, CliError> {

@@ -138,3 +138,77 @@ fn junk_that_a_stage_writes_is_kept_and_junk_that_comes_later_is_no_edit() {
     assert_eq!(said.with_outcome("restored"), ["w"]);
     assert_eq!(space.read("w/__pycache__/m.pyc"), "1\n");
 }
+
+const SHOWN: &str = r#"
+  part:
+    foreach: ITEMS
+    cmd: mkdir -p res/${key}; printf 'epoch,x\n1,${item}\n' > res/${key}/m.csv
+    outs: ['res/${key}/m.csv']
+claims:
+  mean: {says: m, paper: 2, ours: 'samples("res/*/m.csv", 1, "x")', tolerance: {abs: 0.1}}
+report: {title: T, sections: [{title: S, show: [{table: 'res/*/m.csv'}]}]}
+export:
+  tensorboard: [{tables: 'res/*/m.csv', step: epoch}]
+  ro_crate: {also: ['res/*/m.csv']}
+compare: [{files: 'res/*/m.csv'}]
+"#;
+
+/// What claims, the page, both exports and `compare` make of `res/*/m.csv`: the mean, and whether they
+/// have the table of `c`.
+fn shown(space: &Space) -> (String, [bool; 4]) {
+    let exports = [&["export", "tensorboard"][..], &["export", "ro-crate"]];
+    for args in [&["report"][..], exports[0], exports[1]] {
+        space.restage(args).exits(0);
+    }
+    let claims = space
+        .restage(&["--json", "claims"])
+        .exits(0)
+        .events("claim");
+    let compared = space.restage(&["--json", "compare", "--against", "old"]);
+    let has_c = [
+        space.read("report.html").contains("res/c/m.csv"),
+        space.exists("tensorboard/default/c"),
+        space.exists("ro-crate/default/res/c/m.csv"),
+        compared.out.contains("res/c/m.csv"),
+    ];
+    (claims[0]["ours"].to_string(), has_c)
+}
+
+#[test]
+fn a_table_of_an_item_that_is_gone_counts_for_no_claim_page_export_or_comparison() {
+    let space = Space::new(&SHOWN.replace("ITEMS", "{a: 1, b: 3, c: 5}"));
+    space.restage(&["reproduce"]).exits(0);
+    for name in ["a", "b"] {
+        let table = space.read(&format!("res/{name}/m.csv"));
+        space.write(&format!("old/res/{name}/m.csv"), &table);
+    }
+    assert_eq!(shown(&space), ("3.0".to_owned(), [true; 4]));
+    space.stages(&SHOWN.replace("ITEMS", "{a: 1, b: 3}"));
+    assert_eq!(space.ran(&[]), [""; 0]);
+    assert_eq!(shown(&space), ("2.0".to_owned(), [false; 4]));
+    let named = "passed over `res/c/m.csv` of default/part@c: no stage declares what a run wrote there any more";
+    for args in [
+        &["claims"][..],
+        &["report"],
+        &["export", "tensorboard"],
+        &["export", "ro-crate"],
+        &["compare", "--against", "old"],
+    ] {
+        space.restage(args).exits(0).says(named);
+    }
+    // Edited, it is the user's.
+    space.write("res/c/m.csv", "epoch,x\n1,8\n");
+    assert_eq!(shown(&space), ("4.0".to_owned(), [true; 4]));
+    space.restage(&["claims"]).exits(0);
+}
+
+#[test]
+fn a_table_of_git_or_of_the_store_matches_no_pattern_of_a_claim() {
+    let space = Space::new(&SHOWN.replace("ITEMS", "{a: 1}").replace("res/*/", "**/"));
+    space.restage(&["reproduce"]).exits(0);
+    for folder in [".git", ".restage", "restage-set-aside", "target"] {
+        space.write(&format!("{folder}/x/m.csv"), "epoch,x\n1,9\n");
+    }
+    let said = space.restage(&["--json", "claims"]).exits(0);
+    assert_eq!(said.events("claim")[0]["ours"], 1.0);
+}

@@ -1,15 +1,15 @@
 //! The tables that expressions read: each file is opened once, when an expression asks for it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::tables::{Lookup, RowName};
-use restage_core::files::{HIDDEN, files_below, matching};
+use restage_core::files::{HIDDEN, files_below};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
-use restage_pipeline::{OtherSeeds, Stage, suggest};
+use restage_pipeline::{Stage, suggest};
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,21 +43,23 @@ pub trait Cells: Send + Sync {
 
 type Read = Result<Arc<Lookup>, Missing>;
 
+/// Finds the files that a pattern matches; an error says why it can't.
+pub type Matching = dyn Fn(&Glob) -> Result<Vec<RelPath>, String> + Send + Sync;
+
 /// The tables below a folder.
-#[derive(Debug)]
 pub struct Files {
     root: PathBuf,
-    other_seeds: OtherSeeds,
     outs: Vec<RelPath>,
+    matching: Box<Matching>,
     read: Mutex<BTreeMap<RelPath, Read>>,
 }
 
 impl Files {
-    /// Patterns skip what these stages wrote with seeds that they no longer have.
-    pub fn below(root: impl Into<PathBuf>, stages: &[Stage]) -> Self {
+    /// Tables that are not there may come if one of these stages writes them.
+    pub fn below(root: impl Into<PathBuf>, stages: &[Stage], matching: Box<Matching>) -> Self {
         Self {
             root: root.into(),
-            other_seeds: OtherSeeds::than(stages),
+            matching,
             outs: stages
                 .iter()
                 .flat_map(|stage| &stage.outs)
@@ -135,15 +137,7 @@ impl Cells for Files {
     }
 
     fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
-        let skip = |path: &Path, _: bool| {
-            let path = path.to_str().and_then(|text| RelPath::new(text).ok());
-            path.is_some_and(|path| {
-                HIDDEN.contains(&path.as_str()) || self.other_seeds.wrote(&path)
-            })
-        };
-        let found = matching(&self.root, pattern, &skip);
-        let found = found.map_err(|error| Missing::NotMeasured(error.to_string()));
-        let found = found?.files;
+        let found = (self.matching)(pattern).map_err(Missing::NotMeasured)?;
         if !found.is_empty() {
             return Ok(found);
         }
@@ -176,7 +170,7 @@ mod tests {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, text).unwrap();
         }
-        let files = Files::below(dir.path(), &[]);
+        let files = Files::below(dir.path(), &[], Box::new(|_| Ok(Vec::new())));
         (dir, files)
     }
 
@@ -212,20 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_matches_the_files_that_are_there_but_none_of_git_or_the_store() {
-        let table = "x\n1\n";
-        let (_dir, files) = files(&[
-            ("r/1/t.csv", table),
-            ("r/2/t.csv", table),
-            ("r/2/u.csv", table),
-            (".restage/3/t.csv", table),
-            (".git/3/t.csv", table),
-        ]);
-        let found = |pattern: &str| files.matching(&Glob::new(pattern).unwrap());
-        let both = ["r/1/t.csv", "r/2/t.csv"].map(path);
-        assert_eq!(found("r/*/t.csv").unwrap(), both);
-        assert_eq!(found("**/t.csv").unwrap(), both);
-        let none = found("r/*/v.csv").unwrap_err();
+    fn a_pattern_that_matches_nothing_and_that_no_stage_writes_is_a_mistake() {
+        let (_dir, files) = files(&[]);
+        let none = files.matching(&Glob::new("r/*/v.csv").unwrap());
+        let none = none.unwrap_err();
         let message = "no file matches `r/*/v.csv`, and no stage writes one";
         assert_eq!(none, Missing::Mistake(message.to_owned()));
     }

@@ -326,6 +326,7 @@ mod tests {
 
     use super::super::cells::{Cells, Files};
     use super::super::expression::{Failure, Outcome, evaluate};
+    use restage_core::rel_path::RelPath;
 
     #[test]
     fn functions_compute_over_the_cells_of_a_table() {
@@ -342,7 +343,11 @@ mod tests {
         ] {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
-        let cells: Arc<dyn Cells> = Arc::new(Files::below(dir.path(), &[]));
+        let cells: Arc<dyn Cells> = Arc::new(Files::below(
+            dir.path(),
+            &[],
+            Box::new(|_| Ok(RelPath::new("a/m.json").into_iter().collect())),
+        ));
         for holds in [
             r#"cell("t.csv", -1, "acc") == 0.9 && cell("t.csv", "epoch=2", "acc") == 0.8"#,
             r#"text("t.csv", 1, "acc") == "0.5""#,

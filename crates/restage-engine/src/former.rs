@@ -1,5 +1,5 @@
 //! Outs that stages wrote once and that the pipeline no longer declares: of stages, items, names
-//! and profiles that are gone (docs/adr/0021). They are neither sources nor the user's.
+//! and profiles that are gone (docs/adr/0021). They are neither sources nor results nor the user's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,9 +12,14 @@ use restage_pipeline::graph::Graph;
 use restage_store::lockfile::LockFile;
 use restage_store::{Store, StoreError};
 
-/// By path, what runs wrote there, and the stage that did so last.
-#[derive(Debug, Default)]
-pub(crate) struct Former(BTreeMap<RelPath, (String, Vec<PathDigest>)>);
+/// What runs wrote into a workspace that is no longer declared.
+#[derive(Debug)]
+pub(crate) struct Former {
+    store: Store,
+    root: PathBuf,
+    /// By path, the stage that wrote there last, and what runs wrote.
+    outs: BTreeMap<RelPath, (String, Vec<PathDigest>)>,
+}
 
 /// Something that is still there of a former out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +42,7 @@ impl Former {
         let (store, profile) = (&ws.store, &ws.profile);
         let mut declared = declared.clone();
         declared.extend(outs_of_other_pipelines(ws)?);
-        let mut former = Self::default();
+        let mut outs: BTreeMap<RelPath, (String, Vec<PathDigest>)> = BTreeMap::new();
         for record in store.records().known()? {
             let of = record.stage.split_once('/').map_or("", |(of, _)| of);
             let other = of != profile.as_str() && profiles.iter().any(|declared| declared == of);
@@ -54,38 +59,35 @@ impl Former {
                 let is_current = declared.iter().any(meets);
                 if !is_current {
                     let stage = record.stage.clone();
-                    let (_, contents) = former.0.entry(path).or_insert((stage, Vec::new()));
+                    let (_, contents) = outs.entry(path).or_insert((stage, Vec::new()));
                     contents.push(out.content);
                 }
             }
         }
-        Ok(former)
+        Ok(Self {
+            store: store.clone(),
+            root: ws.root.clone(),
+            outs,
+        })
     }
 
-    /// Whether a run wrote exactly what the file at `path` is now.
-    pub(crate) fn wrote(
-        &self,
-        store: &Store,
-        root: &Path,
-        path: &RelPath,
-    ) -> Result<bool, StoreError> {
-        for (out, (_, contents)) in &self.0 {
-            if path.is_within(out)
-                && is_recorded(store, root, out, Path::new(path.as_str()), contents)?
-            {
-                return Ok(true);
+    /// The stage of which a run wrote exactly what the file at `path` is now.
+    pub(crate) fn writer(&self, path: &RelPath) -> Result<Option<&str>, StoreError> {
+        for (out, (stage, contents)) in &self.outs {
+            if path.is_within(out) && self.is_recorded(out, Path::new(path.as_str()), contents)? {
+                return Ok(Some(stage));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// What is there of all of them.
-    fn standing(&self, store: &Store, root: &Path) -> Result<Vec<FormerOut>, StoreError> {
+    fn standing(&self) -> Result<Vec<FormerOut>, StoreError> {
         let mut all = Vec::new();
-        for (path, (stage, contents)) in &self.0 {
+        for (path, (stage, contents)) in &self.outs {
             let mut files = Vec::new();
-            for file in files_at(root, Path::new(path.as_str()))? {
-                if is_recorded(store, root, path, &file, contents)? {
+            for file in files_at(&self.root, Path::new(path.as_str()))? {
+                if self.is_recorded(path, &file, contents)? {
                     files.push(file);
                 }
             }
@@ -98,6 +100,34 @@ impl Former {
             }
         }
         Ok(all)
+    }
+
+    /// Whether the file has what one of `contents`, of the out `out`, has there.
+    fn is_recorded(
+        &self,
+        out: &RelPath,
+        file: &Path,
+        contents: &[PathDigest],
+    ) -> Result<bool, StoreError> {
+        // What can't be read was not written by a run.
+        let Ok(Some(now)) = self.store.stat_cache().digest_at(&self.root.join(file)) else {
+            return Ok(false);
+        };
+        let inside = file.strip_prefix(out.as_str()).unwrap_or(Path::new(""));
+        for content in contents {
+            let same = match content.kind {
+                Kind::File { .. } => inside.as_os_str().is_empty() && content.digest == now.digest,
+                Kind::Tree => match self.store.objects().manifest(&content.digest) {
+                    Ok(manifest) => has(&manifest, inside, &now),
+                    // gc removed it.
+                    Err(_) => false,
+                },
+            };
+            if same {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -112,7 +142,7 @@ pub fn former_outs(
     let mut all: BTreeSet<RelPath> = outs.map(|out| out.path.clone()).collect();
     all.extend(declared.iter().cloned());
     let profiles = &graph.pipeline().profiles;
-    Former::of(ws, profiles, &all)?.standing(&ws.store, &ws.root)
+    Former::of(ws, profiles, &all)?.standing()
 }
 
 /// Removes files of former outs, if they are still what was recorded, and folders that become empty
@@ -160,44 +190,14 @@ fn files_at(root: &Path, path: &Path) -> Result<Vec<PathBuf>, StoreError> {
         }
     }
     let at = root.join(path);
-    Ok(match fs::symlink_metadata_if_exists(&at)? {
-        Some(there) if there.is_dir() => {
-            let files = fs::walk(&at)?.into_iter();
-            let files = files.filter(|entry| entry.metadata.is_file());
-            files.map(|entry| path.join(entry.path)).collect()
-        }
-        Some(there) if there.is_file() => vec![path.to_owned()],
-        _ => Vec::new(),
-    })
-}
-
-/// Whether the file has what one of `contents`, of the out `out`, has there.
-fn is_recorded(
-    store: &Store,
-    root: &Path,
-    out: &RelPath,
-    file: &Path,
-    contents: &[PathDigest],
-) -> Result<bool, StoreError> {
-    // What can't be read was not written by a run.
-    let Ok(Some(now)) = store.stat_cache().digest_at(&root.join(file)) else {
-        return Ok(false);
-    };
-    let inside = file.strip_prefix(out.as_str()).unwrap_or(Path::new(""));
-    for content in contents {
-        let same = match content.kind {
-            Kind::File { .. } => inside.as_os_str().is_empty() && content.digest == now.digest,
-            Kind::Tree => match store.objects().manifest(&content.digest) {
-                Ok(manifest) => has(&manifest, inside, &now),
-                // gc removed it.
-                Err(_) => false,
-            },
-        };
-        if same {
-            return Ok(true);
-        }
+    if !fs::exists(&at)? {
+        return Ok(Vec::new());
     }
-    Ok(false)
+    let files = fs::leaves(&at)?.into_iter();
+    let files = files.filter(|(_, there)| there.is_file());
+    Ok(files
+        .filter_map(|(file, _)| Some(file.strip_prefix(root).ok()?.to_owned()))
+        .collect())
 }
 
 fn has(manifest: &Manifest, inside: &Path, now: &PathDigest) -> bool {

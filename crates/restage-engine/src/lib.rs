@@ -34,6 +34,7 @@ mod noop;
 #[cfg(test)]
 mod order_tests;
 mod params_text;
+mod patterns;
 mod pipeline_lock;
 mod plan;
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub use former::{FormerOut, clean, former_outs};
 pub use host::HostEnv;
 pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
 pub use noop::{NoopRequest, UpToDate, nothing_to_do, remember_noop};
+pub use patterns::Patterns;
 pub use plan::{Decision, Lack, Plan, Planned, Reason, plan};
 pub use progress::{Metric, Progress, StageEvent};
 pub use scheduler::{Results, RunOptions, run};

@@ -77,28 +77,18 @@ impl Known {
     }
 
     fn below(&self, at: &Path, found: &mut Vec<PathBuf>) -> Result<(), RunError> {
-        let there = fs::symlink_metadata(at)?;
-        if there.is_dir() {
-            match fs::read_dir(at) {
-                Ok(names) => {
-                    for name in names {
-                        self.below(&at.join(name), found)?;
-                    }
-                }
-                Err(_) => found.push(at.to_owned()),
+        for (path, there) in fs::leaves(at)? {
+            let content = match there.is_file() {
+                true => self.store.stat_cache().digest_at(&path).ok().flatten(),
+                false => None,
+            };
+            let ours = match content {
+                Some(content) => self.store.objects().has(&content)?,
+                None => false,
+            };
+            if !ours {
+                found.push(path);
             }
-            return Ok(());
-        }
-        let content = match there.is_file() {
-            true => self.store.stat_cache().digest_at(at).ok().flatten(),
-            false => None,
-        };
-        let ours = match content {
-            Some(content) => self.store.objects().has(&content)?,
-            None => false,
-        };
-        if !ours {
-            found.push(at.to_owned());
         }
         Ok(())
     }

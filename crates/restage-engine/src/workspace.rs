@@ -56,11 +56,11 @@ pub struct Workspace {
     pub(crate) rerun: Option<Rerun>,
     /// The folder of the cargo workspace that programs are built in, relative to `root`.
     pub(crate) programs: String,
-    outs: BTreeSet<RelPath>,
-    other_seeds: OtherSeeds,
+    pub(crate) outs: BTreeSet<RelPath>,
+    pub(crate) other_seeds: OtherSeeds,
     profiles: Vec<String>,
     /// Read when a pattern first matches anything.
-    former: OnceCell<Former>,
+    former: OnceCell<Arc<Former>>,
     code: OnceCell<CodeDigests>,
     tools: Answers,
     /// What [`out_of_memory_kills`] was when a run began.
@@ -243,12 +243,12 @@ impl Workspace {
     }
 
     /// What runs wrote that no stage declares any more: no pattern matches it.
-    fn former(&self) -> Result<&Former, StoreError> {
+    pub(crate) fn former(&self) -> Result<&Arc<Former>, StoreError> {
         if let Some(former) = self.former.get() {
             return Ok(former);
         }
         let former = Former::of(self, &self.profiles, &self.outs)?;
-        Ok(self.former.get_or_init(|| former))
+        Ok(self.former.get_or_init(|| Arc::new(former)))
     }
 
     /// Files below the root that match a pattern and that no stage writes, or would with another
@@ -408,7 +408,7 @@ impl Facts for Workspace {
     fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
         let mut found = Vec::new();
         for path in self.matches(pattern)?.files {
-            if self.former()?.wrote(&self.store, &self.root, &path)? {
+            if self.former()?.writer(&path)?.is_some() {
                 continue;
             }
             if let Some(digest) = self.source(&path)? {

@@ -13,7 +13,7 @@ use crate::args::RoCrate;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::format::{count, grouped, shell_word, size};
-use crate::glob::matching;
+use crate::left_over;
 use crate::output::Output;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
@@ -21,7 +21,7 @@ use restage_core::clock::WallTime;
 use restage_core::digest::{DepContent, KeyAction};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
-use restage_engine::Decision;
+use restage_engine::{Decision, Patterns};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_report::export::ro_crate::{About, Adopted, Agent, Crate, StageRun, Step, Tool};
 use restage_store::Record;
@@ -42,10 +42,12 @@ pub(crate) fn ro_crate(
     let pipeline = pipeline.to_string_lossy().into_owned();
 
     let mut gathered = Gathered::new(workspace);
-    for path in paths(&loaded, &records, &pipeline)? {
+    let patterns = session.patterns()?;
+    for path in paths(&loaded, &patterns, &records, &pipeline)? {
         gathered.add(&path).map_err(|error| loaded.error(error))?;
     }
     workspace.save_cache();
+    left_over::warn(&patterns, out);
     let (mut package, folder) =
         destination::start(settings, &loaded, args.out.as_deref(), "ro-crate")?;
     let copies = gathered.copy(&mut package, args.up_to, &pipeline);
@@ -112,6 +114,7 @@ fn records(session: &Session<'_>) -> Result<Vec<(StageId, Arc<Record>)>, CliErro
 /// Every path that the crate describes.
 fn paths(
     loaded: &Loaded,
+    patterns: &Patterns,
     records: &[(StageId, Arc<Record>)],
     pipeline: &str,
 ) -> Result<Vec<RelPath>, CliError> {
@@ -128,7 +131,7 @@ fn paths(
     for pattern in &loaded.pipeline().export.ro_crate.also {
         // Loading the pipeline checked the pattern.
         let glob = Glob::new(pattern).map_err(CliError::bug)?;
-        paths.extend(matching(&loaded.root, &glob)?);
+        paths.extend(patterns.matching(&glob)?);
     }
     Ok(paths)
 }

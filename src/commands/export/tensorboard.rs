@@ -11,7 +11,7 @@ use crate::args::Tensorboard;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::format::count;
-use crate::glob::matching;
+use crate::left_over;
 use crate::output::Output;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
@@ -20,7 +20,7 @@ use restage_core::clock::WallTime;
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
-use restage_engine::{Facts, Workspace};
+use restage_engine::{Facts, Patterns, Workspace};
 use restage_pipeline::Diagnostic;
 use restage_pipeline::graph::StageId;
 use restage_report::export::tensorboard::{Origin, Run};
@@ -31,9 +31,12 @@ pub(crate) fn tensorboard(
     out: &mut Output,
 ) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
-    let found = tables(&loaded, &loaded.named(&args.targets)?)?;
+    let wanted = loaded.named(&args.targets)?;
     let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
+    let patterns = session.patterns()?;
+    let found = tables(&loaded, &patterns, &wanted)?;
+    left_over::warn(&patterns, out);
     let runs = runs(&loaded, workspace, &found, out)?;
     workspace.save_cache();
 
@@ -106,7 +109,11 @@ struct Found<'a> {
 }
 
 /// The tables that rules match, of the `wanted` stages only if there are any.
-fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Found<'a>>, CliError> {
+fn tables<'a>(
+    loaded: &'a Loaded,
+    patterns: &Patterns,
+    wanted: &BTreeSet<StageId>,
+) -> Result<Vec<Found<'a>>, CliError> {
     if loaded.pipeline().export.tensorboard.is_empty() {
         let error = format!(
             "`{}` has no `export: {{tensorboard: [..]}}`",
@@ -120,7 +127,7 @@ fn tables<'a>(loaded: &'a Loaded, wanted: &BTreeSet<StageId>) -> Result<Vec<Foun
     let mut found = Vec::new();
     for rule in &loaded.pipeline().export.tensorboard {
         let glob = Glob::new(&rule.tables).map_err(CliError::bug)?;
-        for path in matching(&loaded.root, &glob)? {
+        for path in patterns.matching(&glob)? {
             let writer = loaded.graph.owner_of(&path);
             let is_wanted = wanted.is_empty() || writer.is_some_and(|(id, _)| wanted.contains(&id));
             if is_wanted {

@@ -1,12 +1,12 @@
 //! The files that a page shows: found, read, and made into tables and figures.
 
 use crate::error::CliError;
-use crate::glob::matching;
 use crate::session::Loaded;
 use restage_claims::tables::Lookup;
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
+use restage_engine::Patterns;
 use restage_pipeline::{Best, Diagnostic, Report, Show, Shown, suggest};
 use restage_report::{Figure, Item, Table};
 
@@ -42,13 +42,17 @@ impl Found {
 }
 
 /// Reads the files of the page; a missing one is reported at its place in the pipeline's file.
-pub(super) fn find(loaded: &Loaded, report: &Report) -> Result<Found, CliError> {
+pub(super) fn find(
+    loaded: &Loaded,
+    patterns: &Patterns,
+    report: &Report,
+) -> Result<Found, CliError> {
     let mut mistakes = Vec::new();
     let mut sections = Vec::with_capacity(report.sections.len());
     for section in &report.sections {
         let mut items = Vec::with_capacity(section.show.len());
         for show in &section.show {
-            let files = files(loaded, &show.files)?;
+            let files = files(loaded, patterns, &show.files)?;
             if files.is_empty() {
                 mistakes.push(missing(loaded, show));
             }
@@ -62,15 +66,9 @@ pub(super) fn find(loaded: &Loaded, report: &Report) -> Result<Found, CliError> 
     }
 }
 
-fn files(loaded: &Loaded, wanted: &Glob) -> Result<Vec<File>, CliError> {
-    let mut paths = matching(&loaded.root, wanted)?;
-    // Otherwise files of a stage that no longer exists would be shown for ever.
-    let written = |path: &RelPath| loaded.graph.owner_of(path).is_some();
-    if paths.iter().any(written) {
-        paths.retain(written);
-    }
-    let mut files = Vec::with_capacity(paths.len());
-    for path in paths {
+fn files(loaded: &Loaded, patterns: &Patterns, wanted: &Glob) -> Result<Vec<File>, CliError> {
+    let mut files = Vec::new();
+    for path in patterns.matching(wanted)? {
         let bytes = fs::read_if_exists(&path.under(&loaded.root))?;
         files.extend(bytes.map(|bytes| File { path, bytes }));
     }

@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::format::{count, size};
 use crate::git::CommittedFiles;
 use crate::judge::{JudgedClaim, judge_all};
+use crate::left_over;
 use crate::output::Output;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
@@ -40,12 +41,14 @@ pub(crate) fn report(
         ));
     };
     let (path, name) = target(settings, &loaded, wanted, args.out.as_deref())?;
-    let found = files::find(&loaded, wanted)?;
-    let facts = facts::read(&loaded, wanted)?;
-    let claims: Vec<&spec::Claim> = loaded.pipeline().claims.iter().collect();
-    let claims = judge_all(&loaded, &claims)?;
     let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
+    let patterns = session.patterns()?;
+    let found = files::find(&loaded, &patterns, wanted)?;
+    let facts = facts::read(&loaded, wanted)?;
+    let claims: Vec<&spec::Claim> = loaded.pipeline().claims.iter().collect();
+    let claims = judge_all(&loaded, &patterns, &claims)?;
+    left_over::warn(&patterns, out);
     let what = "whether the results are up to date";
     let plan = session.plan_if_known(&[], what, out)?;
     let traced = lineage(workspace, &loaded.graph, plan.as_ref(), &found.paths())

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::FsError;
-use super::ops::{read_dir, symlink_metadata_if_exists};
+use super::ops::{read_dir, symlink_metadata, symlink_metadata_if_exists};
 
 /// A file, link or folder below the folder that was walked.
 #[derive(Debug)]
@@ -51,6 +51,18 @@ pub fn walk_except(root: &Path, skip: &dyn Fn(&Path) -> bool) -> Result<Vec<Entr
     Ok(entries)
 }
 
+/// What is at a path or below it: files, links, and folders that can't be listed. No link is followed.
+pub fn leaves(at: &Path) -> Result<Vec<(PathBuf, Metadata)>, FsError> {
+    let there = symlink_metadata(at)?;
+    match read_dir(at) {
+        Ok(names) if there.is_dir() => {
+            let inside = names.into_iter().map(|name| leaves(&at.join(name)));
+            Ok(inside.collect::<Result<Vec<_>, _>>()?.concat())
+        }
+        _ => Ok(vec![(at.to_owned(), there)]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +85,13 @@ mod tests {
             .collect();
         let expected = ["B", "a", "a-b", "a.txt", "a/b", "a/b/file", "link", "é"];
         assert_eq!(paths, expected.map(PathBuf::from));
+        let all = leaves(dir.path()).unwrap();
+        let inside = all
+            .iter()
+            .map(|(path, _)| path.strip_prefix(dir.path()).unwrap());
+        let files = ["B", "a-b", "a.txt", "a/b/file", "link", "é"];
+        let found: std::collections::BTreeSet<_> = inside.collect();
+        assert_eq!(found, files.map(Path::new).into());
+        assert_eq!(leaves(&all[0].0).unwrap().len(), 1);
     }
 }
