@@ -392,6 +392,9 @@ pub(crate) struct Fsck {
 /// matrix, vars) and lists what has no equivalent here, with its line and what to do instead. Values
 /// from params files move to `params:`; an imported command first writes the ones it declares to a
 /// params file. The project's own files are not changed.
+///
+/// Where a dvc.lock stands beside it, results are adopted: of each stage whose command, deps, outs and
+/// parameters are those that DVC recorded, with the same MD5. The others run; both are listed.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// The folder (created if missing).

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use restage_import_dvc::{DvcFile, Imported};
+use restage_import_dvc::{DvcFile, DvcLock, Imported};
 use restage_pipeline::LoadOptions;
 use restage_pipeline::render::render;
 
@@ -212,6 +212,18 @@ proptest! {
         prop_assert_eq!(&graph.pipeline().params, &expected);
         let given = &graph.pipeline().stages[0].params;
         prop_assert_eq!(serde_json::json!(given), serde_json::json!(tree));
+    }
+
+    #[test]
+    fn any_lock_has_places_of_what_is_wrong_in_it_or_no_more_than_it_names(
+        text in "(stages|schema):\n  a:\n    (cmd|deps|outs|params): ([a-z{}\\[\\]:, ]{0,20}|\\PC{0,20})\n"
+    ) {
+        let stage = "stages: {a: {cmd: x, outs: [x]}}";
+        let instance = import(stage, &BTreeMap::new()).instances.remove(0);
+        match DvcLock::read("dvc.lock", &text) {
+            Err(wrong) => check_places(&wrong),
+            Ok(lock) => prop_assert!(lock.files(&instance).is_err(), "{}", text),
+        }
     }
 
     #[test]

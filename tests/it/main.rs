@@ -17,6 +17,7 @@ mod finding;
 mod freshness;
 mod healing;
 mod import;
+mod import_results;
 mod inputs;
 mod isolation;
 mod keeping;

@@ -2,7 +2,8 @@
 
 use super::params::{DEFAULT_FILE, Form};
 use super::paths;
-use super::stage::{Reader, Refusal, items, refusal};
+use super::shape::items;
+use super::stage::{Reader, Refusal, refusal};
 use super::template::{Context, Use};
 use restage_core::span::Location;
 use restage_pipeline::node::{Node, Value};

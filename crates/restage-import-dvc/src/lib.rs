@@ -1,5 +1,5 @@
-//! A `dvc.yaml` as a pipeline of ours: the subset that maps, and a list of what does not.
-//! It reads no file: params files are passed as text.
+//! A `dvc.yaml` as a pipeline of ours: the subset that maps, and a list of what does not; and what
+//! `dvc.lock` says of its stages. It reads no file: params files are passed as text.
 //!
 //! A stage of DVC runs among all files of the repository, and its scripts read `params.yaml`
 //! themselves. Ours run in a folder that holds only what they declare. So values move into `params:`, and a
@@ -16,6 +16,9 @@
 mod command;
 mod emit;
 mod given;
+mod hash;
+mod instances;
+mod lock;
 mod params;
 mod paths;
 mod shape;
@@ -25,8 +28,11 @@ mod variants;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::hash::{file_md5, folder_md5};
+pub use self::lock::{DvcLock, Instance, Locked};
 use self::params::{DEFAULT_FILE, Params};
-use self::stage::{Converted, Reader, described, items};
+use self::shape::{described, items};
+use self::stage::{Converted, Reader};
 use restage_core::digest::Digest;
 use restage_core::span::Location;
 use restage_pipeline::diagnostic::{Diagnostic, Diagnostics};
@@ -53,6 +59,8 @@ pub struct Imported {
     pub text: String,
     /// The stages in it.
     pub stages: Vec<String>,
+    /// Their instances, for [`DvcLock::files`].
+    pub instances: Vec<Instance>,
     /// What has no equivalent in it, in the file's order.
     pub unmapped: Vec<Unmapped>,
     /// What has another form in it.
@@ -216,6 +224,10 @@ impl DvcFile {
             left_out: all - stages.len(),
             leads_outside: notes.leads_outside,
             text: self.pipeline(name, &params, &stages, texts),
+            instances: stages
+                .iter()
+                .flat_map(|stage| stage.instances.clone())
+                .collect(),
             stages: stages.into_iter().map(|stage| stage.name).collect(),
             unmapped: notes.unmapped,
             changes: notes.changes,

@@ -134,6 +134,11 @@ impl Params {
         }
     }
 
+    /// A params file, if it could be read.
+    pub(super) fn file(&self, name: &str) -> Option<&Node> {
+        self.files.get(name)
+    }
+
     /// The top-level keys of a params file.
     pub(super) fn keys(&self, name: &str) -> Vec<String> {
         let node = self.files.get(name);

@@ -95,6 +95,27 @@ fn stage<'a>(entry: &'a Entry, report: &mut Report) -> Option<DvcStage<'a>> {
     })
 }
 
+/// A list field's items; none if it is absent or empty.
+pub(super) fn items<'n>(body: &'n Node, name: &str) -> &'n [Node] {
+    match body.get(name).map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// A path with its options: `a.csv`, or `a.csv: {cache: false}`.
+pub(super) fn described(item: &Node) -> Vec<(String, Option<&Node>)> {
+    match item.scalar_text() {
+        Some(path) => vec![(path, None)],
+        None => {
+            let entries = item.entries().iter();
+            entries
+                .map(|entry| (entry.key.clone(), Some(&entry.value)))
+                .collect()
+        }
+    }
+}
+
 /// A list of texts, some of which may be maps.
 fn list(body: &Node, name: &str, owner: &str, report: &mut Report) {
     let Some(node) = body.get(name) else { return };

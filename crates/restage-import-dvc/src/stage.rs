@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{self, Parts};
 use super::given::Given;
+use super::lock::Instance;
 use super::params::Params;
 use super::paths;
-use super::shape::DvcStage;
+use super::shape::{DvcStage, described, items};
 use super::template::{Context, Use};
 use super::variants::{self, Variants};
 use super::{Change, Notes, Unmapped};
@@ -25,6 +26,7 @@ pub(super) struct Converted {
     pub(super) outs: Vec<String>,
     /// Whether its command writes a params file.
     pub(super) makes_params: bool,
+    pub(super) instances: Vec<Instance>,
 }
 
 /// Why a stage cannot be imported at all.
@@ -50,27 +52,6 @@ pub(super) struct Reader<'a> {
     pub(super) folder: String,
     /// Whether a path is a file's.
     pub(super) is_file: &'a dyn Fn(&str) -> bool,
-}
-
-/// A list field's items; none if it is absent or empty.
-pub(super) fn items<'n>(body: &'n Node, name: &str) -> &'n [Node] {
-    match body.get(name).map(|node| &node.value) {
-        Some(Value::List(items)) => items,
-        _ => &[],
-    }
-}
-
-/// A path with its options: `a.csv`, or `a.csv: {cache: false}`.
-pub(super) fn described(item: &Node) -> Vec<(String, Option<&Node>)> {
-    match item.scalar_text() {
-        Some(path) => vec![(path, None)],
-        None => {
-            let entries = item.entries().iter();
-            entries
-                .map(|entry| (entry.key.clone(), Some(&entry.value)))
-                .collect()
-        }
-    }
 }
 
 impl Reader<'_> {
@@ -174,7 +155,9 @@ impl Reader<'_> {
         };
         self.rest();
         self.changes.dedup();
+        let instances = self.instances(&values, over.as_ref());
         Ok(Converted {
+            instances,
             name: self.name.to_owned(),
             changes: std::mem::take(&mut self.changes),
             desc,

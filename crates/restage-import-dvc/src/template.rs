@@ -256,9 +256,23 @@ fn is_word(value: &str) -> bool {
 
 /// A scalar as DVC puts it into text.
 fn python_text(node: &Node) -> Option<String> {
-    match node.value {
+    match &node.value {
         Value::Null => Some("None".to_owned()),
+        Value::Number(number) if number.is_f64() => number.as_f64().map(python_float),
         _ => node.scalar_text(),
+    }
+}
+
+/// A float as Python writes it: `1e-05`, `0.0001`, `1.0`, `1e+16`.
+fn python_float(float: f64) -> String {
+    let scientific = format!("{float:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) if !(-4..16).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        _ => format!("{float:?}"),
     }
 }
 
@@ -296,4 +310,26 @@ fn flags(node: &Node, path: &str, name: &str, out: &mut Vec<String>) -> Result<(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_written_as_python_does() {
+        for (float, text) in [
+            (1e-5, "1e-05"),
+            (-2.5e-7, "-2.5e-07"),
+            (1e-4, "0.0001"),
+            (0.1, "0.1"),
+            (1.0, "1.0"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+            (0.0, "0.0"),
+        ] {
+            assert_eq!(python_float(float), text);
+        }
+    }
 }

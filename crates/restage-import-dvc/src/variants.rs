@@ -15,6 +15,8 @@ pub(super) struct Variants {
     pub(super) data: Node,
     /// The instances.
     pub(super) all: Vec<Variant>,
+    /// What DVC calls each of them.
+    pub(super) names: Vec<String>,
     /// Whether an instance has another name than in DVC.
     pub(super) renamed: bool,
     /// A comment on it for the file.
@@ -109,6 +111,7 @@ fn finish(
         return Err("it has nothing to expand".to_owned());
     }
     let mut renamed = false;
+    let theirs = all.iter().map(|variant| variant.key.clone()).collect();
     for variant in all.iter_mut().filter(|variant| !is_name(&variant.key)) {
         renamed = true;
         let key = variant.key.chars();
@@ -129,6 +132,7 @@ fn finish(
             field,
             data: ours(data, resolved, context),
             all,
+            names: theirs,
             renamed,
             change: None,
         });
@@ -145,6 +149,7 @@ fn finish(
         data: map(entries.collect()),
         change: Some(format!("`{field}` is written out as a map: {reason}")),
         all,
+        names: theirs,
         renamed,
     })
 }

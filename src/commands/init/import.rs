@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::results::{self, Results};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::format::count;
@@ -19,7 +20,7 @@ use restage_pipeline::yaml;
 use restage_pipeline::{self as spec, Diagnostics, LoadOptions};
 
 /// What is written.
-const PIPELINE: &str = "pipeline.yaml";
+pub(super) const PIPELINE: &str = "pipeline.yaml";
 
 pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Result<Exit, CliError> {
     let file_name = from.display().to_string();
@@ -31,7 +32,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
             ),
         );
     };
-    let folder = match path.parent() {
+    let own = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
@@ -39,7 +40,7 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
         folder,
         texts,
         imported,
-    } = at_the_right_folder(settings, folder, &file_name, &text)?;
+    } = at_the_right_folder(settings, own, &file_name, &text)?;
     let folder = folder.as_path();
     let target = folder.join(PIPELINE);
     if fs::exists(&target)? {
@@ -59,11 +60,23 @@ pub(crate) fn import(settings: &Settings, from: &Path, out: &mut Output) -> Resu
         }
     };
     fs::write_atomic(&target, imported.text.as_bytes())?;
+    let results = results::adopt(settings, own, folder, &imported, out);
+    let results = results.unwrap_or_else(|error| {
+        let error = error.render(settings.err_style);
+        out.warning(&format!(
+            "DVC's results are not adopted:\n{}",
+            error.trim_end()
+        ));
+        None
+    });
+    let results = results.unwrap_or_default();
     if settings.json {
-        out.data(&lines_json(&file_name, &target, &imported, &missing))?;
+        let lines = lines_json(&file_name, &target, &imported, &missing, &results);
+        out.data(&lines)?;
     } else {
         out.note(&format!("wrote {}\n", target.display()));
         out.data(&page(&file_name, &imported, &missing, settings.out_style))?;
+        out.data(&results.page(settings.out_style))?;
         warn_of_other_readings(&imported, &texts, out);
         out.note(&next(folder));
     }
@@ -168,7 +181,7 @@ fn attempt(folder: &Path, inner: &str, file_name: &str, text: &str) -> Result<At
 }
 
 /// A file's text, if it exists.
-fn text_of(path: &Path, name: &str) -> Result<Option<String>, CliError> {
+pub(super) fn text_of(path: &Path, name: &str) -> Result<Option<String>, CliError> {
     let bytes = fs::read_if_exists(path)?;
     let text = bytes.map(String::from_utf8).transpose();
     text.map_err(|_| CliError::usage(format!("`{name}` is not UTF-8 text")))
@@ -203,7 +216,13 @@ fn missing(folder: &Path, mut paths: Vec<String>) -> Result<Vec<String>, CliErro
     Ok(found)
 }
 
-fn lines_json(file: &str, target: &Path, imported: &Imported, missing: &[String]) -> String {
+fn lines_json(
+    file: &str,
+    target: &Path,
+    imported: &Imported,
+    missing: &[String],
+    results: &Results,
+) -> String {
     let mut lines = Vec::new();
     for stage in &imported.stages {
         lines.push(json!({"event": "imported", "stage": stage}));
@@ -223,10 +242,12 @@ fn lines_json(file: &str, target: &Path, imported: &Imported, missing: &[String]
     for path in missing {
         lines.push(json!({"event": "missing", "path": path}));
     }
+    lines.extend(results.lines());
     lines.push(json!({
         "event": "summary", "wrote": target.display().to_string(),
         "stages": imported.stages.len(), "unmapped": imported.unmapped.len(),
         "copied": imported.copied, "left_out": imported.left_out,
+        "adopted": results.adopted.len(),
     }));
     lines.iter().map(|line| format!("{line}\n")).collect()
 }

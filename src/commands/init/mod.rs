@@ -2,6 +2,7 @@
 //! overwrites a file.
 
 mod import;
+mod results;
 
 use crate::args::Init;
 use crate::error::CliError;
