@@ -277,7 +277,8 @@ pub(crate) struct Trace {
 /// Each stage runs with exactly its recorded inputs, in a temporary folder: outs, history and
 /// pipeline.lock are left alone. `within` means that the bytes differ, but by no more than `compare:`
 /// allows. Volatile outs are not compared. A stage whose outputs differ is marked nondeterministic
-/// in its record, and both results are kept.
+/// in its record, and both results are kept. Without namespaces, a rerun has its work folder at another
+/// path; where an output contains that, and where either run was not kept apart, it is said.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Stages, groups or outs [default: all stages].

@@ -10,6 +10,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::format::{count, duration, grouped};
 use crate::output::Output;
+use crate::render::lineage::apart;
 use crate::render::{state, state_reasons};
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
@@ -62,6 +63,7 @@ fn line_json(loaded: &Loaded, id: StageId, planned: &Planned, since: Option<&Sin
         "key": key.map(|key| key.digest().to_string()),
         "inputs": inputs,
         "adopted": planned.record().and_then(|record| record.adopted.as_ref()),
+        "isolation": planned.record().and_then(|record| record.isolation.as_ref()),
         "since": since.map(Since::to_json),
     });
     format!("{value}\n")
@@ -86,11 +88,12 @@ fn block(
             )
         }
         Decision::Fresh(record) => format!(
-            "{name} is {}: ran {} in {} on {}\n",
+            "{name} is {}: ran {} in {} on {}{}\n",
             style.good("fresh"),
             record.started,
             duration(record.seconds),
-            record.host
+            record.host,
+            apart(record)
         ),
         Decision::Restore(record, outs) => {
             let mut text = format!(

@@ -8,6 +8,7 @@ use crate::git::CommittedFiles;
 use crate::style::Style;
 use restage_core::digest::{Change, DepContent, Digest, KeyAction, PathDigest};
 use restage_engine::lineage::{Bytes, From, Lineage, Origin, Run, Source, Standing, Traced};
+use restage_store::Record;
 
 /// How many differences of an out-of-date run are shown.
 const CHANGES: usize = 4;
@@ -157,12 +158,13 @@ impl Drawing<'_> {
             .peak_memory
             .map(|bytes| format!(", {}", size(bytes as f64)));
         let mut text = format!(
-            "{}  ran {} in {}{} on {}\n",
+            "{}  ran {} in {}{} on {}{}\n",
             style.bold(&run.stage),
             moment(&record.started),
             duration(record.seconds),
             memory.unwrap_or_default(),
-            record.host
+            record.host,
+            apart(record)
         );
         let mut remark = |words: String| text += &format!("  {words}\n");
         if run.elsewhere {
@@ -296,6 +298,12 @@ fn pairs(lines: &[(String, String)], style: Style) -> String {
         }
     }
     text
+}
+
+/// `, in namespaces`: how a run was kept apart, where its record says it.
+pub(crate) fn apart(record: &Record) -> String {
+    let kept = record.isolation.as_ref();
+    kept.map(|kept| format!(", {kept}")).unwrap_or_default()
 }
 
 /// `912 B, 4f1c2a90b3d1`.

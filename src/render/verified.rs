@@ -77,13 +77,23 @@ pub(crate) fn verified_error(found: &Verified, style: Style) -> Option<String> {
         "  same key {}, so nothing we track changed\n",
         found.key.short()
     );
+    let mut apart = vec![("recorded", &found.recorded_apart)];
+    match found.recorded_apart == found.rerun_apart {
+        true => apart[0].0 = "recorded and rerun",
+        false => apart.push(("rerun", &found.rerun_apart)),
+    }
+    for (what, apart) in apart {
+        if let Some(apart) = apart.as_ref().filter(|apart| !apart.is_full()) {
+            text += &format!("  {what} {apart}\n");
+        }
+    }
     if found.kept {
         text += "  the recorded outs are kept, and the new ones next to them in .restage\n";
     }
-    text += &format!(
-        "{} common causes: the time, a random seed, thread order, an undeclared environment variable\n",
-        style.hint("hint:"),
+    let hint = out.hint.as_deref().unwrap_or(
+        "common causes: the time, a random seed, thread order, an undeclared environment variable",
     );
+    text += &format!("{} {hint}\n", style.hint("hint:"));
     Some(text)
 }
 
@@ -133,6 +143,7 @@ pub(crate) fn verified_json(found: &Verified) -> Value {
     json!({
         "event": "verified", "stage": found.stage, "key": found.key.to_string(),
         "reruns": found.reruns, "verdict": verdict, "outs": outs, "kept": found.kept,
+        "isolation": {"recorded": found.recorded_apart, "rerun": found.rerun_apart},
     })
 }
 
@@ -143,6 +154,7 @@ fn out_json(out: &VerifiedOut) -> Value {
     });
     if matches!(out.verdict, Verdict::Differs(_)) {
         value["text"] = json!(difference(out));
+        value["hint"] = json!(out.hint);
     }
     if let Verdict::Differs(Difference::Bytes { offset, .. }) = out.verdict {
         value["first_different_byte"] = json!(offset);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
+mod apart;
 mod audit;
 mod ci_files;
 mod claims;

@@ -12,6 +12,15 @@ pub(crate) struct Space {
     dir: TempDir,
 }
 
+/// Who calls, on a machine that refuses namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// With all rights.
+    Root,
+    /// With none.
+    User,
+}
+
 /// How a call ended and what it printed.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
@@ -139,8 +148,12 @@ impl Space {
     /// A call that has not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_restage"));
+        command.args(args);
+        self.hermetic(command)
+    }
+
+    fn hermetic(&self, mut command: Command) -> Command {
         command
-            .args(args)
             .current_dir(self.root())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -148,6 +161,31 @@ impl Space {
             .env("COLUMNS", "80")
             .stdin(Stdio::null());
         command
+    }
+
+    /// A call on a machine that refuses all namespaces, as root or as an ordinary user. `None`, and
+    /// it is said, where this machine makes no user namespace to refuse others in.
+    pub(crate) fn refused(&self, who: Who, args: &[&str]) -> Option<Command> {
+        // In a user namespace of its own, its root may take further ones away, and all rights.
+        let mut line = "for kind in user mnt pid; do echo 0 > /proc/sys/user/max_${kind}_namespaces; done && exec "
+            .to_owned();
+        if who == Who::User {
+            line += "setpriv --bounding-set=-all --no-new-privs ";
+        }
+        line += "\"$@\"";
+        let unshare = |program: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["-Ur", "sh", "-c", &line, "sh", program]);
+            command
+        };
+        let possible = unshare("true").output();
+        if !possible.is_ok_and(|output| output.status.success()) {
+            println!("skipped: as {who:?}: no user namespace can be made to refuse others in");
+            return None;
+        }
+        let mut command = unshare(env!("CARGO_BIN_EXE_restage"));
+        command.args(args);
+        Some(self.hermetic(command))
     }
 
     pub(crate) fn restage(&self, args: &[&str]) -> Said {

@@ -23,7 +23,7 @@ use restage_core::fs;
 use restage_exec::{Job, Secrets, Tracing, View};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Action, Gpus, Stage};
-use restage_store::{KeyLock, LogPaths, Record};
+use restage_store::{KeptApart, KeyLock, LogPaths, Record};
 
 /// Between TERM and KILL: long enough to finish writing a checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub(super) struct Attempt {
     pub(super) inputs: Inputs,
     /// What the executor gets.
     pub(super) job: Job,
+    /// How it is kept apart.
+    pub(super) kept: KeptApart,
     /// From 1.
     pub(super) number: u32,
     /// Values to hide in everything that is kept or shown of it.
@@ -130,6 +132,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         };
         isolation.view = Some(view::view(ws, stage, &dir, &mut inputs, &own)?);
     }
+    let kept = parts.apart.kept(stage, isolation.as_ref());
     let job = Job {
         name: stage.name.clone(),
         argv,
@@ -160,6 +163,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         events,
         inputs,
         job,
+        kept,
         number: parts.number,
         secrets,
     })

@@ -9,6 +9,7 @@ use restage_claims::tables::{self, TableDiff};
 use restage_core::digest::{Kind, Node};
 use restage_core::fs::{self, Context};
 use restage_core::rel_path::RelPath;
+use restage_exec::Secrets;
 use restage_pipeline::CompareRule;
 use restage_store::{Placement, RecordedOut, Store};
 
@@ -50,6 +51,17 @@ pub enum Difference {
         /// What was written now.
         now: &'static str,
     },
+}
+
+impl Difference {
+    /// The file in which it lies, if both have one.
+    pub(super) fn file(&self) -> Option<&str> {
+        match self {
+            Self::Table(diff) => Some(&diff.path),
+            Self::Bytes { path, .. } => Some(path),
+            Self::Kind { .. } => None,
+        }
+    }
 }
 
 /// The recorded outs that new ones are compared with, and how.
@@ -94,6 +106,25 @@ impl Baseline<'_> {
                 now: kind_name(kind_now),
             })),
         }
+    }
+
+    /// Whether a file of the new out that was compared last contains a path, as it is or as JSON
+    /// writes it.
+    pub(super) fn contains(
+        &self,
+        now: &RecordedOut,
+        file: &str,
+        path: &Path,
+    ) -> Result<bool, RunError> {
+        let mut at = self.folder.join("now");
+        if let Ok(inside) = Path::new(file).strip_prefix(&now.path)
+            && !inside.as_os_str().is_empty()
+        {
+            at.push(inside);
+        }
+        // Searched for as a secret is.
+        let wanted = Secrets::new([path.as_os_str().as_encoded_bytes()]);
+        Ok(wanted.stand_in(fs::open(&at)?).at("read", &at)?)
     }
 
     fn folders(&self, path: &str, old: &Path, new: &Path) -> Result<Verdict, RunError> {

@@ -509,7 +509,7 @@ fn take_in(
         });
     }
     let before = ws.last_record(&stage.name);
-    let record = Record::new(
+    let mut record = Record::new(
         key.as_ref().clone(),
         ws.qualified(&stage.name),
         outs,
@@ -518,6 +518,7 @@ fn take_in(
         finished.peak_memory,
         undeclared.clone(),
     );
+    record.isolation = Some(attempt.kept.clone());
     let mut warnings = Vec::new();
     if !undeclared.is_empty() {
         warnings.push(format!(

@@ -10,6 +10,7 @@ use super::workspace::Workspace;
 use restage_exec::{Allowed, Isolation, Network, Processes, probe};
 use restage_pipeline::graph::Graph;
 use restage_pipeline::{IsolationRule, Stage};
+use restage_store::KeptApart;
 
 /// What stages of this run can be given.
 #[derive(Debug, Default)]
@@ -77,6 +78,28 @@ impl Apart {
             machine: Some((launcher.to_owned(), allowed)),
             rule,
         })
+    }
+
+    /// What a stage's record says of it, `isolation` being what it was given.
+    pub(super) fn kept(&self, stage: &Stage, isolation: Option<&Isolation>) -> KeptApart {
+        let files = isolation.is_some_and(|it| it.view.is_some());
+        let processes = isolation.is_some_and(|it| it.processes == Processes::Namespace);
+        let refusal = || {
+            let (_, allowed) = self.machine.as_ref()?;
+            Some(allowed.refusal.as_ref()?.what())
+        };
+        let why = match (files, self.has_view(stage)) {
+            (true, _) if processes => None,
+            _ if self.rule(stage) == IsolationRule::None => Some("`isolation: none`".to_owned()),
+            // It could have had a view.
+            (false, true) => Some("`--audit`".to_owned()),
+            _ => refusal(),
+        };
+        KeptApart {
+            files,
+            processes,
+            why,
+        }
     }
 
     /// What holds for a stage.

@@ -14,6 +14,7 @@ use super::error::RunError;
 use super::event::{Observer, Summary};
 use super::facts::FactsError;
 use super::plan::{Decision, plan};
+use super::said::under;
 use super::scheduler::{self, RunOptions};
 use super::standing::Foreigners;
 use super::tokens::Capacity;
@@ -21,9 +22,9 @@ use super::workspace::{Rerun, Workspace};
 use restage_core::digest::Digest;
 use restage_core::fs;
 use restage_exec::Executor;
-use restage_pipeline::CompareRule;
 use restage_pipeline::graph::{Graph, StageId};
-use restage_store::{Placement, Record, Store};
+use restage_pipeline::{CompareRule, IsolationRule};
+use restage_store::{KeptApart, Placement, Record, Store};
 
 /// How often we try to lock a key that another restage holds.
 const BUSY_TICK: Duration = Duration::from_millis(250);
@@ -41,6 +42,10 @@ pub struct Verified {
     pub outs: Vec<VerifiedOut>,
     /// Whether a second result is kept with the recorded one.
     pub kept: bool,
+    /// How the recorded run was kept apart, if its record says so.
+    pub recorded_apart: Option<KeptApart>,
+    /// How its reruns were.
+    pub rerun_apart: Option<KeptApart>,
 }
 
 /// An out that a rerun wrote.
@@ -54,6 +59,8 @@ pub struct VerifiedOut {
     pub now: Digest,
     /// How they compare.
     pub verdict: Verdict,
+    /// What to write, if it differs because it contains the path of the folder that the rerun ran in.
+    pub hint: Option<String>,
 }
 
 impl Verified {
@@ -182,13 +189,27 @@ impl<'a> Verification<'a> {
             rules: self.rules,
             folder,
         };
+        // What a stage sees of its folder's path has no links in it.
+        let ran_below = fs::canonicalize(&scratch.workdirs().work())?;
         let mut outs = Vec::new();
         for (old, new) in record.outs.iter().zip(&rerun.outs) {
+            let verdict = baseline.verdict(old, new)?;
+            let file = match &verdict {
+                Verdict::Differs(difference) => difference.file(),
+                _ => None,
+            };
+            let names_folder = match file {
+                Some(file) => baseline.contains(new, file, &ran_below)?,
+                None => false,
+            };
             outs.push(VerifiedOut {
                 path: old.path.clone(),
                 recorded: old.content.digest,
                 now: new.content.digest,
-                verdict: baseline.verdict(old, new)?,
+                hint: file
+                    .filter(|_| names_folder)
+                    .map(|file| folder_hint(self.graph, id, &old.path, file)),
+                verdict,
             });
         }
         let found = self.found.entry(id).or_insert_with(|| Verified {
@@ -197,6 +218,8 @@ impl<'a> Verification<'a> {
             reruns: 0,
             outs: outs.clone(),
             kept: false,
+            recorded_apart: record.isolation.clone(),
+            rerun_apart: rerun.isolation.clone(),
         });
         found.reruns += 1;
         for (worst, out) in found.outs.iter_mut().zip(outs) {
@@ -234,6 +257,25 @@ fn keep(
         }
     }
     Ok(store.keep_variant(&lock, &rerun.outs)?)
+}
+
+/// What to do about a file with the path of the folder that a stage ran in.
+fn folder_hint(graph: &Graph, id: StageId, out: &str, file: &str) -> String {
+    let stage = graph.stage(id);
+    let rule = stage.isolation.unwrap_or(graph.pipeline().isolation);
+    let line = match rule {
+        IsolationRule::None => under(stage, "write `isolation: auto`"),
+        _ => under(
+            stage,
+            &format!(
+                "write `{{path: {out}, volatile: true}}` among its `outs`, if its bytes do not count"
+            ),
+        ),
+    };
+    format!(
+        "`{file}` contains the path of the folder that the rerun ran in, which is another one in each run; in \
+         namespaces it is always the workspace's: let the stage write relative paths, or\n  {line}"
+    )
 }
 
 fn severity(verdict: &Verdict) -> u8 {

@@ -47,11 +47,17 @@ pub struct Refusal {
     pub advice: Option<&'static str>,
 }
 
+impl Refusal {
+    /// What was refused, without the likely reason.
+    pub fn what(&self) -> String {
+        let name = name_of(Errno::from_raw_os_error(self.errno));
+        format!("`{}` was refused ({name})", self.step)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let error = Errno::from_raw_os_error(self.errno);
-        let name = name_of(error);
-        write!(f, "`{}` was refused ({name})", self.step)?;
+        f.write_str(&self.what())?;
         match self.reason {
             Some(reason) => write!(f, ": {reason}"),
             None => Ok(()),

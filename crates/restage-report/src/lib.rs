@@ -182,6 +182,8 @@ pub struct Run {
     pub memory: Option<(String, String)>,
     /// The machine.
     pub host: String,
+    /// How it was kept apart from the rest of that machine, if that is known.
+    pub apart: Option<String>,
     /// Its key.
     pub key: String,
     /// What it ran: names and texts.

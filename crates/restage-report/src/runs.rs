@@ -93,6 +93,7 @@ fn card(at: usize, run: &Run, runs: &[Run]) -> Markup {
                 dt { "Ran" }
                 dd {
                     (run.started.1) ", " (run.took.1) ", on " (run.host)
+                    @if let Some(apart) = &run.apart { ", " (apart) }
                     @if let Some((_, bytes)) = &run.memory { ", " (bytes) " of memory" }
                 }
                 @for remark in &run.remarks {

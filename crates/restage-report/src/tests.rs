@@ -25,6 +25,7 @@ fn page(text: &str) -> Page {
         took: pair(),
         memory: Some(pair()),
         host: t(),
+        apart: Some(t()),
         key: t(),
         command: vec![pair()],
         given: vec![pair()],

@@ -48,7 +48,7 @@ pub use key_lock::KeyLock;
 pub use location::Location;
 pub use locks::Locks;
 pub use objects::{Objects, Placement, SharedFile};
-pub use record::{Adoption, Record, RecordedOut};
+pub use record::{Adoption, KeptApart, Record, RecordedOut};
 pub use records::Records;
 pub use registry::{Member, Presence, members};
 pub use store::Store;

@@ -41,6 +41,44 @@ pub struct Record {
     /// Set if nothing ran: somebody said that files which were there are the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Adoption>,
+    /// How the run was kept apart; adopted results, and records from before this was noted, do not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<KeptApart>,
+}
+
+/// How a run was kept apart from the rest of its machine (docs/adr/0017).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptApart {
+    /// It saw what it declares and nothing else of the workspace, at the workspace's own path.
+    pub files: bool,
+    /// Its processes were in a namespace of their own.
+    pub processes: bool,
+    /// Why not both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl KeptApart {
+    /// Whether nothing was lacking.
+    pub fn is_full(&self) -> bool {
+        self.files && self.processes
+    }
+}
+
+impl std::fmt::Display for KeptApart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.files, self.processes) {
+            (true, true) => "in namespaces",
+            (true, false) => "without a PID namespace",
+            (false, true) => "without a view of its own files",
+            (false, false) => "without isolation",
+        })?;
+        match &self.why {
+            Some(why) => write!(f, ": {why}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Who declared files to be a result, and when.
@@ -105,6 +143,7 @@ impl Record {
             variants: Vec::new(),
             nondeterministic: false,
             adopted: None,
+            isolation: None,
         }
     }
 

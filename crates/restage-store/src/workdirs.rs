@@ -114,7 +114,7 @@ impl Workdirs {
     }
 
     /// The folder of work folders.
-    pub(super) fn work(&self) -> PathBuf {
+    pub fn work(&self) -> PathBuf {
         self.location.own().join("work")
     }
 

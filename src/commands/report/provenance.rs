@@ -262,6 +262,7 @@ fn run(run: &Ran) -> Run {
         took: (duration(seconds), format!("{seconds:.3} s")),
         memory: memory.map(|bytes| (size(bytes as f64), format!("{bytes} B"))),
         host: record.host.clone(),
+        apart: record.isolation.as_ref().map(ToString::to_string),
         key: record.key.to_string(),
         command,
         given: record.inputs.given(),
