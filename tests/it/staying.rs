@@ -302,6 +302,33 @@ fn a_mount_point_is_filled() {
 }
 
 #[test]
+fn a_mounted_file_is_refused_before_anything_runs_and_a_mounted_folder_above_it_is_not() {
+    let space = Space::new(
+        "  s: {cmd: 'touch $BEGUN; echo made > out/t.csv', outs: [out/t.csv], pass_env: [BEGUN]}\n",
+    );
+    space.write("out/t.csv", "");
+    space.write("elsewhere/t.csv", "somebody's\n");
+    let begun = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "export BEGUN={}; mount --bind elsewhere/t.csv out/t.csv; echo mounted
+        for way in --set-aside --replace ''; do
+            code=0; $RESTAGE reproduce $way || code=$?; echo $code; done
+        umount out/t.csv; test ! -e $BEGUN; cat elsewhere/t.csv
+        mount --bind elsewhere out; $RESTAGE reproduce --replace; cat elsewhere/t.csv
+        umount out; mount --bind elsewhere/t.csv out/t.csv; code=0; $RESTAGE reproduce; echo $code",
+        begun.path().join("begun").display()
+    );
+    if let Some(said) = mounted(&space, &script) {
+        let said = said
+            .says("error: stage `s` writes `out/t.csv`, where a file is mounted, which can't be replaced")
+            .says("hint: nothing ran; mount the folder that holds it instead");
+        // What stands there and is the result is left alone.
+        let expected = "mounted\n2\n2\n2\nsomebody's\nmade\n0\n";
+        assert_eq!(said.out, expected, "{}", said.err);
+    }
+}
+
+#[test]
 fn a_folder_of_an_image_is_replaced() {
     let space = one_out(true, "copy");
     let _ = space.restage(&["reproduce"]).exits(0);

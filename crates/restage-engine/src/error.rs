@@ -66,6 +66,14 @@ pub enum RunError {
         /// The out.
         path: String,
     },
+    /// A file that an out is to replace is a mount point.
+    #[error("stage `{stage}` writes `{path}`, where a file is mounted, which can't be replaced")]
+    OutMount {
+        /// The stage's name.
+        stage: String,
+        /// The out.
+        path: String,
+    },
     /// Programs could not be built.
     #[error(transparent)]
     Cargo(#[from] CargoError),
@@ -150,7 +158,8 @@ impl RunError {
             | Self::SourcesMoved { .. }
             | Self::Secret { .. }
             | Self::Foreign(_)
-            | Self::OutPlace { .. } => true,
+            | Self::OutPlace { .. }
+            | Self::OutMount { .. } => true,
             Self::Cargo(error) => matches!(
                 error,
                 CargoError::Failed { .. } | CargoError::NoBinary { .. }
@@ -218,6 +227,10 @@ impl RunError {
             Self::OutPlace { .. } => Some(
                 "nothing ran; a folder that a link leads to, or that is a mount point, is filled, not \
                  replaced: make it writable"
+                    .to_owned(),
+            ),
+            Self::OutMount { .. } => Some(
+                "nothing ran; mount the folder that holds it instead, unmount it, or give the out another path"
                     .to_owned(),
             ),
             Self::SourcesMoved { .. } => Some("nothing ran; run again".to_owned()),

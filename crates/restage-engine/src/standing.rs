@@ -134,11 +134,13 @@ pub fn check(
         let stage = graph.stage(*id);
         for out in &stage.outs {
             let at = out.path.under(&ws.root);
-            if stays(&at)? && !fs::may_write(&at) {
-                return Err(RunError::OutPlace {
-                    stage: stage.name.clone(),
-                    path: out.path.to_string(),
-                });
+            let (name, path) = (stage.name.clone(), out.path.to_string());
+            if stays(&at)? {
+                if !fs::may_write(&at) {
+                    return Err(RunError::OutPlace { stage: name, path });
+                }
+            } else if fs::is_mount_point(&at)? {
+                return Err(RunError::OutMount { stage: name, path });
             }
             if foreigners != Foreigners::Refuse {
                 continue;
