@@ -10,7 +10,8 @@ use crate::exit::Exit;
 use crate::style::Style;
 use restage_core::fs::{self, FsError};
 use restage_core::ignored::IgnoredError;
-use restage_engine::{FactsError, RunError};
+use restage_engine::{BROKEN_PIPE, FactsError, HAD_MORE_TO_SAY, RunError};
+use restage_exec::CaptureError;
 use restage_pipeline::graph::SelectError;
 use restage_pipeline::suggest::closest;
 use restage_pipeline::{Diagnostic, Diagnostics};
@@ -196,10 +197,7 @@ fn from_facts(error: FactsError, root: &Path, file_name: &str, text: &str) -> Cl
             ..
         } => {
             let mut item = Diagnostic::new(location, error.to_string(), "asked for its version")
-                .hint(
-                    "nothing ran; install it, or fix the command: `tools` are shell commands \
-                     that print a version and exit with 0",
-                );
+                .hint(tool_hint(reason));
             let output: Vec<&str> = reason.output().lines().collect();
             for line in &output[output.len().saturating_sub(OUTPUT_LINES)..] {
                 item = item.note(format!("it printed: {line}"));
@@ -247,6 +245,22 @@ fn from_facts(error: FactsError, root: &Path, file_name: &str, text: &str) -> Cl
             let hint = store.hint();
             CliError::machine(error).maybe_hint(hint)
         }
+    }
+}
+
+fn tool_hint(reason: &CaptureError) -> String {
+    match reason {
+        CaptureError::NotStarted(_) => {
+            "nothing ran; `tools` are read by what reads the stage's `cmd`: install it, or write `shell: sh` \
+             at the top of pipeline.yaml or in the stage"
+                .to_owned()
+        }
+        CaptureError::Exited {
+            code: BROKEN_PIPE, ..
+        } => format!("nothing ran; {HAD_MORE_TO_SAY}"),
+        _ => "nothing ran; install it, or fix the command: `tools` are shell commands that print a \
+              version and exit with 0"
+            .to_owned(),
     }
 }
 

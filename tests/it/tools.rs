@@ -139,6 +139,57 @@ fn a_tool_is_found_and_asked_as_the_stage_would_find_it() {
 }
 
 #[test]
+fn a_tool_is_asked_by_the_shell_that_reads_the_command() {
+    let stage = |name: &str, shell: &str, cmd: &str| {
+        format!(
+            "  {name}: {{shell: {shell}, cmd: '{cmd}', tools: [echo $0], outs: [{name}.txt]}}\n"
+        )
+    };
+    let space = Space::new(
+        &[
+            stage("bash", "bash", "echo x > bash.txt"),
+            stage("sh", "sh", "echo x > sh.txt"),
+            stage("words", "[/bin/bash, -c]", "echo x > words.txt"),
+            stage("python", "[python3, -c]", "open(\"python.txt\", \"w\")"),
+        ]
+        .concat(),
+    );
+    for (name, answer) in [
+        ("bash", "bash"),
+        ("sh", "/bin/sh"),
+        ("words", "/bin/bash"),
+        ("python", "/bin/sh"),
+    ] {
+        let said = space.restage(&["--json", "why", name]).exits(0);
+        let value: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+        assert_eq!(value["inputs"]["tool \"echo $0\""], answer, "{name}");
+    }
+}
+
+#[test]
+fn what_a_shell_says_of_a_missing_program_is_no_version_of_it() {
+    let stage = |line: &str| format!("  s: {{cmd: touch s, tools: ['{line}'], outs: [s]}}\n");
+    let space = Space::new(&stage("no-such-tool --version | cat"));
+    space
+        .reproduce(&[])
+        .exits(2)
+        .says("a tool of stage `s`, exited with 127")
+        .says("it printed: bash: ");
+    space.stages(&stage("yes | head -1"));
+    space
+        .reproduce(&[])
+        .exits(2)
+        .says("a tool of stage `s`, exited with 141")
+        .says("hint: nothing ran; a program in a pipe had more to say than its reader");
+    space.stages("  s: {cmd: touch s, tools: [echo 1], outs: [s], env: {PATH: bin}}\n");
+    space
+        .reproduce(&[])
+        .exits(2)
+        .says("could not be started: there is no program `bash`")
+        .says("or write `shell: sh`");
+}
+
+#[test]
 fn a_tool_that_gives_no_version_stops_the_call_before_anything_runs() {
     let space = with_compiler("1.2");
     tool(&space, "#!/bin/sh\necho no license >&2\nexit 7\n");

@@ -14,8 +14,11 @@ use restage_pipeline::{Action, Script, Shell, Stage};
 
 /// What a shell says by its status if it did not find a program.
 const NOT_FOUND: i32 = 127;
-/// What it says if a program was ended by SIGPIPE.
-const BROKEN_PIPE: i32 = 128 + 13;
+/// What a shell says by its status if a program was ended by SIGPIPE.
+pub const BROKEN_PIPE: i32 = 128 + 13;
+/// What to do about it.
+pub const HAD_MORE_TO_SAY: &str = "a program in a pipe had more to say than its reader, such as `head`, wanted, \
+     which `pipefail` counts as a failure: if that is right, write `(PROGRAM || [ $? = 141 ]) | head`";
 
 /// What to write about it.
 pub(super) fn hint(
@@ -81,11 +84,7 @@ fn broken_pipe(stage: &Stage) -> Option<String> {
         Action::Command(script) => script.texts.iter().any(|text| text.contains('|')),
         Action::Program { .. } => false,
     };
-    in_pipe.then(|| {
-        "a program in a pipe had more to say than its reader, such as `head`, wanted, which `pipefail` \
-         counts as a failure: if that is right, write `(PROGRAM || [ $? = 141 ]) | head`"
-            .to_owned()
-    })
+    in_pipe.then(|| HAD_MORE_TO_SAY.to_owned())
 }
 
 /// A variable that the caller has and the stage was not given.

@@ -64,6 +64,7 @@ pub use event::{Access, Audited, Event, Failure, Observer, StageOutcome, Summary
 pub use facts::{Facts, FactsError, InFolder};
 pub use former::{FormerOut, clean, former_outs};
 pub use host::HostEnv;
+pub use lacks::{BROKEN_PIPE, HAD_MORE_TO_SAY};
 pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
 pub use noop::{NoopRequest, UpToDate, nothing_to_do, remember_noop};
 pub use patterns::Patterns;

@@ -1,7 +1,7 @@
 //! Asks tools which version they are, each question once.
 //!
 //! A question is a command together with the variables that a stage declares and passes on, because
-//! these decide which tool is found. It is asked in the pipeline's folder with the stage's environment, without
+//! these decide which tool is found. It is read by the shell that reads the stage's command. It is asked in the pipeline's folder with the stage's environment, without
 //! secrets and without what restage sets for a single attempt.
 
 use std::cell::RefCell;
@@ -22,15 +22,17 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// A command that asks a tool for its version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Question {
-    line: String,
+    argv: Vec<String>,
     env: BTreeMap<String, Option<String>>,
     pass_env: BTreeSet<String>,
 }
 
 impl Question {
     pub(super) fn of(stage: &Stage, tool: &Tool) -> Self {
+        let mut argv = stage.tool_shell().words();
+        argv.push(tool.line.clone());
         Self {
-            line: tool.line.clone(),
+            argv,
             env: stage.env.clone(),
             pass_env: stage.pass_env.clone(),
         }
@@ -43,7 +45,7 @@ impl Question {
             ..Stage::default()
         };
         let env = stage_environment(host, &stage);
-        restage_exec::capture(&self.line, root, &env, LIMIT)
+        restage_exec::capture(&self.argv, root, &env, LIMIT)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs a short command and captures its output, all of it or an error.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use crate::local::found;
 use restage_core::clock::Instant;
 use restage_core::fault;
 use restage_core::process::ProcessRef;
@@ -72,21 +73,26 @@ impl CaptureError {
     }
 }
 
-/// Runs a line for `sh` in `dir` with this environment and an empty standard input. Captures its
+/// Runs a program with its arguments in `dir` with this environment and an empty standard input. Captures its
 /// standard output and error in the order of writing, trimmed; what is not UTF-8 is replaced, and
 /// so are control characters: the output is shown to people.
 ///
 /// # Errors
 /// The command fails, prints nothing or too much, or takes longer than `limit`.
 pub fn capture(
-    line: &str,
+    argv: &[String],
     dir: &Path,
     env: &BTreeMap<OsString, OsString>,
     limit: Duration,
 ) -> Result<String, CaptureError> {
     let not_started = |error: io::Error| CaptureError::NotStarted(error.to_string());
     let until = Instant::now().checked_add(limit);
-    let (mut child, mut pipe) = start(line, dir, env).map_err(not_started)?;
+    let (mut child, mut pipe) = start(argv, dir, env).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            CaptureError::NotStarted(format!("there is no program `{}`", argv[0]))
+        }
+        _ => not_started(error),
+    })?;
     let mut bytes = Vec::new();
     let heard = read_all(&mut pipe, &mut bytes, until);
     let status = match heard {
@@ -126,14 +132,15 @@ fn printable(bytes: &[u8]) -> String {
 
 /// Starts it in its own process group, both its outputs into one pipe.
 fn start(
-    line: &str,
+    argv: &[String],
     dir: &Path,
     env: &BTreeMap<OsString, OsString>,
 ) -> io::Result<(Child, PipeReader)> {
     let (ours, theirs) = io::pipe()?;
-    fault::point("start", Path::new("/bin/sh"))?;
-    let child = Command::new("/bin/sh")
-        .args(["-c", line])
+    fault::point("start", Path::new(&argv[0]))?;
+    let child = Command::new(found(OsStr::new(&argv[0]), env))
+        .arg0(&argv[0])
+        .args(&argv[1..])
         .current_dir(dir)
         .env_clear()
         .envs(env)
@@ -190,7 +197,11 @@ mod tests {
             ("PATH".into(), "/usr/bin:/bin".into()),
             ("WORD".into(), "given".into()),
         ]);
-        capture(line, Path::new("/"), &env, Duration::from_secs(60))
+        capture(&sh(line), Path::new("/"), &env, Duration::from_secs(60))
+    }
+
+    fn sh(line: &str) -> Vec<String> {
+        ["/bin/sh", "-c", line].map(str::to_owned).to_vec()
     }
 
     #[test]
@@ -206,6 +217,15 @@ mod tests {
             output.as_deref(),
             Ok("\u{fffd}[1m1.2\u{fffd}[0m\nend\u{fffd}")
         );
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let argv = ["no-such-shell".to_owned(), "-c".to_owned()];
+        let env = BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]);
+        let error = capture(&argv, Path::new("/"), &env, Duration::from_secs(60)).unwrap_err();
+        let said = "could not be started: there is no program `no-such-shell`";
+        assert_eq!(error.to_string(), said);
     }
 
     #[test]
@@ -243,7 +263,7 @@ mod tests {
             // Longer each time: a busy machine takes a while to start it.
             let limits = (0..8).map(|doublings| Duration::from_millis(300 << doublings));
             let found = limits
-                .map(|limit| capture(line, dir.path(), &env, limit).unwrap_err())
+                .map(|limit| capture(&sh(line), dir.path(), &env, limit).unwrap_err())
                 .find(|error| error.output() == "half");
             assert!(
                 matches!(found, Some(CaptureError::TimedOut { .. })),

@@ -290,7 +290,7 @@ fn plain(job: &Job, stdin: Option<OwnedFd>) -> Command {
 
 /// The file of a program that the job's PATH finds. With a name alone, `std` would copy this
 /// process and try each folder in the copy: half a millisecond a job.
-fn found(program: &OsStr, env: &BTreeMap<OsString, OsString>) -> OsString {
+pub(crate) fn found(program: &OsStr, env: &BTreeMap<OsString, OsString>) -> OsString {
     let is_name = !program.as_bytes().contains(&b'/');
     if let Some(path) = env.get(OsStr::new("PATH")).filter(|_| is_name) {
         for folder in std::env::split_paths(path) {

@@ -97,6 +97,15 @@ impl Stage {
         // Neither groups nor keys can have a `+`.
         self.name.split('+').next().unwrap_or_default()
     }
+
+    /// What reads its `tools`: what reads its command, or `sh` if that is no shell.
+    #[must_use]
+    pub fn tool_shell(&self) -> Shell {
+        match &self.action {
+            Action::Command(script) if script.shell.is_sh() => script.shell.clone(),
+            Action::Command(_) | Action::Program { .. } => Shell::Sh,
+        }
+    }
 }
 
 /// What a stage runs.

@@ -125,6 +125,7 @@ pub(crate) fn read(entry: &Entry, owner: &str, report: &mut Vec<Diagnostic>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::{Action, Stage};
     use std::process::Command;
 
     fn run(shell: Shell, texts: &[&str]) -> (Option<i32>, String) {
@@ -163,6 +164,32 @@ mod tests {
             run(Shell::Bash, &["false || true\necho on"]),
             (Some(0), "on\n".into())
         );
+    }
+
+    #[test]
+    fn tools_are_read_by_sh_where_no_shell_reads_a_command() {
+        let words = |words: &[&str]| Shell::Words(words.iter().map(|w| (*w).to_owned()).collect());
+        let shell_of = |shell: Shell| {
+            let texts = Vec::new();
+            let action = Action::Command(Script { shell, texts });
+            let stage = Stage {
+                action,
+                ..Stage::default()
+            };
+            stage.tool_shell()
+        };
+        for shell in [Shell::Bash, Shell::Sh, words(&["/usr/bin/zsh", "-c"])] {
+            assert_eq!(shell_of(shell.clone()), shell);
+        }
+        assert_eq!(shell_of(words(&["python3", "-c"])), Shell::Sh);
+        let program = Stage {
+            action: Action::Program {
+                package: "train".to_owned(),
+                args: Vec::new(),
+            },
+            ..Stage::default()
+        };
+        assert_eq!(program.tool_shell(), Shell::Sh);
     }
 
     #[test]

@@ -282,8 +282,9 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 "tools",
                 TEXTS,
                 "none",
-                "Lines for `sh` whose output is an input: if a tool says something else, the stage \
-                 runs again. They run whenever restage makes a plan, so they should be quick.",
+                "Lines whose output is an input: if a tool says something else, the stage runs \
+                 again. They are read by what reads `cmd`, or by `sh` if that is no shell, or for a \
+                 `program`. They run whenever restage makes a plan, so they should be quick.",
             )
             .key(Key::Part)
             .example("tools: [python3 --version]")
