@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use restage_exec::{
@@ -267,6 +267,21 @@ fn what_left_its_group_ends_with_the_command() {
 }
 
 #[test]
+fn a_process_that_hands_over_to_another_one_all_the_time_ends_with_the_command() {
+    let bench = Bench::new();
+    // It has a new number whenever somebody looks.
+    bench.write("hop", "echo x >> ticks; setsid sh ../hop & exit");
+    for way in bench.ways() {
+        for round in 0..4 {
+            let finished = run(bench.job(&way, "sh ../hop & while ! test -s ticks; do :; done"));
+            assert_eq!(finished.outcome, Outcome::Exited(0), "{way}");
+            assert!(is_quiet(&bench.path("run/ticks")), "{way}: {round}");
+            fs::remove_file(bench.path("run/ticks")).expect("ticks");
+        }
+    }
+}
+
+#[test]
 fn what_left_its_group_ends_at_a_timeout_a_limit_and_a_cancel() {
     let bench = Bench::new();
     for way in bench.ways() {
@@ -522,13 +537,25 @@ fn nothing_outlives_a_restage_that_is_killed() {
     let space = Space::new(&format!(
         "  s:\n    cmd: |\n      setsid sh -c 'while :; do echo x >> {there}/ticks; sleep 0.02; done' &\n      touch {there}/begun; sleep 60\n    outs: [s.txt]\n",
     ));
-    let mut restage = space.spawn(&[]);
-    wait_until("the stage has begun", || {
-        outside.exists("begun") && outside.exists("ticks")
-    });
-    restage.kill().expect("a running restage");
-    restage.wait().expect("its end");
-    wait_until("nothing writes", || is_quiet(&outside.path("ticks")));
+    let calls = [
+        ("as allowed", Some(space.command(&["reproduce"]))),
+        ("refused to root", space.refused(Who::Root, &["reproduce"])),
+        (
+            "refused to a user",
+            space.refused(Who::User, &["reproduce"]),
+        ),
+    ];
+    for (who, call) in calls {
+        let Some(mut call) = call else { continue };
+        let mut restage = call.stderr(Stdio::null()).spawn().expect("it starts");
+        wait_until(who, || outside.exists("begun") && outside.exists("ticks"));
+        restage.kill().expect("a running restage");
+        restage.wait().expect("its end");
+        wait_until(who, || is_quiet(&outside.path("ticks")));
+        for name in ["begun", "ticks"] {
+            fs::remove_file(outside.path(name)).expect("a file");
+        }
+    }
 }
 
 #[test]

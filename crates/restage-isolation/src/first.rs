@@ -118,7 +118,7 @@ fn reap(channel: &Channel, launcher: Option<Pid>, command: Pid) {
         }
         if orphaned() {
             // Nobody else would end them.
-            kill_descendants(rustix::process::getpid());
+            kill_descendants();
             return;
         }
         system::wait_for_signal([libc::SIGCHLD, libc::SIGUSR1]);

@@ -177,7 +177,7 @@ fn guard(channel: &Channel, first: Pid, signals: &OwnedFd, running: PipeReader, 
         }
     };
     if subreaper {
-        kill_descendants(rustix::process::getpid());
+        kill_descendants();
     }
     // If the first process was killed, it has not said it. Else this comes second and is not read.
     channel.tell(&Report::Ended {
@@ -237,8 +237,8 @@ fn stop_all(first: Pid) {
     }
 }
 
-fn for_all(first: Pid, signal: Signal) {
-    for one in process::descendants(first.as_raw_pid().unsigned_abs()) {
+fn for_all(of: Pid, signal: Signal) {
+    for one in process::descendants(of.as_raw_pid().unsigned_abs()) {
         send(one.pid, signal);
     }
 }
@@ -250,18 +250,21 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Kills all that descends from a process, until there is nothing more. What can't be killed, such as
-/// another user's process (`sudo`), is left after a while.
-pub(crate) fn kill_descendants(of: Pid) {
+/// Kills all that descends from this process, a subreaper, until the system says that it has no child
+/// left: looking at all processes one by one misses one that hands over to another meanwhile. What can't
+/// be killed, such as another user's process (`sudo`), is left after a while.
+pub(crate) fn kill_descendants() {
     let since = Instant::now();
     let mut pause = Duration::from_millis(1);
     while since.elapsed() < VANISH {
-        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-        let left = process::descendants(of.as_raw_pid().unsigned_abs());
-        if left.is_empty() {
-            return;
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
         }
-        left.iter().for_each(|one| send(one.pid, Signal::KILL));
+        for_all(rustix::process::getpid(), Signal::KILL);
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }

@@ -310,7 +310,8 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 "as the pipeline says",
                 "How far it is kept apart from the rest of the machine: `auto`, as far as it \
                  allows; `required`, wholly, or nothing runs; `none`, not at all, for a command \
-                 that makes mounts or containers as root.",
+                 that makes mounts or containers as root: a process that leaves its group \
+                 (`setsid`) then outlives it, and it outlives a restage that is killed.",
             )
             .key(Key::Outside)
             .example("isolation: none")
