@@ -53,8 +53,12 @@ impl Launchers {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &mut *server {
             match running.fork(with) {
-                // Somebody has killed it: the next one may live longer.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // Somebody has killed it, before or after the request reached it: the next one may
+                // live longer.
+                Err(error)
+                    if [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset]
+                        .contains(&error.kind()) =>
+                {
                     drop(server.take());
                 }
                 started => return started,
