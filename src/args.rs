@@ -347,7 +347,7 @@ pub(crate) struct Clean {
 
 /// Remove what nothing needs any more from .restage.
 ///
-/// Kept are: everything in pipeline.lock, also as any branch, tag, stash, worktree or remote-tracking
+/// Kept are: everything in pipeline.lock (of other.yaml, other.yaml.lock), also as any branch, tag, stash, worktree or remote-tracking
 /// branch of git has it, everything in the workspace, everything the pipeline would
 /// use now under any profile, and the last few results of each stage, so that undoing a recent edit
 /// restores its results without a run. Checkpoints are kept for stages that would run next. Whatever
@@ -379,7 +379,8 @@ pub(crate) struct Gc {
 ///
 /// Damaged objects are moved to .restage/quarantine and restored from an intact copy in this
 /// workspace, or in another one that shares the store. If there is none, the next `restage
-/// reproduce` makes them again.
+/// reproduce` makes them again. Checked too are the lock files of all pipelines in the folder, and the
+/// outs that they name.
 #[derive(Debug, Args)]
 pub(crate) struct Fsck {
     /// The pipeline file [default: pipeline.yaml, here or in the nearest folder above].

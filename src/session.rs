@@ -11,10 +11,11 @@ use crate::output::Output;
 use crate::render;
 use crate::settings::Settings;
 use restage_claims::check_expression;
-use restage_core::digest::Digest;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
-use restage_engine::{Facts, Observer, Patterns, Plan, RunError, Workspace, plan};
+use restage_engine::{
+    Facts, Observer, Patterns, Plan, RunError, Workspace, edited_since_copied, plan,
+};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};
 use restage_store::Store;
@@ -60,6 +61,11 @@ impl PipelineFile {
         })
     }
 
+    /// The file's name in its folder.
+    pub(crate) fn base_name(&self) -> &str {
+        base_name(&self.file_name)
+    }
+
     /// Checks the pipeline and builds its graph.
     pub(crate) fn parse(self, args: &PipelineArgs) -> Result<Loaded, CliError> {
         let graph = graph(&self.file_name, &self.text, args)?;
@@ -77,6 +83,11 @@ impl PipelineFile {
             graph,
         })
     }
+}
+
+/// The last component of a file's name as shown.
+fn base_name(file_name: &str) -> &str {
+    file_name.rsplit('/').next().unwrap_or(file_name)
 }
 
 /// The graph that a pipeline's text gives.
@@ -111,8 +122,7 @@ impl Loaded {
 
     /// The file's name in its folder.
     pub(crate) fn base_name(&self) -> &str {
-        let name = self.file_name.rsplit('/').next();
-        name.unwrap_or(&self.file_name)
+        base_name(&self.file_name)
     }
 
     /// The graph that the same text gives otherwise, under another profile.
@@ -166,20 +176,14 @@ impl Loaded {
 
     /// Warns of params files that were edited after their values were copied into the pipeline.
     pub(crate) fn warn_of_copied_params(&self, out: &mut Output) -> Result<(), CliError> {
-        for (name, digest) in &self.pipeline().copied_params {
-            let Ok(path) = RelPath::new(name) else {
-                continue;
-            };
-            let bytes = fs::read_if_exists(&path.under(&self.root))?;
-            if bytes.is_some_and(|bytes| Digest::of(&bytes).to_string() != *digest) {
-                let file = &self.file_name;
-                out.warning(&format!(
-                    "`{name}` was edited, but its values were copied into `params` of {file}: the edit has no effect"
-                ));
-                out.hint(&format!(
-                    "edit {file}, and delete `{name}` or its line under `copied_params`"
-                ));
-            }
+        for name in edited_since_copied(&self.root, &self.pipeline().copied_params)? {
+            let file = &self.file_name;
+            out.warning(&format!(
+                "`{name}` was edited, but its values were copied into `params` of {file}: the edit has no effect"
+            ));
+            out.hint(&format!(
+                "edit {file}, and delete `{name}` or its line under `copied_params`"
+            ));
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ pub(crate) fn reproduce(
         root: &file.root,
         location: &location,
         env: &settings.env,
+        name: file.base_name(),
         pipeline: &file.text,
         profile: args.pipeline.profile.as_deref(),
         overrides: &args.pipeline.overrides,

@@ -208,3 +208,44 @@ fn a_different_environment_parameters_or_targets_are_a_different_request() {
     let said = Said::from(json.expect("restage starts")).exits(0);
     assert_eq!(said.with_outcome("fresh"), ["read", "fold"]);
 }
+
+#[test]
+fn a_second_pipeline_file_with_the_same_text_gets_its_own_lock_file() {
+    let space = at_rest();
+    fs::copy(space.path("pipeline.yaml"), space.path("other.yaml")).expect("a copy");
+    call(&space, &["--file", "other.yaml"]).says("2 fresh");
+    assert!(space.exists("other.yaml.lock"));
+}
+
+#[test]
+fn what_a_plan_warns_of_is_warned_of_by_each_call() {
+    let space = at_rest();
+    let replace = |old: &str, new: &str| {
+        let text = space.read("pipeline.yaml").replace(old, new);
+        space.write("pipeline.yaml", &text);
+        std::thread::sleep(Duration::from_millis(60));
+    };
+    let says_each_time = |warning: &str| {
+        for _ in 0..3 {
+            call(&space, &[]).says(warning);
+        }
+    };
+    let digest = restage_core::digest::Digest::of(b"a: 1");
+    replace(
+        "name: test",
+        &format!("name: test\ncopied_params: {{p.yaml: \"{digest}\"}}"),
+    );
+    call(&space, &[]);
+    assert_eq!(
+        kept(&space).len(),
+        2,
+        "a copied file that is gone is no reason to plan"
+    );
+    space.write("p.yaml", "a: 2");
+    says_each_time("`p.yaml` was edited");
+    space.write("p.yaml", "a: 1");
+    let said = call(&space, &[]);
+    assert!(!said.err.contains("p.yaml"), "{}", said.err);
+    replace("a: 1,", "a: 1_000,");
+    says_each_time("the number 1000");
+}

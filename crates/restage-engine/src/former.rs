@@ -9,7 +9,7 @@ use restage_core::digest::{Kind, Manifest, Node, PathDigest};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::Graph;
-use restage_store::lockfile::LockFile;
+use restage_store::lockfile::{self, LockFile};
 use restage_store::{Store, StoreError};
 
 /// What runs wrote into a workspace that is no longer declared.
@@ -166,13 +166,11 @@ pub fn clean(ws: &Workspace, outs: &[FormerOut]) -> Result<(), StoreError> {
 /// What other pipeline files of the folder have made: their lock files name it.
 fn outs_of_other_pipelines(ws: &Workspace) -> Result<Vec<RelPath>, StoreError> {
     let mut outs = Vec::new();
-    for name in fs::read_dir(&ws.root)? {
-        let is_lock = name.to_str().is_some_and(|name| name.ends_with(".lock"));
-        if !is_lock || name == ws.lock_name.as_str() {
+    for (name, bytes) in lockfile::all_in(&ws.root)? {
+        if name == ws.lock_name {
             continue;
         }
-        // It may be a lock file of something else.
-        if let Ok(lock) = LockFile::read(&ws.root.join(&name)) {
+        if let Ok(lock) = LockFile::parse(&bytes) {
             let paths = lock.entries().flat_map(|(_, _, entry)| entry.outs.keys());
             outs.extend(paths.filter_map(|path| RelPath::new(path).ok()));
         }

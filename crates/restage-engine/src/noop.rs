@@ -1,9 +1,10 @@
 //! Answers a request that has nothing to do without reading the pipeline: see docs/adr/0005.
 //!
-//! A plan is a function of the request (the pipeline's text, profile, overrides, targets) and of
-//! facts: files, folders that patterns look into, code, environment, cards, tools, records. When a
-//! plan found every stage fresh, a snapshot of all these is kept, with what a run without work would
-//! write: history and `pipeline.lock`. While nothing in it has changed, the plan would be the same.
+//! A plan is a function of the request (the pipeline's name and text, profile, overrides, targets)
+//! and of facts: files, folders that patterns look into, code, environment, cards, tools, records.
+//! When a plan found every stage fresh, a snapshot of all these is kept, with what a run without
+//! work would write: history and `pipeline.lock`. While nothing in it has changed, the plan would
+//! be the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cards::Card;
+use super::copied_params::edited_since_copied;
 use super::event::Summary;
 use super::facts::{Facts, FactsError};
 use super::host::HostEnv;
@@ -37,7 +39,9 @@ pub struct NoopRequest<'a> {
     pub location: &'a Location,
     /// The caller's environment.
     pub env: &'a HostEnv,
-    /// The text of the pipeline file.
+    /// The name of the pipeline file in its folder: another with the same text has its own lock file.
+    pub name: &'a str,
+    /// Its text.
     pub pipeline: &'a str,
     /// `--profile`.
     pub profile: Option<&'a str>,
@@ -59,6 +63,7 @@ impl NoopRequest<'_> {
         frame.text(&host_name());
         let store = self.location.shared().unwrap_or(Path::new("")).as_os_str();
         frame.digest(&Digest::of(store.as_encoded_bytes()));
+        frame.text(self.name);
         frame.text(self.pipeline);
         frame.number(u64::from(self.profile.is_some()));
         frame.text(self.profile.unwrap_or_default());
@@ -90,6 +95,9 @@ struct NoopSnapshot {
     /// Of the file with rules for what to pass over, if there is one.
     #[serde(default)]
     ignored: Option<Digest>,
+    /// The params files whose values were copied: an edit of one is warned of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    copied_params: BTreeMap<String, String>,
     /// Each tool's answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<(Question, String)>,
@@ -133,6 +141,9 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
         return Ok(None);
     }
     if ignore_file(root)? != found.ignored || found.toolchain != toolchain(root) {
+        return Ok(None);
+    }
+    if !edited_since_copied(root, &found.copied_params)?.is_empty() {
         return Ok(None);
     }
     if found.cards.is_some_and(|cards| cards != env.cards()) {
@@ -210,7 +221,8 @@ const SETTLES: Duration = Duration::from_millis(21);
 const MOST_READ_AGAIN: u64 = 256 << 20;
 
 /// Keeps a snapshot for [`nothing_to_do`], if a run left all that it was about up to date. Does
-/// nothing where a change since it planned could have gone unseen.
+/// nothing where a change since it planned could have gone unseen, or where a plan warns of what the
+/// pipeline says: it must do so each time.
 pub fn remember_noop(
     ws: &Workspace,
     graph: &Graph,
@@ -218,7 +230,10 @@ pub fn remember_noop(
     request: &Digest,
 ) -> Result<(), FactsError> {
     let selected = done.selected;
-    if selected.iter().any(|id| !done.results.contains_key(id)) {
+    let pipeline = graph.pipeline();
+    let warns = !pipeline.other_readings.is_empty()
+        || !edited_since_copied(&ws.root, &pipeline.copied_params)?.is_empty();
+    if warns || selected.iter().any(|id| !done.results.contains_key(id)) {
         return Ok(());
     }
     let Some(program) = done.program.to_str() else {
@@ -288,6 +303,7 @@ pub fn remember_noop(
             programs: ws.programs.clone(),
             files,
             ignored: ignore_file(&ws.root)?,
+            copied_params: pipeline.copied_params.clone(),
             tools: tools.into_iter().collect(),
             cards,
         };

@@ -128,7 +128,7 @@ impl LockFile {
     /// The keys that a lock file's text names, whatever it is: one that was cut, has conflicts or is
     /// of a newer restage too. None if it is no lock file of ours.
     pub fn keys_in(bytes: &[u8]) -> BTreeSet<Digest> {
-        if !bytes.starts_with(HEAD.as_bytes()) && LockFile::parse(bytes).is_err() {
+        if !is_ours(bytes) {
             return BTreeSet::new();
         }
         // Digests of outs come along: no record has them for its key.
@@ -173,6 +173,29 @@ impl LockFile {
         }
         text + END + "\n"
     }
+}
+
+/// Whether a file is a lock file of restage, even if it was damaged since.
+fn is_ours(bytes: &[u8]) -> bool {
+    bytes.starts_with(HEAD.as_bytes()) || LockFile::parse(bytes).is_ok()
+}
+
+/// Name and bytes of the lock files in a pipeline's folder: each pipeline file there has its own.
+pub fn all_in(root: &Path) -> Result<Vec<(String, Vec<u8>)>, FsError> {
+    let mut found = Vec::new();
+    for name in fs::read_dir(root)? {
+        let path = root.join(&name);
+        let name = name.to_string_lossy();
+        if name.ends_with(".lock") && fs::metadata_if_exists(&path)?.is_some_and(|it| it.is_file())
+        {
+            let bytes = fs::read(&path)?;
+            // Other programs have lock files too.
+            if name == NAME || is_ours(&bytes) {
+                found.push((name.into_owned(), bytes));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A YAML string: a JSON string, with more characters escaped.

@@ -32,8 +32,8 @@ pub(super) struct Check<'a> {
     pub(super) sound: Sound,
     /// The other workspaces that share the store.
     pub(super) members: Vec<Member>,
-    /// `None` if it can't be read.
-    pub(super) lock: Option<LockFile>,
+    /// The workspace's lock files that can be read.
+    pub(super) locks: Vec<(String, LockFile)>,
     /// What the workspace has at the paths of outs.
     pub(super) placed: BTreeMap<String, Placed>,
 }

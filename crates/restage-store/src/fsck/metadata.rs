@@ -1,12 +1,12 @@
-//! Checks what is written about results outside the records: stat cache, history,
-//! `pipeline.lock`, and whether the workspace has what they say.
+//! Checks what is written about results outside the records: stat cache, history, lock files of
+//! the folder's pipelines, and whether the workspace has what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Check, Placed};
 use super::report::{OutState, Problem, Remedy};
 use crate::error::StoreError;
-use crate::lockfile::{LockEntry, LockFile};
+use crate::lockfile::{self, LockEntry, LockFile};
 use crate::store::Store;
 use restage_core::digest::Digest;
 use restage_core::fs;
@@ -20,13 +20,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    pub(super) fn read_lock(&mut self) -> Result<(), StoreError> {
-        match LockFile::read(&self.root.join("pipeline.lock")) {
-            Ok(lock) => self.lock = Some(lock),
-            Err(StoreError::LockFile { reason, .. }) => {
-                self.found(Problem::DamagedLockFile { reason }, Remedy::Rewritten);
+    pub(super) fn read_locks(&mut self) -> Result<(), StoreError> {
+        for (file, bytes) in lockfile::all_in(self.root)? {
+            match LockFile::parse(&bytes) {
+                Ok(lock) => self.locks.push((file, lock)),
+                Err(reason) => {
+                    self.found(Problem::DamagedLockFile { file, reason }, Remedy::Rewritten);
+                }
             }
-            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -69,19 +70,26 @@ impl Check<'_> {
         Ok(())
     }
 
-    pub(super) fn lock_file(&mut self) {
-        let Some(lock) = &self.lock else { return };
-        let differing: Vec<String> = lock
-            .entries()
-            .filter(|(_, _, entry)| {
+    pub(super) fn lock_files(&mut self) {
+        let mut wrong = Vec::new();
+        for (file, lock) in &self.locks {
+            for (profile, stage, entry) in lock.entries() {
                 let record = self.records.get(&entry.key);
-                record.is_some_and(|record| LockEntry::of(record) != **entry)
-            })
-            .map(|(profile, stage, _)| format!("{profile}/{stage}"))
-            .collect();
-        for stage in differing {
-            self.found(Problem::WrongLockFile { stage }, Remedy::Rewritten);
+                if record.is_some_and(|record| LockEntry::of(record) != *entry) {
+                    let (file, stage) = (file.clone(), format!("{profile}/{stage}"));
+                    wrong.push(Problem::WrongLockFile { file, stage });
+                }
+            }
         }
+        for problem in wrong {
+            self.found(problem, Remedy::Rewritten);
+        }
+    }
+
+    /// What the lock files name; without those that can't be read.
+    pub(super) fn lock_entries(&self) -> impl Iterator<Item = &LockEntry> {
+        let entries = self.locks.iter().flat_map(|(_, lock)| lock.entries());
+        entries.map(|(_, _, entry)| entry)
     }
 
     /// Compares the workspace with what was last reproduced. Profiles may share a path: an out of
@@ -89,7 +97,7 @@ impl Check<'_> {
     pub(super) fn outs(&mut self) {
         let mut expected: BTreeMap<&str, BTreeSet<Digest>> = BTreeMap::new();
         let mut here = BTreeSet::new();
-        for (_, _, entry) in self.lock.iter().flat_map(|lock| lock.entries()) {
+        for entry in self.lock_entries() {
             let record = self.records.get(&entry.key);
             for (path, digest) in &entry.outs {
                 let recorded = record

@@ -42,17 +42,17 @@ pub fn check(
         records: BTreeMap::new(),
         sound: Sound::default(),
         members: members(store.location())?,
-        lock: None,
+        locks: Vec::new(),
         placed: BTreeMap::new(),
     };
     check.stat_cache()?;
-    check.read_lock()?;
+    check.read_locks()?;
     check.read_records()?;
     check.read_objects()?;
     check.read_worktree();
     check.repair()?;
     check.histories()?;
-    check.lock_file();
+    check.lock_files();
     check.outs();
     check.leftovers()?;
     if !check.report.findings.is_empty() {

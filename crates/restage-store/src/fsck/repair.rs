@@ -185,14 +185,10 @@ impl Check<'_> {
         }
     }
 
-    /// A record that lost outs stays if a `pipeline.lock` names it: its stage runs again, and the
+    /// A record that lost outs stays if a lock file names it: its stage runs again, and the
     /// outs are compared with the record. Others are no longer of use.
     fn settle_records(&mut self, records: &[Arc<Record>]) -> Result<(), StoreError> {
-        let mut current = self.named_elsewhere()?;
-        match (&mut current, &self.lock) {
-            (Some(keys), Some(lock)) => keys.extend(lock.entries().map(|(_, _, entry)| entry.key)),
-            _ => current = None,
-        }
+        let current = self.named()?;
         for record in records {
             let mut lost = Vec::new();
             for out in &record.outs {

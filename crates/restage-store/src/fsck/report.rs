@@ -125,13 +125,17 @@ pub enum Problem {
         /// How many.
         lines: usize,
     },
-    /// `pipeline.lock` can't be read.
+    /// A lock file can't be read.
     DamagedLockFile {
+        /// Its name, `pipeline.lock`.
+        file: String,
         /// Why.
         reason: String,
     },
-    /// `pipeline.lock` disagrees with a record about a stage's outs.
+    /// A lock file disagrees with a record about a stage's outs.
     WrongLockFile {
+        /// Its name.
+        file: String,
         /// The stage, with its profile.
         stage: String,
     },
@@ -248,11 +252,11 @@ impl fmt::Display for Problem {
             Self::DamagedHistory { lines } => {
                 write!(f, "{lines} lines of the history are damaged")
             }
-            Self::DamagedLockFile { reason } => {
-                write!(f, "`pipeline.lock` can't be read: {reason}")
+            Self::DamagedLockFile { file, reason } => {
+                write!(f, "`{file}` can't be read: {reason}")
             }
-            Self::WrongLockFile { stage } => {
-                write!(f, "`pipeline.lock` differs from the record of `{stage}`")
+            Self::WrongLockFile { file, stage } => {
+                write!(f, "`{file}` differs from the record of `{stage}`")
             }
         }
     }

@@ -1,24 +1,26 @@
-//! What other workspaces that share the store can contribute, and which records they name.
+//! What other workspaces that share the store can contribute, and which records lock files name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::check::{Check, Placed};
 use crate::error::StoreError;
-use crate::lockfile::LockFile;
+use crate::lockfile::{self, LockFile};
 use crate::registry::{Member, Presence};
 use restage_core::digest::Digest;
 
 impl Check<'_> {
-    /// Keys that other workspaces' `pipeline.lock` may name; `None` if one can't be read.
-    pub(super) fn named_elsewhere(&self) -> Result<Option<BTreeSet<Digest>>, StoreError> {
-        let mut named = BTreeSet::new();
+    /// Keys that this and other workspaces' lock files may name; `None` if one can't be read.
+    pub(super) fn named(&self) -> Result<Option<BTreeSet<Digest>>, StoreError> {
+        let Some(mut named) = named_in(self.root) else {
+            return Ok(None);
+        };
         for member in &self.members {
             match member.presence {
                 Presence::Gone => {}
-                Presence::Here => match LockFile::read(&member.root.join("pipeline.lock")) {
-                    Ok(lock) => named.extend(lock.entries().map(|(_, _, entry)| entry.key)),
-                    Err(_) => return Ok(None),
+                Presence::Here => match named_in(&member.root) {
+                    Some(keys) => named.extend(keys),
+                    None => return Ok(None),
                 },
                 Presence::Unseen => {
                     let (mentions, _) = self.store.seen_by(member).records().mentions()?;
@@ -40,4 +42,14 @@ impl Check<'_> {
         };
         roots.into_iter().map(read).collect()
     }
+}
+
+/// Keys that the lock files of a workspace's pipelines name; `None` if one can't be read.
+fn named_in(root: &Path) -> Option<BTreeSet<Digest>> {
+    let mut named = BTreeSet::new();
+    for (_, bytes) in lockfile::all_in(root).ok()? {
+        let lock = LockFile::parse(&bytes).ok()?;
+        named.extend(lock.entries().map(|(_, _, entry)| entry.key));
+    }
+    Some(named)
 }

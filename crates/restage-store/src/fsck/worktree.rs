@@ -64,7 +64,7 @@ impl Reader<'_> {
 }
 
 impl Check<'_> {
-    /// Reads what is at every path that a record or `pipeline.lock` names.
+    /// Reads what is at every path that a record or a lock file names.
     pub(super) fn read_worktree(&mut self) {
         self.placed = self.placed_in(self.root);
         let there = |placed: &&Placed| placed.content().is_some();
@@ -77,7 +77,7 @@ impl Check<'_> {
         for record in self.records.values() {
             paths.extend(record.all_outs().map(|out| out.path.clone()));
         }
-        for (_, _, entry) in self.lock.iter().flat_map(|lock| lock.entries()) {
+        for entry in self.lock_entries() {
             paths.extend(entry.outs.keys().cloned());
         }
         let reader = Reader {

@@ -59,15 +59,10 @@ pub(super) fn live_keys(
 
 /// The keys that the lock files of a workspace's pipelines name.
 fn locked_keys(root: &Path) -> Result<BTreeSet<Digest>, StoreError> {
-    let mut keys = BTreeSet::new();
-    for name in fs::read_dir(root)? {
-        let path = root.join(&name);
-        let is_lock = name.as_encoded_bytes().ends_with(b".lock");
-        if is_lock && fs::metadata_if_exists(&path)?.is_some_and(|found| found.is_file()) {
-            keys.extend(LockFile::keys_in(&fs::read(&path)?));
-        }
-    }
-    Ok(keys)
+    let locks = lockfile::all_in(root)?.into_iter();
+    Ok(locks
+        .flat_map(|(_, bytes)| LockFile::keys_in(&bytes))
+        .collect())
 }
 
 /// Keys of records that are kept for another workspace that shares the store.

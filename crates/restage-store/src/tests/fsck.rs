@@ -206,6 +206,40 @@ fn a_lost_or_exchanged_record_is_missed_by_the_history() {
 }
 
 #[test]
+fn the_lock_file_of_every_pipeline_in_the_folder_counts_and_other_programs_do_not() {
+    let bench = published();
+    let moved = bench.path("other.yaml.lock");
+    std::fs::rename(bench.path("pipeline.lock"), &moved).unwrap();
+    bench.write("uv.lock", "version = 1\n");
+    std::fs::remove_file(bench.path("w")).unwrap();
+    let report = check(&bench);
+    assert_eq!(found(&report), []);
+    let missing = BTreeMap::from([("w".to_owned(), OutState::Missing)]);
+    assert_eq!(report.outs, missing);
+    let lock = text(&moved);
+    let entry = Digest::of(b"weights").to_string();
+    std::fs::write(&moved, lock.replace(&entry, &Digest::of(b"x").to_string())).unwrap();
+    let report = check(&bench);
+    assert_eq!(
+        found(&report),
+        [("wrong-lock-file", "rewritten-by-next-run")]
+    );
+    let said = report.findings[0].problem.to_string();
+    assert_eq!(
+        said,
+        "`other.yaml.lock` differs from the record of `quick/train`"
+    );
+    // A record that it names stays, and all of them stay while it can't be read.
+    std::fs::remove_file(bench.object(&Digest::of(b"weights"))).unwrap();
+    let lost = [("incomplete-record", "lost"), ("missing-object", "lost")];
+    std::fs::write(&moved, &lock).unwrap();
+    assert_eq!(found(&check(&bench)), lost);
+    std::fs::write(&moved, &lock[..lock.len() / 2]).unwrap();
+    let cut = ("damaged-lock-file", "rewritten-by-next-run");
+    assert_eq!(found(&check(&bench)), [[cut].as_slice(), &lost].concat());
+}
+
+#[test]
 fn damaged_metadata_is_named_and_only_what_can_be_rebuilt_is_dropped() {
     let bench = published();
     let cache = bench.store.location().dir().join("stat-cache");
