@@ -65,9 +65,6 @@ pub(crate) struct Field {
     pub(crate) example: &'static str,
     /// What other tools call it.
     pub(crate) words: &'static [&'static str],
-    /// Whether an editor should mark `field:` with nothing after it. Elsewhere the reader does,
-    /// whose message is better.
-    pub(crate) filled: bool,
 }
 
 /// Whether a field must be there.
@@ -156,7 +153,6 @@ impl Field {
             doc,
             example: "",
             words: &[],
-            filled: false,
         }
     }
 
@@ -202,11 +198,6 @@ impl Field {
 
     pub(crate) const fn words(mut self, words: &'static [&'static str]) -> Self {
         self.words = words;
-        self
-    }
-
-    pub(crate) const fn filled(mut self) -> Self {
-        self.filled = true;
         self
     }
 }

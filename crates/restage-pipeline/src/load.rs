@@ -71,7 +71,6 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                  given those that it declares. `-S a.b=value` changes one on the command line.",
             )
             .example("params:\n  seed: 42\n  train: {epochs: 30, rate: 1e-3}")
-            .filled()
             .words(&["vars", "variables", "parameters", "config"]),
             None,
         ),
@@ -95,7 +94,6 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                  profile can only change parameters that exist.",
             )
             .example("profiles:\n  quick: {train: {epochs: 2}}\n  paper:\ndefault_profile: quick")
-            .filled()
             .words(&["profile", "environments", "configs"]),
             None,
         ),
@@ -189,7 +187,6 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 "How `restage compare` compares result tables. If several rules match a file, later \
                  ones override earlier ones.",
             )
-            .filled()
             .words(&["comparison", "comparisons", "tables"]),
             Some(|loader, pipeline, entry| {
                 let templates = loader.templates("`compare`");
@@ -203,7 +200,6 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 "none",
                 "What the paper says, by name. `restage claims` compares it with the results.",
             )
-            .filled()
             .words(&["claim", "assertions", "checks"]),
             Some(|loader, pipeline, entry| {
                 let (text, scope, check) = (loader.text, loader.scope, loader.check_expression);

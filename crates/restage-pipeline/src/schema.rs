@@ -50,9 +50,6 @@ fn mapping(shape: &dyn Shape, definitions: &mut Map<String, Value>) -> Map<Strin
 
 fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
     let mut schema = value(&field.kind, definitions);
-    if !field.filled && !matches!(field.need, Need::Required(_)) {
-        schema = or_null(schema);
-    }
     schema.insert("description".to_owned(), field.doc.into());
     schema.into()
 }
@@ -96,7 +93,7 @@ fn value(kind: &Kind, definitions: &mut Map<String, Value>) -> Map<String, Value
         Kind::ByName(item) => {
             json!({"type": "object", "additionalProperties": value(item, definitions)})
         }
-        Kind::OrNull(item) => return or_null(value(item, definitions)),
+        Kind::OrNull(item) => json!({"anyOf": [value(item, definitions), {"type": "null"}]}),
         Kind::OneOf(kinds) => {
             let kinds = kinds.iter().map(|kind| value(kind, definitions));
             json!({"anyOf": kinds.collect::<Vec<_>>()})
@@ -115,10 +112,6 @@ fn value(kind: &Kind, definitions: &mut Map<String, Value>) -> Map<String, Value
         Value::Object(schema) => schema,
         _ => Map::new(),
     }
-}
-
-fn or_null(schema: Map<String, Value>) -> Map<String, Value> {
-    Map::from_iter([("anyOf".to_owned(), json!([schema, {"type": "null"}]))])
 }
 
 #[cfg(test)]
@@ -172,6 +165,126 @@ mod tests {
             json!([{"required": ["program"]}, {"required": ["cmd"]}])
         );
         let place = &schema["$defs"]["FullOut"]["properties"]["place"];
-        assert_eq!(place["anyOf"][0], json!({"enum": ["copy", "link"]}));
+        assert_eq!(place["enum"], json!(["copy", "link"]));
+    }
+
+    /// Has each kind of map that a file can have.
+    const EVERY_MAP: &str = r#"
+schema: 1
+name: t
+params: {seed: 1}
+copied_params: {params.yaml: "1"}
+profiles: {p: {seed: 2}}
+default_profile: p
+programs: {workspace: stages}
+pass_env: [A]
+shell: [sh, -c]
+stages:
+  one:
+    cmd: [x]
+    params: [seed]
+    deps: [{path: "d/*", optional: true}, e]
+    outs: [{path: "one/${seed}", volatile: true}]
+    env: {B: c}
+    secret: [C]
+    tools: [x]
+    resources: {cpu: 1}
+    seeds: [1, 2]
+  many: {matrix: {a: [1, 2], exclude: [{a: 2}]}, program: p, args: [x], outs: ["many/${key}"]}
+compare: [{files: "*.csv", key: [k], columns: {a: exact, b: {abs: 1}}}]
+claims: {c: {says: x, paper: 1, ours: "1", tolerance: {abs: 1}}}
+export:
+  tensorboard: [{tables: a.csv, step: e}]
+  ro_crate: {agent: {name: A}, also: [x]}
+report:
+  title: t
+  facts: {F: {table: a.csv, row: 1, column: c}}
+  sections: [{title: t, show: [{table: a.csv, columns: {a: A}, best: {a: max}}]}]
+"#;
+
+    /// A place in a document, and whether the schema lets nothing be written there.
+    type Place = (Vec<String>, bool);
+
+    /// Each place that the schema knows below `at`, also where nothing is written so far.
+    fn places(kind: &Kind, at: &Value, path: &[String], met: &mut Vec<Place>) {
+        let mut visit = |name: &str, kind: &Kind, schema: Value, inner: &Value| {
+            let path = [path, &[name.to_owned()]].concat();
+            met.push((path.clone(), admits_nothing(&schema)));
+            places(kind, inner, &path, met);
+        };
+        let schema = |kind| Value::from(value(kind, &mut Map::new()));
+        match (kind, at) {
+            (Kind::Named(_, kind) | Kind::OrNull(kind), _) => places(kind, at, path, met),
+            (Kind::OneOf(kinds), _) => kinds.iter().for_each(|kind| places(kind, at, path, met)),
+            (Kind::List(item) | Kind::Some(item), Value::Array(items)) => {
+                for (i, inner) in items.iter().enumerate() {
+                    visit(&i.to_string(), item, schema(item), inner);
+                }
+            }
+            (Kind::ByName(kind), Value::Object(map)) => {
+                for (name, inner) in map {
+                    visit(name, kind, schema(kind), inner);
+                }
+            }
+            (Kind::Map(shape), Value::Object(map)) => {
+                let fields = shape.fields();
+                for field in &fields {
+                    let inner = map.get(field.name).unwrap_or(&Value::Null);
+                    visit(
+                        field.name,
+                        &field.kind,
+                        property(field, &mut Map::new()),
+                        inner,
+                    );
+                }
+                let other = |name: &str| fields.iter().all(|field| field.name != name);
+                for (name, inner) in map.iter().filter(|(name, _)| other(name)) {
+                    let kind = shape.about().others.unwrap();
+                    visit(name, kind, schema(kind), inner);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn admits_nothing(schema: &Value) -> bool {
+        let any = schema["anyOf"].as_array();
+        schema["type"] == "null" || any.is_some_and(|any| any.iter().any(admits_nothing))
+    }
+
+    #[test]
+    fn nothing_after_a_name_is_a_mistake_to_the_schema_where_it_is_one_to_the_reader() {
+        let document = crate::yaml::parse(EVERY_MAP, &mut Vec::new())
+            .unwrap()
+            .to_json();
+        let load = |document: &Value| {
+            crate::load(
+                "pipeline.yaml",
+                &document.to_string(),
+                &crate::LoadOptions::default(),
+            )
+        };
+        load(&document).unwrap();
+        let mut met = Vec::new();
+        places(&Kind::Map(&FILE), &document, &[], &mut met);
+        let mut differ = Vec::new();
+        for (path, may_be_empty) in &met {
+            let mut changed = document.clone();
+            let place = path.iter().fold(&mut changed, |at, name| match at {
+                Value::Array(items) => &mut items[name.parse::<usize>().unwrap()],
+                map => &mut map[name],
+            });
+            *place = Value::Null;
+            if load(&changed).is_ok() != *may_be_empty {
+                differ.push(format!("{} {may_be_empty}", path.join(".")));
+            }
+        }
+        assert_eq!(differ, [""; 0]);
+        let named = |name: &str| met.iter().any(|(path, _)| path.last().unwrap() == name);
+        for (shape, map) in schema()["$defs"].as_object().unwrap() {
+            for field in map["properties"].as_object().unwrap().keys() {
+                assert!(named(field), "`{field}` of {shape} was not tried");
+            }
+        }
     }
 }
