@@ -205,6 +205,10 @@ fn from_facts(error: FactsError, root: &Path, file_name: &str, text: &str) -> Cl
             CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
         }
         FactsError::Unsettled(_) => CliError::bug(error),
+        FactsError::NoKey { ref hint, .. } => {
+            let hint = hint.clone();
+            CliError::new(error, Exit::Usage).maybe_hint(hint)
+        }
         FactsError::Code(ref code) => {
             let hint = code.hint();
             CliError::new(error, Exit::Usage).maybe_hint(hint)

@@ -1,6 +1,8 @@
 //! What a stage reads: what it sees where it has a view, and that a write into an input becomes nobody's
 //! wrong result, with a view and without. Files are large, because small ones are copied.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::space::{Said, Space};
@@ -261,4 +263,52 @@ fn an_out_with_links_to_inputs_holds_what_they_lead_to() {
         let small = ["small", "x", "latest"].map(|name| space.read(&format!("w/{name}")));
         assert_eq!(small, ["small\n", "x\n", "1\n"], "{isolation}");
     }
+}
+
+#[test]
+fn a_source_that_may_not_be_read_costs_only_its_readers() {
+    if rustix::process::geteuid().is_root() {
+        println!("skipped: root may read everything (users.rs runs this as somebody else)");
+        return;
+    }
+    let space = Space::new(
+        "
+  one: {cmd: cp secret one, deps: [secret], outs: [one]}
+  below: {cmd: cp one below, deps: [one], outs: [below]}
+  many: {cmd: cat folder/* > many, deps: ['folder/*'], outs: [many]}
+  other: {cmd: echo x > other, outs: [other]}
+",
+    );
+    space.write("secret", "s");
+    space.write("folder/a", "a");
+    let set_mode = |name: &str, mode| {
+        fs::set_permissions(space.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode("secret", 0o000);
+    set_mode("folder", 0o000);
+    let said = space.reproduce(&["-k"]).exits(4);
+    assert_eq!(said.with_outcome("failed"), ["one", "many"]);
+    assert_eq!(said.with_outcome("blocked"), ["below"]);
+    assert_eq!(said.with_outcome("ran"), ["other"]);
+    let secret = space.path("secret").display().to_string();
+    let text = format!(
+        "error: stage `one` can't read its input: cannot open `{secret}`: permission denied\n\
+         hint: check who owns the path and its permissions\n"
+    );
+    space.restage(&["reproduce", "one"]).exits(4).says(&text);
+    let said = space.restage(&["status"]).exits(0);
+    assert!(said.out.contains(&secret), "{}", said.out);
+    space.write("one", "mine");
+    let refused = space.restage(&["adopt", "one"]).exits(2);
+    let _ = refused.says("stage `one` can't read its input");
+    // What would run next is unknown, so its checkpoints stay.
+    let _ = space
+        .restage(&["gc", "-n"])
+        .exits(0)
+        .says("stage `one` can't read its input");
+    set_mode("secret", 0o644);
+    set_mode("folder", 0o755);
+    let mut ran = space.ran(&["--set-aside"]);
+    ran.sort();
+    assert_eq!(ran, ["below", "many", "one"]);
 }

@@ -49,5 +49,6 @@ mod tensorboard;
 mod together;
 mod tools;
 mod trace;
+mod users;
 mod verify;
 mod why;

@@ -7,6 +7,11 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+/// Set where stages run without a view of their own (see `users`).
+pub(crate) const WITHOUT_VIEW: &str = "RESTAGE_TEST_WITHOUT_VIEW";
+/// A restage to run instead of the one that was built.
+pub(crate) const RESTAGE: &str = "RESTAGE_TEST_BINARY";
+
 /// A folder with a pipeline.
 pub(crate) struct Space {
     dir: TempDir,
@@ -113,7 +118,8 @@ impl Space {
     pub(crate) fn stages(&self, stages: &str) {
         // A stage with a view does not see the rest of the workspace, which is its home here.
         let root = self.root().display().to_string();
-        let isolation = match stages.contains("$HOME") || stages.contains(&root) {
+        let without_view = stages.contains("$HOME") || stages.contains(&root);
+        let isolation = match without_view || std::env::var_os(WITHOUT_VIEW).is_some() {
             true => "isolation: none\n",
             false => "",
         };
@@ -147,7 +153,9 @@ impl Space {
 
     /// A call that has not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_restage"));
+        let restage = std::env::var_os(RESTAGE);
+        let restage = restage.unwrap_or_else(|| env!("CARGO_BIN_EXE_restage").into());
+        let mut command = Command::new(restage);
         command.args(args);
         self.hermetic(command)
     }

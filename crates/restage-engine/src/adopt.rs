@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::RunError;
 use super::event::Observer;
 use super::pipeline_lock;
-use super::plan::{Decision, decide};
+use super::plan::{Decision, decide, no_key};
 use super::workspace::Workspace;
 use restage_core::clock::WallTime;
 use restage_core::fs;
@@ -159,6 +159,9 @@ fn adopt_one(
             return Err(AdoptError::HasResult { stage, edited });
         }
         _ if !adopt => return Ok(None),
+        Decision::Run(reasons) if planned.key.is_none() => {
+            return Err(RunError::Facts(no_key(stage, &reasons)).into());
+        }
         Decision::Run(_) | Decision::Waits(_) => {}
     }
     let key = planned

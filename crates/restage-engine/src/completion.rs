@@ -11,7 +11,7 @@ use super::bad_inputs::{self, moved_input};
 use super::error::RunError;
 use super::event::{Audited, Failure};
 use super::lacks;
-use super::plan::{Lack, Reason};
+use super::plan::Reason;
 use super::said::{Place, Said, under};
 use super::secrets;
 use super::shared_inputs::Spoiled;
@@ -28,8 +28,6 @@ use restage_store::{Record, RecordedOut, StoreError, Unflushed};
 
 /// A disk with less free space than this counts as full.
 const FULL_BYTES: u64 = 64 << 10;
-/// Most files of a folder that a hint names.
-const SHOWN_FILES: usize = 5;
 /// Most undeclared files that a record names.
 const MOST_UNDECLARED: usize = 20;
 
@@ -332,43 +330,20 @@ fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String
     }
 }
 
-/// The failure of a stage that can't start, because something that it reads was not written.
+/// The failure of a stage that can't start, because something that it reads was not written or can't
+/// be read.
 pub(super) fn lacking(reasons: &[Reason]) -> Failure {
-    let reason: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    let lack = reasons.iter().find_map(|reason| match reason {
-        Reason::Lacks(lack) => Some(lack),
-        _ => None,
-    });
+    let text: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     Failure {
-        reason: reason.join(", "),
+        reason: text.join(", "),
         attempt: 1,
         attempts: 1,
-        hint: lack.map(lack_hint),
+        hint: reasons.iter().find_map(Reason::hint),
         work_dir: None,
         log: None,
         tail: Vec::new(),
-        machine: false,
+        machine: reasons.iter().any(|r| matches!(r, Reason::Unreadable(_))),
     }
-}
-
-fn lack_hint(lack: &Lack) -> String {
-    let Lack {
-        writer, out, files, ..
-    } = lack;
-    let shown: Vec<String> = files
-        .iter()
-        .take(SHOWN_FILES)
-        .map(|f| format!("`{f}`"))
-        .collect();
-    let more = match files.len().saturating_sub(SHOWN_FILES) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let has = match shown.is_empty() {
-        true => "is not a folder, or is empty".to_owned(),
-        false => format!("has {}{more}", shown.join(", ")),
-    };
-    format!("`{out}` {has}; fix the name in `deps`, or what `{writer}` writes")
 }
 
 /// An error with its causes on one line.

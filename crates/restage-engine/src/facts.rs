@@ -122,6 +122,16 @@ pub enum FactsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What a stage would run on is unknown.
+    #[error("stage `{stage}` {reason}")]
+    NoKey {
+        /// The stage's name.
+        stage: String,
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// A stage's input has no record: its result could not be kept.
     #[error("stage `{0}`, from which it reads, has no result")]
     Unsettled(String),

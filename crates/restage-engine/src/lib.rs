@@ -70,7 +70,7 @@ pub use lacks::{BROKEN_PIPE, HAD_MORE_TO_SAY};
 pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
 pub use noop::{NoopRequest, UpToDate, nothing_to_do, remember_noop};
 pub use patterns::Patterns;
-pub use plan::{Decision, Lack, Plan, Planned, Reason, plan};
+pub use plan::{Decision, Lack, Plan, Planned, Reason, Unreadable, plan};
 pub use progress::{Metric, Progress, StageEvent};
 pub use scheduler::{Results, RunOptions, run};
 pub use standing::{Foreigners, check as check_places};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError};
-use super::plan::{Decision, Plan, decide, plan};
+use super::plan::{Decision, Plan, Reason, decide, no_key, plan};
 use super::workspace::Workspace;
 use restage_core::digest::Digest;
 use restage_pipeline::Action;
@@ -60,10 +60,16 @@ fn likely_key(
             .cloned()
             .or_else(|| ws.last_record(&graph.stage(up).name))
     };
-    match decide(graph, id, false, &upstream, ws) {
-        Ok(planned) => Ok(planned.key.map(|key| key.digest())),
-        Err(FactsError::Unsettled(_)) => Ok(None),
-        Err(error) => Err(error),
+    let planned = match decide(graph, id, false, &upstream, ws) {
+        Err(FactsError::Unsettled(_)) => return Ok(None),
+        planned => planned?,
+    };
+    match &planned.decision {
+        // It has the same key again once its source can be read.
+        Decision::Run(reasons) if reasons.iter().any(|r| matches!(r, Reason::Unreadable(_))) => {
+            Err(no_key(graph.stage(id), reasons))
+        }
+        _ => Ok(planned.key.map(|key| key.digest())),
     }
 }
 

@@ -13,6 +13,9 @@ use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Dep, DepPattern, Gpus, Stage};
 use restage_store::Record;
 
+/// Most files of a folder that a hint names.
+const SHOWN_FILES: usize = 5;
+
 /// What becomes of one stage.
 #[derive(Debug, Clone)]
 pub enum Decision {
@@ -41,6 +44,17 @@ pub enum Reason {
     OtherOuts,
     /// It can't run: this is not there to be read.
     Lacks(Lack),
+    /// It can't run: a source of it can't be read.
+    Unreadable(Unreadable),
+}
+
+/// Why a source can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What was tried, with the path, and what the system said.
+    pub error: String,
+    /// What may help.
+    pub hint: Option<&'static str>,
 }
 
 /// A dep inside an out of another stage that the stage did not write.
@@ -65,6 +79,7 @@ impl std::fmt::Display for Reason {
             Self::OtherOuts => f.write_str("its record names other outs than it declares"),
             Self::Lost(out) => write!(f, "the store has lost `{out}`"),
             Self::Lacks(lack) => write!(f, "{lack}"),
+            Self::Unreadable(source) => write!(f, "can't read its input: {}", source.error),
         }
     }
 }
@@ -81,12 +96,52 @@ impl std::fmt::Display for Lack {
     }
 }
 
+impl Reason {
+    /// What to do about a stage that can't run.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Lacks(lack) => Some(lack.hint()),
+            Self::Unreadable(source) => source.hint.map(str::to_owned),
+            _ => None,
+        }
+    }
+}
+
+impl Lack {
+    fn hint(&self) -> String {
+        let Self {
+            writer, out, files, ..
+        } = self;
+        let shown = files.iter().take(SHOWN_FILES);
+        let shown: Vec<String> = shown.map(|file| format!("`{file}`")).collect();
+        let more = match files.len().saturating_sub(SHOWN_FILES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let has = match shown.is_empty() {
+            true => "is not a folder, or is empty".to_owned(),
+            false => format!("has {}{more}", shown.join(", ")),
+        };
+        format!("`{out}` {has}; fix the name in `deps`, or what `{writer}` writes")
+    }
+}
+
+/// The error of whoever needs the key of a stage that can't run.
+pub(crate) fn no_key(stage: &Stage, reasons: &[Reason]) -> FactsError {
+    let text: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    FactsError::NoKey {
+        stage: stage.name.clone(),
+        reason: text.join(", "),
+        hint: reasons.iter().find_map(Reason::hint),
+    }
+}
+
 /// A decision, and the key if that is known already.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// What becomes of the stage.
     pub decision: Decision,
-    /// Its key; unknown while it waits, and if it lacks something.
+    /// Its key; unknown while it waits, and if it can't run.
     pub key: Option<Arc<StageKey>>,
 }
 
@@ -187,9 +242,9 @@ pub(crate) fn decide(
     let key = match stage_key(graph, id, upstream, facts) {
         Ok(key) => Arc::new(key),
         Err(NoKey::Facts(error)) => return Err(error),
-        Err(NoKey::Lacks(lack)) => {
+        Err(NoKey::CanNotRun(reason)) => {
             return Ok(Planned {
-                decision: Decision::Run(vec![Reason::Lacks(lack)]),
+                decision: Decision::Run(vec![reason]),
                 key: None,
             });
         }
@@ -249,14 +304,30 @@ fn reasons(stage: &str, key: &StageKey, facts: &dyn Facts) -> Vec<Reason> {
 
 /// Why a stage has no key.
 enum NoKey {
+    /// No plan can be made.
     Facts(FactsError),
-    Lacks(Lack),
+    /// Others can run.
+    CanNotRun(Reason),
 }
 
 impl From<FactsError> for NoKey {
     fn from(error: FactsError) -> Self {
         Self::Facts(error)
     }
+}
+
+/// What was read of sources. Where the machine refuses that, it concerns nobody but their readers;
+/// a source that is nothing to read, like a pipe or a bad link, is a mistake in the pipeline.
+fn read<T>(found: Result<T, FactsError>) -> Result<T, NoKey> {
+    found.map_err(|error| match error {
+        FactsError::Fs(error) if !error.is_about_content() => {
+            NoKey::CanNotRun(Reason::Unreadable(Unreadable {
+                error: error.to_string(),
+                hint: error.hint(),
+            }))
+        }
+        error => error.into(),
+    })
 }
 
 /// Everything that can change the stage's result, and nothing else.
@@ -272,16 +343,15 @@ fn stage_key(
     for input in graph.inputs(id) {
         match input {
             Input::Source { path } => {
-                let content = facts
-                    .source(path)?
-                    .ok_or_else(|| missing_input(stage, path.as_str()))?;
+                let content =
+                    read(facts.source(path))?.ok_or_else(|| missing_input(stage, path.as_str()))?;
                 deps.push(KeyDep {
                     path: path.to_string(),
                     content: DepContent::Bytes(content),
                 });
             }
             Input::SourceGlob { pattern, required } => {
-                let found = facts.glob(pattern)?;
+                let found = read(facts.glob(pattern))?;
                 if found.is_empty() && *required {
                     return Err(no_match(stage, pattern).into());
                 }
@@ -310,7 +380,7 @@ fn stage_key(
         }
     }
     if let Action::Command { .. } = &stage.action {
-        let chosen = facts.toolchain()?.into_iter();
+        let chosen = read(facts.toolchain())?.into_iter();
         deps.extend(chosen.map(|(path, content)| KeyDep {
             path: path.to_string(),
             content: DepContent::Bytes(content),
@@ -393,12 +463,12 @@ fn produced(
         Some(inside) => match facts.part(recorded, inside)? {
             InFolder::There(content) => content,
             InFolder::NotThere(files) => {
-                return Err(NoKey::Lacks(Lack {
+                return Err(NoKey::CanNotRun(Reason::Lacks(Lack {
                     path: path.to_string(),
                     writer: producer.name.clone(),
                     out: declared.path.to_string(),
                     files,
-                }));
+                })));
             }
         },
     };
