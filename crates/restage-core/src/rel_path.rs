@@ -1,6 +1,9 @@
 //! A path below the pipeline's folder: relative, UTF-8, normalised, never leaving it.
 
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 /// A normalised path such as `data/quick/cifar10.bin`; `/` separates, no `.`, no `..`.
@@ -70,6 +73,29 @@ impl RelPath {
             .strip_prefix(&other.0)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+
+    /// Whether it is one of `paths`, or lies inside one.
+    pub fn is_within_any(&self, paths: &BTreeSet<RelPath>) -> bool {
+        let folders = self.0.match_indices('/').map(|(at, _)| &self.0[..at]);
+        folders
+            .chain([self.as_str()])
+            .any(|path| paths.contains(path))
+    }
+
+    /// Whether one of `paths` is it, or lies inside it.
+    pub fn holds_any(&self, paths: &BTreeSet<RelPath>) -> bool {
+        let inside = format!("{}/", self.0);
+        let from = (Bound::Included(inside.as_str()), Bound::Unbounded);
+        let mut after = paths.range::<str, _>(from);
+        paths.contains(self.as_str()) || after.next().is_some_and(|path| path.is_within(self))
+    }
+}
+
+/// Equal, and in the same order, as its text.
+impl Borrow<str> for RelPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for RelPath {
@@ -104,5 +130,25 @@ mod tests {
         assert_eq!(p("a/b/c").inside(&p("a")), Some("b/c"));
         assert_eq!(p("a").inside(&p("a")), None);
         assert_eq!(p("ab").inside(&p("a")), None);
+    }
+
+    #[test]
+    fn among_many_paths_those_that_hold_one_or_lie_in_it_are_found() {
+        let p = |s| RelPath::new(s).unwrap();
+        let paths = ["a-b", "a/b", "a/b/c", "a0", "d"].map(p).into();
+        for (path, within, holds) in [
+            ("a", false, true),
+            ("a/b", true, true),
+            ("a/b/x/y", true, false),
+            ("a/c", false, false),
+            ("a-b", true, true),
+            ("a-b/x", true, false),
+            ("d", true, true),
+            ("da", false, false),
+            ("b", false, false),
+        ] {
+            assert_eq!(p(path).is_within_any(&paths), within, "{path}");
+            assert_eq!(p(path).holds_any(&paths), holds, "{path}");
+        }
     }
 }

@@ -39,11 +39,11 @@ impl Former {
         profiles: &[String],
         declared: &BTreeSet<RelPath>,
     ) -> Result<Self, StoreError> {
-        let (store, profile) = (&ws.store, &ws.profile);
+        let profile = &ws.profile;
         let mut declared = declared.clone();
         declared.extend(outs_of_other_pipelines(ws)?);
         let mut outs: BTreeMap<RelPath, (String, Vec<PathDigest>)> = BTreeMap::new();
-        for record in store.records().known()? {
+        for record in ws.known_records()? {
             let of = record.stage.split_once('/').map_or("", |(of, _)| of);
             let other = of != profile.as_str() && profiles.iter().any(|declared| declared == of);
             if other {
@@ -54,10 +54,7 @@ impl Former {
                     continue;
                 };
                 // What lies in a declared out, or has one in it, is that out's matter.
-                let meets =
-                    |declared: &RelPath| declared.is_within(&path) || path.is_within(declared);
-                let is_current = declared.iter().any(meets);
-                if !is_current {
+                if !path.is_within_any(&declared) && !path.holds_any(&declared) {
                     let stage = record.stage.clone();
                     let (_, contents) = outs.entry(path).or_insert((stage, Vec::new()));
                     contents.push(out.content);

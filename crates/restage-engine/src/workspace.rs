@@ -61,6 +61,8 @@ pub struct Workspace {
     profiles: Vec<String>,
     /// Read when a pattern first matches anything.
     former: OnceCell<Arc<Former>>,
+    /// Read once, for what runs wrote here.
+    known: OnceCell<Vec<Arc<Record>>>,
     code: OnceCell<CodeDigests>,
     tools: Answers,
     /// What [`out_of_memory_kills`] was when a run began.
@@ -104,6 +106,7 @@ impl Workspace {
             other_seeds: OtherSeeds::than(graph.stages()),
             profiles: graph.pipeline().profiles.clone(),
             former: OnceCell::new(),
+            known: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
             kills_before: OnceCell::new(),
@@ -138,6 +141,7 @@ impl Workspace {
             other_seeds: self.other_seeds.clone(),
             profiles: self.profiles.clone(),
             former: OnceCell::new(),
+            known: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
             kills_before: OnceCell::new(),
@@ -242,6 +246,15 @@ impl Workspace {
         code_digests(&self.root, &self.programs, &self.store, &self.env)
     }
 
+    /// The records of this workspace's results, as they were when this was first asked.
+    pub(super) fn known_records(&self) -> Result<&[Arc<Record>], StoreError> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let known = self.store.records().known()?;
+        Ok(self.known.get_or_init(|| known))
+    }
+
     /// What runs wrote that no stage declares any more: no pattern matches it.
     pub(crate) fn former(&self) -> Result<&Arc<Former>, StoreError> {
         if let Some(former) = self.former.get() {
@@ -330,14 +343,7 @@ impl Workspace {
 
     /// Whether the path is an out, or lies in one.
     fn is_written(&self, path: &RelPath) -> bool {
-        let above = path
-            .as_str()
-            .match_indices('/')
-            .map(|(at, _)| &path.as_str()[..at]);
-        let mut paths = above
-            .chain([path.as_str()])
-            .filter_map(|text| RelPath::new(text).ok());
-        paths.any(|path| self.outs.contains(&path))
+        path.is_within_any(&self.outs)
     }
 
     /// Where a path really is, if the way to it is through a link.
@@ -369,12 +375,7 @@ impl Workspace {
         let Some(there) = inside.and_then(|text| RelPath::new(text).ok()) else {
             return Ok(());
         };
-        let holds_outs = self
-            .outs
-            .range(there.clone()..)
-            .take_while(|out| out.as_str().starts_with(there.as_str()))
-            .any(|out| out.is_within(&there));
-        if holds_outs || self.is_written(&there) {
+        if there.holds_any(&self.outs) || self.is_written(&there) {
             return Err(FactsError::LinkToOut {
                 path: path.to_string(),
                 out: there.to_string(),

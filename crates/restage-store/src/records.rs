@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
+
 use super::error::StoreError;
 use super::history::{self, History, LastRun};
 use super::listing::{self, Listing};
@@ -16,6 +18,9 @@ use super::record::Record;
 use super::unflushed::Unflushed;
 use restage_core::digest::Digest;
 use restage_core::fs::{self, StagedFile};
+
+/// Records per task: one takes some ten microseconds.
+const CHUNK: usize = 64;
 
 /// The records of a store, and one workspace's history.
 #[derive(Debug)]
@@ -68,15 +73,15 @@ impl Records {
 
     /// Every readable record, in order of keys.
     pub fn all(&self) -> Result<Vec<Arc<Record>>, StoreError> {
-        self.of(self.list()?.named.iter().map(|(key, _)| key))
+        let listed = self.list()?.named.into_iter();
+        self.of(&listed.map(|(key, _)| key).collect::<Vec<_>>())
     }
 
     /// The readable records of these keys.
-    fn of<'a>(
-        &self,
-        keys: impl IntoIterator<Item = &'a Digest>,
-    ) -> Result<Vec<Arc<Record>>, StoreError> {
-        let records = keys.into_iter().map(|key| self.get(key));
+    fn of(&self, keys: &[Digest]) -> Result<Vec<Arc<Record>>, StoreError> {
+        let records = keys
+            .par_chunks(CHUNK)
+            .flat_map_iter(|keys| keys.iter().map(|key| self.get(key)));
         let records: Vec<_> = records.collect::<Result<_, _>>()?;
         Ok(records.into_iter().flatten().collect())
     }
@@ -152,9 +157,9 @@ impl Records {
     fn mentioned(&self, last: &BTreeMap<Digest, usize>) -> Result<Vec<Arc<Record>>, StoreError> {
         let mut records = match self.location.shared() {
             None => self.all()?,
-            Some(_) => self.of(last.keys())?,
+            Some(_) => self.of(&last.keys().copied().collect::<Vec<_>>())?,
         };
-        records.sort_by_key(|record| {
+        records.sort_by_cached_key(|record| {
             let order = (last.get(&record.key), record.started.clone(), record.key);
             std::cmp::Reverse((order.0.copied(), order.1, order.2))
         });
