@@ -74,12 +74,15 @@ impl RelPath {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// The folders that it lies in, and itself: `a`, `a/b`, `a/b/c`.
+    pub fn and_folders(&self) -> impl Iterator<Item = &str> {
+        let folders = self.0.match_indices('/').map(|(at, _)| &self.0[..at]);
+        folders.chain([self.as_str()])
+    }
+
     /// Whether it is one of `paths`, or lies inside one.
     pub fn is_within_any(&self, paths: &BTreeSet<RelPath>) -> bool {
-        let folders = self.0.match_indices('/').map(|(at, _)| &self.0[..at]);
-        folders
-            .chain([self.as_str()])
-            .any(|path| paths.contains(path))
+        self.and_folders().any(|path| paths.contains(path))
     }
 
     /// Whether one of `paths` is it, or lies inside it.

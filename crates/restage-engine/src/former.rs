@@ -62,7 +62,7 @@ impl Former {
             }
         }
         Ok(Self {
-            store: store.clone(),
+            store: ws.store.clone(),
             root: ws.root.clone(),
             outs,
         })
@@ -70,8 +70,10 @@ impl Former {
 
     /// The stage of which a run wrote exactly what the file at `path` is now.
     pub(crate) fn writer(&self, path: &RelPath) -> Result<Option<&str>, StoreError> {
-        for (out, (stage, contents)) in &self.outs {
-            if path.is_within(out) && self.is_recorded(out, Path::new(path.as_str()), contents)? {
+        for at in path.and_folders() {
+            if let Some((out, (stage, contents))) = self.outs.get_key_value(at)
+                && self.is_recorded(out, Path::new(path.as_str()), contents)?
+            {
                 return Ok(Some(stage));
             }
         }
