@@ -41,9 +41,11 @@ pub(crate) fn claims(
     };
     let session = Session::look(settings, &loaded)?;
     let patterns = session.patterns()?;
-    let mut judged_claims = judge_all(&loaded, &patterns, &chosen)?;
+    let judged_claims = judge_all(&loaded, &patterns, &chosen);
     session.workspace.save_cache();
+    // Also where a claim fails because of it.
     left_over::warn(&patterns, out);
+    let mut judged_claims = judged_claims?;
     for one in &mut judged_claims {
         let before = committed.as_ref().and_then(|all| all.get(&one.claim.id));
         one.before = before.copied();

@@ -35,13 +35,16 @@ pub(crate) fn compare(
     let chosen = chosen(settings, &loaded, &args.files)?;
     let session = Session::look(settings, &loaded)?;
     let patterns = session.patterns()?;
-    let results = || results(&loaded, &patterns);
+    let results = || results(&loaded, &patterns, &chosen);
     let files = match &baseline {
-        Baseline::File(other) => vec![single(&loaded, &results, &chosen, other, args, out)?],
-        _ => every_table(&loaded, &results, &baseline, &chosen, args, out)?,
+        Baseline::File(other) => {
+            single(&loaded, &results, &chosen, other, args, out).map(|table| vec![table])
+        }
+        _ => every_table(&loaded, &results, &baseline, &chosen, args, out),
     };
     session.workspace.save_cache();
     left_over::warn(&patterns, out);
+    let files = files?;
     let compared = Compared {
         profile: loaded.profile().to_owned(),
         against,
@@ -293,11 +296,21 @@ fn namesake(
 /// Finds tables here that `compare:` matches.
 type Results<'a> = dyn Fn() -> Result<Vec<RelPath>, CliError> + 'a;
 
-fn results(loaded: &Loaded, patterns: &Patterns) -> Result<Vec<RelPath>, CliError> {
+fn results(
+    loaded: &Loaded,
+    patterns: &Patterns,
+    chosen: &[Chosen],
+) -> Result<Vec<RelPath>, CliError> {
+    let named = |path: &RelPath| {
+        let mut inside = chosen
+            .iter()
+            .filter_map(|one| one.inside.as_ref()?.as_ref());
+        inside.any(|named| named == path)
+    };
     let mut tables = Vec::new();
     for path in below(&loaded.root)? {
         let matches = tables::effective_rule(&loaded.pipeline().compare, &path).is_some();
-        if matches && !patterns.is_left_over(&path)? {
+        if matches && (named(&path) || !patterns.is_left_over(&path)?) {
             tables.push(path);
         }
     }

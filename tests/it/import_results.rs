@@ -26,6 +26,15 @@ stages:
     do:
       cmd: mkdir -p sizes && echo ${item} ${train.rate} > sizes/${item}.txt
       outs: ["sizes/${item}.txt"]
+  named:
+    foreach: {big: {n: 1}, a+b: {n: 2}}
+    do:
+      cmd: echo ${item.n} > named-${item.n}.txt
+      outs: ["named-${item.n}.txt"]
+  mat:
+    matrix: {a: [x, y], b: [1]}
+    cmd: echo ${item.a} ${key} > mat-${item.a}.txt
+    outs: ["mat-${item.a}.txt"]
 "#;
 
 /// As DVC 3.67 wrote it.
@@ -93,6 +102,34 @@ stages:
       hash: md5
       md5: 743a963f89c3397a97f64b655cb802ba
       size: 8
+  named@big:
+    cmd: echo 1 > named-1.txt
+    outs:
+    - path: named-1.txt
+      hash: md5
+      md5: b026324c6904b2a9cb4b88d6d61c81d1
+      size: 2
+  named@a+b:
+    cmd: echo 2 > named-2.txt
+    outs:
+    - path: named-2.txt
+      hash: md5
+      md5: 26ab0db90d72e28ad0ba1e22ee510510
+      size: 2
+  mat@x-1:
+    cmd: echo x x-1 > mat-x.txt
+    outs:
+    - path: mat-x.txt
+      hash: md5
+      md5: 6ec6d84c52e0bcb9b43b677648337525
+      size: 6
+  mat@y-1:
+    cmd: echo y y-1 > mat-y.txt
+    outs:
+    - path: mat-y.txt
+      hash: md5
+      md5: 2b4869e7f495d1dc2a0ca0832afee463
+      size: 6
 ";
 
 const PARAMS: &str = "prepare: {count: 2, unused: 1}\ntrain: {rate: 0.00001}\nsizes: [3, 4]\n";
@@ -121,6 +158,10 @@ fn project() -> Space {
         ("model/lines.txt", "2\n"),
         ("sizes/3.txt", "3 1e-05\n"),
         ("sizes/4.txt", "4 1e-05\n"),
+        ("named-1.txt", "1\n"),
+        ("named-2.txt", "2\n"),
+        ("mat-x.txt", "x x-1\n"),
+        ("mat-y.txt", "y y-1\n"),
     ] {
         space.write(name, text);
     }
@@ -140,7 +181,7 @@ fn not_adopted(said: &Said) -> BTreeMap<String, String> {
     let reasons: BTreeMap<_, _> = events
         .map(|event| (text(&event["stage"]), text(&event["reason"])))
         .collect();
-    assert_eq!(said.events("adopted").len() + reasons.len(), 4);
+    assert_eq!(said.events("adopted").len() + reasons.len(), 8);
     reasons
 }
 
@@ -149,7 +190,7 @@ fn results_that_dvc_made_are_adopted_and_nothing_runs() {
     let space = project();
     let before = space.files();
     let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
-    let line = "adopted 4 results from dvc.lock: prepare, train, each (2)\n";
+    let line = "adopted 8 results from dvc.lock: prepare, train, each (2), named (2), mat (2)\n";
     assert!(said.out.contains(line), "{}", said.out);
     assert!(!said.out.contains("not adopted"), "{}", said.out);
     let mut after = space.files();
@@ -314,7 +355,7 @@ fn a_stage_that_is_not_adopted_is_named_with_the_reason() {
     let space = project();
     space.write("dvc.lock", &LOCK.replace("each@", "every@"));
     let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
-    let lines = "adopted 2 results from dvc.lock: prepare, train\nnot adopted:\n  each (2)  dvc.lock has no \
+    let lines = "adopted 6 results from dvc.lock: prepare, train, named (2), mat (2)\nnot adopted:\n  each (2)  dvc.lock has no \
                  entry for it\nthese stages run; `restage reproduce --set-aside` moves away";
     assert!(said.out.contains(lines), "{}", said.out);
     let _ = space.restage(&["reproduce"]).exits(2).says("--set-aside");

@@ -196,10 +196,34 @@ fn a_table_of_an_item_that_is_gone_counts_for_no_claim_page_export_or_comparison
     ] {
         space.restage(args).exits(0).says(named);
     }
+    // Named, it is meant.
+    let named = ["compare", "res/c/m.csv", "--against", "old"];
+    let said = space.restage(&named).exits(3);
+    assert!(said.out.contains("res/c/m.csv"), "{}", said.out);
     // Edited, it is the user's.
     space.write("res/c/m.csv", "epoch,x\n1,8\n");
     assert_eq!(shown(&space), ("4.0".to_owned(), [true; 4]));
     space.restage(&["claims"]).exits(0);
+}
+
+#[test]
+fn what_was_passed_over_is_named_also_where_nothing_is_left() {
+    let space = Space::new(&SHOWN.replace("ITEMS", "{a: 1, b: 3}"));
+    space.restage(&["reproduce"]).exits(0);
+    space.stages(
+        &SHOWN
+            .replace("ITEMS", "{d: 2}")
+            .replace("outs: ['res/", "outs: ['other/"),
+    );
+    for args in [
+        &["claims"][..],
+        &["report"],
+        &["export", "tensorboard"],
+        &["compare", "--against", "res"],
+    ] {
+        let said = space.restage(args).exits(2);
+        said.says("passed over `res/a/m.csv` of default/part@a and 1 other file");
+    }
 }
 
 #[test]
@@ -211,4 +235,10 @@ fn a_table_of_git_or_of_the_store_matches_no_pattern_of_a_claim() {
     }
     let said = space.restage(&["--json", "claims"]).exits(0);
     assert_eq!(said.events("claim")[0]["ours"], 1.0);
+    // A stage's own is meant.
+    let own = SHOWN.replace("ITEMS", "{a: 1}").replace("res/", "target/");
+    space.stages(&own.replace("target/*/m.csv", "target/*/*.csv"));
+    space.restage(&["reproduce"]).exits(0);
+    let said = space.restage(&["--json", "claims"]).exits(0);
+    assert_eq!(said.events("claim")[0]["ours"], 5.0);
 }

@@ -1,7 +1,7 @@
 //! The instances of a stage, as DVC would look at them to tell whether they are up to date.
 
 use super::lock::{Given, Instance};
-use super::params::{DEFAULT_FILE, entry, find};
+use super::params::{DEFAULT_FILE, entry, find, map};
 use super::paths;
 use super::shape::{described, items};
 use super::stage::Reader;
@@ -23,13 +23,11 @@ impl Reader<'_> {
         };
         let all = over.all.iter().zip(&over.names);
         let all = all.map(|(variant, name)| {
-            let mut values = values.clone();
-            if let Value::Map(entries) = &mut values.value {
-                entries.retain(|entry| !["item", "key"].contains(&entry.key.as_str()));
-                entries.push(entry("item", variant.item.clone()));
-                let key = Value::Text(name.clone());
-                entries.push(entry("key", Node::new(key, Location::default())));
-            }
+            let key = Node::new(Value::Text(name.clone()), Location::default());
+            // Before parameters of these names.
+            let mut all = vec![entry("item", variant.item.clone()), entry("key", key)];
+            all.extend(values.entries().iter().cloned());
+            let values = map(all);
             Instance {
                 stage: format!("{ours}@{}", variant.key),
                 in_lock: format!("{theirs}@{name}"),

@@ -35,8 +35,9 @@ pub(crate) fn tensorboard(
     let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let patterns = session.patterns()?;
-    let found = tables(&loaded, &patterns, &wanted)?;
+    let found = tables(&loaded, &patterns, &wanted);
     left_over::warn(&patterns, out);
+    let found = found?;
     let runs = runs(&loaded, workspace, &found, out)?;
     workspace.save_cache();
 

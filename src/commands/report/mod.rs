@@ -44,11 +44,12 @@ pub(crate) fn report(
     let session = Session::look(settings, &loaded)?;
     let workspace = &session.workspace;
     let patterns = session.patterns()?;
-    let found = files::find(&loaded, &patterns, wanted)?;
-    let facts = facts::read(&loaded, wanted)?;
+    let found = files::find(&loaded, &patterns, wanted);
     let claims: Vec<&spec::Claim> = loaded.pipeline().claims.iter().collect();
-    let claims = judge_all(&loaded, &patterns, &claims)?;
+    let claims = judge_all(&loaded, &patterns, &claims);
     left_over::warn(&patterns, out);
+    let (found, claims) = (found?, claims?);
+    let facts = facts::read(&loaded, wanted)?;
     let what = "whether the results are up to date";
     let plan = session.plan_if_known(&[], what, out)?;
     let traced = lineage(workspace, &loaded.graph, plan.as_ref(), &found.paths())
