@@ -96,8 +96,8 @@ impl Workdirs {
             .fold(self.all_logs(), |path, part| path.join(safe_name(part)))
     }
 
-    /// Throws away a folder, or a small file, that the run is done with: it is moved aside and
-    /// emptied now, and removed with [`Workdirs::empty_trash`] or when the store is closed. Does
+    /// Throws away a folder, or a file, that the run is done with: it is moved aside now, emptied now if
+    /// it takes room, and removed with [`Workdirs::empty_trash`] or when the store is closed. Does
     /// nothing if nothing is there.
     pub fn discard(&self, path: &Path) -> Result<(), StoreError> {
         self.trash.discard(path)

@@ -4,23 +4,30 @@ use super::Bench;
 use restage_core::fs;
 
 #[test]
-fn what_is_discarded_is_moved_aside_and_emptied_at_once_and_gone_once_the_trash_is_emptied() {
+fn what_is_discarded_is_moved_aside_and_gone_once_the_trash_is_emptied_but_room_is_given_back_at_once()
+ {
     let bench = Bench::new();
-    bench.write("work/a", "1");
-    bench.write("work/b/c", "2");
-    let work = bench.path("work");
-    bench.store.workdirs().discard(&work).unwrap();
-    assert!(!work.exists());
-    let left = fs::read_dir(&bench.store.location().tmp()).unwrap();
-    let folder = bench.store.location().tmp().join(&left[0]);
-    assert_eq!(fs::read_dir(&folder).unwrap(), ["b"]);
-    assert!(fs::read_dir(&folder.join("b")).unwrap().is_empty());
-    bench.store.workdirs().empty_trash().unwrap();
-    assert!(
-        fs::read_dir(&bench.store.location().tmp())
-            .unwrap()
-            .is_empty()
-    );
+    let tmp = bench.store.location().tmp();
+    let many: Vec<String> = (0..16).map(|n| format!("work/b/{n}")).collect();
+    for (files, stays) in [
+        (
+            vec![("work/a".to_owned(), 1 << 10), ("work/b/c".to_owned(), 1)],
+            true,
+        ),
+        (vec![("work/b/c".to_owned(), (1 << 16) + 1)], false),
+        (many.into_iter().map(|name| (name, 1)).collect(), false),
+    ] {
+        for (name, size) in &files {
+            bench.write(name, &"x".repeat(*size));
+        }
+        bench.store.workdirs().discard(&bench.path("work")).unwrap();
+        assert!(!bench.path("work").exists());
+        let left = fs::read_dir(&tmp).unwrap();
+        let b = tmp.join(&left[0]).join("b");
+        assert_eq!(fs::read_dir(&b).unwrap().is_empty(), !stays, "{files:?}");
+        bench.store.workdirs().empty_trash().unwrap();
+        assert!(fs::read_dir(&tmp).unwrap().is_empty());
+    }
 }
 
 #[test]
