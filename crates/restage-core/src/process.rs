@@ -2,7 +2,8 @@
 //! again, looked at, and stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -139,8 +140,11 @@ struct Stat {
 
 impl Stat {
     fn of(pid: u32) -> Option<Self> {
-        let path = PathBuf::from(format!("/proc/{pid}/stat"));
-        Self::parse(&fs::read(&path).ok()?)
+        let mut file = fs::open(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
+        // `/proc` says that the file is empty. 52 numbers and a short name are shorter than this.
+        let mut text = [0; 2048];
+        let length = file.read(&mut text).ok()?;
+        Self::parse(text.get(..length)?)
     }
 
     /// `PID (NAME) STATE PPID PGRP SESSION ...`, the start time as field 22. The name may hold
