@@ -149,3 +149,73 @@ fn lacking(allowed: &Allowed) -> Vec<&'static str> {
     }
     lacking
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use restage_exec::{Refusal, View};
+
+    /// What a record says of a stage under a rule, on a machine that allows this much.
+    fn said(rule: IsolationRule, files: bool, processes: Processes, audited: bool) -> String {
+        let refusal = (!files || processes != Processes::Namespace).then(|| Refusal {
+            step: "proc".into(),
+            errno: 1,
+            reason: Some("it is a container"),
+            advice: None,
+        });
+        let allowed = Allowed {
+            files,
+            processes: Some(processes),
+            network: true,
+            user_namespace: false,
+            refusal,
+        };
+        let apart = Apart {
+            machine: Some(("restage".into(), allowed)),
+            rule,
+        };
+        let stage = Stage::default();
+        let mut isolation = apart.of(&stage);
+        if let Some(isolation) = &mut isolation
+            && files
+            && !audited
+        {
+            isolation.view = Some(View {
+                work: "/work".into(),
+                at: "/at".into(),
+                binds: Vec::new(),
+            });
+        }
+        apart.kept(&stage, isolation.as_ref()).to_string()
+    }
+
+    #[test]
+    fn a_record_says_what_was_lacking_and_why() {
+        use IsolationRule::{Auto, None};
+        use Processes::{Namespace, Subreaper};
+        let refused = "`proc` was refused (EPERM)";
+        let lacks = |what: &str, why: &str| format!("{what}: {why}");
+        let no_files = "without a view of its own files";
+        assert_eq!(said(Auto, true, Namespace, false), "in namespaces");
+        assert_eq!(
+            said(Auto, true, Subreaper, false),
+            lacks("without a PID namespace", refused)
+        );
+        assert_eq!(
+            said(Auto, false, Subreaper, false),
+            lacks("without isolation", refused)
+        );
+        assert_eq!(
+            said(Auto, false, Namespace, false),
+            lacks(no_files, refused)
+        );
+        assert_eq!(
+            said(Auto, true, Namespace, true),
+            lacks(no_files, "`--audit`")
+        );
+        assert_eq!(
+            said(None, true, Namespace, false),
+            lacks("without isolation", "`isolation: none`")
+        );
+    }
+}
