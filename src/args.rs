@@ -347,10 +347,10 @@ pub(crate) struct Clean {
 
 /// Remove what nothing needs any more from .restage.
 ///
-/// Kept are: everything in pipeline.lock (of other.yaml, other.yaml.lock), also as any branch, tag, stash, worktree or remote-tracking
-/// branch of git has it, everything in the workspace, everything the pipeline would
-/// use now under any profile, and the last few results of each stage, so that undoing a recent edit
-/// restores its results without a run. Checkpoints are kept for stages that would run next. Whatever
+/// Kept are: everything in pipeline.lock (of other.yaml, other.yaml.lock), also as any branch, tag,
+/// stash, worktree or remote-tracking branch of git has it, everything in the workspace, everything
+/// the pipeline would use now under any profile, and the last few results of each stage, so that
+/// undoing a recent edit restores its results without a run. Checkpoints are kept for stages that would run next. Whatever
 /// is removed can be made again by running its stage.
 ///
 /// In a shared store (`--store`) the same is kept for every other workspace that used it, until its
