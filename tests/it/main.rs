@@ -48,6 +48,7 @@ mod staying;
 mod tensorboard;
 mod together;
 mod tools;
+mod torture;
 mod trace;
 mod users;
 mod verify;
