@@ -53,8 +53,7 @@ impl Launchers {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &mut *server {
             match running.fork(with) {
-                // Somebody has killed it, before or after the request reached it: the next one may
-                // live longer.
+                // Somebody has killed it before it read the request: the next one may live longer.
                 Err(error)
                     if [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset]
                         .contains(&error.kind()) =>
@@ -100,7 +99,9 @@ impl Server {
         let mut answer = [0; 4];
         let got = retry(|| rustix::io::read(&self.socket, &mut answer))?;
         if got < answer.len() {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            // It may have forked: a second launcher on the same socket would run half a plan.
+            let text = "the server of launchers was killed while it started one";
+            return Err(io::Error::other(text));
         }
         let answer = i32::from_ne_bytes(answer);
         u32::try_from(answer).map_err(|_| io::Error::from_raw_os_error(-answer))
