@@ -171,8 +171,11 @@ mod tests {
 
     /// Whether it succeeded and what it said: failures of unsound texts have various codes.
     fn said(text: &str) -> (bool, Vec<u8>) {
+        // What it redirects to goes with the folder.
+        let folder = tempfile::tempdir().expect("a folder");
         let output = Command::new("bash")
             .args(["-c", text])
+            .current_dir(folder.path())
             .output()
             .expect("bash");
         (output.status.success(), output.stdout)
