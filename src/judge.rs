@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::session::Loaded;
 use restage_claims::{Cells, Files, Judged, Verdict, judge};
 use restage_core::glob::Glob;
+use restage_core::rel_path::RelPath;
 use restage_engine::Patterns;
 use restage_pipeline::{Claim, Diagnostic};
 
@@ -34,12 +35,12 @@ impl JudgedClaim<'_> {
     }
 }
 
-/// Judges claims by the tables as they are now; committed verdicts are not looked up.
+/// Judges claims by the tables as they are now, and says which; committed verdicts are not looked up.
 pub(crate) fn judge_all<'a>(
     loaded: &Loaded,
     patterns: &Arc<Patterns>,
     claims: &[&'a Claim],
-) -> Result<Vec<JudgedClaim<'a>>, CliError> {
+) -> Result<(Vec<JudgedClaim<'a>>, Vec<RelPath>), CliError> {
     let patterns = Arc::clone(patterns);
     let matching = move |pattern: &Glob| {
         patterns
@@ -47,7 +48,8 @@ pub(crate) fn judge_all<'a>(
             .map_err(|error| error.to_string())
     };
     let files = Files::below(&loaded.root, loaded.graph.stages(), Box::new(matching));
-    let cells: Arc<dyn Cells> = Arc::new(files);
+    let files = Arc::new(files);
+    let cells: Arc<dyn Cells> = Arc::clone(&files) as _;
     let (mut judged_claims, mut mistakes) = (Vec::new(), Vec::new());
     for claim in claims {
         match judge(claim, &cells) {
@@ -67,7 +69,7 @@ pub(crate) fn judge_all<'a>(
         }
     }
     match mistakes.is_empty() {
-        true => Ok(judged_claims),
+        true => Ok((judged_claims, files.used())),
         false => Err(loaded.invalid(mistakes)),
     }
 }

@@ -21,6 +21,7 @@ mod interrupts;
 mod judge;
 mod left_over;
 mod maintenance;
+mod not_from_here;
 mod output;
 mod render;
 mod session;

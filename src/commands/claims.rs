@@ -7,6 +7,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::judge::{JudgedClaim, judge_all};
 use crate::left_over;
+use crate::not_from_here;
 use crate::output::Output;
 use crate::render::claims::{cases, json, markdown, table};
 use crate::render::junit::junit;
@@ -42,10 +43,11 @@ pub(crate) fn claims(
     let session = Session::look(settings, &loaded)?;
     let patterns = session.patterns()?;
     let judged_claims = judge_all(&loaded, &patterns, &chosen);
-    session.workspace.save_cache();
     // Also where a claim fails because of it.
     left_over::warn(&patterns, out);
-    let mut judged_claims = judged_claims?;
+    let (mut judged_claims, used) = judged_claims?;
+    not_from_here::warn(&session, &used, out)?;
+    session.workspace.save_cache();
     for one in &mut judged_claims {
         let before = committed.as_ref().and_then(|all| all.get(&one.claim.id));
         one.before = before.copied();

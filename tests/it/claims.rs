@@ -158,3 +158,53 @@ fn what_is_not_a_claim_or_a_record_is_refused() {
     space.stages("  s: {cmd: s, outs: [s]}\n");
     space.restage(&["claims"]).exits(2).says("has no `claims:`");
 }
+
+#[test]
+fn verdicts_on_a_table_that_no_current_run_wrote_come_with_a_warning() {
+    let space = Space::new(
+        r#"
+  a: {cmd: 'printf "k,x\nm,${a}\n" > t.csv', outs: [t.csv]}
+  b: {cmd: cp t.csv u.csv, deps: [t.csv], outs: [u.csv]}
+claims:
+  c: {says: s, paper: 1, ours: 'cell("t.csv", 1, "x")', tolerance: {abs: 0.1}}
+  d: {says: s, paper: 1, ours: 'cell("u.csv", 1, "x")', tolerance: {abs: 0.1}}
+"#,
+    );
+    space.write("t.csv", "k,x\nm,1\n");
+    let said = space.restage(&["claims", "c"]).exits(0);
+    said.says("`t.csv` was not written by a run of `a` that is known here");
+    std::fs::remove_file(space.path("t.csv")).unwrap();
+    space.restage(&["run"]).exits(0);
+    let said = space.restage(&["claims"]).exits(0);
+    assert!(!said.err.contains("warning"), "{}", said.err);
+    let said = space.restage(&["claims", "-S", "a=2"]).exits(0);
+    let said = said.says("`t.csv` is from a run of `a` before a change (");
+    said.says("`u.csv` is from a run of `b` before `a` changed");
+    std::fs::remove_file(space.path("t.csv")).unwrap();
+    space.write("t.csv", "k,x\nm,1.01\n");
+    let said = space.restage(&["claims"]).exits(0);
+    let said = said.says("warning: `t.csv` is not what `a` wrote: it was edited");
+    assert!(said.out.contains("2 reproduced"), "{}", said.out);
+    let said = space.restage(&["claims", "d"]).exits(0);
+    assert!(!said.err.contains("warning"), "{}", said.err);
+}
+
+#[test]
+fn a_claim_that_meets_nan_is_not_measured_and_the_others_have_their_verdicts() {
+    let space = Space::new(
+        r#"
+  s: {cmd: 'echo x > s.txt', outs: [s.txt]}
+claims:
+  good: {says: s, holds: 'cell("t.csv", 2, "x") > 0.5'}
+  bad: {says: s, holds: 'cell("t.csv", 1, "x") > 0.5'}
+"#,
+    );
+    space.write("t.csv", "k,x\na,nan\nb,2\n");
+    let said = space.restage(&["claims"]).exits(0);
+    assert!(
+        said.out.contains("1 reproduced, 1 not measured"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("compares NaN by `>`"), "{}", said.out);
+}

@@ -69,6 +69,13 @@ impl Files {
         }
     }
 
+    /// The tables that were read so far.
+    pub fn used(&self) -> Vec<RelPath> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = read.iter().filter(|(_, table)| table.is_ok());
+        tables.map(|(file, _)| file.clone()).collect()
+    }
+
     fn table(&self, file: &RelPath) -> Read {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let table = read.entry(file.clone()).or_insert_with(|| {

@@ -193,7 +193,14 @@ fn failure(error: ExecutionError) -> Failure {
         ExecutionError::NoSuchOverload(error) => {
             let types = error.argument_types().join(" and ");
             let name = error.function().trim_matches('_');
-            Failure::Wrong(format!("`{name}` does not take {types}"))
+            // Numbers have an order, but for this one: a training diverged.
+            let numbers = |kind: &String| ["double", "int", "uint"].contains(&kind.as_str());
+            match ["<", "<=", ">", ">="].contains(&name) {
+                true if error.argument_types().iter().all(numbers) => {
+                    Failure::NotMeasured(format!("compares NaN by `{name}`"))
+                }
+                _ => Failure::Wrong(format!("`{name}` does not take {types}")),
+            }
         }
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
             let types = [left, right].map(|value| kind(&value));

@@ -135,6 +135,23 @@ fn a_missing_cell_and_one_that_is_not_a_number_are_not_measured_with_a_reason() 
     for cell in ["NaN", "inf", "many"] {
         assert_eq!(judged(&near, cell).verdict, Verdict::NotMeasured, "{cell}");
     }
+    for holds in [
+        "0.5 >= CELL",
+        "CELL < 1",
+        "1u > CELL",
+        "0.0 < CELL && 2.0 > CELL",
+    ] {
+        let holds = holds.replace("CELL", r#"cell("t.csv", 1, "x")"#);
+        let compared = claim(1.0, ClaimRule::Holds(expression(&holds)), None);
+        assert_eq!(
+            judged(&compared, "0.5").verdict,
+            Verdict::Reproduced,
+            "{holds}"
+        );
+        let found = judged(&compared, "NaN");
+        assert_eq!(found.verdict, Verdict::NotMeasured, "{holds}");
+        assert!(found.reason.unwrap().contains("NaN"), "{holds}");
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(crate) fn report(
     let claims: Vec<&spec::Claim> = loaded.pipeline().claims.iter().collect();
     let claims = judge_all(&loaded, &patterns, &claims);
     left_over::warn(&patterns, out);
-    let (found, claims) = (found?, claims?);
+    let (found, (claims, _)) = (found?, claims?);
     let facts = facts::read(&loaded, wanted)?;
     let what = "whether the results are up to date";
     let plan = session.plan_if_known(&[], what, out)?;

@@ -88,7 +88,7 @@ fn compare_columns(expected: &Table, actual: &Table, diff: &mut TableDiff) {
     let only_in = |one: &Table, other: &Table| -> Vec<String> {
         one.columns
             .iter()
-            .filter(|name| other.index_of(name).is_none())
+            .filter(|name| other.named(name).is_none())
             .cloned()
             .collect()
     };
@@ -121,7 +121,7 @@ impl<'a> Pairing<'a> {
             .filter_map(|(at, name)| {
                 let column_rule = rule.of(name);
                 let compared = column_rule != ColumnRule::Ignore && !rule.key.contains(name);
-                compared.then_some((name.as_str(), at, actual.index_of(name)?, column_rule))
+                compared.then_some((name.as_str(), at, actual.named(name)?, column_rule))
             });
         Self {
             expected,

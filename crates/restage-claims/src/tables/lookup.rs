@@ -15,7 +15,7 @@ impl Lookup {
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, String> {
         let format = Format::of(path).unwrap_or(Format::Delimited(b','));
         Table::parse(bytes, format)
-            .map(Self)
+            .map(|table| Self(table.plain()))
             .map_err(|fault| fault.to_string())
     }
 
@@ -187,17 +187,23 @@ mod tests {
 
     #[test]
     fn values_of_json_are_found_by_their_paths() {
-        let json = Lookup::parse("m.json", br#"{"acc": 0.9, "loss": {"val": 2}}"#).unwrap();
+        let json = Lookup::parse(
+            "m.json",
+            br#"{"acc": 0.9, "loss": {"val": 2}, "n": "\"x", "z": null}"#,
+        )
+        .unwrap();
         let one = RowName::Number(1);
         for (path, value) in [
             ("acc", "0.9"),
             ("/acc", "0.9"),
             ("loss/val", "2"),
             ("/loss/val", "2"),
+            ("n", "\"x"),
         ] {
             assert_eq!(json.cell(&one, path), Ok(value), "{path}");
         }
         assert_eq!(json.cell(&one, "loss").unwrap_err(), "has no column `loss`");
+        assert_eq!(json.column("z").unwrap(), [""]);
     }
 
     #[test]

@@ -16,9 +16,10 @@
 //!   to the end of the file. Line ends between rows (LF, CRLF, a final one or none), blank lines and a
 //!   byte order mark don't matter either; line ends *in* a quoted cell do.
 //! - **JSON and YAML**: a document is a row, and a list of objects has a row for each. Columns are the
-//!   paths of values (`loss/train`, `layers/0`), cells their numbers, texts, `true` or `false`; null is an
-//!   empty cell. So neither layout nor the order of keys is a difference. Without any rule, a file that
-//!   can't be read so is compared byte by byte.
+//!   paths of values (`loss/train`, `layers/0`), cells the values as JSON writes them, numbers as they are
+//!   written in the file. So neither layout nor the order of keys is a difference, but `1` is not `"1"`,
+//!   nor a number by any tolerance; `null` is not `""`, nor a value that is missing. A key given twice is
+//!   an error. Without any rule, a file that can't be read so is compared byte by byte.
 //! - **Columns** are matched by name, without spaces around it, so their order doesn't matter. A missing or added column is a
 //!   difference, even if it is ignored. Two columns of the same name are an error.
 //! - **Rows** are matched in order, or with `key` by the texts of its columns, in any order. A

@@ -92,7 +92,7 @@ impl Format {
     }
 }
 
-/// A rectangular table of text.
+/// A rectangular table of text; of JSON and YAML, of values as JSON writes them.
 #[derive(Debug)]
 pub(super) struct Table {
     /// As written, but for spaces around them.
@@ -185,11 +185,25 @@ impl Table {
         }
     }
 
-    /// The first column of this name. A path may begin with `/`.
+    /// The first column of this name.
+    pub(super) fn named(&self, column: &str) -> Option<usize> {
+        self.index.get(column).copied()
+    }
+
+    /// The first column that a person means by this name: a path may begin with `/`.
     pub(super) fn index_of(&self, column: &str) -> Option<usize> {
         let plain = column.strip_prefix('/').filter(|_| self.paths);
-        let found = self.index.get(column);
-        found.or_else(|| self.index.get(plain?)).copied()
+        self.named(column).or_else(|| self.named(plain?))
+    }
+
+    /// This table with what its cells say, without their kinds.
+    pub(super) fn plain(mut self) -> Self {
+        if self.paths {
+            for row in &mut self.rows {
+                row.cells = row.cells.iter().map(data::plain).collect();
+            }
+        }
+        self
     }
 
     /// Whether a name says which column is meant.

@@ -491,3 +491,62 @@ fn data_that_cannot_be_read_prevent_a_comparison_only_where_a_rule_asks_for_one(
         "{found:?}"
     );
 }
+
+#[test]
+fn values_of_json_and_yaml_that_differ_in_any_way_are_a_difference() {
+    for (path, one, other) in [
+        (
+            "m.json",
+            r#"{"n": 123456789012345678901}"#,
+            r#"{"n": 123456789012345678902}"#,
+        ),
+        (
+            "m.json",
+            r#"{"n": 0.12345678901234567891}"#,
+            r#"{"n": 0.12345678901234567892}"#,
+        ),
+        ("m.json", r#"{"n": null}"#, r#"{"n": ""}"#),
+        (
+            "m.json",
+            r#"[{"n": 1, "m": 2}, {"m": 2, "n": null}]"#,
+            r#"[{"n": 1, "m": 2}, {"m": 2}]"#,
+        ),
+        ("m.json", r#"{"n": "1"}"#, r#"{"n": 1}"#),
+        ("m.json", r#"{"n": "[]"}"#, r#"{"n": []}"#),
+        ("m.json", r#"{"n": 0.9, "n": 0.8}"#, r#"{"n": 0.8}"#),
+        ("m.json", r#"{"": {"n": 1}, "n": 1}"#, r#"{"n": 1}"#),
+        ("m.json", r#"{"": {"n": 1}}"#, r#"{"n": 1}"#),
+        ("m.json", r#"{"n": NaN}"#, r#"{"n": "NaN"}"#),
+        (
+            "m.yaml",
+            "n: 123456789012345678901",
+            "n: 123456789012345678902",
+        ),
+        ("m.yaml", "n: null", "n: ''"),
+        ("m.yaml", "n: '1'", "n: 1"),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            let tolerant = rule(&[], &[], ColumnRule::absolute(0.0));
+            for rule in [EffectiveRule::default(), tolerant] {
+                let diff = compare_tables(path, one.as_bytes(), other.as_bytes(), &rule);
+                let beyond_doubles = one.contains("456789") && rule != EffectiveRule::default();
+                assert!(beyond_doubles || !diff.is_same(), "{one} and {other}");
+            }
+        }
+    }
+    for (path, one, other) in [
+        (
+            "m.json",
+            r#"{"n": "\u00e9", "m": 1}"#,
+            r#"{"m": 1, "n": "é"}"#,
+        ),
+        ("m.yaml", "n: 'a'", "n: a\n"),
+        ("m.yaml", "n: ~", "n:\n"),
+    ] {
+        let rule = EffectiveRule::default();
+        assert!(
+            compare_tables(path, one.as_bytes(), other.as_bytes(), &rule).is_same(),
+            "{one}"
+        );
+    }
+}
