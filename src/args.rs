@@ -334,7 +334,8 @@ pub(crate) struct Adopt {
 
 /// Remove outs of stages, items, names and profiles that the pipeline no longer declares.
 ///
-/// Only files that are exactly what a run of restage wrote are removed; what was added or edited stays.
+/// Only files that are exactly what a run of restage wrote are removed; what was added or edited stays, and
+/// so does what the pipeline reads by name.
 #[derive(Debug, Args)]
 pub(crate) struct Clean {
     #[command(flatten)]

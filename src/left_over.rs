@@ -6,18 +6,25 @@ use restage_engine::Patterns;
 
 /// Names what was passed over: with it, numbers would be others.
 pub(crate) fn warn(patterns: &Patterns, out: &mut Output) {
-    let left_over = patterns.left_over();
-    let Some(((path, stage), more)) = left_over.split_first() else {
+    let passed_over = patterns.passed_over();
+    let Some(((path, passed), more)) = passed_over.split_first() else {
         return;
     };
     let more = match more.len() {
         0 => String::new(),
         n => format!(" and {}", count(n, "other file")),
     };
-    out.warning(&format!(
-        "passed over `{path}` of {stage}{more}: no stage declares what a run wrote there any more"
-    ));
-    out.hint(
-        "`restage clean -n` lists all of it, `restage clean` removes it; an edited file counts",
-    );
+    let stage = &passed.stage;
+    let (why, what_to_do) = match passed.elsewhere {
+        true => (
+            "another profile or pipeline file wrote it",
+            "a path without `*` reads it; an edited file counts",
+        ),
+        false => (
+            "no stage declares what a run wrote there any more",
+            "`restage clean -n` lists all of it, `restage clean` removes it; an edited file counts",
+        ),
+    };
+    out.warning(&format!("passed over `{path}` of {stage}{more}: {why}"));
+    out.hint(what_to_do);
 }

@@ -11,8 +11,10 @@ use crate::format::count;
 use crate::output::Output;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
+use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_engine::{FormerOut, clean as clean_outs, former_outs};
+use restage_pipeline::{ClaimRule, DepPattern, Pipeline};
 
 pub(crate) fn clean(settings: &Settings, args: &Clean, out: &mut Output) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
@@ -44,19 +46,20 @@ pub(crate) fn clean(settings: &Settings, args: &Clean, out: &mut Output) -> Resu
         };
     }
     if text.is_empty() && !settings.json {
-        text = "nothing to remove: the pipeline declares every out that is here\n".to_owned();
+        text =
+            "nothing to remove: the pipeline declares or reads every out that is here\n".to_owned();
     }
     out.data(&text)?;
     Ok(Exit::Ok)
 }
 
-/// What runs wrote, is still there, and no profile declares.
+/// What runs wrote, is still there, and no profile declares or reads.
 pub(super) fn undeclared(
     args: &PipelineArgs,
     session: &Session<'_>,
 ) -> Result<Vec<FormerOut>, CliError> {
-    let mut declared: BTreeSet<RelPath> = BTreeSet::new();
     let loaded = session.loaded;
+    let mut keep = named(loaded.pipeline());
     let profiles = loaded.pipeline().profiles.iter();
     for profile in profiles.filter(|profile| *profile != loaded.profile()) {
         let args = PipelineArgs {
@@ -66,7 +69,51 @@ pub(super) fn undeclared(
         // A profile that can't be read may declare anything.
         let other = loaded.graph_under(&args)?;
         let outs = other.stages().iter().flat_map(|stage| &stage.outs);
-        declared.extend(outs.map(|out| out.path.clone()));
+        keep.extend(outs.map(|out| out.path.clone()));
+        keep.extend(named(other.pipeline()));
     }
-    Ok(former_outs(&session.workspace, &loaded.graph, &declared)?)
+    Ok(former_outs(&session.workspace, &keep)?)
+}
+
+/// What a pipeline reads by name: stages, claims, the page, exports and `compare`.
+fn named(pipeline: &Pipeline) -> BTreeSet<RelPath> {
+    let deps = pipeline.stages.iter().flat_map(|stage| &stage.deps);
+    let mut named: BTreeSet<RelPath> = deps
+        .filter_map(|dep| match &dep.pattern {
+            DepPattern::Path(path) => Some(path.clone()),
+            DepPattern::Glob(_) => None,
+        })
+        .collect();
+    let mut texts: Vec<&str> = Vec::new();
+    for claim in &pipeline.claims {
+        let holds = match &claim.rule {
+            ClaimRule::Holds(expression) => Some(expression),
+            ClaimRule::Absolute(_) | ClaimRule::Relative(_) => None,
+        };
+        // Files are among its strings; what else is quoted names none.
+        for expression in [&claim.ours, &claim.needs]
+            .into_iter()
+            .flatten()
+            .chain(holds)
+        {
+            texts.extend(expression.text.split(['"', '\'']));
+        }
+    }
+    texts.extend(pipeline.compare.iter().map(|rule| rule.files.as_str()));
+    texts.extend(
+        pipeline
+            .export
+            .tensorboard
+            .iter()
+            .map(|it| it.tables.as_str()),
+    );
+    texts.extend(pipeline.export.ro_crate.also.iter().map(String::as_str));
+    if let Some(report) = &pipeline.report {
+        texts.extend(report.facts.iter().map(|fact| fact.table.as_str()));
+        let shown = report.sections.iter().flat_map(|section| &section.show);
+        texts.extend(shown.map(|show| show.files.as_str()));
+    }
+    let paths = texts.into_iter().filter(|text| !Glob::is_glob(text));
+    named.extend(paths.filter_map(|text| RelPath::new(text).ok()));
+    named
 }

@@ -31,6 +31,7 @@ mod merging;
 mod noop;
 mod page;
 mod parts;
+mod passing_over;
 mod patterns;
 mod placing;
 mod programs;

@@ -64,7 +64,7 @@ pub use error::RunError;
 pub use estimate::{Estimate, estimate};
 pub use event::{Access, Audited, Event, Failure, Observer, StageOutcome, Summary, Undeclared};
 pub use facts::{Facts, FactsError, InFolder};
-pub use former::{FormerOut, clean, former_outs};
+pub use former::{FormerOut, PassedOver, clean, former_outs};
 pub use host::HostEnv;
 pub use lacks::{BROKEN_PIPE, HAD_MORE_TO_SAY};
 pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};

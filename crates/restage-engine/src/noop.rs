@@ -264,6 +264,8 @@ pub fn remember_noop(
                     let below = ws.matches(pattern)?;
                     paths.extend(below.files.iter().map(ToString::to_string));
                     folders.extend(below.folders);
+                    // What other pipeline files have written is passed over.
+                    paths.extend(ws.former()?.locks().iter().cloned());
                 }
                 // An out of a stage that is selected too.
                 Input::Produced { .. } => {}

@@ -1,11 +1,11 @@
 //! What the patterns of claims, the page, the exports and `compare` match: outs and sources, but nothing
-//! that is left over (docs/adr/0021) or comes from another seed (docs/adr/0011).
+//! that is left over or another profile's (docs/adr/0021) or comes from another seed (docs/adr/0011).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::former::Former;
+use super::former::{Former, PassedOver};
 use super::workspace::Workspace;
 use restage_core::files::{HIDDEN, matching};
 use restage_core::fs;
@@ -24,7 +24,7 @@ pub struct Patterns {
     other_seeds: OtherSeeds,
     former: Arc<Former>,
     in_target: bool,
-    left_over: Mutex<BTreeMap<RelPath, String>>,
+    passed_over: Mutex<BTreeMap<RelPath, PassedOver>>,
 }
 
 impl Patterns {
@@ -36,7 +36,7 @@ impl Patterns {
             other_seeds: ws.other_seeds.clone(),
             former: Arc::clone(ws.former()?),
             in_target: outs.any(|out| Path::new(out.as_str()).starts_with(TARGET)),
-            left_over: Mutex::default(),
+            passed_over: Mutex::default(),
         })
     }
 
@@ -59,7 +59,7 @@ impl Patterns {
         };
         let mut files = Vec::new();
         for path in matching(&self.root, pattern, &skip)?.files {
-            if !self.is_left_over(&path)? {
+            if !self.passes(&path, |_| true)? {
                 files.push(path);
             }
         }
@@ -68,24 +68,32 @@ impl Patterns {
 
     /// Whether a run wrote exactly what is at a path, and no stage declares it any more.
     pub fn is_left_over(&self, path: &RelPath) -> Result<bool, StoreError> {
-        let Some(stage) = self.former.writer(path)? else {
+        self.passes(path, |passed| !passed.elsewhere)
+    }
+
+    fn passes(
+        &self,
+        path: &RelPath,
+        counts: impl Fn(&PassedOver) -> bool,
+    ) -> Result<bool, StoreError> {
+        let passed = self.former.passed_over(path)?.map(|(passed, _)| passed);
+        let Some(passed) = passed.filter(counts) else {
             return Ok(false);
         };
-        let mut left_over = self
-            .left_over
+        let mut all = self
+            .passed_over
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        left_over.insert(path.clone(), stage.to_owned());
+        all.insert(path.clone(), passed);
         Ok(true)
     }
 
-    /// What was left over where something was looked for so far, and the stage that wrote it, with its
-    /// profile.
-    pub fn left_over(&self) -> Vec<(RelPath, String)> {
-        let left_over = self
-            .left_over
+    /// What was passed over where something was looked for so far.
+    pub fn passed_over(&self) -> Vec<(RelPath, PassedOver)> {
+        let all = self
+            .passed_over
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        left_over.clone().into_iter().collect()
+        all.clone().into_iter().collect()
     }
 }

@@ -66,6 +66,7 @@ fn update(
         &ws.profile,
         entries,
         &known,
+        |lock| ws.left_over(lock),
     )
 }
 

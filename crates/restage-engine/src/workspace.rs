@@ -21,6 +21,7 @@ use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{OtherSeeds, Stage, Tool};
 use restage_programs::CodeDigests;
+use restage_store::lockfile::{LeftOver, LockFile};
 use restage_store::{LogPaths, Record, RecordedOut, Store, StoreError, lockfile, members};
 
 /// Files in the workspace's folder by which pyenv, uv, asdf, mise and rustup choose the program that they
@@ -61,6 +62,8 @@ pub struct Workspace {
     profiles: Vec<String>,
     /// Read when a pattern first matches anything.
     former: OnceCell<Arc<Former>>,
+    /// What patterns of stages passed over, with its content: no stage declares it.
+    passed_over: RefCell<BTreeMap<RelPath, (String, Digest)>>,
     /// Read once, for what runs wrote here.
     known: OnceCell<Vec<Arc<Record>>>,
     code: OnceCell<CodeDigests>,
@@ -106,6 +109,7 @@ impl Workspace {
             other_seeds: OtherSeeds::than(graph.stages()),
             profiles: graph.pipeline().profiles.clone(),
             former: OnceCell::new(),
+            passed_over: RefCell::default(),
             known: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
@@ -141,6 +145,7 @@ impl Workspace {
             other_seeds: self.other_seeds.clone(),
             profiles: self.profiles.clone(),
             former: OnceCell::new(),
+            passed_over: RefCell::default(),
             known: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
@@ -255,13 +260,40 @@ impl Workspace {
         Ok(self.known.get_or_init(|| known))
     }
 
-    /// What runs wrote that no stage declares any more: no pattern matches it.
+    /// What runs wrote that no stage here declares: no pattern matches it.
     pub(crate) fn former(&self) -> Result<&Arc<Former>, StoreError> {
         if let Some(former) = self.former.get() {
             return Ok(former);
         }
-        let former = Former::of(self, &self.profiles, &self.outs)?;
+        let former = Former::of(self, &self.profiles)?;
         Ok(self.former.get_or_init(|| Arc::new(former)))
+    }
+
+    /// What a lock file has to name so that patterns pass it over in a clone too: what they passed over
+    /// here, or that it names already, that is still there and is neither declared nor an out that `lock` names.
+    pub(super) fn left_over(&self, lock: &LockFile) -> Result<LeftOver, StoreError> {
+        let mut files = BTreeMap::new();
+        for (stage, path, content) in lock.files_left_over() {
+            if let Ok(path) = RelPath::new(path) {
+                files.insert(path, (stage.to_owned(), content));
+            }
+        }
+        files.extend(self.passed_over.borrow().clone());
+        let outs = lock.entries().flat_map(|(_, _, entry)| entry.outs.keys());
+        let outs: BTreeSet<RelPath> = outs.filter_map(|path| RelPath::new(path).ok()).collect();
+        let mut left_over = LeftOver::new();
+        for (path, (stage, content)) in files {
+            if self.is_written(&path) || path.is_within_any(&outs) {
+                continue;
+            }
+            // What can't be read is something else.
+            let there = self.store.stat_cache().digest_at(&path.under(&self.root));
+            if there.is_ok_and(|there| there.is_some_and(|now| now.content_id() == content)) {
+                let files = left_over.entry(stage).or_default();
+                files.insert(path.to_string(), content);
+            }
+        }
+        Ok(left_over)
     }
 
     /// Files below the root that match a pattern and that no stage writes, or would with another
@@ -409,7 +441,11 @@ impl Facts for Workspace {
     fn glob(&self, pattern: &str) -> Result<Vec<(RelPath, Digest)>, FactsError> {
         let mut found = Vec::new();
         for path in self.matches(pattern)?.files {
-            if self.former()?.writer(&path)?.is_some() {
+            if let Some((passed, content)) = self.former()?.passed_over(&path)? {
+                let mut passed_over = self.passed_over.borrow_mut();
+                if let Some(content) = content {
+                    passed_over.insert(path, (passed.stage, content));
+                }
                 continue;
             }
             if let Some(digest) = self.source(&path)? {

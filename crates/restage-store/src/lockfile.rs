@@ -6,7 +6,10 @@
 //! that was cut lacks it, even where the rest is YAML. A digest of the whole would notice more,
 //! but any two branches would conflict there.
 //!
-//! History of `schema`: 1, without a last line; 2, with one.
+//! It also names files that runs wrote, that no stage declares any more and that a pattern passed over
+//! (docs/adr/0021): a clone has no records that say so.
+//!
+//! History of `schema`: 1, without a last line; 2, with one; 3, if it names such files.
 
 #[cfg(test)]
 mod tests;
@@ -34,16 +37,25 @@ pub fn name(pipeline: &str) -> String {
     }
 }
 
-const SCHEMA: u32 = 2;
-/// The first schema whose files end with [`END`].
+/// The newest schema that is read; one that names files that are left over.
+const SCHEMA: u32 = 3;
+/// The first schema whose files end with [`END`]; one that names no files that are left over.
 const ENDED: u32 = 2;
 const HEAD: &str =
     "# What restage last reproduced. Written by restage; commit it, don't edit it.\n";
 const END: &str = "# end";
 
-/// What was last reproduced: by profile, then by stage.
+/// Files that runs wrote and no stage declares any more, with their contents: by the stage that wrote
+/// them, which has its profile before it, then by path.
+pub type LeftOver = BTreeMap<String, BTreeMap<String, Digest>>;
+
+/// What was last reproduced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LockFile(BTreeMap<String, BTreeMap<String, LockEntry>>);
+pub struct LockFile {
+    /// By profile, then by stage.
+    profiles: BTreeMap<String, BTreeMap<String, LockEntry>>,
+    left_over: LeftOver,
+}
 
 /// The key and outs that a stage last finished with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -61,6 +73,8 @@ struct Document {
     schema: u32,
     #[serde(default)]
     profiles: BTreeMap<String, BTreeMap<String, LockEntry>>,
+    #[serde(default)]
+    left_over: LeftOver,
 }
 
 impl LockEntry {
@@ -78,12 +92,6 @@ impl LockEntry {
 }
 
 impl LockFile {
-    /// Drops profiles without stages.
-    fn of(mut profiles: BTreeMap<String, BTreeMap<String, LockEntry>>) -> Self {
-        profiles.retain(|_, stages| !stages.is_empty());
-        Self(profiles)
-    }
-
     /// Reads the file; empty if there is none.
     pub fn read(path: &Path) -> Result<LockFile, StoreError> {
         match fs::read_if_exists(path)? {
@@ -122,7 +130,12 @@ impl LockFile {
         if document.schema >= ENDED && !ended {
             return Err(cut());
         }
-        Ok(LockFile::of(document.profiles))
+        let mut profiles = document.profiles;
+        profiles.retain(|_, stages| !stages.is_empty());
+        Ok(LockFile {
+            profiles,
+            left_over: document.left_over,
+        })
     }
 
     /// The keys that a lock file's text names, whatever it is: one that was cut, has conflicts or is
@@ -139,24 +152,36 @@ impl LockFile {
 
     /// What a stage last finished with under a profile.
     pub fn get(&self, profile: &str, stage: &str) -> Option<&LockEntry> {
-        self.0.get(profile)?.get(stage)
+        self.profiles.get(profile)?.get(stage)
     }
 
     /// Every entry, with its profile and stage.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &LockEntry)> {
-        self.0.iter().flat_map(|(profile, stages)| {
+        self.profiles.iter().flat_map(|(profile, stages)| {
             let entries = stages.iter();
             entries.map(move |(stage, entry)| (profile.as_str(), stage.as_str(), entry))
         })
     }
 
+    /// Every file that is left over: the stage that wrote it, its path and its content.
+    pub fn files_left_over(&self) -> impl Iterator<Item = (&str, &str, Digest)> {
+        self.left_over.iter().flat_map(|(stage, files)| {
+            let files = files.iter();
+            files.map(move |(path, digest)| (stage.as_str(), path.as_str(), *digest))
+        })
+    }
+
     /// The file's text.
     pub fn to_text(&self) -> String {
-        let mut text = format!("{HEAD}schema: {SCHEMA}\n");
-        if !self.0.is_empty() {
+        let schema = match self.left_over.is_empty() {
+            true => ENDED,
+            false => SCHEMA,
+        };
+        let mut text = format!("{HEAD}schema: {schema}\n");
+        if !self.profiles.is_empty() {
             text.push_str("profiles:\n");
         }
-        for (profile, stages) in &self.0 {
+        for (profile, stages) in &self.profiles {
             text.push_str(&format!("  {}:\n", quoted(profile)));
             for (stage, LockEntry { key, outs }) in stages {
                 text.push_str(&format!("    {}:\n      key: \"{key}\"\n", quoted(stage)));
@@ -169,6 +194,15 @@ impl LockFile {
                     let digest = digest.map_or("null".to_owned(), |digest| format!("\"{digest}\""));
                     text.push_str(&format!("        {}: {digest}\n", quoted(path)));
                 }
+            }
+        }
+        if !self.left_over.is_empty() {
+            text.push_str("left_over:\n");
+        }
+        for (stage, files) in &self.left_over {
+            text.push_str(&format!("  {}:\n", quoted(stage)));
+            for (path, digest) in files {
+                text.push_str(&format!("    {}: \"{digest}\"\n", quoted(path)));
             }
         }
         text + END + "\n"
@@ -234,7 +268,7 @@ pub fn rebuild(
 ) -> Result<(), StoreError> {
     let mut lock = LockFile::default();
     for ((profile, stage), record) in entries {
-        let stages = lock.0.entry(profile).or_default();
+        let stages = lock.profiles.entry(profile).or_default();
         stages.insert(stage, LockEntry::of(&record));
     }
     Ok(fs::write_atomic_from(
@@ -245,18 +279,20 @@ pub fn rebuild(
 }
 
 /// Adds what was reproduced under a profile: `entries` by stage. The profile's stages that are no
-/// longer `known` are removed; other profiles stay. The file is left alone if nothing changed.
-/// `temp` is a folder on the same file system. The caller has the [`Turn`].
+/// longer `known` are removed; other profiles stay. `left_over` says what is left over by a file that has
+/// all this. The file is left alone if nothing changed. `temp` is a folder on the same file system. The
+/// caller has the [`Turn`].
 pub fn update(
     temp: &Path,
     path: &Path,
     profile: &str,
     entries: impl IntoIterator<Item = (String, Arc<Record>)>,
     known: &BTreeSet<String>,
+    left_over: impl FnOnce(&LockFile) -> Result<LeftOver, StoreError>,
 ) -> Result<(), StoreError> {
     let old = fs::read_if_exists(path)?;
     let mut lock = LockFile::read(path)?;
-    let stages = lock.0.entry(profile.to_owned()).or_default();
+    let stages = lock.profiles.entry(profile.to_owned()).or_default();
     stages.retain(|stage, _| known.contains(stage));
     stages.extend(
         entries
@@ -264,10 +300,11 @@ pub fn update(
             .map(|(stage, record)| (stage, LockEntry::of(&record))),
     );
     if stages.is_empty() {
-        lock.0.remove(profile);
+        lock.profiles.remove(profile);
     }
+    lock.left_over = left_over(&lock)?;
     let text = lock.to_text();
-    if old.as_deref() == Some(text.as_bytes()) || (old.is_none() && lock.0.is_empty()) {
+    if old.as_deref() == Some(text.as_bytes()) || (old.is_none() && lock == LockFile::default()) {
         return Ok(());
     }
     Ok(fs::write_atomic_from(temp, path, text.as_bytes())?)
@@ -327,6 +364,25 @@ pub fn merge(base: &LockFile, ours: &LockFile, theirs: &LockFile) -> Merged {
         lock: LockFile::default(),
         left_out: Vec::new(),
     };
+    let files: BTreeSet<(&str, &str)> = [base, ours, theirs]
+        .into_iter()
+        .flat_map(LockFile::files_left_over)
+        .map(|(stage, path, _)| (stage, path))
+        .collect();
+    for (stage, path) in files {
+        let side = |lock: &LockFile| lock.left_over.get(stage)?.get(path).copied();
+        let (base, ours, theirs) = (side(base), side(ours), side(theirs));
+        // Contents decide what is passed over: a line too many does no harm.
+        let settled = match () {
+            () if theirs == base => ours,
+            () if ours == base => theirs,
+            () => ours.max(theirs),
+        };
+        if let Some(digest) = settled {
+            let files = merged.lock.left_over.entry(stage.to_owned()).or_default();
+            files.insert(path.to_owned(), digest);
+        }
+    }
     let names: BTreeSet<(&str, &str)> = [base, ours, theirs]
         .into_iter()
         .flat_map(LockFile::entries)
@@ -336,7 +392,7 @@ pub fn merge(base: &LockFile, ours: &LockFile, theirs: &LockFile) -> Merged {
         let side = |lock| LockFile::get(lock, profile, stage);
         match settled(side(base), side(ours), side(theirs)) {
             Ok(Some(entry)) => {
-                let stages = merged.lock.0.entry(profile.to_owned()).or_default();
+                let stages = merged.lock.profiles.entry(profile.to_owned()).or_default();
                 stages.insert(stage.to_owned(), entry.clone());
             }
             Ok(None) => {}

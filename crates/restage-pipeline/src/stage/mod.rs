@@ -182,8 +182,9 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 "Files, folders and patterns (`*`, `?`, `[..]`, `{a,b}`, `**`) that it reads. A \
                  path that another stage writes makes that stage run first; a path inside a folder that \
                  it writes depends on that part alone. Patterns match the \
-                 outs of other stages, and files that no stage wrote; what was written for a seed \
-                 that is no longer asked for does not match. A pattern that matches nothing is an \
+                 outs of other stages, and files that no stage wrote; what runs wrote for other \
+                 profiles, other pipeline files, or stages and seeds that are gone does not match, nor \
+                 does a file in another stage's folder. A pattern that matches nothing is an \
                  error, unless it is `optional`.",
             )
             .key(Key::Part)

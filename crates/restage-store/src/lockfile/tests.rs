@@ -12,6 +12,10 @@ fn entry(text: &str) -> LockEntry {
     }
 }
 
+fn nothing(_: &LockFile) -> Result<LeftOver, StoreError> {
+    Ok(LeftOver::new())
+}
+
 fn lock() -> LockFile {
     let stages = BTreeMap::from([
         ("train@b".to_owned(), entry("b")),
@@ -23,7 +27,10 @@ fn lock() -> LockFile {
             },
         ),
     ]);
-    LockFile(BTreeMap::from([("quick".to_owned(), stages)]))
+    LockFile {
+        profiles: BTreeMap::from([("quick".to_owned(), stages)]),
+        left_over: LeftOver::new(),
+    }
 }
 
 #[test]
@@ -62,7 +69,7 @@ fn a_file_with_conflicts_or_cut_short_is_an_error_that_says_what_to_do() {
         text[..text.len() - 40].to_owned(),
     ] {
         std::fs::write(&path, broken).unwrap();
-        let error = update(dir.path(), &path, "quick", [], &BTreeSet::new()).unwrap_err();
+        let error = update(dir.path(), &path, "quick", [], &BTreeSet::new(), nothing).unwrap_err();
         assert!(
             error.hint().unwrap().contains("restage reproduce"),
             "{error}"
@@ -78,8 +85,8 @@ fn an_update_keeps_other_profiles_drops_unknown_stages_and_is_idle_without_chang
     std::fs::write(&path, lock().to_text()).unwrap();
     let before = std::fs::metadata(&path).unwrap().modified().unwrap();
     let all = BTreeSet::from(["train@a".to_owned(), "train@b".to_owned()]);
-    update(dir.path(), &path, "quick", [], &all).unwrap();
-    update(dir.path(), &path, "paper", [], &BTreeSet::new()).unwrap();
+    update(dir.path(), &path, "quick", [], &all, nothing).unwrap();
+    update(dir.path(), &path, "paper", [], &BTreeSet::new(), nothing).unwrap();
     assert_eq!(
         std::fs::metadata(&path).unwrap().modified().unwrap(),
         before
@@ -90,6 +97,7 @@ fn an_update_keeps_other_profiles_drops_unknown_stages_and_is_idle_without_chang
         "quick",
         [],
         &BTreeSet::from(["train@a".to_owned()]),
+        nothing,
     )
     .unwrap();
     let left = LockFile::read(&path).unwrap();
@@ -99,9 +107,10 @@ fn an_update_keeps_other_profiles_drops_unknown_stages_and_is_idle_without_chang
 proptest! {
     #[test]
     fn any_names_read_back(profile in ".{1,6}", stage in ".{1,6}", out in ".{1,6}") {
+        let left_over = BTreeMap::from([(stage.clone(), BTreeMap::from([(out.clone(), Digest::of(b"l"))]))]);
         let outs = BTreeMap::from([(out, Some(Digest::of(b"w")))]);
         let stages = BTreeMap::from([(stage, LockEntry { outs, ..entry("a") })]);
-        let lock = LockFile(BTreeMap::from([(profile, stages)]));
+        let lock = LockFile { profiles: BTreeMap::from([(profile, stages)]), left_over };
         prop_assert_eq!(LockFile::parse(lock.to_text().as_bytes()), Ok(lock));
     }
 }
@@ -135,18 +144,25 @@ fn a_stage_that_a_merge_wrote_twice_is_noticed() {
 /// Locks of few stages with few results, so that three of them often meet.
 fn any_lock() -> impl Strategy<Value = LockFile> {
     let stages = || proptest::collection::btree_map("[abc]", 0..3_u8, 0..4);
-    proptest::collection::btree_map("[pq]", stages(), 0..3).prop_map(|profiles| {
+    let profiles = proptest::collection::btree_map("[pq]", stages(), 0..3);
+    let digest = (0..3_u8).prop_map(|seed| Digest::of(&[seed]));
+    let files = proptest::collection::btree_map("[xy]", digest, 1..3);
+    let left_over = proptest::collection::btree_map("[ab]", files, 0..3);
+    (profiles, left_over).prop_map(|(profiles, left_over)| {
         let filled = |stages: BTreeMap<String, u8>| {
             let entries = stages.into_iter();
             let entries = entries.map(|(name, seed)| (name, entry(&seed.to_string())));
             entries.collect()
         };
         let profiles = profiles.into_iter();
-        LockFile::of(
-            profiles
-                .map(|(name, stages)| (name, filled(stages)))
-                .collect(),
-        )
+        let mut profiles: BTreeMap<_, _> = profiles
+            .map(|(name, stages)| (name, filled(stages)))
+            .collect();
+        profiles.retain(|_, stages: &mut BTreeMap<_, _>| !stages.is_empty());
+        LockFile {
+            profiles,
+            left_over,
+        }
     })
 }
 

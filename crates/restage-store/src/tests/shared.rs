@@ -214,6 +214,7 @@ fn a_record_that_lost_its_outs_stays_while_any_lock_file_names_it_and_otherwise_
         "quick",
         [("train".into(), Arc::clone(&named))],
         &["train".into()].into(),
+        |_| Ok(lockfile::LeftOver::new()),
     )
     .unwrap();
     std::fs::remove_dir_all(a.location().dir().join("objects")).unwrap();
