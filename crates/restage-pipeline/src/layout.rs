@@ -1,20 +1,11 @@
 //! A command without the layout that its shell does not see: two texts that differ in nothing
 //! else have the same key.
 //!
-//! Unsure is unchanged: in here-documents, backticks, `${..}`, `$'..'`, `case`, arithmetic, patterns
-//! and regular expressions white space and parentheses may count in ways that are not followed here,
-//! and a `#` right after a `)` is a comment after a subshell, but part of a word after `$(..)`.
+//! Unsure is unchanged. Followed are words, operators, quotes, `$name`, `$(..)` outside quotes and
+//! subshells; a text with anything else, or with a command that can see or change how the text is
+//! read, stays as it is (docs/adr/0023).
 
 use std::borrow::Cow;
-
-/// What is open around the next character.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Open {
-    Double,
-    Single,
-    /// `(` or `$(`.
-    Paren,
-}
 
 /// What a character that is not quoted stands behind.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,23 +13,35 @@ enum Behind {
     /// A blank or an operator: a new word begins.
     Gap,
     Word,
-    /// `)`, which ends a subshell, but not the word that `$(..)` is part of.
+    /// `$`, with `(` to follow.
+    Dollar,
+    /// `<` or `>`.
+    Redirect,
+    /// `)`, which ends a subshell, but not the word that `$(..)` is part of: whether a `#` right
+    /// after it begins a comment is not followed here.
     Paren,
 }
 
-/// Without white space at both ends, which no shell sees. What follows a backslash stays: an escaped
+/// Words by which a command sees its own text or line numbers, or has the rest read in another way.
+const UNSURE_WORDS: [&str; 15] = [
+    "LINENO", "alias", "caller", "declare", "enable", "esac", "eval", "fc", "history", "let",
+    "set", "shopt", "source", "trap", "typeset",
+];
+
+/// Without white space at both ends, which no shell sees; other blanks of Unicode are words. What follows a backslash stays: an escaped
 /// blank is a word, and a backslash without its line break is a command.
 pub(crate) fn trimmed(text: &str) -> &str {
-    let text = text.trim_start();
+    let blank = [' ', '\t', '\n', '\r'];
+    let text = text.trim_start_matches(blank);
     let is_escaped = |text: &str| {
         let slashes = text.bytes().rev().take_while(|byte| *byte == b'\\');
         slashes.count() % 2 == 1
     };
     let lines = text.trim_end_matches(['\n', '\r']);
-    match (is_escaped(lines), is_escaped(text.trim_end())) {
+    match (is_escaped(lines), is_escaped(text.trim_end_matches(blank))) {
         (true, _) => text,
         (false, true) => lines,
-        (false, false) => text.trim_end(),
+        (false, false) => text.trim_end_matches(blank),
     }
 }
 
@@ -46,87 +49,150 @@ pub(crate) fn trimmed(text: &str) -> &str {
 /// after a backslash and repeated blanks.
 pub(crate) fn unlaid(text: &str) -> Cow<'_, str> {
     let text = trimmed(text);
-    let unsure = [
-        "<<", "`", "${", "$'", "\r", "esac", "=~", "((", "?(", "*(", "+(", "@(", "!(",
-    ];
-    if unsure.iter().any(|sign| text.contains(sign)) {
+    // A comment's backslash joins no lines, any other does.
+    if sees_layout(text) || sees_layout(&text.replace("\\\n", "")) {
         return Cow::Borrowed(text);
     }
-    let mut open: Vec<Open> = Vec::new();
+    without_layout(text).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Whether it has words that make its layout count. So do line numbers in the shell's own messages,
+/// where these may be kept in a file.
+fn sees_layout(text: &str) -> bool {
+    let is_sign = |word: &str| UNSURE_WORDS.contains(&word) || word.starts_with("BASH_");
+    let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)));
+    let rest = text.replace("2>/dev/null", "").replace(">&2", "");
+    let keeps_messages = ["2>", "&>", ">&", "|&"]
+        .iter()
+        .any(|sign| rest.contains(sign));
+    let sources = text
+        .split(['\n', ';', '&', '|', '(', '{'])
+        .any(|part| part.trim_start().starts_with(". "));
+    keeps_messages || sources || text.contains("/proc/") || words.any(is_sign)
+}
+
+/// After the line breaks that a backslash takes away, which the shell does before it reads on.
+fn joined(mut text: &str) -> &str {
+    while let Some(rest) = text.strip_prefix("\\\n") {
+        text = rest;
+    }
+    text
+}
+
+/// `None` where something is not followed here.
+fn without_layout(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
+    let mut rest = text;
     // Blanks that are written only if something follows on the same line.
     let mut blank = false;
     let mut behind = Behind::Gap;
-    while let Some(c) = chars.next() {
-        let top = open.last().copied();
-        match top {
-            Some(Open::Single) => {
-                plain.push(c);
-                if c == '\'' {
-                    open.pop();
-                }
-                continue;
-            }
-            Some(Open::Double) => {
-                plain.push(c);
-                match c {
-                    '\\' => plain.extend(chars.next()),
-                    '"' => drop(open.pop()),
-                    '(' if plain.ends_with("$(") => open.push(Open::Paren),
-                    _ => {}
-                }
-                continue;
-            }
-            Some(Open::Paren) | None => {}
+    let mut depth = 0_usize;
+    loop {
+        rest = joined(rest);
+        let Some(c) = rest.chars().next() else { break };
+        if c == '#' && behind == Behind::Gap {
+            rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+            continue;
         }
-        match c {
-            ' ' | '\t' => {
-                blank = !(plain.is_empty() || plain.ends_with('\n'));
-                behind = Behind::Gap;
+        rest = &rest[c.len_utf8()..];
+        if let ' ' | '\t' | '\n' = c {
+            behind = Behind::Gap;
+            let is_start = plain.is_empty() || plain.ends_with('\n');
+            if c == '\n' && !is_start {
+                plain.push('\n');
             }
-            '\n' => {
-                blank = false;
-                behind = Behind::Gap;
-                if !plain.is_empty() && !plain.ends_with('\n') {
-                    plain.push('\n');
-                }
-            }
-            '#' if behind == Behind::Paren => return Cow::Borrowed(text),
-            '#' if behind == Behind::Gap => while chars.next_if(|c| *c != '\n').is_some() {},
-            '\\' if chars.peek() == Some(&'\n') => drop(chars.next()),
-            _ => {
-                if std::mem::take(&mut blank) {
-                    plain.push(' ');
-                }
-                plain.push(c);
-                behind = match c {
-                    ';' | '&' | '|' | '(' => Behind::Gap,
-                    ')' => Behind::Paren,
-                    _ => Behind::Word,
-                };
-                match c {
-                    '\\' => plain.extend(chars.next()),
-                    '\'' => open.push(Open::Single),
-                    '"' => open.push(Open::Double),
-                    '(' => open.push(Open::Paren),
-                    ')' => drop(open.pop()),
-                    _ => {}
-                }
-            }
+            blank = c != '\n' && !is_start;
+            continue;
         }
+        if std::mem::take(&mut blank) {
+            plain.push(' ');
+        }
+        plain.push(c);
+        let next = || joined(rest).chars().next();
+        // How much of what follows belongs to it.
+        let mut taken = 0;
+        behind = match c {
+            ';' | '&' | '|' => Behind::Gap,
+            '<' if next() == Some('<') => return None,
+            '<' | '>' => Behind::Redirect,
+            '(' if behind == Behind::Word || next() == Some('(') => return None,
+            '(' => {
+                depth += 1;
+                Behind::Gap
+            }
+            ')' => {
+                depth = depth.checked_sub(1)?;
+                Behind::Paren
+            }
+            '$' => {
+                rest = joined(rest);
+                match rest.chars().next()? {
+                    '(' => Behind::Dollar,
+                    c if c.is_ascii_alphanumeric() || "_?$#@*!-".contains(c) => {
+                        taken = 1;
+                        Behind::Word
+                    }
+                    _ => return None,
+                }
+            }
+            '\\' => {
+                taken = rest.chars().next()?.len_utf8();
+                Behind::Word
+            }
+            '\'' => {
+                taken = rest.find('\'')? + 1;
+                Behind::Word
+            }
+            '"' => {
+                taken = double_quoted(rest)?;
+                Behind::Word
+            }
+            // Not a subscript, and not `[[`, which has rules of its own.
+            '[' if behind == Behind::Gap && next() != Some('[') => Behind::Word,
+            '#' if behind == Behind::Word => Behind::Word,
+            c if c.is_ascii_alphanumeric() || !c.is_ascii() => Behind::Word,
+            c if "_-./,:=+%^@~]{}!*?".contains(c) => Behind::Word,
+            _ => return None,
+        };
+        plain.push_str(&rest[..taken]);
+        rest = &rest[taken..];
     }
     while plain.ends_with('\n') {
         plain.pop();
     }
-    Cow::Owned(plain)
+    (depth == 0).then_some(plain)
+}
+
+/// How long a text in double quotes is, from behind the first to behind the last. `None` where it
+/// has more than variables in it, or does not end.
+fn double_quoted(text: &str) -> Option<usize> {
+    let mut rest = text;
+    loop {
+        rest = joined(rest);
+        let c = rest.chars().next()?;
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '"' => return Some(text.len() - rest.len()),
+            '\\' => rest = &rest[rest.chars().next()?.len_utf8()..],
+            '`' => return None,
+            '$' => {
+                rest = joined(rest);
+                // bash looks for the end of `"$$(a)"` as if `$(a)` were in it.
+                let opens = joined(rest.strip_prefix('$').unwrap_or(rest));
+                if opens.starts_with(['(', '{', '[']) {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn layout_that_the_shell_does_not_see_is_left_out() {
@@ -140,6 +206,16 @@ mod tests {
             ("ec\\\nho 1", "echo 1"),
             ("echo a#b $# #c", "echo a#b $#"),
             ("(a ;# c\n b)", "(a ;\nb)"),
+            (
+                "x=$(a   b) # c\n[ -e  \"$x$\" ]",
+                "x=$(a b)\n[ -e \"$x$\" ]",
+            ),
+            ("echo $$  $#  \"a  \\$$\"", "echo $$ $# \"a  \\$$\""),
+            (
+                "a 2>/dev/null  || echo b  >&2",
+                "a 2>/dev/null || echo b >&2",
+            ),
+            ("cat  \\\n <(a\n\n b)", "cat <(a\nb)"),
         ] {
             assert_eq!(unlaid(text), same, "{text}");
         }
@@ -162,23 +238,54 @@ mod tests {
             "x=\"$(case a in a) echo \"b  c\" ;; esac)\"",
             "[[ 'a  b' =~ (a  b) ]]",
             "shopt -s extglob\necho @(a  b)",
+            "echo \"$$(  a)\"  b",
+            "echo \"$(# it's\nprintf 'a  b')\"",
+            "true\n# a\necho $LINENO",
+            "true\n# a\necho $BASH_LINENO",
+            "trap 'echo failed' ERR  # a",
+            "m[a  b]=1",
+            "m=([a  b]=1)",
+            "[[ a  = b ]]",
+            "cat <\\\n<E\na  b\nE",
+            "echo $\\\n'a\\'  b'",
+            "x=\"$\\\n(echo  a)\"",
+            "es\\\nac  a",
+            "# a\\\nset -v",
+            "set -v\n# a",
+            "# a\n. ./lines.sh",
+            "# a\ntype no 2> errors || true",
+            "# a\ntype no &> errors || true",
+            "# a\ntype no |& cat",
+            "# a\ntype no >& errors || true",
+            "# a\ncat /proc/self/cmdline",
+            "echo $[1  + 2]",
+            "f()  { a; }",
+            "echo a  )",
+            "(echo  a",
+            "echo  'a",
+            "echo >#  a",
+            "echo a  \\",
         ] {
             assert_eq!(unlaid(text), text, "{text}");
         }
         assert_eq!(trimmed(" echo a\\ \n"), "echo a\\ ");
         assert_eq!(trimmed("echo a\\\\ \n"), "echo a\\\\");
+        assert_eq!(trimmed("echo a\u{a0}\n"), "echo a\u{a0}");
     }
 
-    /// Whether it succeeded and what it said: failures of unsound texts have various codes.
-    fn said(text: &str) -> (bool, Vec<u8>) {
+    /// Whether it succeeded and what it said, with its pid replaced: failures of unsound texts have
+    /// various codes.
+    fn said(text: &str) -> (bool, String) {
         // What it redirects to goes with the folder.
         let folder = tempfile::tempdir().expect("a folder");
-        let output = Command::new("bash")
-            .args(["-c", text])
-            .current_dir(folder.path())
-            .output()
-            .expect("bash");
-        (output.status.success(), output.stdout)
+        let mut command = Command::new("bash");
+        command.args(["-c", text]).current_dir(folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let child = command.stderr(Stdio::null()).spawn().expect("bash");
+        let pid = child.id().to_string();
+        let output = child.wait_with_output().expect("bash ends");
+        let said = String::from_utf8_lossy(&output.stdout).replace(&pid, "PID");
+        (output.status.success(), said)
     }
 
     proptest! {
@@ -189,6 +296,8 @@ mod tests {
                 " ", "  ", "\t", "\n", "\\\n", "#", "a", "'", "\"", "\\", ";", "&&", "|", "(", ")",
                 "$(", "printf %s ", "echo ", "x=1", "$x", "{", "}", "!", "case a in a)", ";;", "esac",
                 "[[ a =~ (a ]]", "@(", "$((", "))", "<(", ">", "=(", "\"$(", ")\"",
+                "$", "$$", "\\$", "$'", "[", "]", "m[", "<", "<<", "`", "${x:-", "&", "$LINENO", "2>&1 ",
+                "no-such-program ", "set -v", "\u{a0}",
             ]), 0..14)
         ) {
             // What is not sound is sound for neither; `cat` bounds what a stray pipe reads.

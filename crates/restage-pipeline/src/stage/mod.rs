@@ -166,8 +166,9 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 "One or several lines for `bash -eo pipefail`: a line that fails, or a program in a \
                  pipe that fails, fails the stage. The commands of a list run one after another, \
                  each in a shell of its own, until one fails. Values that templates put in are \
-                 quoted for the place where they stand. Comments, indentation, empty lines and \
-                 repeated blanks outside quotes do not count for the key.",
+                 quoted for the place where they stand, or refused where that is not clear. Comments, \
+                 indentation, empty lines and repeated blanks outside quotes do not count for the \
+                 key of a plain command.",
             )
             .key(Key::Part)
             .example("cmd: python3 plot.py --title ${name} > plot.svg   # or a list of commands")
