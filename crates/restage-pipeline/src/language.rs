@@ -47,14 +47,16 @@ impl Language for Foreign {
 
 impl Language for shell::Scanner {
     fn literal(&mut self, text: &str) {
-        Self::literal(self, text);
+        self.text(text);
     }
 
     fn value(&mut self, written: &str, value: &str, _: bool) -> Result<String, Refusal> {
         let quoted = shell::quote(value, self.place());
-        Self::value(self);
+        // Another error hides nothing that comes after this one.
+        self.text(quoted.as_deref().unwrap_or("x"));
         quoted.ok_or_else(|| Refusal {
-            label: "in backticks, a here-document, a comment or after a backslash",
+            label: "in a here-document, backticks, `$'..'`, `${..}`, arithmetic, a subscript, a comment, or \
+                    where quotes are not followed",
             hint: format!(
                 "pass it as a variable: `env: {{VALUE: \"{written}\"}}`, then \"$VALUE\" in `cmd`"
             ),
