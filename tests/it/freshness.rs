@@ -1,6 +1,8 @@
 //! What makes a stage stale, and what does not.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::space::Space;
 
@@ -181,10 +183,10 @@ fn a_declared_variable_enters_the_key_and_others_do_not_reach_the_stage() {
     let space = Space::new(
         "  s: {cmd: 'echo \"$SEEN-$HIDDEN\" > s.txt', env: {SEEN: null}, outs: [s.txt]}\n",
     );
-    let run = |seen: &str| {
+    let run = |seen: &[u8]| {
         let mut command = space.command(&["--json", "reproduce"]);
         let output = command
-            .env("SEEN", seen)
+            .env("SEEN", OsStr::from_bytes(seen))
             .env("HIDDEN", "x")
             .output()
             .unwrap();
@@ -192,10 +194,17 @@ fn a_declared_variable_enters_the_key_and_others_do_not_reach_the_stage() {
             .exits(0)
             .with_outcome("ran")
     };
-    assert_eq!(run("1"), ["s"]);
+    assert_eq!(run(b"1"), ["s"]);
     assert_eq!(space.read("s.txt"), "1-\n");
-    assert_eq!(run("1"), [""; 0]);
-    assert_eq!(run("2"), ["s"]);
+    assert_eq!(run(b"1"), [""; 0]);
+    assert_eq!(run(b"2"), ["s"]);
+    for not_utf8 in [b"caf\xe9", b"caf\xe8"] {
+        assert_eq!(run(not_utf8), ["s"]);
+        assert_eq!(run(not_utf8), [""; 0]);
+    }
+    // The bytes reach records and pipeline.lock and come back.
+    let why = space.restage(&["why", "s"]).exits(0);
+    assert!(why.out.contains("SEEN"), "{}", why.out);
 }
 
 #[test]

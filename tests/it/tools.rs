@@ -215,6 +215,19 @@ fn a_tool_that_gives_no_version_stops_the_call_before_anything_runs() {
 }
 
 #[test]
+fn versions_that_differ_in_bytes_that_are_not_utf8_are_two() {
+    let space = with_compiler("1.2");
+    let ran = |byte: &str| {
+        tool(&space, &format!("#!/bin/sh\nprintf 'v\\{byte}\\n'\n"));
+        let said = call(&space, &["--json", "reproduce"]).exits(0);
+        said.with_outcome("ran")
+    };
+    assert_eq!(ran("377"), ["build", "copy"]);
+    assert_eq!(ran("377"), [""; 0]);
+    assert_eq!(ran("376"), ["build", "copy"]);
+}
+
+#[test]
 fn a_stage_that_is_not_a_target_needs_no_tools() {
     let space = Space::new(
         "  a: {cmd: no-such-tool, outs: [a], tools: [no-such-tool]}\n  b: {cmd: touch b, outs: [b]}\n",

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::cards::{Card, cards};
+use restage_core::digest::distinct_text;
 use restage_pipeline::{Gpus, Stage};
 
 /// Variables that every stage gets of the caller without declaring them: where programs and homes
@@ -75,10 +76,10 @@ impl HostEnv {
         value.map(OsString::as_os_str)
     }
 
-    /// A variable's value as text; what is not UTF-8 is replaced.
+    /// A variable's value as text, another for each value ([`distinct_text`]).
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name)
-            .map(|value| value.to_string_lossy().into_owned())
+            .map(|value| distinct_text(value.as_encoded_bytes()))
     }
 
     /// Graphics cards that stages may use.
@@ -132,6 +133,8 @@ pub(super) fn stage_environment(host: &HostEnv, stage: &Stage) -> BTreeMap<OsStr
 mod tests {
     use super::*;
     use restage_pipeline::{Cores, Resources};
+    use std::collections::BTreeSet;
+    use std::os::unix::ffi::OsStrExt;
 
     fn host(pairs: &[(&str, &str)]) -> HostEnv {
         HostEnv::new(
@@ -145,6 +148,21 @@ mod tests {
         let env = stage_environment(host, stage);
         let value = env.get(OsStr::new(name));
         value.map(|value| value.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn values_that_are_not_utf8_are_other_texts() {
+        let text = |bytes: &[u8]| {
+            let value = OsStr::from_bytes(bytes).to_owned();
+            HostEnv::new([("X".into(), value)]).text("X")
+        };
+        assert_eq!(text("café".as_bytes()).as_deref(), Some("café"));
+        let texts = [
+            text(b"caf\xe9"),
+            text(b"caf\xe8"),
+            text("caf\u{fffd}".as_bytes()),
+        ];
+        assert_eq!(BTreeSet::from(texts).len(), 3);
     }
 
     #[test]

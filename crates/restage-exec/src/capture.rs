@@ -15,6 +15,7 @@ use rustix::process::Signal;
 
 use crate::local::found;
 use restage_core::clock::Instant;
+use restage_core::digest::distinct_text;
 use restage_core::fault;
 use restage_core::process::ProcessRef;
 
@@ -74,8 +75,9 @@ impl CaptureError {
 }
 
 /// Runs a program with its arguments in `dir` with this environment and an empty standard input. Captures its
-/// standard output and error in the order of writing, trimmed; what is not UTF-8 is replaced, and
-/// so are control characters: the output is shown to people.
+/// standard output and error in the order of writing, trimmed, with the line ends of Linux and another
+/// character for control characters: the output is shown to people. Bytes that are not UTF-8 stay
+/// distinct ([`distinct_text`]).
 ///
 /// # Errors
 /// The command fails, prints nothing or too much, or takes longer than `limit`.
@@ -125,9 +127,14 @@ pub fn capture(
 }
 
 fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     let is_hidden = |c: char| c.is_control() && c != '\n' && c != '\t';
-    text.replace(is_hidden, "\u{fffd}").trim().to_owned()
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid().replace("\r\n", "\n");
+        text.push_str(&valid.replace(is_hidden, "\u{fffd}"));
+        text.push_str(&distinct_text(chunk.invalid()));
+    }
+    text.trim().to_owned()
 }
 
 /// Starts it in its own process group, both its outputs into one pipe.
@@ -213,10 +220,15 @@ mod tests {
     #[test]
     fn captured_output_can_be_shown_on_a_terminal() {
         let output = captured("printf '\\033[1m1.2\\033[0m\\r\\nend\\377'");
-        assert_eq!(
-            output.as_deref(),
-            Ok("\u{fffd}[1m1.2\u{fffd}[0m\nend\u{fffd}")
-        );
+        assert_eq!(output.as_deref(), Ok("\u{fffd}[1m1.2\u{fffd}[0m\nend\0ff"));
+    }
+
+    #[test]
+    fn other_bytes_that_are_not_utf8_are_another_output() {
+        let outputs = ["v\\377", "v\\376", "v\\000ff", "v\\001ff"]
+            .map(|text| captured(&format!("printf '{text}'")).expect("an output"));
+        assert_ne!(outputs[0], outputs[1]);
+        assert!(!outputs[2..].contains(&outputs[0]), "{outputs:?}");
     }
 
     #[test]

@@ -49,9 +49,23 @@ pub(crate) fn escaped(text: &str) -> String {
     Value::from(text).to_string()
 }
 
+/// Bytes as text that can stand in a key, another text for each. A byte that is not UTF-8 is a NUL
+/// and its two hexadecimal digits. So the bytes must have no NUL of their own.
+pub fn distinct_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\0{byte:02x}"));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn canonical(text: &str) -> String {
         canonical_json(&serde_json::from_str(text).unwrap())
@@ -72,5 +86,22 @@ mod tests {
         assert_eq!(canonical("1.0"), "1.0");
         assert_eq!(canonical("1"), "1");
         assert_eq!(canonical("-0.0"), "-0.0");
+    }
+
+    proptest! {
+        #[test]
+        fn other_bytes_are_another_text(bytes in prop::collection::vec(1_u8.., 0..12)) {
+            let text = distinct_text(&bytes);
+            let mut parts = text.split('\0');
+            let mut read = parts.next().unwrap().as_bytes().to_vec();
+            for part in parts {
+                read.push(u8::from_str_radix(&part[..2], 16).unwrap());
+                read.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            prop_assert_eq!(read, bytes.clone());
+            if let Ok(valid) = std::str::from_utf8(&bytes) {
+                prop_assert_eq!(valid, text);
+            }
+        }
     }
 }

@@ -23,6 +23,7 @@ pub use file::{Tree, is_executable, tree};
 pub use file::{copy_and_digest, copy_to_new_and_digest, digest_file, digest_tree};
 pub use frame::Frame;
 pub use hash::{Digest, ParseDigestError};
+pub use json::distinct_text;
 pub use key::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey};
 pub use listing::{Entry, Listing, Skip, What, check_link, list, nothing};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, Node};
