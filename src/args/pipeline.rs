@@ -15,7 +15,8 @@ pub(crate) struct PipelineArgs {
     #[arg(short = 'p', long, value_name = "NAME", help_heading = HEADING)]
     pub(crate) profile: Option<String>,
 
-    /// Override a parameter, such as `-S train.epochs=5` (repeatable).
+    /// Override a parameter, such as `-S train.epochs=5` (repeatable); for a text, all that stands
+    /// after `=`.
     #[arg(short = 'S', long = "set", value_name = "KEY=VALUE", help_heading = HEADING)]
     pub(crate) overrides: Vec<String>,
 

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::node::{is_name, printable};
 use restage_core::span::Location;
 
-/// Reports a name that cannot be that of a stage or claim: it must stand on the command line and
+/// Reports a name that cannot be that of a stage, claim or profile: it must stand on the command line and
 /// in paths.
 pub(crate) fn check(what: &str, name: &str, at: Location, report: &mut Vec<Diagnostic>) {
     if !is_name(name) || name.starts_with(['.', '-']) {
@@ -13,7 +13,7 @@ pub(crate) fn check(what: &str, name: &str, at: Location, report: &mut Vec<Diagn
 }
 
 /// A name that could not be told apart on the command line, or in a path.
-pub(crate) fn bad_name(what: &str, name: &str, at: Location) -> Diagnostic {
+fn bad_name(what: &str, name: &str, at: Location) -> Diagnostic {
     let message = format!("`{}` cannot be the name of a {what}", printable(name));
     let (label, hint) = if name.contains('@') {
         (

@@ -6,6 +6,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::node::{Entry, Node, Value};
+use super::scalar;
 use super::suggest;
 use super::yaml;
 use restage_core::span::Location;
@@ -217,7 +218,7 @@ pub(crate) fn apply_override(
         }
     };
     let value_at = at(path.len() + 1, written.len());
-    let new = override_value(written, old, value_at)
+    let new = override_value(path, written, old, value_at)
         .map_err(|diagnostic| report.push(fail(*diagnostic)))
         .ok()?;
     let mut unknown = Vec::new();
@@ -235,8 +236,20 @@ pub(crate) fn apply_override(
     Some(merge(params, &nest(path, new)))
 }
 
-/// Reads the text after `=` as YAML; where text stood, a scalar stays the text it is.
-fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Box<Diagnostic>> {
+/// Reads the text after `=` as YAML; where text stood, all that is not in quotes, in brackets or
+/// `null` is the text it is.
+fn override_value(
+    path: &str,
+    written: &str,
+    old: &Node,
+    at: Location,
+) -> Result<Node, Box<Diagnostic>> {
+    let value = written.trim();
+    let is_null = !value.is_empty() && matches!(scalar::resolve(value), Ok(Value::Null));
+    let is_yaml = is_null || value.starts_with(['\'', '"', '[', '{']);
+    if matches!(old.value, Value::Text(_)) && !is_yaml {
+        return Ok(Node::new(Value::Text(value.to_owned()), at));
+    }
     let mut found = Vec::new();
     let node = yaml::parse(written, &mut found);
     if let Some(first) = found.into_iter().next() {
@@ -245,13 +258,17 @@ fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Box<D
             ..first
         }));
     }
-    let mut node = relocate(node.unwrap_or(Node::new(Value::Null, at)), at);
-    if let (Value::Text(_), Value::Bool(_) | Value::Number(_)) = (&old.value, &node.value) {
-        node.value = Value::Text(written.trim().to_owned());
+    let node = node.unwrap_or(Node::new(Value::Null, Location::default()));
+    let is_scalar = !matches!(node.value, Value::List(_) | Value::Map(_));
+    if is_scalar && node.location.len != value.len() {
+        let read = node.scalar_text().unwrap_or_default();
+        let message = format!("`-S {path}={written}` has more than a value");
+        let label = format!("only `{read}` is read; the rest is a comment or an anchor of YAML");
+        return Err(Box::new(
+            Diagnostic::new(at, message, label).hint(as_text(path, value)),
+        ));
     }
-    if let (Value::Text(_), "") = (&old.value, written) {
-        node.value = Value::Text(String::new());
-    }
+    let node = relocate(node, at);
     let fits = matches!(old.value, Value::Null)
         || matches!(node.value, Value::Null)
         || old.kind() == node.kind();
@@ -262,10 +279,20 @@ fn override_value(written: &str, old: &Node, at: Location) -> Result<Node, Box<D
             .scalar_text()
             .map(|text| format!("; it is `{text}` now"))
             .unwrap_or_default();
-        let hint = format!("the parameter is {}{value}", old.kind());
+        let hint = match old.value {
+            Value::Text(_) => as_text(path, written.trim()),
+            _ => format!("the parameter is {}{value}", old.kind()),
+        };
         return Err(Box::new(Diagnostic::new(at, message, label).hint(hint)));
     }
     Ok(node)
+}
+
+/// How all of it is written as text.
+fn as_text(path: &str, value: &str) -> String {
+    let argument = format!("{path}={}", serde_json::Value::from(value));
+    let quoted = argument.replace('\'', r"'\''");
+    format!("if text is meant, write `-S '{quoted}'`")
 }
 
 /// All of a value at one place: its own places are in another text.
@@ -328,6 +355,57 @@ mod tests {
                 }),
             ]
         })
+    }
+
+    /// The parameter after `-S`, as JSON, or the hint of what is wrong.
+    fn overridden(text: &str) -> Result<String, String> {
+        let params = yaml::parse("{text: old, number: 1, nothing: null}", &mut Vec::new());
+        let mut report = Vec::new();
+        let changed = apply_override(&params.expect("a map"), text, &mut report);
+        if let Some(error) = report.pop() {
+            return Err(error.hint.unwrap_or(error.message));
+        }
+        let (path, _) = text.split_once('=').expect("a path");
+        let changed = changed.expect("no error");
+        Ok(changed
+            .get(path)
+            .expect("the parameter")
+            .to_json()
+            .to_string())
+    }
+
+    #[test]
+    fn an_override_of_text_is_all_of_what_is_written() {
+        for text in [
+            "run #3", "#3", "&x", "*x", "!x y", "a: b", "- a", "| a", "1e-3", "true", "a 'b'", "",
+        ] {
+            let json = serde_json::Value::from(text).to_string();
+            assert_eq!(overridden(&format!("text={text}")), Ok(json.clone()));
+            // The line that a hint names.
+            assert_eq!(overridden(&format!("text={json}")), Ok(json.clone()));
+            assert_eq!(overridden(&format!("nothing={json}")), Ok(json));
+        }
+        assert_eq!(overridden("text=null"), Ok("null".to_owned()));
+        assert_eq!(overridden("text='a # b'"), Ok("\"a # b\"".to_owned()));
+        let error = Err("if text is meant, write `-S 'text=\"[a]\"'`".to_owned());
+        assert_eq!(overridden("text=[a]"), error);
+    }
+
+    #[test]
+    fn an_override_with_more_than_a_value_is_refused_with_the_line_to_write() {
+        for (text, line) in [
+            ("nothing=run #3", r#"'nothing="run #3"'"#),
+            ("nothing=#3", r##"'nothing="#3"'"##),
+            ("nothing=&x", r#"'nothing="&x"'"#),
+            ("nothing=&x it's", r#"'nothing="&x it'\''s"'"#),
+            ("number=5 #3", r#"'number="5 #3"'"#),
+            ("text='a' # b", r#"'text="'\''a'\'' # b"'"#),
+        ] {
+            let error = Err(format!("if text is meant, write `-S {line}`"));
+            assert_eq!(overridden(text), error);
+        }
+        assert_eq!(overridden("number= 5 "), Ok("5".to_owned()));
+        assert_eq!(overridden("nothing=~"), Ok("null".to_owned()));
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 
 use super::diagnostic::Diagnostic;
 use super::fields::expected;
-use super::names::bad_name;
-use super::node::{Entry, Node, Value, is_name};
+use super::names;
+use super::node::{Entry, Node, Value};
 use super::params;
 use super::suggest;
 use super::template::RESERVED;
@@ -145,10 +145,7 @@ impl Reader<'_> {
             }
             for entry in profiles.entries() {
                 let owner = format!("profile `{}`", entry.key);
-                if !is_name(&entry.key) {
-                    self.report
-                        .push(bad_name("profile", &entry.key, entry.key_location));
-                }
+                names::check("profile", &entry.key, entry.key_location, self.report);
                 match entry.value.value {
                     Value::Map(_) => {
                         params::check_known(&base, &entry.value, "", &owner, self.report);

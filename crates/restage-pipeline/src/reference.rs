@@ -55,7 +55,7 @@ stages:
   template must be quoted, since YAML has its own meaning for `{`.
 - **Scalars** are text, numbers, `true` and `false`, as in YAML 1.2: `yes` and `on` are text.
 - **Paths** are relative to the pipeline's folder and do not leave it.
-- **Names** of stages and claims are made of letters, digits, `_`, `.` and `-`.
+- **Names** of stages, claims and profiles are made of letters, digits, `_`, `.` and `-`, and begin with neither `.` nor `-`.
 
 *Part of the key* means that a stage runs again when this changes. What is *not part of the key* can
 be changed freely; a value that a template puts into a field counts as part of that field.
