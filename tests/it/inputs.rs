@@ -312,3 +312,53 @@ fn a_source_that_may_not_be_read_costs_only_its_readers() {
     ran.sort();
     assert_eq!(ran, ["below", "many", "one"]);
 }
+
+#[test]
+fn a_swap_file_in_a_large_folder_costs_no_result_and_another_file_does() {
+    if !has_view() {
+        return;
+    }
+    let space = Space::empty();
+    for n in 0..150 {
+        space.write(&format!("src/{n}.txt"), "x\n");
+    }
+    let meet = tempfile::tempdir().unwrap();
+    let go = meet.path().join("go").display().to_string();
+    space.stages(&format!(
+        "  a: {{cmd: 'touch {go}.began; until test -e {go}; do sleep 0.01; done; cat src/* > a', deps: [src], outs: [a]}}\n"
+    ));
+    let changes: [(&str, bool, i32); 3] = [
+        (".1.txt.swp", true, 0),
+        (".2.txt.swp", false, 0),
+        ("more.txt", false, 1),
+    ];
+    for (name, goes, code) in changes {
+        let run = space.command(&["reproduce", "-f"]).spawn().unwrap();
+        crate::space::wait_until("it began", || Path::new(&format!("{go}.began")).exists());
+        space.write(&format!("src/{name}"), "");
+        if goes {
+            fs::remove_file(space.path(&format!("src/{name}"))).unwrap();
+        }
+        fs::write(&go, "").unwrap();
+        let ended = run.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{name}");
+        fs::remove_file(&go).unwrap();
+        fs::remove_file(format!("{go}.began")).unwrap();
+        // A folder with something to pass over is not bound.
+        let _ = fs::remove_file(space.path(&format!("src/{name}")));
+    }
+}
+
+#[test]
+fn temporary_files_and_a_shared_store_may_lie_in_the_workspace() {
+    let space =
+        Space::new("  a: {cmd: 'T=$(mktemp); echo 1 > $T; sort $T > a; rm $T', outs: [a]}\n");
+    fs::create_dir(space.path("tmp")).unwrap();
+    let mut command = space.command(&["reproduce"]);
+    command.env("TMPDIR", space.path("tmp"));
+    command.env("RESTAGE_STORE", space.path("store"));
+    let said = Said::from(command.output().unwrap()).exits(0);
+    assert!(!said.err.contains("does not declare"), "{}", said.err);
+    assert_eq!(space.read("a"), "1\n");
+    assert_eq!(fs::read_dir(space.path("tmp")).unwrap().count(), 0);
+}

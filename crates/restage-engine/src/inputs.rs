@@ -109,8 +109,12 @@ impl Inputs {
         let changed = || StoreError::SourceChanged {
             path: source.clone(),
         };
+        let ignored = ws.ignored()?;
+        let skip = |inside: &Path, is_folder: bool| {
+            ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
+        };
         let witness = match may_bind {
-            true => Witness::of_any(&source)?,
+            true => Witness::of_any(&source, &skip)?,
             false => None,
         };
         let there = ws.found(path)?;
@@ -129,10 +133,6 @@ impl Inputs {
                 self.sources.push((path.clone(), witness));
             }
             _ => {
-                let ignored = ws.ignored()?;
-                let skip = |inside: &Path, is_folder: bool| {
-                    ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
-                };
                 let objects = ws.store.objects();
                 objects.place_source(&source, &skip, &found, dest)?;
             }
@@ -179,7 +179,11 @@ impl Inputs {
     ) -> Result<Option<String>, RunError> {
         for (path, before) in &self.sources {
             let source = path.under(&ws.root);
-            let touch = match Witness::of_any(&source)? {
+            let ignored = ws.ignored()?;
+            let skip = |inside: &Path, is_folder: bool| {
+                ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
+            };
+            let touch = match Witness::of_any(&source, &skip)? {
                 Some(now) => before.until(&now),
                 None => Touch::Written,
             };

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::RunError;
+use super::host::stage_environment;
 use super::inputs::Inputs;
 use super::workspace::Workspace;
 use restage_core::fs::{self, FsError};
@@ -57,18 +58,20 @@ pub(super) fn view(
         let Some(place) = below(&path, &at) else {
             continue;
         };
-        let meets = |other: &RelPath| other.is_within(&place) || place.is_within(other);
-        let declared = inputs
-            .placed
-            .iter()
-            .chain(stage.outs.iter().map(|out| &out.path));
-        if !declared.into_iter().any(meets) {
+        if !declared(inputs, stage, &place) {
             others.insert((path, false));
             inputs.kept.push(place);
         }
     }
     if let Some(program) = own.program {
         others.insert((fs::canonicalize(program)?, false));
+    }
+    if let Some(folder) = temporary(ws, stage, &at)?
+        && let Some(place) = below(&folder, &at)
+        && !declared(inputs, stage, &place)
+    {
+        others.insert((folder, true));
+        inputs.kept.push(place);
     }
     for folder in own.written {
         others.insert((fs::canonicalize(folder)?, true));
@@ -89,11 +92,35 @@ pub(super) fn view(
         });
     }
     inputs.kept.extend(RelPath::new(".restage").ok());
+    if let Some(shared) = ws.run_store().location().shared() {
+        inputs.kept.extend(below(&fs::canonicalize(shared)?, &at));
+    }
     Ok(View {
         work: fs::canonicalize(work)?,
         at,
         binds,
     })
+}
+
+/// Whether something that the stage declares lies in a place, or the other way round.
+fn declared(inputs: &Inputs, stage: &Stage, place: &RelPath) -> bool {
+    let outs = stage.outs.iter().map(|out| &out.path);
+    let mut all = inputs.placed.iter().chain(outs);
+    all.any(|other| other.is_within(place) || place.is_within(other))
+}
+
+/// The folder for temporary files, if it lies in the workspace: programs fail without it.
+fn temporary(ws: &Workspace, stage: &Stage, at: &Path) -> Result<Option<PathBuf>, RunError> {
+    let env = stage_environment(&ws.env, stage);
+    let named = env.get(OsStr::new("TMPDIR")).map(Path::new);
+    let Some(named) = named.filter(|path| path.is_absolute()) else {
+        return Ok(None);
+    };
+    if !fs::metadata_if_exists(named).is_ok_and(|found| found.is_some_and(|it| it.is_dir())) {
+        return Ok(None);
+    }
+    let folder = fs::canonicalize(named)?;
+    Ok((folder != at && folder.starts_with(at)).then_some(folder))
 }
 
 /// Makes the work folder of a stage that has ended lead where the stage saw it lead: what was bound

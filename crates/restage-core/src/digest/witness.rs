@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::listing::Skip;
 use super::stat_cache::Stamp;
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
@@ -16,17 +17,24 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How many of them, at most: two ticks of the slowest kernel clock in use.
 const PAUSES: u32 = 20;
 
-/// The stamps of a file, or of a folder and all that lies in it.
+/// The stamps of a file, or of a folder and all that lies in it and is not passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Witness(Vec<(PathBuf, Stamp)>);
+pub struct Witness(Vec<Seen>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    path: PathBuf,
+    stamp: Stamp,
+    is_folder: bool,
+}
 
 /// What has happened to a file or folder between two looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Touch {
     /// Nobody wrote to it.
     None,
-    /// It got or lost a name or a permission, or somebody wrote to it and took the times back: only its
-    /// bytes can tell.
+    /// It got or lost a name or a permission, or somebody wrote to it and took the times back; or a folder
+    /// got or lost what is not there now, or is passed over: only bytes can tell.
     Perhaps,
     /// Somebody wrote to it, or put something else in its place.
     Written,
@@ -34,20 +42,30 @@ pub enum Touch {
 
 impl Witness {
     /// Looks at a path; a symbolic link is followed, one inside a folder is not.
-    pub fn of(path: &Path) -> Result<Self, FsError> {
+    pub fn of(path: &Path, skip: &Skip<'_>) -> Result<Self, FsError> {
+        let look = |path, metadata: &std::fs::Metadata| Seen {
+            path,
+            stamp: Stamp::of(metadata),
+            is_folder: metadata.is_dir(),
+        };
         let metadata = fs::metadata(path)?;
-        let mut seen = vec![(PathBuf::new(), Stamp::of(&metadata))];
+        let mut seen = vec![look(PathBuf::new(), &metadata)];
         if metadata.is_dir() {
             let inside = fs::walk(path)?.into_iter();
-            seen.extend(inside.map(|entry| (entry.path, Stamp::of(&entry.metadata))));
+            let inside = inside.filter(|entry| {
+                let mut above = entry.path.ancestors().skip(1);
+                !skip(&entry.path, entry.metadata.is_dir())
+                    && !above.any(|folder| !folder.as_os_str().is_empty() && skip(folder, true))
+            });
+            seen.extend(inside.map(|entry| look(entry.path, &entry.metadata)));
             seen.sort();
         }
         Ok(Self(seen))
     }
 
     /// Like [`Witness::of`]; `None` if nothing is there.
-    pub fn of_any(path: &Path) -> Result<Option<Self>, FsError> {
-        match Self::of(path) {
+    pub fn of_any(path: &Path, skip: &Skip<'_>) -> Result<Option<Self>, FsError> {
+        match Self::of(path, skip) {
             Ok(witness) => Ok(Some(witness)),
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -60,22 +78,29 @@ impl Witness {
             return Touch::Written;
         }
         let pairs = self.0.iter().zip(&later.0);
-        let touches = pairs.map(|((path, old), (same, new))| match path == same {
-            true => old.touch(new),
-            false => Touch::Written,
+        let touches = pairs.map(|(old, new)| {
+            let same = old.path == new.path && old.is_folder == new.is_folder;
+            match old.stamp.touch(&new.stamp) {
+                _ if !same => Touch::Written,
+                // An editor's swap file comes and goes: what the folder has counts, not when it got it.
+                Touch::Written if old.is_folder && old.stamp.id() == new.stamp.id() => {
+                    Touch::Perhaps
+                }
+                touch => touch,
+            }
         });
         touches.max().unwrap_or(Touch::None)
     }
 
     /// Device and inode of the path itself.
     pub fn id(&self) -> (u64, u64) {
-        self.0.first().map_or((0, 0), |(_, stamp)| stamp.id())
+        self.0.first().map_or((0, 0), |seen| seen.stamp.id())
     }
 
     /// Waits until whoever writes from now on gives a file another time than it has here: a tick of
     /// the kernel's clock at most.
     pub fn settle(&self) {
-        let times = self.0.iter().map(|(_, stamp)| stamp.newest());
+        let times = self.0.iter().map(|seen| seen.stamp.newest());
         let newest = times.max().unwrap_or(0);
         for _ in 0..PAUSES {
             if WallTime::file_clock().as_nanos() > i128::from(newest) {
@@ -89,6 +114,7 @@ impl Witness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::nothing;
 
     /// What a change does to a folder with a file and a folder with a file in it.
     fn touch(change: impl Fn(&Path)) -> Touch {
@@ -97,10 +123,11 @@ mod tests {
         for name in ["f", "d/f"] {
             std::fs::write(dir.path().join(name), b"one").unwrap();
         }
-        let before = Witness::of(dir.path()).unwrap();
+        let skip = |path: &Path, _: bool| path.ends_with("junk");
+        let before = Witness::of(dir.path(), &skip).unwrap();
         before.settle();
         change(dir.path());
-        before.until(&Witness::of(dir.path()).unwrap())
+        before.until(&Witness::of(dir.path(), &skip).unwrap())
     }
 
     #[test]
@@ -133,6 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_over_leaves_the_bytes_to_tell() {
+        let comes = |dir: &Path| std::fs::write(dir.join("d/junk"), b"").unwrap();
+        assert_eq!(touch(comes), Touch::Perhaps);
+        let comes_with_files = |dir: &Path| {
+            std::fs::create_dir(dir.join("junk")).unwrap();
+            std::fs::write(dir.join("junk/f"), b"").unwrap();
+        };
+        assert_eq!(touch(comes_with_files), Touch::Perhaps);
+        let goes = |dir: &Path| {
+            comes(dir);
+            std::fs::remove_file(dir.join("d/junk")).unwrap();
+        };
+        assert_eq!(touch(goes), Touch::Perhaps);
+    }
+
+    #[test]
     fn a_new_name_and_a_write_that_takes_the_times_back_look_alike() {
         let link = |dir: &Path| {
             let elsewhere = tempfile::tempdir_in(dir.parent().unwrap()).unwrap();
@@ -154,7 +197,10 @@ mod tests {
     #[test]
     fn what_is_not_there_has_no_witness() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Witness::of_any(&dir.path().join("none")).unwrap(), None);
-        assert!(Witness::of(&dir.path().join("none")).is_err());
+        assert_eq!(
+            Witness::of_any(&dir.path().join("none"), &nothing).unwrap(),
+            None
+        );
+        assert!(Witness::of(&dir.path().join("none"), &nothing).is_err());
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::Objects;
 use crate::error::StoreError;
-use restage_core::digest::{Digest, Kind, ManifestEntry, Node, PathDigest, Witness, digest_found};
+use restage_core::digest::{
+    Digest, Kind, ManifestEntry, Node, PathDigest, Witness, digest_found, nothing,
+};
 use restage_core::fs;
 
 /// A file that is a second name of an object: who may write to it could write into the store.
@@ -72,7 +74,7 @@ impl Objects {
 
     /// What `stat` says of an object; `None` if there is none.
     pub fn witness(&self, digest: &Digest) -> Result<Option<Witness>, StoreError> {
-        Ok(Witness::of_any(&self.path(digest))?)
+        Ok(Witness::of_any(&self.path(digest), &nothing)?)
     }
 
     /// Reads an object that somebody may have written to. A damaged one is moved to the quarantine,
