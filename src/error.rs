@@ -12,7 +12,7 @@ use restage_core::fs::{self, FsError};
 use restage_core::ignored::IgnoredError;
 use restage_engine::{BROKEN_PIPE, FactsError, HAD_MORE_TO_SAY, RunError};
 use restage_exec::CaptureError;
-use restage_pipeline::graph::SelectError;
+use restage_pipeline::graph::{Graph, SelectError};
 use restage_pipeline::suggest::closest;
 use restage_pipeline::{Diagnostic, Diagnostics};
 use restage_report::export::PackageError;
@@ -160,9 +160,15 @@ impl From<PackageError> for CliError {
 }
 
 /// A run's error, with the pipeline's text so that the offending place can be shown.
-pub(crate) fn from_run(error: RunError, root: &Path, file_name: &str, text: &str) -> CliError {
+pub(crate) fn from_run(
+    error: RunError,
+    root: &Path,
+    file_name: &str,
+    text: &str,
+    graph: &Graph,
+) -> CliError {
     match error {
-        RunError::Facts(error) => from_facts(error, root, file_name, text),
+        RunError::Facts(error) => from_facts(error, root, file_name, text, graph),
         RunError::Secret { location, .. } => {
             let item = Diagnostic::new(location, error.to_string(), "declared here")
                 .maybe_hint(error.hint());
@@ -181,14 +187,20 @@ pub(crate) fn from_run(error: RunError, root: &Path, file_name: &str, text: &str
 }
 
 /// A planning error, with the pipeline's text so that the offending place can be shown.
-fn from_facts(error: FactsError, root: &Path, file_name: &str, text: &str) -> CliError {
+fn from_facts(
+    error: FactsError,
+    root: &Path,
+    file_name: &str,
+    text: &str,
+    graph: &Graph,
+) -> CliError {
     match error {
         FactsError::MissingInput {
             location, ref path, ..
         } => {
             let item = Diagnostic::new(location, error.to_string(), "not found")
                 .hint("create it, or fix the path; paths are relative to the pipeline's folder")
-                .maybe_hint(similar_name(root, path));
+                .maybe_hint(similar_name(root, graph, path));
             CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
         }
         FactsError::Tool {
@@ -268,11 +280,20 @@ fn tool_hint(reason: &CaptureError) -> String {
     }
 }
 
-/// A name beside a missing one that looks like it.
-fn similar_name(root: &Path, path: &str) -> Option<String> {
+/// A name beside a missing one that looks like it, of a file or an out.
+fn similar_name(root: &Path, graph: &Graph, path: &str) -> Option<String> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let names = fs::read_dir(&root.join(folder)).ok()?;
-    let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
+    let files = fs::read_dir(&root.join(folder)).unwrap_or_default();
+    let outs = graph.stages().iter().flat_map(|stage| &stage.outs);
+    let outs = outs.filter_map(|out| match out.path.as_str().rsplit_once('/') {
+        Some((beside, name)) => (beside == folder).then_some(name),
+        None => folder.is_empty().then_some(out.path.as_str()),
+    });
+    let names: Vec<&str> = files
+        .iter()
+        .filter_map(|name| name.to_str())
+        .chain(outs)
+        .collect();
     let composed = |name: &str| name.nfc().collect::<String>();
     let full = |name: &str| match folder {
         "" => name.to_owned(),
@@ -280,7 +301,7 @@ fn similar_name(root: &Path, path: &str) -> Option<String> {
     };
     if let Some(same) = names.iter().find(|there| composed(there) == composed(name)) {
         return Some(format!(
-            "`{}` is there, and looks the same, but is written with other characters: one of the two has \
+            "there is `{}`, which looks the same, but is written with other characters: one of the two has \
              its accents as characters of their own (Unicode's NFD, usual on a Mac), the other does not \
              (NFC); rename the file, or copy its name into the pipeline",
             full(same)

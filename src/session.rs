@@ -214,7 +214,8 @@ impl Loaded {
 
     /// The engine's error; if the pipeline file caused it, shown at its place there.
     pub(crate) fn error(&self, error: impl Into<RunError>) -> CliError {
-        error::from_run(error.into(), &self.root, &self.file_name, &self.text)
+        let (root, name) = (&self.root, &self.file_name);
+        error::from_run(error.into(), root, name, &self.text, &self.graph)
     }
 }
 

@@ -288,5 +288,72 @@ fn a_missing_input_in_another_unicode_form_is_pointed_out() {
     space
         .restage(&["reproduce"])
         .exits(2)
-        .says("is there, and looks the same, but is written with other characters");
+        .says("which looks the same, but is written with other characters");
+    space.stages(
+        "  a: {cmd: echo, outs: [\"d/cafe\\u0301\"]}\n  s: {cmd: echo, deps: [\"d/caf\\u00e9\"], outs: [s.txt]}\n",
+    );
+    space
+        .restage(&["reproduce"])
+        .exits(2)
+        .says("there is `d/cafe\u{301}`, which looks the same");
+}
+
+#[test]
+fn a_script_that_cannot_be_run_is_told_by_its_mode_or_by_its_first_line() {
+    let space = Space::new("  s: {cmd: './s.sh', deps: [s.sh], outs: [s.txt]}\n");
+    space.write("s.sh", "#!/bin/sh\n");
+    let said = space.restage(&["run"]).exits(1);
+    said.says("`./s.sh` is not executable: write `sh ./s.sh`, or run `chmod +x ./s.sh`");
+    let executable = |text: &str| {
+        space.write("s.sh", text);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(space.path("s.sh"), mode).unwrap();
+        space.restage(&["run"]).exits(1)
+    };
+    executable("#!/no/such/shell -e\n")
+        .says("the first line of `./s.sh` names `/no/such/shell`, which is not there");
+    for reader in ["/bin/sh", "/usr/bin/env sh"] {
+        executable(&format!("#!{reader}\r\necho\r\n")).says("has a Windows line end");
+    }
+    let said = executable("#!/bin/sh\nexit 127\n");
+    assert!(!said.err.contains("hint"), "{}", said.err);
+}
+
+#[test]
+fn an_error_on_standard_output_is_shown_where_standard_error_has_a_progress_bar_alone() {
+    let bar = r"for i in 1 2 3; do printf '\r%d%% done' $i >&2; done; echo the real cause";
+    let space = Space::new(&format!(
+        "  s: {{cmd: \"{}; exit 1\", outs: [s.txt]}}\n",
+        bar.replace('\\', "\\\\")
+    ));
+    space.restage(&["run"]).exits(1).says("| the real cause");
+}
+
+#[test]
+fn the_line_to_write_for_a_forgotten_file_is_yaml_whatever_its_name() {
+    for name in [
+        "a, b.csv",
+        "x: y.csv",
+        "d [v1].csv",
+        "a #1.csv",
+        "@a",
+        "*",
+        "{ab}",
+        "c${a}",
+    ] {
+        let space = Space::empty();
+        space.write(name, "1\n");
+        let text = format!(
+            "schema: 1\nname: t\nstages:\n  s:\n    cmd: [\"cat '{}' > s.txt\"]\n    outs: [s.txt]\n",
+            name.replace("${", "$${")
+        );
+        space.write("pipeline.yaml", &text);
+        let said = space.restage(&["run"]).exits(1);
+        let line = said.err.split_once("write `deps: [");
+        let line = line.unwrap_or_else(|| panic!("{}", said.err));
+        let (line, _) = line.1.rsplit_once("]`").unwrap();
+        space.write("pipeline.yaml", &format!("{text}    deps: [{line}]\n"));
+        space.restage(&["run"]).exits(0);
+        assert_eq!(space.read("s.txt"), "1\n", "{name}");
+    }
 }

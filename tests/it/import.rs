@@ -247,3 +247,23 @@ fn an_edit_of_a_params_file_whose_values_were_copied_is_warned_of() {
     let said = space.restage(&["status"]).exits(0);
     assert!(!said.err.contains("params.yaml"), "{}", said.err);
 }
+
+#[test]
+fn a_params_file_that_cannot_be_read_is_named_with_the_reason_where_its_value_is_missing() {
+    for (text, why) in [
+        (
+            "lr: 0.1\nid: 123456789012345678901234567890\n",
+            "` does not fit 64 bits (params.yaml:2)",
+        ),
+        ("lr: 0.1\nlr: 0.2\n", "`lr` is given twice (params.yaml:2)"),
+    ] {
+        let space = Space::empty();
+        space.write("params.yaml", text);
+        space.write(
+            "dvc.yaml",
+            "stages:\n  a:\n    cmd: echo ${lr} > o\n    outs: [o]\n",
+        );
+        let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(2);
+        said.says("`params.yaml` was not read: ").says(why);
+    }
+}

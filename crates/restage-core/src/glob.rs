@@ -46,6 +46,16 @@ impl Glob {
         text.contains(['*', '?', '[', '{'])
     }
 
+    /// The pattern that matches this path alone.
+    pub fn escape(path: &str) -> String {
+        path.chars()
+            .map(|c| match c {
+                '*' | '?' | '[' | '{' | '}' => format!("[{c}]"),
+                c => c.to_string(),
+            })
+            .collect()
+    }
+
     /// Reads and normalises a pattern (`./a//*.csv` is `a/*.csv`).
     pub fn new(text: &str) -> Result<Self, GlobError> {
         if text.split('/').any(|part| part == "..") {
@@ -150,6 +160,19 @@ mod tests {
         Glob::new(pattern)
             .unwrap()
             .matches(&RelPath::new(path).unwrap())
+    }
+
+    #[test]
+    fn an_escaped_path_is_a_pattern_of_itself_alone() {
+        let path = |text: &str| RelPath::new(text).unwrap();
+        for text in ["a*b", "d [v1].csv", "{a,b}", "x?", "a]b"] {
+            let glob = Glob::new(&Glob::escape(text)).unwrap();
+            assert!(glob.matches(&path(text)), "{text}");
+            assert!(
+                !glob.matches(&path("aab")) && !glob.matches(&path("a")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use restage_pipeline::graph::{Graph, Input, StageId};
 
 /// What to do about a stage that writes into its input.
 pub(super) const COPY_FIRST: &str = "nothing was recorded, and the file in the store was set aside; a stage that \
-                          changes an input must copy it first (`cp in.csv mine.csv`)";
+                          changes an input must copy it first (`cp -r --no-preserve=mode in.csv mine.csv`)";
 
 /// Stages of which one did something.
 pub(super) fn who(graph: &Graph, stages: &BTreeSet<StageId>) -> String {

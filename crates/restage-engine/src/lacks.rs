@@ -2,20 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::attempt::Attempt;
 use super::host::HostEnv;
 use super::params_text;
 use super::said::{self, Said, under};
 use restage_core::fs;
+use restage_core::rel_path::RelPath;
 use restage_exec::Outcome;
-use restage_pipeline::{Action, Script, Shell, Stage};
+use restage_pipeline::{Action, Script, Shell, Stage, shell};
 
 /// What a shell says by its status if it did not find a program.
 const NOT_FOUND: i32 = 127;
+/// What a shell says by its status if it found a program and could not run it.
+const NOT_RUN: i32 = 126;
 /// What a shell says by its status if a program was ended by SIGPIPE.
 pub const BROKEN_PIPE: i32 = 128 + 13;
+/// A longer file is no script.
+const LONGEST_SCRIPT: u64 = 1 << 20;
 /// What to do about it.
 pub const HAD_MORE_TO_SAY: &str = "a program in a pipe had more to say than its reader, such as `head`, wanted, \
      which `pipefail` counts as a failure: if that is right, write `(PROGRAM || [ $? = 141 ]) | head`";
@@ -34,7 +42,10 @@ pub(super) fn hint(
              or into `params`, which `RESTAGE_PARAMS_FILE` has at any length"
                 .to_owned(),
         ),
-        Outcome::NotStarted(_) | Outcome::Exited(NOT_FOUND) => no_bash(stage, attempt),
+        Outcome::NotStarted(_) => no_bash(stage, attempt),
+        Outcome::Exited(NOT_FOUND | NOT_RUN) => {
+            no_bash(stage, attempt).or_else(|| script(stage, &attempt.dir, said))
+        }
         Outcome::Exited(BROKEN_PIPE) => broken_pipe(stage),
         _ => None,
     }
@@ -76,6 +87,62 @@ fn no_bash(stage: &Stage, attempt: &Attempt) -> Option<String> {
          stage; `sh` does not notice a program that fails inside a pipe"
             .to_owned()
     })
+}
+
+/// A script that can't be run as a program: by its mode, or by its first line.
+fn script(stage: &Stage, dir: &Path, said: &Said) -> Option<String> {
+    let texts = match &stage.action {
+        Action::Command(script) => script.texts.as_slice(),
+        Action::Program { .. } => &[],
+    };
+    let windows = |name: &str| {
+        let (_, reader) = called(dir, name)?;
+        let name = shell::quote(name, shell::Place::Bare)?;
+        reader.ends_with('\r').then(|| {
+            format!(
+                "the first line of `{name}` has a Windows line end, which counts as part of the program's \
+                 name: `sed -i 's/\\r$//' {name}`"
+            )
+        })
+    };
+    let blamed = |line: &str| {
+        let refused = line.to_lowercase().contains("permission denied");
+        said::names_in(line).find_map(|name| {
+            let (there, reader) = called(dir, name)?;
+            let name = shell::quote(name, shell::Place::Bare)?;
+            let reader = reader.split_whitespace().next().unwrap_or_default();
+            let is_there = reader.is_empty() || fs::exists(Path::new(reader)).unwrap_or(true);
+            match (refused, is_there) {
+                (true, _) => (there.permissions().mode() & 0o111 == 0).then(|| {
+                    format!(
+                        "`{name}` is not executable: write `sh {name}`, or run `chmod +x {name}`"
+                    )
+                }),
+                (false, false) => Some(format!(
+                    "the first line of `{name}` names `{reader}`, which is not there"
+                )),
+                (false, true) => None,
+            }
+        })
+    };
+    // `env` blames the program that it looks for, and not the script.
+    let mut written = texts.iter().flat_map(|text| said::names_in(text));
+    written
+        .find_map(windows)
+        .or_else(|| said.lines().find_map(blamed))
+}
+
+/// A file of the work folder, and what its first line says after `#!`.
+fn called(dir: &Path, name: &str) -> Option<(Metadata, String)> {
+    let path = RelPath::new(name).ok()?.under(dir);
+    let there = fs::metadata_if_exists(&path).ok().flatten()?;
+    if !there.is_file() || there.len() > LONGEST_SCRIPT {
+        return None;
+    }
+    let text = fs::read(&path).ok()?;
+    let first = text.split(|byte| *byte == b'\n').next()?;
+    let reader = first.strip_prefix(b"#!").unwrap_or_default();
+    Some((there, String::from_utf8_lossy(reader).into_owned()))
 }
 
 /// A program wrote more than its reader wanted.

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use restage_core::files::HIDDEN;
 use restage_core::fs;
+use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_exec::Secrets;
-use restage_pipeline::Stage;
 use restage_pipeline::graph::Graph;
+use restage_pipeline::{Stage, scalar, shell};
 use restage_store::LogPaths;
 
 /// Lines that a failure shows.
@@ -41,6 +42,9 @@ const READ_ONLY: [&str; 3] = [
     "permission denied",
 ];
 
+/// Copies an input so that the copy can be written to: inputs can't, and `cp` keeps that.
+const COPY: &str = "cp -r --no-preserve=mode";
+
 /// Words of a line that says that a value is missing, in lower case.
 const NO_VALUE: [&str; 4] = [
     "keyerror",
@@ -51,7 +55,8 @@ const NO_VALUE: [&str; 4] = [
 
 /// The end of what an attempt printed.
 pub(super) struct Said {
-    /// The log that is shown: of standard error, or of standard output where that is all there is.
+    /// The log that is shown: of standard error, or of standard output where that is all there is,
+    /// but for a progress bar.
     pub(super) log: PathBuf,
     shown: String,
     other: String,
@@ -60,7 +65,7 @@ pub(super) struct Said {
 impl Said {
     pub(super) fn by(logs: &LogPaths) -> Self {
         let (errors, output) = (end_of(&logs.stderr), end_of(&logs.stdout));
-        if errors.trim().is_empty() && !output.trim().is_empty() {
+        if errors.lines().all(is_progress) && !output.trim().is_empty() {
             return Self {
                 log: logs.stdout.clone(),
                 shown: output,
@@ -139,10 +144,20 @@ impl Place<'_> {
             let path = RelPath::new(name).ok()?;
             self.placed.iter().find(|placed| path.is_within(placed))
         };
-        let path = names_in(line).find_map(input)?;
+        if let Some(path) = names_in(line).find_map(input) {
+            let path = shell::quote(path.as_str(), shell::Place::Bare)?;
+            return Some(format!(
+                "`{path}` is an input, and inputs are read-only: a stage that changes one copies it first \
+                 (`{COPY} {path} mine`)"
+            ));
+        }
+        let copied = |name: &&str| {
+            let there = fs::metadata_if_exists(&self.dir.join(name)).ok().flatten();
+            RelPath::new(name).is_ok() && there.is_some_and(|there| there.permissions().readonly())
+        };
+        let path = names_in(line).find(copied)?;
         Some(format!(
-            "`{path}` is an input, and inputs are read-only: a stage that changes one copies it first \
-             (`cp -r {path} mine`)"
+            "`{path}` is read-only: if it is a copy of an input, it got that from there: copy by `{COPY}`"
         ))
     }
 
@@ -162,8 +177,8 @@ impl Place<'_> {
             None => format!("`{path}` is in the workspace"),
         };
         let line = match self.stage.deps.is_empty() {
-            true => format!("write `deps: [{path}]`"),
-            false => format!("add `{path}` to its `deps`"),
+            true => format!("write `deps: [{}]`", as_dep(&path)),
+            false => format!("add `{}` to its `deps`", as_dep(&path)),
         };
         Some(format!(
             "{what}, but this stage does not declare that it reads it\n  {}",
@@ -226,9 +241,10 @@ impl Place<'_> {
             found.retain(|path| !given(path));
             (found.len() == 1).then(|| found.remove(0))
         })?;
+        let shown = scalar::written(&path, true);
         let line = match self.stage.params.is_empty() {
-            true => format!("write `params: [{path}]`"),
-            false => format!("add `{path}` to its `params`"),
+            true => format!("write `params: [{shown}]`"),
+            false => format!("add `{shown}` to its `params`"),
         };
         Some(format!(
             "`{path}` is a parameter that this stage is not given\n  {}",
@@ -243,6 +259,11 @@ pub(super) fn under(stage: &Stage, what: &str) -> String {
         "under `{}:` (line {} of the pipeline) {what}",
         stage.group, stage.location.line
     )
+}
+
+/// A path as an item of `deps`, where patterns and templates have signs of their own.
+fn as_dep(path: &RelPath) -> String {
+    scalar::written(&Glob::escape(path.as_str()).replace("${", "$${"), true)
 }
 
 /// The end of a log; nothing where it can't be read. A line that is cut off at the beginning is left
@@ -267,6 +288,11 @@ fn as_drawn(line: &str) -> Vec<&str> {
         drawn.push(part);
     }
     drawn
+}
+
+/// Whether a line is empty, or a progress bar alone.
+fn is_progress(line: &str) -> bool {
+    line.trim().is_empty() || (line.contains('\r') && as_drawn(line).len() == 1)
 }
 
 /// Whether two lines differ in numbers and signs alone.

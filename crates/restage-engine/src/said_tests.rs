@@ -43,11 +43,16 @@ impl Bench {
 
     fn hint(&self, said: &str) -> Option<String> {
         let placed = [RelPath::new("code/train.py").unwrap()];
+        // Messages may name its folder, which is gone.
+        let dir = match said.contains("/store") {
+            true => Path::new("/store/work/train-1"),
+            false => self.folder.path(),
+        };
         let place = Place {
             graph: &self.graph,
             stage: self.graph.stage(self.graph.id("train").unwrap()),
             root: self.folder.path(),
-            dir: Path::new("/store/work/train-1"),
+            dir,
             placed: &placed,
         };
         Said::of(said).hint(&place)
@@ -177,5 +182,25 @@ fn only_the_end_of_a_log_is_read_and_standard_output_counts_where_errors_are_sil
     assert_eq!(
         Said::by(&logs).last_lines(&Secrets::default()),
         ["an error"]
+    );
+}
+
+#[test]
+fn what_is_read_only_is_an_input_or_a_copy_of_one_that_kept_its_mode() {
+    let bench = Bench::new(&[]);
+    let hint = bench.hint("code/train.py: Read-only file system").unwrap();
+    assert!(
+        hint.contains("`cp -r --no-preserve=mode code/train.py mine`"),
+        "{hint}"
+    );
+    let copy = bench.folder.path().join("mine.csv");
+    std::fs::write(&copy, "").unwrap();
+    let said = "bash: line 1: mine.csv: Permission denied";
+    assert_eq!(bench.hint(said), None, "it can be written to");
+    restage_core::fs::set_mode(&copy, 0o444).unwrap();
+    let hint = bench.hint(said).unwrap();
+    assert!(
+        hint.contains("copy by `cp -r --no-preserve=mode`"),
+        "{hint}"
     );
 }

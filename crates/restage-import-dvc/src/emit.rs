@@ -1,13 +1,10 @@
 //! Values as YAML that a person likes to read: plain where that is safe, short lists in brackets.
 
 use restage_pipeline::node::{Entry, Node, Value};
-use restage_pipeline::scalar;
+use restage_pipeline::scalar::{needs_escape, written as scalar};
 
 /// A list or map in brackets is at most this wide, with everything before it.
 const WIDTH: usize = 92;
-
-/// Words that are text here, but something else in YAML 1.1.
-const ELSEWHERE: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "=", "<<"];
 
 /// `key: value` at an indentation, with its line breaks.
 pub(super) fn entry(key: &str, value: &Node, indent: usize) -> String {
@@ -84,61 +81,6 @@ pub(super) fn block_text(text: &str, indent: usize) -> String {
         }
     }
     shown
-}
-
-/// Text on one line, quoted if necessary. `flow`: it may be in brackets, or a key.
-pub(super) fn scalar(text: &str, flow: bool) -> String {
-    if is_plain(text, flow) {
-        return text.to_owned();
-    }
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => quoted += "\\\"",
-            '\\' => quoted += "\\\\",
-            '\n' => quoted += "\\n",
-            '\t' => quoted += "\\t",
-            c if needs_escape(c) => quoted += &format!("\\u{:04x}", c as u32),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
-}
-
-/// Characters that YAML takes as a line break, or that nobody sees.
-fn needs_escape(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
-        )
-}
-
-fn is_plain(text: &str, flow: bool) -> bool {
-    let Some(first) = text.chars().next() else {
-        return false;
-    };
-    let opens = first.is_alphanumeric() || matches!(first, '_' | '/' | '.' | '(' | '$');
-    let special = if flow { "{}[]," } else { "" };
-    let inside = |c: char| !needs_escape(c) && !special.contains(c);
-    opens
-        && text.chars().all(inside)
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !text.ends_with([' ', ':'])
-        && !text.starts_with("---")
-        && !text.starts_with("...")
-        && !ELSEWHERE.contains(&text.to_lowercase().as_str())
-        && matches!(scalar::resolve(text), Ok(Value::Text(_)))
-        && !looks_like_a_number(text)
-}
-
-/// `1_000`, `1:30` and dates are numbers and times to readers of YAML 1.1.
-fn looks_like_a_number(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_hexdigit() || "_:.+-xoTZ ".contains(c))
 }
 
 #[cfg(test)]

@@ -66,9 +66,9 @@ impl Reader<'_> {
         given: &mut Given,
     ) -> Result<(), Refusal> {
         let form = if given.deps.iter().any(|dep| paths::is_within(name, dep)) {
-            Form::Whole("it is a dep")
+            Form::Whole("it is a dep".to_owned())
         } else if self.written.contains(name) {
-            Form::Whole("a stage writes it")
+            Form::Whole("a stage writes it".to_owned())
         } else {
             self.params.form(name, self.texts)
         };

@@ -41,6 +41,7 @@ impl Reader<'_> {
         let body = self.stage.body;
         let context = Context {
             values,
+            unread: "",
             variants: None,
         };
         let filled = |text: &str| {

@@ -37,7 +37,7 @@ use restage_core::digest::Digest;
 use restage_core::span::Location;
 use restage_pipeline::diagnostic::{Diagnostic, Diagnostics};
 pub use restage_pipeline::node::{Node, Value, is_name};
-use restage_pipeline::yaml;
+use restage_pipeline::{scalar, yaml};
 
 /// A list in brackets is at most this wide, with everything before it.
 const WIDTH: usize = 92;
@@ -303,7 +303,7 @@ impl DvcFile {
         let file = self.file_name.rsplit('/').next().unwrap_or_default();
         let mut text =
             format!("# Imported from {file} by `restage init --from {file}`.\nschema: 1\n");
-        text += &format!("name: {}\n", emit::scalar(name, false));
+        text += &format!("name: {}\n", scalar::written(name, false));
         let values = params.emit();
         if !values.is_empty() {
             text += &format!("\n{values}");
@@ -318,7 +318,7 @@ impl DvcFile {
         }
         for (file, content) in copied {
             let digest = Digest::of(content.as_bytes());
-            text += &format!("  {}: \"{digest}\"\n", emit::scalar(file, true));
+            text += &format!("  {}: \"{digest}\"\n", scalar::written(file, true));
         }
         text += "\nstages:\n";
         if stages.iter().any(|stage| stage.makes_params) {
@@ -336,7 +336,7 @@ fn block(stage: &Converted) -> String {
     for change in &stage.changes {
         text += &format!("  # {}\n", change.replace('\n', " "));
     }
-    text += &format!("  {}:\n", emit::scalar(&stage.name, true));
+    text += &format!("  {}:\n", scalar::written(&stage.name, true));
     if let Some(desc) = &stage.desc {
         text += &format!("    desc: {}\n", emit::block_text(desc, 6));
     }
@@ -349,7 +349,10 @@ fn block(stage: &Converted) -> String {
         ("params", &stage.params),
         ("outs", &stage.outs),
     ] {
-        let items: Vec<String> = items.iter().map(|item| emit::scalar(item, true)).collect();
+        let items: Vec<String> = items
+            .iter()
+            .map(|item| scalar::written(item, true))
+            .collect();
         let line = format!("    {field}: [{}]\n", items.join(", "));
         text += &match (items.len(), line.len() <= WIDTH) {
             (0, _) => continue,

@@ -19,7 +19,7 @@ pub(super) enum Form {
     /// JSON is YAML: the command copies it from `RESTAGE_PARAMS_FILE`.
     Given,
     /// As the file itself.
-    Whole(&'static str),
+    Whole(String),
     /// It does not exist.
     Missing,
 }
@@ -31,6 +31,8 @@ pub(super) struct Params {
     pub(super) values: Node,
     /// The files that were read, by name.
     files: BTreeMap<String, Node>,
+    /// Why others were not.
+    unread: BTreeMap<String, String>,
     /// In order: what goes under `params:`, with its source and the source's text.
     sections: Vec<Section>,
 }
@@ -70,15 +72,17 @@ impl Params {
         files: &BTreeMap<String, String>,
         default: &str,
     ) -> Result<Self, Diagnostics> {
-        let mut read = BTreeMap::new();
+        let (mut read, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for (name, text) in files {
-            if let Some(node) = parse(name, text)? {
-                read.insert(name.clone(), node);
+            match parse(name, text)? {
+                Ok(node) => drop(read.insert(name.clone(), node)),
+                Err(why) => drop(unread.insert(name.clone(), why)),
             }
         }
         let mut params = Self {
             values: map(Vec::new()),
             files: read,
+            unread,
             sections: Vec::new(),
         };
         // There is nothing yet that it could contradict.
@@ -101,7 +105,10 @@ impl Params {
         let (name, keys) = text.split_once(':').unwrap_or((text, ""));
         let name = super::paths::join(folder, name)?;
         let Some(node) = self.files.get(&name).cloned() else {
-            return Err(format!("`{name}` is not there, or not YAML, JSON or TOML"));
+            return Err(match self.unread.get(&name) {
+                Some(why) => format!("`{name}` was not read: {why}"),
+                None => format!("`{name}` is not there"),
+            });
         };
         let keys: Vec<&str> = keys.split(',').filter(|key| !key.is_empty()).collect();
         if keys.is_empty() {
@@ -119,24 +126,33 @@ impl Params {
             return Form::Missing;
         };
         if !is_yaml(name) {
-            return Form::Whole("only YAML and JSON can be made of params");
+            return Form::Whole("only YAML and JSON can be made of params".to_owned());
         }
         let Some(node) = self.files.get(name).cloned() else {
-            return Form::Whole("it holds no map, or a value that no parameter can have");
+            return Form::Whole(self.unread.get(name).cloned().unwrap_or_default());
         };
         let unusable = |key: &str| key.contains('.') || RESERVED.contains(&key);
         if node.keys().any(unusable) {
-            return Form::Whole("it has a key that no parameter can have");
+            return Form::Whole("it has a key that no parameter can have".to_owned());
         }
         match self.add(name, &node, Some(text)) {
             Ok(()) => Form::Given,
-            Err(_) => Form::Whole("it gives a key that another file gives too, with another value"),
+            Err(_) => Form::Whole(
+                "it gives a key that another file gives too, with another value".to_owned(),
+            ),
         }
     }
 
     /// A params file, if it could be read.
     pub(super) fn file(&self, name: &str) -> Option<&Node> {
         self.files.get(name)
+    }
+
+    /// The params files that could not be read, and why, for the end of a message.
+    pub(super) fn unread(&self) -> String {
+        let files = self.unread.iter();
+        let files = files.map(|(name, why)| format!("; `{name}` was not read: {why}"));
+        files.collect()
     }
 
     /// The top-level keys of a params file.
@@ -264,29 +280,32 @@ fn is_yaml(name: &str) -> bool {
         .any(|ending| name.ends_with(ending))
 }
 
-/// The map in a params file; `None` if it is not a map, has a value that no parameter can have, or is in
-/// a format that we don't read.
-fn parse(name: &str, text: &str) -> Result<Option<Node>, Diagnostics> {
-    let node = if is_yaml(name) {
+/// The map in a params file, or why there is none: it is not a map, has a value that no parameter can
+/// have, or is in a format that we don't read.
+fn parse(name: &str, text: &str) -> Result<Result<Node, String>, Diagnostics> {
+    let read = if is_yaml(name) {
         let mut report = Vec::new();
         let node = yaml::parse(text, &mut report);
-        match (node, report.is_empty()) {
-            (node, true) => node,
+        match (node, report.first()) {
+            (Some(node), None) => Ok(node),
             // Such as `.inf` or a tag, which scripts may read: they get the file itself.
-            (Some(_), false) => None,
-            (None, false) => return Err(Diagnostics::new(name, text, report)),
+            (Some(_), Some(wrong)) => {
+                let line = wrong.location.line;
+                Err(format!("{} ({name}:{line})", wrong.message))
+            }
+            (None, _) => return Err(Diagnostics::new(name, text, report)),
         }
     } else if name.ends_with(".toml") {
         toml::from_str::<serde_json::Value>(text)
-            .ok()
             .map(|value| from_json(&value))
+            .map_err(|error| error.message().to_owned())
     } else {
-        None
+        Err("it is not YAML, JSON or TOML".to_owned())
     };
-    Ok(node.and_then(|node| match node.value {
-        Value::Map(_) => Some(node),
-        Value::Null => Some(map(Vec::new())),
-        _ => None,
+    Ok(read.and_then(|node| match node.value {
+        Value::Map(_) => Ok(node),
+        Value::Null => Ok(map(Vec::new())),
+        _ => Err("it holds no map".to_owned()),
     }))
 }
 

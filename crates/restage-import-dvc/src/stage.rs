@@ -98,9 +98,10 @@ impl Reader<'_> {
             let added = self.params.add_vars(item, &folder, self.texts);
             added.map_err(|reason| refusal(item.location, "vars", reason))?;
         }
-        let values = self.params.values.clone();
+        let (values, unread) = (self.params.values.clone(), self.params.unread());
         let outside = Context {
             values: &values,
+            unread: &unread,
             variants: None,
         };
         let over = match (self.stage.foreach, self.stage.matrix) {
@@ -116,6 +117,7 @@ impl Reader<'_> {
         };
         let context = Context {
             values: &values,
+            unread: &unread,
             variants: over.as_ref().map(|over| over.all.as_slice()),
         };
         self.changes

@@ -2,6 +2,7 @@
 //! name items of lists: where that matters, the value itself is written.
 
 use super::params::find;
+use restage_core::glob::Glob;
 use restage_pipeline::expand::Variant;
 use restage_pipeline::node::{Node, Value};
 use restage_pipeline::shell::{self, Place};
@@ -25,6 +26,8 @@ pub(super) enum Use {
 pub(super) struct Context<'a> {
     /// `params.yaml` and `vars`.
     pub(super) values: &'a Node,
+    /// What else they could name, if it had been read.
+    pub(super) unread: &'a str,
     /// The instances, if the stage has several.
     pub(super) variants: Option<&'a [Variant]>,
 }
@@ -101,16 +104,7 @@ impl Context<'_> {
             Use::Out if text.contains(special) => Err(format!(
                 "`{text}` has a character of patterns, which an out cannot have"
             )),
-            Use::Dep => {
-                let mut path = String::new();
-                for c in text.chars() {
-                    match special.contains(&c) {
-                        true => path.extend(['[', c, ']']),
-                        false => path.push(c),
-                    }
-                }
-                Ok(path)
-            }
+            Use::Dep => Ok(Glob::escape(&text)),
             _ => Ok(escaped(&text)),
         }
     }
@@ -122,7 +116,12 @@ impl Context<'_> {
         changes: &mut Vec<String>,
     ) -> Result<String, String> {
         let path = normalised(inner);
-        let nothing = || format!("`${{{inner}}}` refers to nothing in `vars` or a params file");
+        let nothing = || {
+            format!(
+                "`${{{inner}}}` refers to nothing in `vars` or a params file{}",
+                self.unread
+            )
+        };
         let (head, rest) = path.split_once('.').unwrap_or((&path, ""));
         if let (Some(variants), "item" | "key") = (self.variants, head) {
             return self.of_instance(variants, &path, rest, usage, changes);

@@ -1,8 +1,11 @@
-//! What an unquoted scalar is, by YAML 1.2's core schema: `yes` and `on` are text.
+//! What an unquoted scalar is, by YAML 1.2's core schema: `yes` and `on` are text; and how text is written.
 
 use serde_json::Number;
 
 use super::node::Value;
+
+/// Words that are text here, but something else in YAML 1.1.
+const ELSEWHERE: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "=", "<<"];
 
 /// Why a scalar has no value here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,61 @@ fn is_float(text: &str) -> bool {
     let exponent_fits =
         exponent.is_none_or(|text| is_decimal(text.strip_prefix(['+', '-']).unwrap_or(text)));
     mantissa_fits && exponent_fits
+}
+
+/// Text on one line, quoted if necessary. `flow`: it may be in brackets, or a key.
+pub fn written(text: &str, flow: bool) -> String {
+    if is_plain(text, flow) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted += "\\\"",
+            '\\' => quoted += "\\\\",
+            '\n' => quoted += "\\n",
+            '\t' => quoted += "\\t",
+            c if needs_escape(c) => quoted += &format!("\\u{:04x}", c as u32),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+/// Characters that YAML takes as a line break, or that nobody sees.
+pub fn needs_escape(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+}
+
+fn is_plain(text: &str, flow: bool) -> bool {
+    let Some(first) = text.chars().next() else {
+        return false;
+    };
+    let opens = first.is_alphanumeric() || matches!(first, '_' | '/' | '.' | '(' | '$');
+    let special = if flow { "{}[]," } else { "" };
+    let inside = |c: char| !needs_escape(c) && !special.contains(c);
+    opens
+        && text.chars().all(inside)
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && !text.ends_with([' ', ':'])
+        && !text.starts_with("---")
+        && !text.starts_with("...")
+        && !ELSEWHERE.contains(&text.to_lowercase().as_str())
+        && matches!(resolve(text), Ok(Value::Text(_)))
+        && !looks_like_a_number(text)
+}
+
+/// `1_000`, `1:30` and dates are numbers and times to readers of YAML 1.1.
+fn looks_like_a_number(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_hexdigit() || "_:.+-xoTZ ".contains(c))
 }
 
 #[cfg(test)]
