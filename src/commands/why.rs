@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::format::{count, duration, grouped};
 use crate::output::Output;
 use crate::render::lineage::apart;
-use crate::render::{state, state_reasons};
+use crate::render::{state, state_reasons, visible};
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use crate::style::Style;
@@ -109,7 +109,7 @@ fn block(
         Decision::Run(reasons) => {
             let mut text = format!("{name} is {}:\n", style.bad("stale"));
             for reason in reasons {
-                text += &format!("  {reason}\n");
+                text += &format!("  {}\n", visible(&reason.to_string()));
             }
             text
         }
@@ -133,6 +133,9 @@ fn block(
             .unwrap_or(0)
             .min(48);
         for (label, value) in lines {
+            // A command may have several lines.
+            let value: Vec<String> = value.split('\n').map(visible).collect();
+            let value = value.join("\n");
             text += &format!("  {} {value}\n", style.dim(&format!("{label:width$}")));
         }
     }

@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::format::{count, grouped};
 use crate::judge::JudgedClaim;
 use crate::render::junit::{Case, Outcome};
+use crate::render::width::visible;
 use crate::style::Style;
 use restage_claims::{Estimate, LEVEL, Runs, Verdict, interval_text, number_text};
 use restage_pipeline::PaperValue;
@@ -217,7 +218,7 @@ pub(crate) fn markdown(all: &[JudgedClaim<'_>], profile: &str) -> String {
             .replace('\\', "\\\\")
             .replace('|', "\\|")
             .replace('<', "&lt;");
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        visible(&text.split_whitespace().collect::<Vec<_>>().join(" "))
     };
     let mut text = format!("Profile `{profile}`: {}.\n\n", counts(all));
     text += "| claim | the paper says | paper | ours | verdict |\n|---|---|--:|--:|---|\n";

@@ -19,7 +19,7 @@ use restage_engine::Observer;
 pub(crate) use json::{JsonRenderer, reasons as state_reasons, state};
 pub(crate) use summary::{painted_state, plan_lines, reason_text, summary_line};
 pub(crate) use verified::{verified_error, verified_json, verified_lines, verified_summary};
-pub(crate) use width::WIDTH;
+pub(crate) use width::{WIDTH, visible};
 
 use plain::PlainRenderer;
 use tty::TtyRenderer;

@@ -7,7 +7,7 @@ pub(crate) const WIDTH: usize = 80;
 
 /// Escapes characters that are invisible or control the terminal: control characters, those that
 /// change the direction of writing, line separators, and those without a width.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

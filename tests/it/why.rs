@@ -99,3 +99,19 @@ fn a_stage_that_ran_once_is_compared_with_nothing() {
     let said = space.restage(&["why", "s"]).exits(0).out;
     assert!(!said.contains("since"), "{said}");
 }
+
+#[test]
+fn what_controls_a_terminal_is_shown_and_not_sent_to_it() {
+    let space = Space::new(
+        r#"
+  s: {cmd: "echo a\e[2Jb > s.txt", outs: [s.txt]}
+claims:
+  c: {says: "a\e[2Jb", holds: 'cell("t.csv", 1, "x") > 0.5'}
+"#,
+    );
+    space.write("t.csv", "x\n1\n");
+    for args in [["why", "s"], ["claims", "--md"]] {
+        let said = space.restage(&args).exits(0);
+        assert!(said.out.contains(r"a\u{1b}[2Jb"), "{}", said.out);
+    }
+}
