@@ -14,7 +14,7 @@ use restage_claims::check_expression;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::{
-    Facts, Observer, Patterns, Plan, RunError, Workspace, edited_since_copied, plan,
+    Facts, Observer, Patterns, Plan, RunError, Workspace, edited_since_copied, in_folders, plan,
 };
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};
@@ -276,6 +276,28 @@ impl<'a> Session<'a> {
     ) -> Result<Plan, CliError> {
         plan(&self.loaded.graph, selected, forced, &self.workspace)
             .map_err(|error| self.loaded.error(error))
+    }
+
+    /// Warns of files that patterns do not match because they lie in another stage's folder.
+    pub(crate) fn warn_of_files_in_folders(
+        &self,
+        selected: &BTreeSet<StageId>,
+        out: &mut Output,
+    ) -> Result<(), CliError> {
+        let graph = &self.loaded.graph;
+        let found = in_folders(&self.workspace, graph, selected);
+        for one in found.map_err(|error| self.loaded.error(error))? {
+            out.warning(&format!(
+                "`{}` in `deps` of stage `{}` does not match `{}`: no pattern looks into `{}`, a folder that \
+                 stage `{}` writes",
+                one.pattern, one.reader, one.file, one.out, one.writer
+            ));
+            out.hint(&format!(
+                "read the folder or the file by name; if it is not meant, write `/{}` into .restageignore",
+                one.out
+            ));
+        }
+        Ok(())
     }
 
     /// What would happen to the targets and what they need. If that can't be determined, for example

@@ -80,6 +80,9 @@ pub(crate) fn reproduce(
         _ => Foreigners::Refuse,
     };
 
+    if !args.quiet {
+        session.warn_of_files_in_folders(&selected, out)?;
+    }
     if args.dry_run {
         let plan = session.plan(&selected, &forced)?;
         workspace.save_cache();

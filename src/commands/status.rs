@@ -31,6 +31,7 @@ pub(crate) fn status(
     workspace.save_cache();
     note_damaged_lock(&loaded, out)?;
     note_undeclared(args, &session, out)?;
+    session.warn_of_files_in_folders(&selected, out)?;
     loaded.warn_of_other_readings(out);
     loaded.warn_of_copied_params(out)?;
     let text = if settings.json {

@@ -144,3 +144,23 @@ fn what_the_pipeline_reads_by_name_is_neither_named_nor_cleaned() {
         assert!(space.exists(kept), "{kept}");
     }
 }
+
+#[test]
+fn a_file_in_another_stages_folder_that_a_pattern_seems_to_match_is_named() {
+    let space = Space::new(
+        "  a: {cmd: 'mkdir r; echo 1 > r/t.csv', outs: [r]}\n  \
+         b: {cmd: 'cat */*.csv > n', deps: ['*/*.csv'], outs: [n]}\n",
+    );
+    space.write("m/z.csv", "0\n");
+    space.ran(&[]);
+    assert_eq!(space.read("n"), "0\n");
+    let named =
+        "`*/*.csv` in `deps` of stage `b` does not match `r/t.csv`: no pattern looks into `r`";
+    for command in ["status", "reproduce"] {
+        space.write("m/z.csv", &format!("{command}\n"));
+        space.restage(&[command]).exits(0).says(named);
+    }
+    space.write(".restageignore", "/r\n");
+    let said = space.restage(&["status"]).exits(0);
+    assert!(!said.err.contains("does not match"), "{}", said.err);
+}

@@ -26,6 +26,7 @@ mod facts;
 mod flusher;
 mod former;
 mod host;
+mod in_folders;
 mod inputs;
 mod isolation;
 mod lacks;
@@ -66,6 +67,7 @@ pub use event::{Access, Audited, Event, Failure, Observer, StageOutcome, Summary
 pub use facts::{Facts, FactsError, InFolder};
 pub use former::{FormerOut, PassedOver, clean, former_outs};
 pub use host::HostEnv;
+pub use in_folders::{InFolder as FileInFolder, in_folders};
 pub use lacks::{BROKEN_PIPE, HAD_MORE_TO_SAY};
 pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
 pub use noop::{NoopRequest, UpToDate, nothing_to_do, remember_noop};
