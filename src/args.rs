@@ -351,8 +351,9 @@ pub(crate) struct Clean {
 /// Kept are: everything in pipeline.lock (of other.yaml, other.yaml.lock), also as any branch, tag,
 /// stash, worktree or remote-tracking branch of git has it, everything in the workspace, everything
 /// the pipeline would use now under any profile, and the last few results of each stage, so that
-/// undoing a recent edit restores its results without a run. Checkpoints are kept for stages that would run next. Whatever
-/// is removed can be made again by running its stage.
+/// undoing a recent edit restores its results without a run. Checkpoints are kept for stages that
+/// would run next. Whatever is removed can be made again by running its stage. Adopted results, which
+/// can't, are kept unless --drop-adopted names their stage.
 ///
 /// In a shared store (`--store`) the same is kept for every other workspace that used it, until its
 /// folder is removed. For a workspace that can't be seen from here (on another machine, in a
@@ -366,6 +367,10 @@ pub(crate) struct Gc {
     /// Print what would be removed, and remove nothing.
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+
+    /// Drop what this stage adopted, too, once nothing needs it; no run can make that again.
+    #[arg(long, value_name = "PROFILE/STAGE")]
+    pub(crate) drop_adopted: Vec<String>,
 
     /// In a shared store, keep nothing for workspaces that can't be seen from here.
     #[arg(long)]

@@ -34,6 +34,17 @@ pub(crate) fn gc(settings: &Settings, args: &Gc, out: &mut Output) -> Result<Exi
         gc::remove(store, &garbage)?;
         store.stat_cache().save()?;
     }
+    if !garbage.adopted().is_empty() && !settings.json {
+        let stages: Vec<String> = garbage
+            .adopted()
+            .iter()
+            .map(|one| format!("`{one}`"))
+            .collect();
+        out.note(&format!(
+            "kept what {} adopted, which no run can make again; `--drop-adopted PROFILE/STAGE` drops it\n",
+            stages.join(", ")
+        ));
+    }
     for text in store.take_warnings() {
         out.warning(&text);
     }
@@ -59,6 +70,7 @@ fn needs(
         runs: args.keep_runs,
         scratch: Some(BTreeSet::new()),
         programs: Some(BTreeSet::new()),
+        drop_adopted: args.drop_adopted.iter().cloned().collect(),
         forget_unseen: args.forget_unseen,
         ..Needs::default()
     };
@@ -170,6 +182,9 @@ fn lines_json(garbage: &Garbage, dry_run: bool) -> String {
             "bytes": tally.bytes, "kept": tally.kept, "dry_run": dry_run,
         });
         text += &format!("{value}\n");
+    }
+    for stage in garbage.adopted() {
+        text += &format!("{}\n", json!({ "adopted": stage, "dry_run": dry_run }));
     }
     for member in garbage.members() {
         let presence = match member.presence {

@@ -7,6 +7,7 @@ use crate::format::{broken, count, duration, grouped, moment, shell_word, size};
 use crate::git::CommittedFiles;
 use crate::style::Style;
 use restage_core::digest::{Change, DepContent, Digest, KeyAction, PathDigest};
+use restage_core::files::SET_ASIDE;
 use restage_engine::lineage::{Bytes, From, Lineage, Origin, Run, Source, Standing, Traced};
 use restage_store::Record;
 
@@ -270,7 +271,8 @@ impl Drawing<'_> {
                 bytes: Bytes::Edited { .. },
                 ..
             } => Some(format!(
-                "`restage reproduce {path}` restores the recorded file, overwriting the edit"
+                "`restage reproduce {path}` restores the recorded file; the edit moves to \
+                 `{SET_ASIDE}/`, unless git has it"
             )),
             Origin::Run {
                 bytes: Bytes::Missing { .. },

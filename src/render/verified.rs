@@ -63,20 +63,27 @@ pub(crate) fn verified_summary(
 pub(crate) fn verified_error(found: &Verified, style: Style) -> Option<String> {
     let out = found.differing()?;
     let mut text = format!(
-        "{} stage `{}` is not reproducible: `{}` differs from the recorded run\n",
+        "{} stage `{}` is not reproducible: `{}` differs from {}\n",
         style.error("error:"),
         found.stage,
         out.path,
+        match &found.adopted {
+            Some(_) => "what was adopted",
+            None => "the recorded run",
+        },
     );
     let (recorded, now) = (out.recorded.short(), out.now.short());
     text += &format!("  recorded: {recorded}   now: {now}\n");
     for line in difference(out).lines() {
         text += &format!("  {line}\n");
     }
-    text += &format!(
-        "  same key {}, so nothing we track changed\n",
-        found.key.short()
-    );
+    text += &match &found.adopted {
+        Some(adopted) => format!("  no run made it: {adopted}\n"),
+        None => format!(
+            "  same key {}, so nothing we track changed\n",
+            found.key.short()
+        ),
+    };
     let mut apart = vec![("recorded", &found.recorded_apart)];
     match found.recorded_apart == found.rerun_apart {
         true => apart[0].0 = "recorded and rerun",
@@ -90,9 +97,12 @@ pub(crate) fn verified_error(found: &Verified, style: Style) -> Option<String> {
     if found.kept {
         text += "  the recorded outs are kept, and the new ones next to them in .restage\n";
     }
-    let hint = out.hint.as_deref().unwrap_or(
-        "common causes: the time, a random seed, thread order, an undeclared environment variable",
-    );
+    let hint = out.hint.as_deref().unwrap_or(match &found.adopted {
+        Some(_) => "whoever adopted it may have made it with another version, setting or input",
+        None => {
+            "common causes: the time, a random seed, thread order, an undeclared environment variable"
+        }
+    });
     text += &format!("{} {hint}\n", style.hint("hint:"));
     Some(text)
 }
@@ -142,7 +152,7 @@ pub(crate) fn verified_json(found: &Verified) -> Value {
     };
     json!({
         "event": "verified", "stage": found.stage, "key": found.key.to_string(),
-        "reruns": found.reruns, "verdict": verdict, "outs": outs, "kept": found.kept,
+        "adopted": found.adopted, "reruns": found.reruns, "verdict": verdict, "outs": outs, "kept": found.kept,
         "isolation": {"recorded": found.recorded_apart, "rerun": found.rerun_apart},
     })
 }

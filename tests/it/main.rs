@@ -53,4 +53,5 @@ mod torture;
 mod trace;
 mod users;
 mod verify;
+mod whose;
 mod why;

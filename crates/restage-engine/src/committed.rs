@@ -7,12 +7,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::standing::Stranger;
+
 /// Paths passed to git at once: the length of a command line is limited.
 const AT_ONCE: usize = 500;
 
-/// Those of `files`, all below `root`, that the commit at HEAD has byte for byte. None where there
-/// is no git, no repository or no commit.
-pub(super) fn among(root: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
+/// The names of those of `files` that the commit at HEAD has byte for byte where they stand or stood.
+/// None where there is no git, no repository or no commit.
+pub(super) fn among(root: &Path, files: &[Stranger]) -> BTreeSet<PathBuf> {
     files
         .chunks(AT_ONCE)
         .flat_map(|some| held(root, some).unwrap_or_default())
@@ -20,13 +22,13 @@ pub(super) fn among(root: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
 }
 
 /// `None` if git gives no answer.
-fn held(root: &Path, files: &[PathBuf]) -> Option<Vec<PathBuf>> {
+fn held(root: &Path, files: &[Stranger]) -> Option<Vec<PathBuf>> {
     let in_commit = in_commit(root, files)?;
-    let files: Vec<&PathBuf> = files
+    let files: Vec<&Stranger> = files
         .iter()
         // git is asked one path a line.
         .filter(|file| {
-            in_commit.contains_key(*file) && !file.as_os_str().as_bytes().contains(&b'\n')
+            in_commit.contains_key(&file.name) && !file.at.as_os_str().as_bytes().contains(&b'\n')
         })
         .collect();
     if files.is_empty() {
@@ -45,7 +47,7 @@ fn held(root: &Path, files: &[PathBuf]) -> Option<Vec<PathBuf>> {
     let mut asks = git.stdin.take()?;
     let mut asked = Vec::new();
     for file in &files {
-        asked.extend(file.as_os_str().as_bytes());
+        asked.extend(file.at.as_os_str().as_bytes());
         asked.push(b'\n');
     }
     // It answers while it is asked: nobody may wait for the other. If it ends early, it has failed.
@@ -59,18 +61,17 @@ fn held(root: &Path, files: &[PathBuf]) -> Option<Vec<PathBuf>> {
     let same = files
         .into_iter()
         .zip(ids)
-        .filter(|(file, id)| in_commit.get(*file).is_some_and(|held| held == id));
-    Some(same.map(|(file, _)| file.clone()).collect())
+        .filter(|(file, id)| in_commit.get(&file.name).is_some_and(|held| held == id));
+    Some(same.map(|(file, _)| file.name.clone()).collect())
 }
 
 /// The files among these that the commit has, with the ids of their contents.
-fn in_commit(root: &Path, files: &[PathBuf]) -> Option<BTreeMap<PathBuf, Vec<u8>>> {
-    let inside = files.iter().filter_map(|file| file.strip_prefix(root).ok());
+fn in_commit(root: &Path, files: &[Stranger]) -> Option<BTreeMap<PathBuf, Vec<u8>>> {
     let answer = Command::new("git")
         .arg("-C")
         .arg(root)
         .args(["ls-tree", "-z", "HEAD", "--"])
-        .args(inside)
+        .args(files.iter().map(|file| &file.name))
         .stdin(Stdio::null())
         .output()
         .ok()?;
@@ -87,7 +88,7 @@ fn in_commit(root: &Path, files: &[PathBuf]) -> Option<BTreeMap<PathBuf, Vec<u8>
         let (mode, id) = (words.next()?, words.nth(1)?);
         if mode.starts_with(b"100") {
             let path = OsString::from_vec(entry[tab + 1..].to_vec());
-            found.insert(root.join(path), id.to_vec());
+            found.insert(PathBuf::from(path), id.to_vec());
         }
     }
     Some(found)

@@ -66,6 +66,16 @@ pub enum RunError {
         /// The out.
         path: String,
     },
+    /// A file is where a folder for an out has to be.
+    #[error("stage `{stage}` writes `{path}`, but `{file}` is not a folder")]
+    OutBelowFile {
+        /// The stage's name.
+        stage: String,
+        /// The out.
+        path: String,
+        /// What should be a folder.
+        file: String,
+    },
     /// A file that an out is to replace is a mount point.
     #[error("stage `{stage}` writes `{path}`, where a file is mounted, which can't be replaced")]
     OutMount {
@@ -159,6 +169,7 @@ impl RunError {
             | Self::Secret { .. }
             | Self::Foreign(_)
             | Self::OutPlace { .. }
+            | Self::OutBelowFile { .. }
             | Self::OutMount { .. } => true,
             Self::Cargo(error) => matches!(
                 error,
@@ -227,6 +238,10 @@ impl RunError {
             Self::OutPlace { .. } => Some(
                 "nothing ran; a folder that a link leads to, or that is a mount point, is filled, not \
                  replaced: make it writable"
+                    .to_owned(),
+            ),
+            Self::OutBelowFile { .. } => Some(
+                "nothing ran and nothing was changed; move it elsewhere, or give the out another path"
                     .to_owned(),
             ),
             Self::OutMount { .. } => Some(

@@ -2,11 +2,11 @@
 //! loses nothing that stands there (docs/adr/0021).
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::standing::{self, Aside, Foreigners};
+use super::standing::{self, Aside, Foreigners, Stranger};
 use super::workspace::Workspace;
 use restage_core::digest::Kind;
 use restage_core::fs;
@@ -25,15 +25,19 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(ws: &Workspace, graph: &Graph, foreigners: Foreigners) -> Self {
+    pub(super) fn new(
+        ws: &Workspace,
+        graph: &Graph,
+        foreigners: Foreigners,
+    ) -> Result<Self, RunError> {
         let outs = graph.stages().iter().flat_map(|stage| &stage.outs);
         let linked = outs.filter(|out| out.place == Place::Link);
-        Self {
+        Ok(Self {
             store: ws.store.clone(),
             root: ws.root.clone(),
             linked: Arc::new(linked.map(|out| out.path.to_string()).collect()),
-            aside: Aside::new(ws, foreigners),
-        }
+            aside: Aside::new(ws, graph, foreigners)?,
+        })
     }
 
     /// Copies are noted in `unflushed`, to reach the disk with whatever else is flushed. The store
@@ -52,16 +56,20 @@ impl Publisher {
             fs::create_dir_all(parent)?;
         }
         let objects = self.store.objects();
-        self.aside.make_way(&out.path, &dest)?;
-        if standing::stays(&dest)? {
-            if out.content.kind == Kind::Tree {
-                return Ok(objects.fill(&out.content, &dest)?);
-            }
-            // A link to a folder, and a file takes its place.
-            self.aside
-                .take(&out.path, &dest, std::slice::from_ref(&dest))?;
+        let look = |inside: &Path, at: &Path| self.aside.make_way(out, inside, at);
+        let stays = standing::stays(&dest)?;
+        if stays && out.content.kind != Kind::Tree {
+            // A link to a folder, and a file takes its place: what is in the folder stays there.
+            let (name, at) = (PathBuf::from(&out.path), dest.clone());
+            self.aside.take(&out.path, &[Stranger { name, at }])?;
+        } else {
+            // Now, too: a crash between the replacement and the look would lose it.
+            look(Path::new(""), &dest)?;
         }
-        objects.materialize(&out.content, &dest, placement)?;
+        if stays && out.content.kind == Kind::Tree {
+            return Ok(objects.fill(&out.content, &dest, &look)?);
+        }
+        objects.replace(&out.content, &dest, placement, &look)?;
         if placement == Placement::Plain {
             unflushed.copy(dest, out.content);
         }

@@ -95,7 +95,7 @@ pub fn run(
         observer,
         (programs, apart),
         plan,
-    );
+    )?;
     let result = scheduler.carry_out(interrupted);
     if result.is_err() {
         scheduler.stop_everything();
@@ -165,11 +165,11 @@ impl<'a> Scheduler<'a> {
         observer: &'a mut dyn Observer,
         (programs, apart): (Programs, Apart),
         plan: Plan,
-    ) -> Self {
+    ) -> Result<Self, RunError> {
         let stages = plan.stages.keys().copied();
         let seconds = |id: StageId| ws.last_seconds(&graph.stage(id).name);
-        let publisher = Publisher::new(ws, graph, options.foreigners);
-        Self {
+        let publisher = Publisher::new(ws, graph, options.foreigners)?;
+        Ok(Self {
             states: States::new(graph, stages, ws.rerun.is_some(), &seconds),
             tokens: Tokens::new(options.capacity.clone()),
             flusher: Flusher::new(ws, &publisher),
@@ -189,7 +189,7 @@ impl<'a> Scheduler<'a> {
             programs,
             apart,
             plan,
-        }
+        })
     }
 
     fn carry_out(&mut self, interrupted: &dyn Fn() -> bool) -> Result<(), RunError> {

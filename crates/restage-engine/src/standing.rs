@@ -1,10 +1,11 @@
 //! What stands where outs go, and must not be lost (docs/adr/0021).
 //!
-//! Content decides, not names or times: what the store has can be put back, so it may be replaced.
-//! Everything else is the user's. Where no run has ever written, it stops the run before it starts;
-//! where one has, it is set aside, unless git has it as it is.
+//! Where no run has ever written, everything is the user's and stops the run before it starts. Where
+//! one has, content decides, not names or times: what the store or git has may be replaced, and
+//! everything else is set aside.
 
 use std::collections::BTreeSet;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,12 +14,13 @@ use super::error::{Foreign, RunError};
 use super::plan::{Decision, Plan};
 use super::workspace::Workspace;
 use restage_core::clock::WallTime;
-use restage_core::digest::PathDigest;
+use restage_core::digest::{Kind, Manifest, Node, StatCache};
 use restage_core::files::SET_ASIDE;
-use restage_core::fs;
+use restage_core::fs::{self, FsError};
+use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::Graph;
 use restage_store::lockfile::LockFile;
-use restage_store::{Store, StoreError};
+use restage_store::{Record, RecordedOut, Store, StoreError};
 
 /// What becomes of files that no run wrote and that stand where a stage's outs go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,16 +37,25 @@ pub enum Foreigners {
 /// The paths that a message names at most.
 const NAMED: usize = 5;
 
+/// A file, link or folder that nobody else has.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    /// Where it stands or stood, relative to the pipeline's folder.
+    pub(super) name: PathBuf,
+    /// Where it is now.
+    pub(super) at: PathBuf,
+}
+
 /// What is known to be restage's at a path.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+struct Known {
     store: Store,
     lock: Arc<LockFile>,
 }
 
 impl Known {
     /// From the store and `pipeline.lock`. A lock file that can't be read says nothing.
-    pub(super) fn of(ws: &Workspace) -> Self {
+    fn of(ws: &Workspace) -> Self {
         let lock = LockFile::read(&ws.lock_file());
         Self {
             store: ws.store.clone(),
@@ -52,65 +63,128 @@ impl Known {
         }
     }
 
-    /// The files at and below `at`, the place of the out `out`, whose content nobody else has.
-    fn strangers(&self, out: &str, at: &Path) -> Result<Vec<PathBuf>, RunError> {
-        let mut found = Vec::new();
-        if !fs::exists(at)? {
-            return Ok(found);
-        }
+    /// What is at and below `at`, the place `inside` the out `out`, and is not in the store.
+    fn strangers(&self, out: &str, inside: &Path, at: &Path) -> Result<Vec<Stranger>, StoreError> {
         // What can't be digested (a pipe, a strange name, no right to read) is the user's.
         let cache = self.store.stat_cache();
         if let Ok(Some(content)) = cache.digest_at(at)
-            && (self.named(out, &content) || self.store.objects().has(&content)?)
+            && self.store.objects().has(&content)?
         {
-            return Ok(found);
+            return Ok(Vec::new());
         }
-        let linked = fs::symlink_metadata(at)?.is_symlink();
-        if linked && fs::metadata_if_exists(at)?.is_some_and(|target| target.is_dir()) {
-            for name in fs::read_dir(at)? {
-                self.below(&at.join(name), &mut found)?;
+        let mut recorded = None;
+        let mut found = Vec::new();
+        for (below, path, there) in files(at)? {
+            let inside = joined(inside, &below);
+            let ours = if there.is_symlink() {
+                // The store has no object of a link: a stage made it if a record has it.
+                let recorded = match &recorded {
+                    Some(recorded) => recorded,
+                    None => recorded.insert(self.recorded(out, &self.store.records().known()?)),
+                };
+                recorded
+                    .iter()
+                    .any(|one| has(one, &inside, &path, &there, cache))
+            } else {
+                match there.is_file().then(|| cache.digest_at(&path)) {
+                    Some(Ok(Some(content))) => self.store.objects().has(&content)?,
+                    _ => false,
+                }
+            };
+            if !ours {
+                let name = joined(Path::new(out), &inside);
+                found.push(Stranger { name, at: path });
             }
-        } else {
-            self.below(at, &mut found)?;
         }
         Ok(found)
     }
 
-    fn below(&self, at: &Path, found: &mut Vec<PathBuf>) -> Result<(), RunError> {
-        for (path, there) in fs::leaves(at)? {
-            let content = match there.is_file() {
-                true => self.store.stat_cache().digest_at(&path).ok().flatten(),
-                false => None,
-            };
-            let ours = match content {
-                Some(content) => self.store.objects().has(&content)?,
-                None => false,
-            };
-            if !ours {
-                found.push(path);
-            }
-        }
-        Ok(())
+    /// The folders that runs wrote as this out and that the store still lists.
+    fn recorded(&self, out: &str, records: &[Arc<Record>]) -> Vec<Manifest> {
+        let outs = records.iter().flat_map(|record| record.all_outs());
+        let trees = outs.filter(|one| one.path == out && one.content.kind == Kind::Tree);
+        let digests: BTreeSet<_> = trees.map(|one| one.content.digest).collect();
+        let manifests = digests.iter().map(|one| self.store.objects().manifest(one));
+        manifests.filter_map(Result::ok).collect()
     }
 
-    /// Whether `pipeline.lock` says that a run wrote this at the path: then git has it.
-    fn named(&self, out: &str, content: &PathDigest) -> bool {
-        let outs = self
+    /// Whether some run of this workspace, or of the one that wrote `pipeline.lock`, wrote the out
+    /// `out` at `at`. A folder that a link leads to, or that is a mount point, may be another one than then:
+    /// it has to have something of what was written.
+    fn wrote(&self, ws: &Workspace, out: &str, at: &Path) -> Result<bool, RunError> {
+        let mut locked = self
             .lock
             .entries()
             .filter_map(|(_, _, entry)| entry.outs.get(out));
-        outs.flatten().any(|digest| *digest == content.content_id())
-    }
-
-    /// The paths that some run of this workspace wrote, or of the one that wrote `pipeline.lock`.
-    fn written(&self) -> Result<BTreeSet<String>, StoreError> {
-        let mut paths = BTreeSet::new();
-        for record in self.store.records().known()? {
-            paths.extend(record.outs.iter().map(|out| out.path.clone()));
+        if !stays(at)? {
+            let recorded = |record: &Arc<Record>| record.outs.iter().any(|one| one.path == out);
+            return Ok(locked.next().is_some() || ws.known_records()?.iter().any(recorded));
         }
-        let entries = self.lock.entries();
-        paths.extend(entries.flat_map(|(_, _, entry)| entry.outs.keys().cloned()));
-        Ok(paths)
+        let cache = self.store.stat_cache();
+        if let Ok(Some(now)) = cache.digest_at(at)
+            && locked.flatten().any(|digest| *digest == now.content_id())
+        {
+            return Ok(true);
+        }
+        let recorded = self.recorded(out, ws.known_records()?);
+        let mut files = files(at)?.into_iter();
+        Ok(files.any(|(inside, path, there)| {
+            let mut recorded = recorded.iter();
+            recorded.any(|one| has(one, &inside, &path, &there, cache))
+        }))
+    }
+}
+
+/// The files and links at and below a path, each with its path inside. A link at the path itself is
+/// followed if it leads to a folder, those below are not.
+fn files(at: &Path) -> Result<Vec<(PathBuf, PathBuf, Metadata)>, FsError> {
+    let linked = fs::symlink_metadata(at)?.is_symlink()
+        && fs::metadata_if_exists(at)?.is_some_and(|target| target.is_dir());
+    let mut found = Vec::new();
+    match linked {
+        true => {
+            for name in fs::read_dir(at)? {
+                found.extend(fs::leaves(&at.join(name))?);
+            }
+        }
+        false => found = fs::leaves(at)?,
+    }
+    let inside = |path: &Path| path.strip_prefix(at).unwrap_or(Path::new("")).to_owned();
+    let found = found.into_iter();
+    Ok(found
+        .map(|(path, there)| (inside(&path), path, there))
+        .collect())
+}
+
+/// Whether a recorded folder has, at `inside`, the file or link that is at `path`.
+fn has(
+    recorded: &Manifest,
+    inside: &Path,
+    path: &Path,
+    there: &Metadata,
+    cache: &StatCache,
+) -> bool {
+    let mut entries = recorded.entries().iter();
+    let Some(entry) = entries.find(|entry| Path::new(&entry.path) == inside) else {
+        return false;
+    };
+    match &entry.node {
+        Node::File { digest, .. } if there.is_file() => {
+            let now = cache.digest_at(path);
+            now.is_ok_and(|now| now.is_some_and(|now| now.digest == *digest))
+        }
+        Node::Link(target) if there.is_symlink() => {
+            fs::read_link(path).is_ok_and(|now| now == Path::new(target))
+        }
+        _ => false,
+    }
+}
+
+/// Joined with nothing, a path would end in a slash.
+fn joined(path: &Path, inside: &Path) -> PathBuf {
+    match inside.as_os_str().is_empty() {
+        true => path.to_owned(),
+        false => path.join(inside),
     }
 }
 
@@ -125,16 +199,24 @@ pub fn check(
         return Ok(());
     }
     let known = Known::of(ws);
-    let mut written = None;
     let mut foreign = Vec::new();
     for (id, planned) in &plan.stages {
-        if matches!(planned.decision, Decision::Fresh(_)) {
-            continue;
-        }
+        let restored = match &planned.decision {
+            Decision::Fresh(_) => continue,
+            Decision::Restore(record, _) => record.outs.as_slice(),
+            Decision::Run(_) | Decision::Waits(_) => &[],
+        };
         let stage = graph.stage(*id);
         for out in &stage.outs {
             let at = out.path.under(&ws.root);
             let (name, path) = (stage.name.clone(), out.path.to_string());
+            if let Some(file) = file_on_the_way(&ws.root, &out.path)? {
+                return Err(RunError::OutBelowFile {
+                    stage: name,
+                    path,
+                    file,
+                });
+            }
             if stays(&at)? {
                 if !fs::may_write(&at) {
                     return Err(RunError::OutPlace { stage: name, path });
@@ -142,22 +224,22 @@ pub fn check(
             } else if fs::is_mount_point(&at)? {
                 return Err(RunError::OutMount { stage: name, path });
             }
-            if foreigners != Foreigners::Refuse {
+            if foreigners != Foreigners::Refuse
+                || !fs::exists(&at)?
+                || known.wrote(ws, &path, &at)?
+            {
                 continue;
             }
-            let strangers = known.strangers(out.path.as_str(), &at)?;
-            if strangers.is_empty() {
-                continue;
-            }
-            let written: &BTreeSet<String> = match &mut written {
-                Some(written) => written,
-                written => written.insert(known.written()?),
-            };
-            if !written.contains(out.path.as_str()) {
+            let now = ws.store.stat_cache().digest_at(&at).ok().flatten();
+            let same = |one: &RecordedOut| one.path == path && now == Some(one.content);
+            let files = files(&at)?;
+            if !files.is_empty() && !restored.iter().any(same) {
+                let names = files.iter();
+                let names = names.map(|(inside, ..)| joined(Path::new(out.path.as_str()), inside));
                 foreign.push(Foreign {
-                    stage: stage.name.clone(),
-                    out: out.path.to_string(),
-                    files: shown(&strangers, &ws.root),
+                    stage: name,
+                    out: path,
+                    files: shown(&names.collect::<Vec<_>>()),
                 });
             }
         }
@@ -166,6 +248,18 @@ pub fn check(
         true => Ok(()),
         false => Err(RunError::Foreign(foreign)),
     }
+}
+
+/// What has to be a folder for something to be written at `path`, and is something else.
+fn file_on_the_way(root: &Path, path: &RelPath) -> Result<Option<String>, RunError> {
+    for folder in Path::new(path.as_str()).ancestors().skip(1) {
+        let at = root.join(folder);
+        // A link that leads nowhere is in the way, too.
+        if fs::exists(&at)? && !fs::metadata_if_exists(&at)?.is_some_and(|found| found.is_dir()) {
+            return Ok(Some(folder.display().to_string()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether what is at a path is a folder that has to stay what it is: a link leads to it, or
@@ -187,62 +281,95 @@ pub(super) struct Aside {
     root: PathBuf,
     foreigners: Foreigners,
     known: Known,
+    /// Outs that no run has written, where what stands there is to be moved: all of it.
+    unwritten: Arc<BTreeSet<String>>,
     moved: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Aside {
-    pub(super) fn new(ws: &Workspace, foreigners: Foreigners) -> Self {
-        Self {
+    pub(super) fn new(
+        ws: &Workspace,
+        graph: &Graph,
+        foreigners: Foreigners,
+    ) -> Result<Self, RunError> {
+        let known = Known::of(ws);
+        let mut unwritten = BTreeSet::new();
+        if foreigners == Foreigners::SetAside {
+            for out in graph.stages().iter().flat_map(|stage| &stage.outs) {
+                let at = out.path.under(&ws.root);
+                if fs::exists(&at)? && !known.wrote(ws, out.path.as_str(), &at)? {
+                    unwritten.insert(out.path.to_string());
+                }
+            }
+        }
+        Ok(Self {
             root: ws.root.clone(),
             foreigners,
-            known: Known::of(ws),
+            known,
+            unwritten: Arc::new(unwritten),
             moved: Arc::default(),
-        }
+        })
     }
 
-    /// Moves away what stands at `at`, where the out `out` goes, and nobody else has.
-    pub(super) fn make_way(&self, out: &str, at: &Path) -> Result<(), RunError> {
-        if self.foreigners == Foreigners::Replace {
+    /// Moves away what is at `at`, or was there until it was taken out of the way, where `inside` the
+    /// out goes, and nobody else has.
+    pub(super) fn make_way(
+        &self,
+        out: &RecordedOut,
+        inside: &Path,
+        at: &Path,
+    ) -> Result<(), StoreError> {
+        if self.foreigners == Foreigners::Replace || !fs::exists(at)? {
             return Ok(());
         }
-        let mut strangers = self.known.strangers(out, at)?;
-        if !strangers.is_empty() {
-            // A clone has the volatile outs of whoever committed them: measured times, say.
-            let held = committed::among(&self.root, &strangers);
-            strangers.retain(|stranger| !held.contains(stranger));
+        let (out, content) = (&out.path, &out.content);
+        if self.unwritten.contains(out) {
+            let now = self.known.store.stat_cache().digest_at(at);
+            if now.is_ok_and(|now| now == Some(*content)) {
+                return Ok(());
+            }
+            let name = |below: &Path| joined(Path::new(out), &joined(inside, below));
+            let all = files(at)?.into_iter();
+            let all = all.map(|(below, at, _)| Stranger {
+                name: name(&below),
+                at,
+            });
+            return self.take(out, &all.collect::<Vec<_>>());
         }
-        self.take(out, at, &strangers)
+        let mut strangers = self.known.strangers(out, inside, at)?;
+        if !strangers.is_empty() {
+            // A clone has the results, and the measured times, of whoever committed them.
+            let held = committed::among(&self.root, &strangers);
+            strangers.retain(|stranger| !held.contains(&stranger.name));
+        }
+        self.take(out, &strangers)
     }
 
-    /// Moves `strangers`, which are at `at` or below it.
-    pub(super) fn take(&self, out: &str, at: &Path, strangers: &[PathBuf]) -> Result<(), RunError> {
+    /// Moves `strangers`, which stood where the out goes.
+    pub(super) fn take(&self, out: &str, strangers: &[Stranger]) -> Result<(), StoreError> {
         if strangers.is_empty() {
             return Ok(());
         }
         let folder = self.folder(out)?;
         for stranger in strangers {
-            let inside = stranger.strip_prefix(at).unwrap_or(Path::new(""));
-            // Joined with nothing, a path would end in a slash.
-            let to = match inside.as_os_str().is_empty() {
-                true => folder.join(out),
-                false => folder.join(out).join(inside),
-            };
+            let to = folder.join(&stranger.name);
             if let Some(parent) = to.parent() {
                 fs::create_dir_all(parent)?;
             }
-            fs::move_to(stranger, &to)?;
+            fs::move_to(&stranger.at, &to)?;
         }
+        let names = strangers.iter().map(|stranger| stranger.name.clone());
         let text = format!(
             "what neither the store nor git has was moved to `{}`: {}",
             folder.strip_prefix(&self.root).unwrap_or(&folder).display(),
-            shown(strangers, &self.root)
+            shown(&names.collect::<Vec<_>>())
         );
         self.moved().push((out.to_owned(), text));
         Ok(())
     }
 
     /// A folder that has nothing of this out yet.
-    fn folder(&self, out: &str) -> Result<PathBuf, RunError> {
+    fn folder(&self, out: &str) -> Result<PathBuf, StoreError> {
         let top = self.root.join(SET_ASIDE);
         if !fs::exists(&top)? {
             fs::create_dir_all(&top)?;
@@ -277,11 +404,9 @@ fn plain(char: char) -> char {
     }
 }
 
-fn shown(paths: &[PathBuf], root: &Path) -> String {
-    let names = paths.iter().take(NAMED).map(|path| {
-        let path = path.strip_prefix(root).unwrap_or(path);
-        format!("`{}`", path.to_string_lossy().escape_debug())
-    });
+fn shown(paths: &[PathBuf]) -> String {
+    let names = paths.iter().take(NAMED);
+    let names = names.map(|path| format!("`{}`", path.to_string_lossy().escape_debug()));
     let names: Vec<String> = names.collect();
     let names = names.join(", ");
     match paths.len().saturating_sub(NAMED) {

@@ -24,7 +24,7 @@ use restage_core::fs;
 use restage_exec::Executor;
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{CompareRule, IsolationRule};
-use restage_store::{KeptApart, Placement, Record, Store};
+use restage_store::{Adoption, KeptApart, Placement, Record, Store};
 
 /// How often we try to lock a key that another restage holds.
 const BUSY_TICK: Duration = Duration::from_millis(250);
@@ -42,6 +42,8 @@ pub struct Verified {
     pub outs: Vec<VerifiedOut>,
     /// Whether a second result is kept with the recorded one.
     pub kept: bool,
+    /// Set if there is no recorded run: the result was adopted.
+    pub adopted: Option<Adoption>,
     /// How the recorded run was kept apart, if its record says so.
     pub recorded_apart: Option<KeptApart>,
     /// How its reruns were.
@@ -218,6 +220,7 @@ impl<'a> Verification<'a> {
             reruns: 0,
             outs: outs.clone(),
             kept: false,
+            adopted: record.adopted.clone(),
             recorded_apart: record.isolation.clone(),
             rerun_apart: rerun.isolation.clone(),
         });

@@ -103,6 +103,8 @@ fn merge(old: &Record, new: &mut Record) -> CommitOutcome {
     }
     // The new bytes may be those of an earlier variant.
     variants.retain(|variant| !self::differing(variant, &new.outs).is_empty());
+    // What was adopted and made again by a run is a result like any other.
+    new.adopted_variant = old.adopted_variant || (old.adopted.is_some() && !differing.is_empty());
     new.variants = variants;
     if differing.is_empty() {
         CommitOutcome::Same

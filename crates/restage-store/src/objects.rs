@@ -11,6 +11,7 @@ mod inputs;
 mod place;
 
 pub use inputs::SharedFile;
+pub use place::Look;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;

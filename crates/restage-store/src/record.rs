@@ -41,6 +41,9 @@ pub struct Record {
     /// Set if nothing ran: somebody said that files which were there are the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Adoption>,
+    /// Whether a variant was adopted: no run can make it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted_variant: bool,
     /// How the run was kept apart; adopted results, and records from before this was noted, do not
     /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,12 +146,18 @@ impl Record {
             variants: Vec::new(),
             nondeterministic: false,
             adopted: None,
+            adopted_variant: false,
             isolation: None,
         }
     }
 
+    /// Whether no run can make all of it again.
+    pub(super) fn holds_adopted(&self) -> bool {
+        self.adopted.is_some() || self.adopted_variant
+    }
+
     /// Its outs and those of its variants.
-    pub(super) fn all_outs(&self) -> impl Iterator<Item = &RecordedOut> {
+    pub fn all_outs(&self) -> impl Iterator<Item = &RecordedOut> {
         self.outs.iter().chain(self.variants.iter().flatten())
     }
 

@@ -313,7 +313,8 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 "How far it is kept apart from the rest of the machine: `auto`, as far as it \
                  allows; `required`, wholly, or nothing runs; `none`, not at all, for a command \
                  that makes mounts or containers as root: a process that leaves its group \
-                 (`setsid`) then outlives it, and it outlives a restage that is killed.",
+                 (`setsid`) then outlives it, it outlives a restage that is killed, and one that asks \
+                 on the terminal waits there.",
             )
             .key(Key::Outside)
             .example("isolation: none")

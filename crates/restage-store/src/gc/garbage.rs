@@ -84,12 +84,19 @@ pub struct Garbage {
     /// Keys of the records.
     pub(super) forgotten: BTreeSet<Digest>,
     pub(super) members: Vec<Member>,
+    pub(super) adopted: BTreeSet<String>,
 }
 
 impl Garbage {
     /// The other workspaces that share the store; those that are gone are forgotten.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// The stages, with their profiles, that adopted results which are kept only because no run can
+    /// make them again.
+    pub fn adopted(&self) -> &BTreeSet<String> {
+        &self.adopted
     }
 
     /// What is removed and kept of a category.

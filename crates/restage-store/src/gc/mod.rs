@@ -38,11 +38,16 @@ pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreE
         }
         live.extend(roots::live_keys_of(store, member, &records, needs.runs)?);
     }
+    let mut garbage = Garbage::default();
+    for record in roots::adopted(&records, needs) {
+        if live.insert(record.key) {
+            garbage.adopted.insert(record.stage.clone());
+        }
+    }
     let live_records: Vec<&Arc<Record>> = records
         .iter()
         .filter(|record| live.contains(&record.key))
         .collect();
-    let mut garbage = Garbage::default();
     let listing = store.records().list()?;
     let dead = listing.named.iter().filter(|(key, _)| !live.contains(key));
     garbage.forgotten = dead.map(|(key, _)| *key).collect();

@@ -26,6 +26,9 @@ pub struct Needs {
     pub scratch: Option<BTreeSet<Digest>>,
     /// Code whose programs are needed; `None` if unknown: the newest of each program is kept.
     pub programs: Option<BTreeSet<Digest>>,
+    /// Stages, with their profiles, whose adopted results are not needed just because no run can make
+    /// them again.
+    pub drop_adopted: BTreeSet<String>,
     /// Whether workspaces that share the store and can't be seen from here need nothing.
     pub forget_unseen: bool,
 }
@@ -55,6 +58,17 @@ pub(super) fn live_keys(
         }
     }
     Ok(live)
+}
+
+/// Adopted results: unlike everything else, no run makes them again.
+pub(super) fn adopted<'a>(
+    records: &'a [Arc<Record>],
+    needs: &'a Needs,
+) -> impl Iterator<Item = &'a Arc<Record>> {
+    records.iter().filter(|record| {
+        let dropped = needs.drop_adopted.contains(&record.stage);
+        record.holds_adopted() && !dropped
+    })
 }
 
 /// The keys that the lock files of a workspace's pipelines name.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Objects, Placement};
+use super::{Look, Objects, Placement};
 use crate::error::StoreError;
 use restage_core::digest::{Kind, Manifest, Node, PathDigest};
 use restage_core::fs;
@@ -13,9 +13,14 @@ use restage_core::fs;
 impl Objects {
     /// Makes the folder at `dest`, which stays the folder that it is, have the stored folder
     /// `content`. Files are replaced one by one by separate, writable copies, and what the stored
-    /// folder lacks is removed: whoever calls has made sure that nothing is lost. If this fails or
-    /// is interrupted, some of the files are there.
-    pub fn fill(&self, content: &PathDigest, dest: &Path) -> Result<(), StoreError> {
+    /// folder lacks is removed, but for what `look` moves away. If this fails or is interrupted,
+    /// some of the files are there.
+    pub fn fill(
+        &self,
+        content: &PathDigest,
+        dest: &Path,
+        look: Look<'_>,
+    ) -> Result<(), StoreError> {
         if self
             .cache
             .digest_at(dest)
@@ -24,9 +29,10 @@ impl Objects {
             return Ok(());
         }
         let manifest = self.manifest(&content.digest)?;
-        remove_others(dest, &manifest)?;
+        remove_others(dest, &manifest, look)?;
         for entry in manifest.entries() {
-            let to = dest.join(&entry.path);
+            let inside = Path::new(&entry.path);
+            let to = dest.join(inside);
             match &entry.node {
                 Node::File {
                     digest,
@@ -42,10 +48,10 @@ impl Objects {
                         size: *size,
                         files: 1,
                     };
-                    self.materialize(&file, &to, Placement::Plain)?;
+                    self.replace(&file, &to, Placement::Plain, &|_, at| look(inside, at))?;
                 }
                 Node::Link(target) => {
-                    fs::remove_all(&to)?;
+                    remove(inside, &to, look)?;
                     if let Some(parent) = to.parent() {
                         fs::create_dir_all(parent)?;
                     }
@@ -59,7 +65,7 @@ impl Objects {
 }
 
 /// Removes what a folder has and the manifest does not name. Links are removed, not followed.
-fn remove_others(folder: &Path, manifest: &Manifest) -> Result<(), StoreError> {
+fn remove_others(folder: &Path, manifest: &Manifest, look: Look<'_>) -> Result<(), StoreError> {
     let mut leaves = BTreeSet::new();
     let mut folders = BTreeSet::new();
     for entry in manifest.entries() {
@@ -79,10 +85,17 @@ fn remove_others(folder: &Path, manifest: &Manifest) -> Result<(), StoreError> {
                 below.extend(names(&at)?.into_iter().map(|name| path.join(name)));
             }
             false if leaves.contains(path.as_path()) => {}
-            _ => fs::remove_all(&at)?,
+            _ => remove(&path, &at, look)?,
         }
     }
     Ok(())
+}
+
+fn remove(inside: &Path, at: &Path, look: Look<'_>) -> Result<(), StoreError> {
+    if fs::exists(at)? {
+        look(inside, at)?;
+    }
+    Ok(fs::remove_all(at)?)
 }
 
 fn names(folder: &Path) -> Result<Vec<OsString>, StoreError> {

@@ -97,7 +97,11 @@ impl Objects {
         if !self.is_in_place(content, path, Placement::Plain)? {
             return Ok(());
         }
-        self.put_content(content, path, Placement::Plain)?;
+        let look = |_: &Path, at: &Path| match self.is_in_place(content, at, Placement::Plain)? {
+            true => Ok(()),
+            false => Err(changed(path)),
+        };
+        self.put_content(content, path, Placement::Plain, &look)?;
         match content.kind {
             Kind::File { .. } => flush_copy(path)?,
             Kind::Tree => flush_disk_of(path)?,

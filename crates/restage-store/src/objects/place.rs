@@ -4,6 +4,7 @@
 //! write to it, its inode (a hard link), else nothing (a copy).
 
 use std::collections::BTreeSet;
+use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,15 @@ use restage_core::digest::{
 };
 use restage_core::fs;
 
+/// Is shown what is about to be removed to make way: its path inside what is put there, and where
+/// it is now. It may move it away, in part or as a whole; if it fails, everything stays as it was.
+pub type Look<'a> = &'a dyn Fn(&Path, &Path) -> Result<(), StoreError>;
+
+/// For places where nothing can be lost.
+pub(super) fn nothing_to_lose(_: &Path, _: &Path) -> Result<(), StoreError> {
+    Ok(())
+}
+
 impl Objects {
     /// Puts `content` at `dest`, replacing what is there in one step once the new content is
     /// complete; missing parent folders are created. What is already there and equal is left
@@ -27,6 +37,19 @@ impl Objects {
         dest: &Path,
         placement: Placement,
     ) -> Result<(), StoreError> {
+        self.replace(content, dest, placement, &nothing_to_lose)
+    }
+
+    /// Like [`Objects::materialize`], where what is there may have to be kept. `look` sees it once the
+    /// new content is complete, and again what came meanwhile, once it is out of the way: a large
+    /// folder takes minutes to copy.
+    pub fn replace(
+        &self,
+        content: &PathDigest,
+        dest: &Path,
+        placement: Placement,
+        look: Look<'_>,
+    ) -> Result<(), StoreError> {
         if placement.may_link(content.size)
             && content.kind == (Kind::File { executable: false })
             && self.link_directly(&content.digest, content.size, dest)?
@@ -36,7 +59,7 @@ impl Objects {
         if self.is_in_place(content, dest, placement)? {
             return Ok(());
         }
-        self.put_content(content, dest, placement)
+        self.put_content(content, dest, placement, look)
     }
 
     /// Puts `content` at `dest`, whatever is there.
@@ -45,6 +68,7 @@ impl Objects {
         content: &PathDigest,
         dest: &Path,
         placement: Placement,
+        look: Look<'_>,
     ) -> Result<(), StoreError> {
         match content.kind {
             Kind::File { executable } => {
@@ -53,11 +77,13 @@ impl Objects {
                     size: content.size,
                     executable,
                 };
-                self.put(dest, &|temp| self.put_blob(blob, temp, placement))
+                self.put(dest, look, &|temp| self.put_blob(blob, temp, placement))
             }
             Kind::Tree => {
                 let manifest = self.manifest(&content.digest)?;
-                self.put(dest, &|temp| self.put_tree(&manifest, temp, placement))
+                self.put(dest, look, &|temp| {
+                    self.put_tree(&manifest, temp, placement)
+                })
             }
         }
     }
@@ -81,15 +107,18 @@ impl Objects {
                 digest: tree.digest,
                 path: inside.to_owned(),
             })?;
+        let look = &nothing_to_lose;
         match (part.folder, part.content.kind) {
-            (Some(folder), _) => self.put(dest, &|temp| self.put_tree(&folder, temp, placement)),
+            (Some(folder), _) => {
+                self.put(dest, look, &|temp| self.put_tree(&folder, temp, placement))
+            }
             (None, kind) => {
                 let blob = Blob {
                     digest: &part.content.digest,
                     size: part.content.size,
                     executable: kind == (Kind::File { executable: true }),
                 };
-                self.put(dest, &|temp| self.put_blob(blob, temp, placement))
+                self.put(dest, look, &|temp| self.put_blob(blob, temp, placement))
             }
         }
     }
@@ -110,12 +139,12 @@ impl Objects {
         let found = self.cache.found_at(source, skip)?;
         let found = found.filter(|found| found.content() == *expected);
         match found.ok_or_else(changed)? {
-            Found::File(_) => self.put(dest, &|temp| {
+            Found::File(_) => self.put(dest, &nothing_to_lose, &|temp| {
                 let digest = &expected.digest;
                 let executable = expected.kind == (Kind::File { executable: true });
                 self.put_source(source, digest, executable, temp)
             }),
-            Found::Folder(tree) => self.put(dest, &|temp| {
+            Found::Folder(tree) => self.put(dest, &nothing_to_lose, &|temp| {
                 put_folder(&tree.manifest, temp, &|entry, to| match &entry.node {
                     Node::File {
                         digest, executable, ..
@@ -174,6 +203,7 @@ impl Objects {
     fn put(
         &self,
         dest: &Path,
+        look: Look<'_>,
         make: &dyn Fn(&Path) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         if let Some(parent) = dest
@@ -190,7 +220,7 @@ impl Objects {
             let tmp = self.location.own_tmp();
             if parent_device == fs::metadata(&tmp)?.dev() {
                 let temp = fs::temp_name(&tmp.join(dest.file_name().unwrap_or_default()));
-                match self.put_from(temp, dest, make) {
+                match self.put_from(temp, dest, look, make) {
                     // One file system mounted twice.
                     Err(StoreError::Fs(error))
                         if error.source.kind() == ErrorKind::CrossesDevices => {}
@@ -198,17 +228,18 @@ impl Objects {
                 }
             }
         }
-        self.put_from(fs::temp_name(dest), dest, make)
+        self.put_from(fs::temp_name(dest), dest, look, make)
     }
 
     fn put_from(
         &self,
         temp: PathBuf,
         dest: &Path,
+        look: Look<'_>,
         make: &dyn Fn(&Path) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         fs::remove_all(&temp)?;
-        let done = make(&temp).and_then(|()| self.swap_in(&temp, dest));
+        let done = make(&temp).and_then(|()| self.swap_in(&temp, dest, look));
         if done.is_err() {
             // Already failing: the first error is the one to report.
             let _ = fs::remove_all(&temp);
@@ -216,19 +247,21 @@ impl Objects {
         done
     }
 
-    /// Renames `temp` to `dest`; what was there is removed.
-    fn swap_in(&self, temp: &Path, dest: &Path) -> Result<(), StoreError> {
+    /// Renames `temp` to `dest`; what was there is removed, but for what `look` moves away.
+    fn swap_in(&self, temp: &Path, dest: &Path, look: Look<'_>) -> Result<(), StoreError> {
+        let whole = Path::new("");
         let Some(old) = fs::symlink_metadata_if_exists(dest)? else {
             return match fs::rename(temp, dest) {
                 // Another process put a folder there meanwhile.
                 Err(error) if error.source.kind() == ErrorKind::DirectoryNotEmpty => {
-                    self.swap_in(temp, dest)
+                    self.swap_in(temp, dest, look)
                 }
                 done => Ok(done?),
             };
         };
-        if !old.is_dir() && !fs::symlink_metadata(temp)?.is_dir() {
-            return Ok(fs::rename(temp, dest)?);
+        look(whole, dest)?;
+        if !fs::exists(dest)? {
+            return self.swap_in(temp, dest, look);
         }
         let exchanged = match fs::exchange(temp, dest) {
             // Beside each other and yet apart: a folder of an image's layer (overlayfs), which can't
@@ -243,14 +276,30 @@ impl Objects {
             exchanged => exchanged?,
         };
         if exchanged {
-            return self.trash.remove(temp);
+            // Nobody finds it any more, so what it has now is all that it will have.
+            let seen = match is_as_it_was(temp, &old)? {
+                true => Ok(()),
+                false => look(whole, temp),
+            };
+            if seen.is_err() {
+                fs::exchange(temp, dest)?;
+                return seen;
+            }
+            return match fs::symlink_metadata_if_exists(temp)? {
+                Some(left) if !left.is_dir() => Ok(fs::remove_file(temp)?),
+                _ => self.trash.remove(temp),
+            };
         }
-        // No exchange here (some network file systems): for a moment nothing is there.
+        // No exchange here (some network file systems).
+        if !old.is_dir() && !fs::symlink_metadata(temp)?.is_dir() {
+            return Ok(fs::rename(temp, dest)?);
+        }
+        // For a moment nothing is there.
         let aside = fs::temp_name(dest);
         fs::rename(dest, &aside)?;
-        if let Err(error) = fs::rename(temp, dest) {
+        if let Err(error) = look(whole, &aside).and_then(|()| Ok(fs::rename(temp, dest)?)) {
             fs::rename(&aside, dest)?;
-            return Err(error.into());
+            return Err(error);
         }
         self.trash.remove(&aside)
     }
@@ -405,6 +454,17 @@ struct Blob<'a> {
     digest: &'a Digest,
     size: u64,
     executable: bool,
+}
+
+/// Whether a file is the one that was there, unwritten since. Of a folder only a look can tell. A
+/// rename changes the time of change, so that alone does not count.
+fn is_as_it_was(path: &Path, was: &Metadata) -> Result<bool, StoreError> {
+    let stamp = |found: &Metadata| {
+        let modified = (found.mtime(), found.mtime_nsec());
+        (found.dev(), found.ino(), found.len(), modified)
+    };
+    let now = fs::symlink_metadata(path)?;
+    Ok(!now.is_dir() && stamp(&now) == stamp(was))
 }
 
 /// Makes a copy of a source read-only, for those who may read the source.

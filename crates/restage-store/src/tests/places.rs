@@ -318,3 +318,75 @@ fn many_that_put_the_same_folder_at_once_all_find_it_there() {
         assert_eq!(digest_tree(&dest).unwrap(), tree);
     }
 }
+
+/// Puts `new` at `dest` while somebody writes `late` to `written` after the first look. Returns where and
+/// what each look saw of `written`.
+fn replaced_while_written(new: &str, dest: &Path, written: &Path, bench: &Bench) -> Vec<String> {
+    let content = match dest == written {
+        true => bench.ingest(new),
+        false => {
+            let folder = bench.path("made");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("file"), new).unwrap();
+            bench.store.objects().ingest(&folder).unwrap()
+        }
+    };
+    let seen = std::cell::RefCell::new(Vec::new());
+    let look = |inside: &Path, at: &Path| {
+        assert_eq!(inside, Path::new(""));
+        let file = at.join(written.strip_prefix(dest).unwrap());
+        let file = if dest == written { at } else { &file };
+        seen.borrow_mut().push(text(file));
+        if at == dest {
+            std::fs::write(written, "written late").unwrap();
+        }
+        Ok(())
+    };
+    let objects = bench.store.objects();
+    objects
+        .replace(&content, dest, Placement::Plain, &look)
+        .unwrap();
+    seen.into_inner()
+}
+
+#[test]
+fn what_is_written_after_the_first_look_is_seen_by_the_second() {
+    let bench = Bench::new();
+    let (file, folder) = (bench.path("file"), bench.path("folder"));
+    std::fs::write(&file, "old").unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("file"), "old").unwrap();
+    let seen = replaced_while_written("new", &file, &file, &bench);
+    assert_eq!(seen, ["old", "written late"]);
+    assert_eq!(text(&file), "new");
+    let seen = replaced_while_written("new", &folder, &folder.join("file"), &bench);
+    assert_eq!(seen, ["old", "written late"]);
+    assert_eq!(text(&folder.join("file")), "new");
+}
+
+#[test]
+fn a_look_that_fails_leaves_what_was_there() {
+    let bench = Bench::new();
+    let dest = bench.path("file");
+    let content = bench.ingest("new");
+    for failing in [1, 2] {
+        std::fs::write(&dest, "old").unwrap();
+        let looks = std::cell::Cell::new(0);
+        let look = |_: &Path, at: &Path| {
+            looks.set(looks.get() + 1);
+            if at == dest {
+                std::fs::write(at, "written late").unwrap();
+            }
+            match looks.get() == failing {
+                true => Err(StoreError::SourceChanged {
+                    path: at.to_owned(),
+                }),
+                false => Ok(()),
+            }
+        };
+        let objects = bench.store.objects();
+        let done = objects.replace(&content, &dest, Placement::Plain, &look);
+        assert!(done.is_err(), "look {failing}");
+        assert_eq!(text(&dest), "written late", "look {failing}");
+    }
+}
