@@ -174,3 +174,21 @@ fn what_is_saved_while_an_out_is_copied_is_set_aside() {
         "{all:?}"
     );
 }
+
+#[test]
+fn commands_say_what_becomes_of_an_edit_and_that_no_run_made_what_was_adopted() {
+    let space = one_out(false, "copy");
+    space.write("out", "mine\n");
+    let _ = space.restage(&["adopt", "s"]).exits(0);
+    let said = space.restage(&["verify", "s"]).exits(3);
+    let said = said.says("differs from what was adopted");
+    let said = said.says("no run made it: adopted by");
+    assert!(
+        !said.err.contains("nothing we track changed"),
+        "{}",
+        said.err
+    );
+    space.write("out", "edited\n");
+    let said = space.restage(&["trace", "out"]);
+    let _ = said.says("the edit moves to `restage-set-aside/`");
+}
