@@ -117,8 +117,17 @@ impl Known {
             .entries()
             .filter_map(|(_, _, entry)| entry.outs.get(out));
         if !stays(at)? {
-            let recorded = |record: &Arc<Record>| record.outs.iter().any(|one| one.path == out);
-            return Ok(locked.next().is_some() || ws.known_records()?.iter().any(recorded));
+            let records = ws.known_records()?;
+            let outs = || records.iter().flat_map(|record| &record.outs);
+            if locked.next().is_some() || outs().any(|one| one.path == out) {
+                return Ok(true);
+            }
+            // Runs wrote the folder that holds it, or what is in it: as long as it is all theirs.
+            let related = |one: &RecordedOut| {
+                let (one, out) = (Path::new(&one.path), Path::new(out));
+                one.starts_with(out) || out.starts_with(one)
+            };
+            return Ok(outs().any(related) && self.strangers(out, Path::new(""), at)?.is_empty());
         }
         let cache = self.store.stat_cache();
         if let Ok(Some(now)) = cache.digest_at(at)
