@@ -111,7 +111,7 @@ impl Known {
     /// Whether some run of this workspace, or of the one that wrote `pipeline.lock`, wrote the out
     /// `out` at `at`. A folder that a link leads to, or that is a mount point, may be another one than then:
     /// it has to have something of what was written.
-    fn wrote(&self, ws: &Workspace, out: &str, at: &Path) -> Result<bool, RunError> {
+    fn wrote(&self, ws: &Workspace, stage: &str, out: &str, at: &Path) -> Result<bool, RunError> {
         let mut locked = self
             .lock
             .entries()
@@ -119,7 +119,10 @@ impl Known {
         if !stays(at)? {
             let records = ws.known_records()?;
             let outs = || records.iter().flat_map(|record| &record.outs);
-            if locked.next().is_some() || outs().any(|one| one.path == out) {
+            if locked.next().is_some()
+                || outs().any(|one| one.path == out)
+                || may_have_written(ws, stage)?
+            {
                 return Ok(true);
             }
             // Runs wrote the folder that holds it, or what is in it: as long as it is all theirs.
@@ -142,6 +145,12 @@ impl Known {
             recorded.any(|one| has(one, &inside, &path, &there, cache))
         }))
     }
+}
+
+/// Whether a stage ran here and may have written what no record names: a power cut can leave a
+/// record empty, and the outs that were published right after it.
+fn may_have_written(ws: &Workspace, stage: &str) -> Result<bool, RunError> {
+    Ok(ws.store.records().any_is_damaged()? && ws.last_logs(stage)?.is_some())
 }
 
 /// The files and links at and below a path, each with its path inside. A link at the path itself is
@@ -235,7 +244,7 @@ pub fn check(
             }
             if foreigners != Foreigners::Refuse
                 || !fs::exists(&at)?
-                || known.wrote(ws, &path, &at)?
+                || known.wrote(ws, &name, &path, &at)?
             {
                 continue;
             }
@@ -304,9 +313,12 @@ impl Aside {
         let known = Known::of(ws);
         let mut unwritten = BTreeSet::new();
         if foreigners == Foreigners::SetAside {
-            for out in graph.stages().iter().flat_map(|stage| &stage.outs) {
+            let stages = graph.stages().iter();
+            for (stage, out) in
+                stages.flat_map(|stage| stage.outs.iter().map(move |out| (stage, out)))
+            {
                 let at = out.path.under(&ws.root);
-                if fs::exists(&at)? && !known.wrote(ws, out.path.as_str(), &at)? {
+                if fs::exists(&at)? && !known.wrote(ws, &stage.name, out.path.as_str(), &at)? {
                     unwritten.insert(out.path.to_string());
                 }
             }

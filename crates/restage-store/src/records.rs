@@ -77,6 +77,13 @@ impl Records {
         self.of(&listed.map(|(key, _)| key).collect::<Vec<_>>())
     }
 
+    /// Whether there is a file of a record that is none: a power cut may have torn it, and with it
+    /// what was known of the outs.
+    pub fn any_is_damaged(&self) -> Result<bool, StoreError> {
+        let listed = self.list()?.named.len();
+        Ok(self.all()?.len() < listed)
+    }
+
     /// The readable records of these keys.
     fn of(&self, keys: &[Digest]) -> Result<Vec<Arc<Record>>, StoreError> {
         let records = keys
