@@ -14,11 +14,11 @@ use restage_claims::check_expression;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::{
-    Facts, Observer, Patterns, Plan, RunError, Workspace, edited_since_copied, in_folders, plan,
+    Facts, Observer, Patterns, Plan, RunError, Workspace, check_store, edited_since_copied, in_folders, plan,
 };
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};
-use restage_store::Store;
+use restage_store::{Location, Store};
 
 /// A pipeline file that is read but not parsed: a run with nothing to do needs no more.
 #[derive(Debug)]
@@ -235,16 +235,22 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Opens the store, waiting for whoever has locked it.
     pub(crate) fn open(settings: &'a Settings, loaded: &'a Loaded) -> Result<Self, CliError> {
-        let location = settings.location(&loaded.root)?;
+        let location = Self::location(settings, loaded)?;
         let store = Store::open_patiently(&location, &|| note_wait(settings))?;
         Ok(Self::over(settings, loaded, store))
     }
 
     /// Opens the store to look at it: nothing is made there, and no right to write is needed.
     pub(crate) fn look(settings: &'a Settings, loaded: &'a Loaded) -> Result<Self, CliError> {
-        let location = settings.location_to_look_at(&loaded.root)?;
+        let location = Self::location(settings, loaded)?;
         let store = Store::open_to_look(&location, &|| note_wait(settings))?;
         Ok(Self::over(settings, loaded, store))
+    }
+
+    fn location(settings: &Settings, loaded: &Loaded) -> Result<Location, CliError> {
+        let location = settings.location(&loaded.root)?;
+        check_store(&loaded.root, &location, &loaded.graph).map_err(|error| loaded.error(error))?;
+        Ok(location)
     }
 
     fn over(settings: &'a Settings, loaded: &'a Loaded, store: Store) -> Self {

@@ -77,11 +77,6 @@ impl Settings {
         Ok(Location::of_workspace(root, self.store.as_deref())?)
     }
 
-    /// The same, for looking: nothing is created.
-    pub(crate) fn location_to_look_at(&self, root: &Path) -> Result<Location, CliError> {
-        Ok(Location::to_look_at(root, self.store.as_deref())?)
-    }
-
     /// The resources of this machine.
     pub(crate) fn capacity(&self, jobs: Option<u16>) -> Capacity {
         let cpu = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);

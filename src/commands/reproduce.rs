@@ -27,10 +27,7 @@ pub(crate) fn reproduce(
     let started = Instant::now();
     let since = WallTime::file_clock();
     let file = PipelineFile::read(settings, &args.pipeline)?;
-    let location = match args.dry_run {
-        true => settings.location_to_look_at(&file.root)?,
-        false => settings.location(&file.root)?,
-    };
+    let location = settings.location(&file.root)?;
     // Where the user stands decides what a path means.
     let mut targets = args.targets.clone();
     if !targets.is_empty() {

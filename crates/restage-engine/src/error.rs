@@ -1,5 +1,7 @@
 //! What stops a whole run. How a single stage ends is a value, not an error.
 
+use std::path::PathBuf;
+
 use super::facts::FactsError;
 use restage_core::digest::Digest;
 use restage_core::files::SET_ASIDE;
@@ -83,6 +85,18 @@ pub enum RunError {
         stage: String,
         /// The out.
         path: String,
+    },
+    /// The store lies in what a stage reads or writes.
+    #[error("the store `{}` lies in `{path}`, which stage `{stage}` {does}", dir.display())]
+    StorePlace {
+        /// The stage's name.
+        stage: String,
+        /// What the stage does with the path.
+        does: &'static str,
+        /// The dep or out.
+        path: String,
+        /// The store's folder.
+        dir: PathBuf,
     },
     /// Programs could not be built.
     #[error(transparent)]
@@ -170,7 +184,8 @@ impl RunError {
             | Self::Foreign(_)
             | Self::OutPlace { .. }
             | Self::OutBelowFile { .. }
-            | Self::OutMount { .. } => true,
+            | Self::OutMount { .. }
+            | Self::StorePlace { .. } => true,
             Self::Cargo(error) => matches!(
                 error,
                 CargoError::Failed { .. } | CargoError::NoBinary { .. }
@@ -246,6 +261,11 @@ impl RunError {
             ),
             Self::OutMount { .. } => Some(
                 "nothing ran; mount the folder that holds it instead, unmount it, or give the out another path"
+                    .to_owned(),
+            ),
+            Self::StorePlace { .. } => Some(
+                "nothing was changed; name a folder for it that no stage reads or writes (`--store DIR` or \
+                 RESTAGE_STORE, or the link `.restage`)"
                     .to_owned(),
             ),
             Self::SourcesMoved { .. } => Some("nothing ran; run again".to_owned()),

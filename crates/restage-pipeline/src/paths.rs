@@ -4,12 +4,16 @@
 use super::diagnostic::Diagnostic;
 use super::node::printable;
 use super::pipeline::{Dep, DepPattern, Out};
+use restage_core::files::SET_ASIDE;
 use restage_core::glob::{Glob, GlobError};
+use restage_core::ignored::IGNORE_FILE;
 use restage_core::rel_path::{RelPath, RelPathError};
 use restage_core::span::Location;
 
 /// Where restage keeps what it knows.
 const OWN_FOLDER: &str = ".restage";
+/// Where git keeps the history.
+const GIT_FOLDER: &str = ".git";
 /// What was last reproduced.
 const LOCK_FILE: &str = "pipeline.lock";
 
@@ -29,7 +33,7 @@ pub(crate) fn dep(text: &str, at: Location, owner: &str) -> Outcome<DepPattern> 
         DepPattern::Path(path) => path.as_str(),
         DepPattern::Glob(pattern) => pattern,
     };
-    if first_folder(shown) == OWN_FOLDER || shown == LOCK_FILE {
+    if [OWN_FOLDER, SET_ASIDE, LOCK_FILE].contains(&first(shown)) {
         let message = format!("{owner} reads `{shown}`, which restage writes");
         return Err(Diagnostic::new(at, message, "changes with every run")
             .hint("read the file itself at the path that its stage declares")
@@ -52,14 +56,17 @@ pub(crate) fn out(text: &str, at: Location, owner: &str, file_name: &str) -> Out
     let path = RelPath::new(text).map_err(|error| path_error(error, text, at, owner, "outs"))?;
     // Paths are relative to the file's folder.
     let own_name = file_name.rsplit('/').next().unwrap_or(file_name);
-    let reason = if first_folder(path.as_str()) == OWN_FOLDER {
-        Some("restage keeps its own records there")
-    } else if path.as_str() == LOCK_FILE || path.as_str() == format!("{own_name}.lock") {
-        Some("restage writes this file itself")
-    } else if path.as_str() == own_name {
-        Some("this file declares the pipeline")
-    } else {
-        None
+    let reason = match first(path.as_str()) {
+        OWN_FOLDER => Some("restage keeps its own records there"),
+        SET_ASIDE => Some("restage moves there what it must not replace"),
+        GIT_FOLDER => Some("git keeps the history there"),
+        IGNORE_FILE => Some("this file says what restage passes over"),
+        LOCK_FILE => Some("restage writes this file itself"),
+        name if name == own_name => Some("this file declares the pipeline"),
+        name if name.strip_suffix(".lock") == Some(own_name) => {
+            Some("restage writes this file itself")
+        }
+        _ => None,
     };
     match reason {
         None => Ok(path),
@@ -95,7 +102,8 @@ pub(crate) fn check_own(deps: &[Dep], outs: &[Out], owner: &str, report: &mut Ve
     }
 }
 
-fn first_folder(path: &str) -> &str {
+/// The file or folder in the pipeline's folder that a path is, or lies in.
+fn first(path: &str) -> &str {
     path.split('/').next().unwrap_or_default()
 }
 

@@ -130,8 +130,8 @@ impl StoreError {
                  002 for everyone who uses it), or go on without `--store` and RESTAGE_STORE"
             }
             Self::NotShared { .. } => {
-                "nothing was changed; name a folder that does not belong to a workspace: it is \
-                 created if missing"
+                "nothing was changed; name a folder, or let the link `.restage` lead to one, that does \
+                 not belong to a workspace"
             }
             Self::NotAStore { dir, .. } => {
                 let dir = dir.display();

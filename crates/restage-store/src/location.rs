@@ -1,9 +1,9 @@
 //! Where a workspace keeps what it computes: everything in its own folder, or what other
 //! workspaces can use in a folder that they share (docs/adr/0008).
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
@@ -56,44 +56,35 @@ impl Location {
         }
     }
 
-    /// Of the workspace at `root`, which shares the store `shared`, if one is given; its folder is
-    /// created if missing. Giving the workspace's own folder is the same as giving none.
+    /// Of the workspace at `root`, which shares the store `shared`, if one is given. Nothing is
+    /// created. Giving the workspace's own folder is the same as giving none.
     pub fn of_workspace(root: &Path, shared: Option<&Path>) -> Result<Self, StoreError> {
         let own = root.join(OWN);
+        // A link may lead to a folder of its own on a bigger disk.
+        let found = fs::symlink_metadata_if_exists(&own)?;
+        if found.is_some_and(|found| found.is_symlink()) && fs::metadata_if_exists(&own)?.is_some()
+        {
+            refuse_others(fs::canonicalize(&own)?)?;
+        }
         let Some(shared) = shared else {
             return Ok(Self::alone(&own));
         };
-        fs::create_dir_all(shared).map_err(|error| unusable(shared, error))?;
-        Self::sharing(own, shared)
-    }
-
-    /// Like [`Location::of_workspace`], for looking: nothing is created.
-    pub fn to_look_at(root: &Path, shared: Option<&Path>) -> Result<Self, StoreError> {
-        let own = root.join(OWN);
-        match shared {
-            None => Ok(Self::alone(&own)),
-            Some(shared) if fs::metadata_if_exists(shared)?.is_some() => Self::sharing(own, shared),
-            // Nothing is there yet, whatever its name will be.
-            Some(shared) => Ok(Self {
-                own,
-                dir: shared.to_owned(),
-            }),
-        }
-    }
-
-    fn sharing(own: PathBuf, shared: &Path) -> Result<Self, StoreError> {
-        let unusable = |error| unusable(shared, error);
-        let dir = fs::canonicalize(shared).map_err(unusable)?;
-        let found = fs::metadata(&dir).map_err(unusable)?;
-        let same = fs::metadata_if_exists(&own)?
-            .is_some_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()));
-        if same {
+        let dir = resolved(shared).map_err(|error| unusable(shared, error))?;
+        if dir == resolved(&own)? {
             return Ok(Self::alone(&own));
         }
-        if dir.file_name().is_some_and(|name| name == OWN) {
-            return Err(StoreError::NotShared { dir });
-        }
-        Ok(Self { own, dir })
+        Ok(Self {
+            own,
+            dir: refuse_others(dir)?,
+        })
+    }
+
+    /// Where its folders really lie, each once.
+    pub fn real(&self) -> Result<BTreeSet<PathBuf>, FsError> {
+        [&self.own, &self.dir]
+            .into_iter()
+            .map(|dir| resolved(dir))
+            .collect()
     }
 
     /// Of the workspace at `root`, which shares the store `dir`.
@@ -207,6 +198,37 @@ impl Location {
             _ => error.into(),
         }
     }
+}
+
+/// Says no to the own folder of another workspace, whose gc would not know what this one needs.
+fn refuse_others(dir: PathBuf) -> Result<PathBuf, StoreError> {
+    match dir.file_name().is_some_and(|name| name == OWN) {
+        true => Err(StoreError::NotShared { dir }),
+        false => Ok(dir),
+    }
+}
+
+/// The absolute path without symbolic links, of a folder that may be made later.
+fn resolved(path: &Path) -> Result<PathBuf, FsError> {
+    let path = std::path::absolute(path).at("find", path)?;
+    for above in path.ancestors() {
+        if fs::metadata_if_exists(above)?.is_none() {
+            continue;
+        }
+        let mut real = fs::canonicalize(above)?;
+        for part in path
+            .strip_prefix(above)
+            .iter()
+            .flat_map(|rest| rest.components())
+        {
+            match part {
+                Component::ParentDir => drop(real.pop()),
+                part => real.push(part),
+            }
+        }
+        return Ok(real);
+    }
+    Ok(path)
 }
 
 /// A shared folder that this user may not write to is not used at all: otherwise a stage would run

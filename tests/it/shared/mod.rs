@@ -3,7 +3,7 @@
 mod maintenance;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -177,6 +177,52 @@ fn naming_its_own_folder_as_the_store_changes_nothing_and_another_workspaces_is_
     b.restage(&["reproduce", "--store", &other])
         .exits(4)
         .says("belongs to another workspace");
+}
+
+#[test]
+fn a_link_to_another_workspaces_folder_is_refused_and_one_to_a_folder_elsewhere_is_not() {
+    let shared = Shared::new();
+    let (a, b) = (shared.clone(STAGES), shared.clone(STAGES));
+    a.restage(&["reproduce"]).exits(0);
+    symlink(a.path(".restage"), b.path(".restage")).expect("a link is made");
+    for args in [&["reproduce"][..], &["status"], &["gc"]] {
+        b.restage(args)
+            .exits(4)
+            .says("belongs to another workspace");
+    }
+    fs::remove_file(b.path(".restage")).expect("the link is removed");
+    fs::create_dir(shared.path("elsewhere")).expect("a folder is made");
+    symlink(shared.path("elsewhere"), b.path(".restage")).expect("a link is made");
+    b.restage(&["reproduce"]).exits(0).says("2 ran");
+    b.restage(&["reproduce"]).exits(0).says("2 fresh");
+}
+
+#[test]
+fn a_store_in_what_a_stage_reads_or_writes_is_refused_before_anything_is_made() {
+    let space = Space::new("  a: {cmd: 'mkdir out; ls data > out/f', deps: [data], outs: [out]}\n");
+    space.write("data/in", "1");
+    symlink(space.path("data"), space.path("link")).expect("a link is made");
+    let refused = |store: &str, why: &str| {
+        for command in ["reproduce", "status"] {
+            let said = space.restage(&[command, "--store", store]);
+            said.exits(2).says(why).says("nothing was changed");
+        }
+        assert!(!space.exists("out") && !space.exists(".restage"));
+        assert_eq!(names(&space.path("data")), ["in"]);
+    };
+    refused("data/store", "lies in `data`, which stage `a` reads");
+    refused(
+        "nowhere/../link/x/store",
+        "lies in `data`, which stage `a` reads",
+    );
+    refused("out", "lies in `out`, which stage `a` writes");
+    // A declared folder may itself be a link to where the store lies.
+    let outside = tempfile::tempdir().expect("a folder is made");
+    fs::remove_dir_all(space.path("data")).expect("the folder is removed");
+    fs::write(outside.path().join("in"), "1").expect("a file is written");
+    symlink(outside.path(), space.path("data")).expect("a link is made");
+    let store = outside.path().join("deep/store").display().to_string();
+    refused(&store, "lies in `data`, which stage `a` reads");
 }
 
 #[test]
