@@ -26,9 +26,9 @@ impl Output {
         unless_closed(written.and_then(|()| stdout.flush()))
     }
 
-    /// Copies a file of any size to stdout, byte by byte as it is.
+    /// Copies a log of any size to stdout, byte by byte as it is.
     pub(crate) fn file(&mut self, path: &Path) -> Result<(), CliError> {
-        let mut file = fs::open(path)?;
+        let mut file = fs::open_own(path)?;
         let mut stdout = io::stdout().lock();
         let copied = io::copy(&mut file, &mut stdout);
         unless_closed(copied.and_then(|_| stdout.flush()))

@@ -211,3 +211,30 @@ fn a_damaged_object_is_neither_restored_nor_given_to_a_stage() {
         }
     }
 }
+
+#[test]
+fn a_pipe_in_place_of_a_file_keeps_nobody_waiting() {
+    let space = Space::new(
+        "  a: {cmd: 'rm -f $RESTAGE_EVENTS; mkfifo $RESTAGE_EVENTS; echo > a; sleep 0.5', outs: [a]}
+  b: {cmd: 'cd $(dirname $RESTAGE_EVENTS); rm std*; mkfifo stdout stderr; exit 3', outs: [b]}
+",
+    );
+    space.restage(&["reproduce", "a"]).exits(0).says("1 ran");
+    space
+        .restage(&["reproduce", "b"])
+        .exits(1)
+        .says("exited with 3");
+    space
+        .restage(&["logs", "b"])
+        .exits(4)
+        .says("it is a pipe, not a file");
+    for name in ["pipeline.lock", ".restageignore", "pipeline.yaml"] {
+        let _ = fs::remove_file(space.path(name));
+        let made = std::process::Command::new("mkfifo")
+            .arg(space.path(name))
+            .status();
+        assert!(made.expect("mkfifo starts").success());
+        let said = space.restage(&["status"]);
+        assert!(name == "pipeline.lock" || said.err.contains("it is a pipe, not a file"));
+    }
+}

@@ -137,7 +137,7 @@ impl Tail {
     }
 
     fn fresh_bytes(&mut self) -> Option<Vec<u8>> {
-        let mut file = fs::open(&self.path).ok()?;
+        let mut file = fs::open_own(&self.path).ok()?;
         let len = file.metadata().ok()?.len();
         if len <= self.offset {
             return None;

@@ -222,10 +222,14 @@ pub fn all_in(root: &Path) -> Result<Vec<(String, Vec<u8>)>, FsError> {
         let name = name.to_string_lossy();
         if name.ends_with(".lock") && fs::metadata_if_exists(&path)?.is_some_and(|it| it.is_file())
         {
-            let bytes = fs::read(&path)?;
             // Other programs have lock files too.
-            if name == NAME || is_ours(&bytes) {
-                found.push((name.into_owned(), bytes));
+            match fs::read(&path) {
+                Err(error) if error.is_about_content() && name != NAME => {}
+                Err(error) => return Err(error),
+                Ok(bytes) if name == NAME || is_ours(&bytes) => {
+                    found.push((name.into_owned(), bytes));
+                }
+                Ok(_) => {}
             }
         }
     }

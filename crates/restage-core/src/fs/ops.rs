@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -32,15 +32,19 @@ fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// No file that is read as a whole is larger.
+const MOST: u64 = 1 << 30;
+
 /// The file's bytes.
 pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
     fault::point("read", path).at("read", path)?;
-    std::fs::read(path).at("read", path)
+    opened(path).and_then(whole).at("read", path)
 }
 
-/// The last bytes of a file, at most `most`, and whether these are all that it has.
+/// The last bytes of a file that restage made, at most `most`, and whether these are all that it has.
+/// A symbolic link is refused.
 pub fn read_end(path: &Path, most: u64) -> Result<(Vec<u8>, bool), FsError> {
-    let mut file = open(path)?;
+    let mut file = open_own(path)?;
     let len = file.metadata().at("look at", path)?.len();
     let start = len.saturating_sub(most);
     let mut bytes = Vec::new();
@@ -53,32 +57,67 @@ pub fn read_end(path: &Path, most: u64) -> Result<(Vec<u8>, bool), FsError> {
 /// The file's bytes, or `None` if there is no such file.
 pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     fault::point("read", path).at("read", path)?;
-    optional(std::fs::read(path)).at("read", path)
+    optional(opened(path).and_then(whole)).at("read", path)
 }
 
 /// The bytes of a file that only restage writes, or `None` if there is no such file. A symbolic link
 /// is refused.
 pub fn read_own(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     fault::point("read", path).at("read", path)?;
-    let mut options = OpenOptions::new();
-    options.read(true);
-    let read = |mut file: File| {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map(|_| bytes)
-    };
-    optional(no_link(options, path).and_then(read)).at("read", path)
+    optional(opened_own(path).and_then(whole)).at("read", path)
 }
 
 /// The file's text; it is an error if it is not UTF-8.
 pub fn read_to_string(path: &Path) -> Result<String, FsError> {
-    fault::point("read", path).at("read", path)?;
-    std::fs::read_to_string(path).at("read", path)
+    let text = String::from_utf8(read(path)?);
+    text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        .at("read", path)
 }
 
-/// Opens an existing file for reading.
+/// Opens an existing file or folder for reading.
 pub fn open(path: &Path) -> Result<File, FsError> {
     fault::point("open", path).at("open", path)?;
-    File::open(path).at("open", path)
+    opened(path).at("open", path)
+}
+
+/// Opens a file that restage made for reading. A symbolic link is refused.
+pub fn open_own(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
+    opened_own(path).at("open", path)
+}
+
+fn opened(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    no_pipe(options, OFlags::empty(), path)
+}
+
+fn opened_own(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    no_link(options, path)
+}
+
+/// All bytes of an open file.
+fn whole(file: File) -> io::Result<Vec<u8>> {
+    // Files of /proc have no length, and others may grow.
+    let len = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    if len <= MOST {
+        bytes.reserve_exact(usize::try_from(len).unwrap_or_default());
+        file.take(MOST + 1).read_to_end(&mut bytes)?;
+    }
+    match len.max(bytes.len() as u64) > MOST {
+        true => Err(content(
+            "it has more than 1 GiB, too much to be read as a whole",
+        )),
+        false => Ok(bytes),
+    }
+}
+
+/// What was found is to blame.
+fn content(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 /// Creates a file, or empties an existing one, for writing in place (logs; results go
@@ -118,14 +157,27 @@ pub fn append(path: &Path) -> Result<File, FsError> {
 }
 
 /// Opens what is at the path, unless it is a symbolic link.
-pub(super) fn no_link(mut options: OpenOptions, path: &Path) -> io::Result<File> {
-    // A named pipe would make the caller wait for its other end.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    match options.custom_flags(flags.bits().cast_signed()).open(path) {
+pub(super) fn no_link(options: OpenOptions, path: &Path) -> io::Result<File> {
+    match no_pipe(options, OFlags::NOFOLLOW, path) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
             Err(io::Error::other("it is a symbolic link"))
         }
         file => file,
+    }
+}
+
+/// Opens a file or folder, and nothing else: a named pipe would make the caller wait for its other
+/// end, and some devices never end.
+fn no_pipe(mut options: OpenOptions, flags: OFlags, path: &Path) -> io::Result<File> {
+    let flags = flags | OFlags::NONBLOCK;
+    let file = options
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let kind = file.metadata()?.file_type();
+    match kind.is_file() || kind.is_dir() {
+        true => Ok(file),
+        false if kind.is_fifo() => Err(content("it is a pipe, not a file")),
+        false => Err(content("it is a device, not a file")),
     }
 }
 
@@ -312,6 +364,47 @@ mod tests {
         assert_eq!(
             read_end(&file, 100).unwrap(),
             (b"first last".to_vec(), true)
+        );
+    }
+
+    #[test]
+    fn nothing_but_a_file_of_a_sane_size_is_read_and_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, big) = (dir.path().join("pipe"), dir.path().join("big"));
+        make_pipe(&pipe).unwrap();
+        File::create(&big).unwrap().set_len(MOST + 1).unwrap();
+        let read = |path: &Path| {
+            let errors = [
+                super::read(path).map(drop),
+                read_if_exists(path).map(drop),
+                read_own(path).map(drop),
+                read_to_string(path).map(drop),
+            ];
+            errors.map(|read| read.unwrap_err())
+        };
+        for error in read(&pipe) {
+            assert!(error.to_string().ends_with("it is a pipe, not a file"));
+            assert!(error.is_about_content());
+        }
+        for error in read(&big) {
+            assert!(error.to_string().contains("more than 1 GiB"), "{error}");
+        }
+        for device in read(Path::new("/dev/zero")) {
+            assert!(device.to_string().contains("a device"), "{device}");
+        }
+        for error in [
+            open(&pipe).map(drop),
+            open_own(&pipe).map(drop),
+            read_end(&pipe, 1).map(drop),
+            append(&pipe).map(drop),
+            crate::fs::FileLock::open(&pipe).map(drop),
+        ] {
+            assert!(error.is_err());
+        }
+        assert!(
+            !super::read(Path::new("/proc/self/status"))
+                .unwrap()
+                .is_empty()
         );
     }
 
