@@ -14,7 +14,8 @@ use restage_claims::check_expression;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::{
-    Facts, Observer, Patterns, Plan, RunError, Workspace, check_store, edited_since_copied, in_folders, plan,
+    Facts, Observer, Patterns, Plan, RunError, Workspace, check_store, edited_since_copied,
+    in_folders, plan,
 };
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};

@@ -36,6 +36,7 @@ mod patterns;
 mod placing;
 mod programs;
 mod python;
+mod removing;
 mod reused_inodes;
 mod ro_crate;
 mod scheduling;

@@ -273,7 +273,7 @@ fn a_folder_that_cannot_be_filled_is_refused_before_the_stage_runs() {
     fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o555)).expect("a mode");
     symlink(disk.path(), space.path("out")).expect("a link");
     let said = space.restage(&["reproduce"]).exits(2);
-    let _ = said.says("which leads to a folder that can't be written to");
+    let _ = said.says("writes `out`, and the folder `out` can't be written to");
 }
 
 /// Runs a script as root in a mount namespace of its own; `None` where that is not possible.
@@ -321,11 +321,29 @@ fn a_mounted_file_is_refused_before_anything_runs_and_a_mounted_folder_above_it_
     );
     if let Some(said) = mounted(&space, &script) {
         let said = said
-            .says("error: stage `s` writes `out/t.csv`, where a file is mounted, which can't be replaced")
+            .says("error: stage `s` writes `out/t.csv`, which can't be replaced: something is mounted at `out/t.csv`")
             .says("hint: nothing ran; mount the folder that holds it instead");
         // What stands there and is the result is left alone.
         let expected = "mounted\n2\n2\n2\nsomebody's\nmade\n0\n";
         assert_eq!(said.out, expected, "{}", said.err);
+    }
+}
+
+#[test]
+fn a_folder_with_a_mount_in_it_is_refused_before_anything_runs_and_no_other_stage_minds() {
+    let space = Space::new(
+        "  s: {cmd: 'mkdir -p out/sub; cp in.txt out/sub/made', deps: [in.txt], outs: [out]}
+  z: {cmd: echo > z, outs: [z]}\n",
+    );
+    space.write("in.txt", "1\n");
+    space.restage(&["reproduce", "s"]).exits(0);
+    space.write("in.txt", "2\n");
+    let script = "mount -t tmpfs none out/sub; echo big > out/sub/big; echo mounted
+        code=0; $RESTAGE reproduce --set-aside s || code=$?; echo $code; $RESTAGE reproduce z
+        cat out/sub/big; umount out/sub; $RESTAGE reproduce s; cat out/sub/made";
+    if let Some(said) = mounted(&space, script) {
+        let said = said.says("can't be replaced: something is mounted at `out/sub`");
+        assert_eq!(said.out, "mounted\n2\nbig\n2\n", "{}", said.err);
     }
 }
 

@@ -8,13 +8,14 @@ use std::process::{Command, Stdio};
 use crate::space::{RESTAGE, WITHOUT_VIEW};
 
 /// Tests of what depends on who may read and write what.
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 9] = [
     "inputs::",
     "links::",
     "patterns::",
     "parts::",
     "healing::",
     "keeping::",
+    "removing::",
     "finding::",
     "meaning::",
 ];

@@ -9,7 +9,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{ErrorKind, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::rel_path::{RelPath, RelPathError};
 
@@ -18,10 +18,10 @@ use crate::rel_path::{RelPath, RelPathError};
 pub struct Glob {
     pattern: String,
     prefix: String,
-    matcher: GlobMatcher,
+    matcher: GlobSet,
     /// For each leading part of the pattern, whether a folder matches up to there; as far as a
     /// part stands for one folder.
-    folders: Vec<GlobMatcher>,
+    folders: Vec<GlobSet>,
     /// Whether parts follow that may stand for any number of folders.
     any_depth: bool,
 }
@@ -67,15 +67,20 @@ impl Glob {
                 .literal_separator(true)
                 .backslash_escape(false)
                 .build();
-            glob.map(|glob| glob.compile_matcher())
+            // A set of one: a single pattern that is too much for the regex crate panics.
+            glob.and_then(|glob| GlobSetBuilder::new().add(glob).build())
         };
-        let matcher =
-            compile(&pattern).map_err(|error| GlobError::Syntax(error.kind().to_string()))?;
+        let matcher = compile(&pattern).map_err(|error| {
+            GlobError::Syntax(match error.kind() {
+                ErrorKind::Regex(_) => "too many alternatives, or nested too deep".to_owned(),
+                kind => kind.to_string(),
+            })
+        })?;
         let above = pattern.match_indices('/').map(|(at, _)| &pattern[..at]);
         let above: Vec<&str> = above.collect();
         let is_plain = |part: &&&str| !part.contains("**") && !part.contains('{');
         let plain: Vec<_> = above.iter().take_while(is_plain).copied().collect();
-        let folders: Vec<GlobMatcher> = plain.iter().map_while(|part| compile(part).ok()).collect();
+        let folders: Vec<GlobSet> = plain.iter().map_while(|part| compile(part).ok()).collect();
         let any_depth =
             folders.len() < above.len() || pattern.contains("**") || pattern.contains('{');
         let literal = pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len());
@@ -195,6 +200,22 @@ mod tests {
         assert!(matches("a/{b,c}.csv", "a/c.csv"));
         assert!(!matches("a/{b,c}.csv", "a/d.csv"));
         assert!(matches("a[0-9]", "a7"));
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_pattern_is_refused() {
+        let deep = format!("{}a{}", "{a,".repeat(300), "}".repeat(300));
+        let many: Vec<String> = (0..40_000)
+            .map(|n| format!("data/file{n:06}.csv"))
+            .collect();
+        let many = format!("{{{}}}", many.join(","));
+        for pattern in [deep, many] {
+            let error = Glob::new(&pattern).unwrap_err();
+            assert!(
+                error.to_string().contains("too many alternatives"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

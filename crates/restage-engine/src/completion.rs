@@ -28,6 +28,8 @@ use restage_store::{Record, RecordedOut, StoreError, Unflushed};
 
 /// A disk with less free space than this counts as full.
 const FULL_BYTES: u64 = 64 << 10;
+/// A path with more bytes is not named as a whole.
+const LONG: usize = 512;
 /// Most undeclared files that a record names.
 const MOST_UNDECLARED: usize = 20;
 
@@ -400,28 +402,49 @@ fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError>
             || stage.outs.iter().any(|out| out.path == *path)
     };
     let mut found = Vec::new();
+    let mut note = |path: &Path| {
+        if found.len() < MOST_UNDECLARED {
+            let text = attempt.secrets.text(&named(path));
+            found.push(text.escape_debug().to_string());
+        }
+    };
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
-        for name in fs::read_dir(&attempt.dir.join(&folder))? {
+        let names = match fs::read_dir(&attempt.dir.join(&folder)) {
+            // Nothing that is declared is in it: that was there.
+            Err(error) if error.is_out_of_reach() => {
+                note(&folder);
+                continue;
+            }
+            names => names?,
+        };
+        for name in names {
             let path = folder.join(name);
             let known = path.to_str().and_then(|text| RelPath::new(text).ok());
             if known.is_some_and(|path| declared(&path)) {
                 continue;
             }
-            // A process that outlived the stage may just have removed it.
-            let Some(there) = fs::symlink_metadata_if_exists(&attempt.dir.join(&path))? else {
-                continue;
-            };
-            if there.is_dir() {
-                folders.push(path);
-            } else if found.len() < MOST_UNDECLARED {
-                let text = attempt.secrets.text(&path.to_string_lossy());
-                found.push(text.escape_debug().to_string());
+            match fs::symlink_metadata_if_exists(&attempt.dir.join(&path)) {
+                // A process that outlived the stage may just have removed it.
+                Ok(None) => {}
+                Ok(Some(there)) if there.is_dir() => folders.push(path),
+                Ok(Some(_)) => note(&path),
+                Err(error) if error.is_out_of_reach() => note(&path),
+                Err(error) => return Err(error.into()),
             }
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// A path for people; one that is very long by the folder that it begins with.
+fn named(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    match text.split_once('/') {
+        Some((folder, _)) if text.len() > LONG => format!("{folder}/.."),
+        _ => text.into_owned(),
+    }
 }
 
 /// The failure to put a stage's outs back, which is the machine's fault.

@@ -60,13 +60,15 @@ pub enum RunError {
     /// Something stands where outs go, and no run wrote it.
     #[error("{}", foreign_text(.0))]
     Foreign(Vec<Foreign>),
-    /// A folder that outs are to fill can't be written to.
-    #[error("stage `{stage}` writes `{path}`, which leads to a folder that can't be written to")]
+    /// A folder that an out is to go to, or to fill, can't be written to.
+    #[error("stage `{stage}` writes `{path}`, and the folder `{folder}` can't be written to")]
     OutPlace {
         /// The stage's name.
         stage: String,
         /// The out.
         path: String,
+        /// The folder.
+        folder: String,
     },
     /// A file is where a folder for an out has to be.
     #[error("stage `{stage}` writes `{path}`, but `{file}` is not a folder")]
@@ -78,13 +80,17 @@ pub enum RunError {
         /// What should be a folder.
         file: String,
     },
-    /// A file that an out is to replace is a mount point.
-    #[error("stage `{stage}` writes `{path}`, where a file is mounted, which can't be replaced")]
+    /// Something is mounted at or in what an out is to replace.
+    #[error(
+        "stage `{stage}` writes `{path}`, which can't be replaced: something is mounted at `{mount}`"
+    )]
     OutMount {
         /// The stage's name.
         stage: String,
         /// The out.
         path: String,
+        /// Where something is mounted.
+        mount: String,
     },
     /// The store lies in what a stage reads or writes.
     #[error("the store `{}` lies in `{path}`, which stage `{stage}` {does}", dir.display())]
@@ -251,8 +257,8 @@ impl RunError {
                 ))
             }
             Self::OutPlace { .. } => Some(
-                "nothing ran; a folder that a link leads to, or that is a mount point, is filled, not \
-                 replaced: make it writable"
+                "nothing ran; make it writable, or give the out another path (an out that is a link to a \
+                 folder, or a mount point, is filled, not replaced)"
                     .to_owned(),
             ),
             Self::OutBelowFile { .. } => Some(

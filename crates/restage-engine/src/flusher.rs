@@ -279,7 +279,7 @@ impl Place {
                 publisher.publish(out, records)?;
             }
         }
-        self.store.workdirs().discard(&attempt.dir)?;
+        self.store.workdirs().discard(&attempt.dir);
         Ok(outcome)
     }
 }

@@ -47,7 +47,7 @@ impl Apart {
         let workdirs = ws.run_store().workdirs();
         let folder = workdirs.new_work("isolation-probe")?;
         let allowed = probe(launcher, &folder, offline.is_some()).map_err(RunError::Launcher);
-        workdirs.discard(&folder)?;
+        workdirs.discard(&folder);
         let allowed = allowed?;
         let lacking = lacking(&allowed);
         if !lacking.is_empty() {

@@ -106,7 +106,7 @@ pub fn run(
     for (stage, text) in &moved {
         observer.event(&Event::Warning { stage, text });
     }
-    let swept = ws.run_store().workdirs().empty_trash();
+    ws.run_store().workdirs().empty_trash();
     let locked = match ws.rerun {
         Some(_) => Ok(()),
         None => pipeline_lock::write(ws, graph, &records, observer),
@@ -123,7 +123,6 @@ pub fn run(
     result?;
     flushed?;
     locked?;
-    swept?;
     Ok((summary, records))
 }
 

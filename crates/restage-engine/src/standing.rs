@@ -217,6 +217,7 @@ pub fn check(
         return Ok(());
     }
     let known = Known::of(ws);
+    let mounts = mounts_in(&ws.root)?;
     let mut foreign = Vec::new();
     for (id, planned) in &plan.stages {
         let restored = match &planned.decision {
@@ -235,12 +236,26 @@ pub fn check(
                     file,
                 });
             }
-            if stays(&at)? {
-                if !fs::may_write(&at) {
-                    return Err(RunError::OutPlace { stage: name, path });
-                }
-            } else if fs::is_mount_point(&at)? {
-                return Err(RunError::OutMount { stage: name, path });
+            let stays = stays(&at)?;
+            let folder = match stays {
+                true => &at,
+                false => folder_of(&at, &ws.root)?,
+            };
+            if !fs::may_write(folder) {
+                return Err(RunError::OutPlace {
+                    stage: name,
+                    path,
+                    folder: shown_path(folder, &ws.root),
+                });
+            }
+            // What stays is filled, with what is mounted in it.
+            let mount = mounts.iter().find(|mount| !stays && mount.starts_with(&at));
+            if let Some(mount) = mount {
+                return Err(RunError::OutMount {
+                    stage: name,
+                    path,
+                    mount: shown_path(mount, &ws.root),
+                });
             }
             if foreigners != Foreigners::Refuse
                 || !fs::exists(&at)?
@@ -278,6 +293,25 @@ fn file_on_the_way(root: &Path, path: &RelPath) -> Result<Option<String>, RunErr
         }
     }
     Ok(None)
+}
+
+/// The folder that is there and in which an out, or its folders, have to be made.
+fn folder_of<'a>(at: &'a Path, root: &'a Path) -> Result<&'a Path, RunError> {
+    let above = at.ancestors().skip(1);
+    for folder in above.take_while(|folder| *folder != root) {
+        if fs::metadata_if_exists(folder)?.is_some() {
+            return Ok(folder);
+        }
+    }
+    Ok(root)
+}
+
+/// Where something is mounted below a folder. Links above it count for nothing.
+fn mounts_in(root: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let real = fs::canonicalize(root)?;
+    let mounts = fs::mount_points()?.into_iter();
+    let below = mounts.filter_map(|mount| Some(root.join(mount.strip_prefix(&real).ok()?)));
+    Ok(below.collect())
 }
 
 /// Whether what is at a path is a folder that has to stay what it is: a link leads to it, or
@@ -422,6 +456,15 @@ fn plain(char: char) -> char {
     match char {
         ':' => '-',
         char => char,
+    }
+}
+
+/// A path as the pipeline names it.
+fn shown_path(path: &Path, root: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    match below.as_os_str().is_empty() {
+        true => ".".to_owned(),
+        false => below.to_string_lossy().escape_debug().to_string(),
     }
 }
 

@@ -123,6 +123,15 @@ fn temporary(ws: &Workspace, stage: &Stage, at: &Path) -> Result<Option<PathBuf>
     Ok((folder != at && folder.starts_with(at)).then_some(folder))
 }
 
+/// Makes it possible to change what is at a path in the work folder: the stage may have made its
+/// folder read-only.
+fn open_folder_of(view: &View, path: &Path) -> Result<(), FsError> {
+    match (path.parent(), view.work.parent()) {
+        (Some(folder), Some(above)) if !fs::may_write(folder) => fs::open_below(above, folder),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the work folder of a stage that has ended lead where the stage saw it lead: what was bound
 /// left an empty file or folder there, and links named the workspace, where the folder stood. Links
 /// are recorded by what they lead to (docs/adr/0022).
@@ -142,6 +151,7 @@ pub(super) fn leave(view: &View) -> Result<(), FsError> {
             continue;
         }
         let path = view.work.join(place);
+        open_folder_of(view, &path)?;
         match fs::symlink_metadata_if_exists(&path)? {
             Some(found) if found.is_dir() => fs::remove_dir(&path)?,
             Some(found) if found.len() == 0 => fs::remove_file(&path)?,
@@ -150,7 +160,7 @@ pub(super) fn leave(view: &View) -> Result<(), FsError> {
         }
         fs::symlink(&bind.source, &path)?;
     }
-    for entry in fs::walk_except(&view.work, &is_bound)? {
+    for entry in fs::walk_reachable(&view.work, &is_bound)? {
         if !entry.metadata.is_symlink() {
             continue;
         }
@@ -158,6 +168,7 @@ pub(super) fn leave(view: &View) -> Result<(), FsError> {
         let target = fs::read_link(&link)?;
         let folder = entry.path.parent().unwrap_or(Path::new(""));
         if let Some(target) = seen(view, folder, &target) {
+            open_folder_of(view, &link)?;
             fs::remove_file(&link)?;
             fs::symlink(&target, &link)?;
         }

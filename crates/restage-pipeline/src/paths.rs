@@ -150,12 +150,19 @@ fn path_error(
 }
 
 fn glob_error(error: &GlobError, text: &str, at: Location, owner: &str) -> Box<Diagnostic> {
+    // One that is refused for its length would fill the screen.
+    const SHOWN: usize = 200;
+    let cut: String = text.chars().take(SHOWN).collect();
+    let shown = match cut.len() < text.len() {
+        true => format!("{cut}.."),
+        false => cut,
+    };
     match error {
         GlobError::Path(error) => path_error(*error, text, at, owner, "deps"),
         GlobError::Parent => Box::new(
             Diagnostic::new(
                 at,
-                format!("a pattern in `deps` of {owner} has `..`: `{text}`"),
+                format!("a pattern in `deps` of {owner} has `..`: `{shown}`"),
                 "has `..`",
             )
             .hint("name the folder directly, below the pipeline's folder"),
@@ -163,7 +170,7 @@ fn glob_error(error: &GlobError, text: &str, at: Location, owner: &str) -> Box<D
         GlobError::Syntax(reason) => Box::new(
             Diagnostic::new(
                 at,
-                format!("`{text}` in `deps` of {owner} is not a pattern"),
+                format!("`{shown}` in `deps` of {owner} is not a pattern"),
                 reason.clone(),
             )
             .hint(

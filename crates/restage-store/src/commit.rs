@@ -51,7 +51,7 @@ impl Store {
         self.objects().flush(&outs)?;
         self.records().put(&record, unflushed)?;
         self.records().mark_current(&record)?;
-        self.workdirs().discard(lock.scratch_path())?;
+        self.workdirs().discard(lock.scratch_path());
         Ok(outcome)
     }
 

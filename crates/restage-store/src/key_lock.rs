@@ -172,7 +172,7 @@ impl Drop for KeyLock {
             // While the lock is held, so that nobody can have locked the file meanwhile. A
             // file that stays does no harm.
             let file = self.file.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let _ = self.trash.discard(file.path());
+            self.trash.discard(file.path());
         }
     }
 }

@@ -49,13 +49,13 @@ impl Store {
         let lock = Arc::new(StoreLock::take(location, waiting)?);
         let store = Store::with_lock(location, Arc::clone(&lock))?;
         if lock.own().is_exclusive {
-            tidy_tmp(location, &location.own_tmp(), location.own())?;
+            store.tidy_tmp(&location.own_tmp(), location.own())?;
             store.workdirs().tidy()?;
             store.records().compact_history()?;
         }
         if lock.dir.is_exclusive {
             if location.shared().is_some() {
-                tidy_tmp(location, &location.tmp(), location.dir())?;
+                store.tidy_tmp(&location.tmp(), location.dir())?;
             }
             store.tidy_finished()?;
         }
@@ -155,6 +155,7 @@ impl Store {
         let mut warnings: Vec<String> = cache.into_iter().collect();
         warnings.extend(self.objects().take_warnings());
         warnings.extend(self.records().take_warnings());
+        warnings.extend(self.workdirs().trash().take_warnings());
         warnings
     }
 
@@ -172,30 +173,39 @@ impl Store {
                 // A forced run's stage may live on; the key's next owner must find it.
                 && lock.orphans()?.is_empty()
             {
-                self.workdirs().remove(lock.scratch_path())?;
+                self.workdirs().remove(lock.scratch_path());
             }
         }
         Ok(())
     }
+
+    /// Removes what dead processes were writing or removing in a folder of the store. What can't be
+    /// removed stays.
+    fn tidy_tmp(&self, tmp: &Path, folder: &Path) -> Result<(), StoreError> {
+        for path in listing::of_temporary(tmp)? {
+            self.remove_leftover(&path);
+        }
+        // New versions of our own files are written beside them.
+        for path in listing::of_temporary(folder)? {
+            self.workdirs().trash().remove_at(&path);
+        }
+        Ok(())
+    }
+
+    /// Removes something in `tmp/` whose maker is dead. If it is a throw-away store, a stage may
+    /// still run there: it is stopped first, or the store stays.
+    pub(super) fn remove_leftover(&self, path: &Path) {
+        match stop_in(path) {
+            Ok(()) => self.workdirs().trash().remove_at(path),
+            Err(error) => self.workdirs().trash().note(error),
+        }
+    }
 }
 
-/// Removes what dead processes were writing or removing in a folder of the store.
-fn tidy_tmp(location: &Location, tmp: &Path, folder: &Path) -> Result<(), StoreError> {
-    for path in listing::of_temporary(tmp)? {
-        remove_leftover(location, &path)?;
-    }
-    // New versions of our own files are written beside them.
-    for path in listing::of_temporary(folder)? {
-        location.remove(&path)?;
-    }
-    Ok(())
-}
-
-/// Removes something in `tmp/` whose maker is dead. If it is a throw-away store, a stage may still
-/// run there: it is stopped first.
-pub(super) fn remove_leftover(location: &Location, path: &Path) -> Result<(), StoreError> {
-    let is_folder = fs::symlink_metadata_if_exists(path)?.is_some_and(|found| found.is_dir());
-    if is_folder && fs::exists(&path.join("claims"))? {
+/// Stops what runs in a throw-away store, if that is what is at a path.
+fn stop_in(path: &Path) -> Result<(), StoreError> {
+    // What may not be looked into is none: its folders are made by us.
+    if fs::exists(&path.join("claims")).is_ok_and(|there| there) {
         match Store::open(path) {
             Ok(store) => {
                 for (key, _) in store.locks().list()?.named {
@@ -209,5 +219,5 @@ pub(super) fn remove_leftover(location: &Location, path: &Path) -> Result<(), St
             Err(error) => return Err(error),
         }
     }
-    Ok(location.remove(path)?)
+    Ok(())
 }

@@ -28,6 +28,7 @@ pub(super) struct Trash(Arc<Inner>);
 struct Inner {
     location: Location,
     waiting: Mutex<Vec<PathBuf>>,
+    warnings: Mutex<Vec<String>>,
     /// While there is trash, nobody else may tidy `tmp/`.
     _lock: Arc<StoreLock>,
 }
@@ -37,70 +38,82 @@ impl Trash {
         Self(Arc::new(Inner {
             location: location.clone(),
             waiting: Mutex::default(),
+            warnings: Mutex::default(),
             _lock: Arc::clone(lock),
         }))
     }
 
     /// Moves a folder, or a file, aside and empties it if it is not small; [`Trash::empty`] removes it.
-    /// Does nothing if nothing is there.
-    pub(super) fn discard(&self, path: &Path) -> Result<(), StoreError> {
+    /// Does nothing if nothing is there. What can't be removed is worth a warning.
+    pub(super) fn discard(&self, path: &Path) {
         let location = &self.0.location;
         let aside = self.aside(path);
         match location.rename(path, &aside) {
             Ok(()) => {}
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return,
             Err(error) if error.source.kind() == io::ErrorKind::CrossesDevices => {
-                return Ok(location.remove(path)?);
+                return self.remove_at(path);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.note(error),
         }
         // What can't be looked through may be of any size.
         if !is_small(&aside).unwrap_or(false) {
-            location.empty(&aside)?;
+            // What stays is named when it is removed.
+            let _ = location.empty(&aside);
         }
         let full = {
             let mut waiting = self.waiting();
             waiting.push(aside);
             waiting.len() >= MOST
         };
-        match full {
-            true => self.empty(),
-            false => Ok(()),
+        if full {
+            self.empty();
         }
     }
 
     /// Removes what was discarded.
-    pub(super) fn empty(&self) -> Result<(), StoreError> {
+    pub(super) fn empty(&self) {
         let waiting = std::mem::take(&mut *self.waiting());
         for path in waiting {
-            self.0.location.remove(&path)?;
+            self.remove_at(&path);
         }
-        Ok(())
     }
 
-    /// Removes a file or folder now; its name is free at once, even if that takes long.
-    pub(super) fn remove(&self, path: &Path) -> Result<(), StoreError> {
+    /// Removes a file or folder now; its name is free at once, even if that takes long. What can't be
+    /// removed is worth a warning.
+    pub(super) fn remove(&self, path: &Path) {
         // Most scratch folders are empty.
         match fs::remove_dir(path) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Ok(()) => return,
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return,
             Err(_) => {}
         }
         let aside = self.aside(path);
-        let location = &self.0.location;
-        match location.rename(path, &aside) {
-            Ok(()) => Ok(location.remove(&aside)?),
-            // On another disk, or someone else was faster.
-            Err(error)
-                if matches!(
-                    error.source.kind(),
-                    io::ErrorKind::CrossesDevices | io::ErrorKind::NotFound
-                ) =>
-            {
-                Ok(location.remove(path)?)
-            }
-            Err(error) => Err(error.into()),
+        match self.0.location.rename(path, &aside) {
+            Ok(()) => self.remove_at(&aside),
+            // On another disk, someone else was faster, or it may not be renamed.
+            Err(_) => self.remove_at(path),
         }
+    }
+
+    /// Removes what is at a path, where it is.
+    pub(super) fn remove_at(&self, path: &Path) {
+        if let Err(error) = self.0.location.remove(path) {
+            self.note(error);
+        }
+    }
+
+    /// Remembers that something stays.
+    pub(super) fn note(&self, error: impl Into<StoreError>) {
+        let warnings = self.0.warnings.lock();
+        let mut warnings = warnings.unwrap_or_else(PoisonError::into_inner);
+        warnings.push(format!("{}; it stays there", error.into()));
+    }
+
+    /// What could not be removed since the last call.
+    pub(super) fn take_warnings(&self) -> Vec<String> {
+        let warnings = self.0.warnings.lock();
+        std::mem::take(&mut warnings.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A new name in the temporary folder that is on the file system of `path`.

@@ -71,7 +71,7 @@ impl Workdirs {
         let attempts = attempts(&folder)?;
         let next = attempts.last().map_or(1, |last| last + 1);
         for old in attempts.iter().rev().skip(KEEP_LOGS - 1) {
-            self.trash.remove(&folder.join(format!("{old:04}")))?;
+            self.trash.remove(&folder.join(format!("{old:04}")));
         }
         numbered_folder(&folder, |number| format!("{:04}", next - 1 + number)).map(LogPaths::new)
     }
@@ -98,19 +98,24 @@ impl Workdirs {
 
     /// Throws away a folder, or a file, that the run is done with: it is moved aside now, emptied now if
     /// it takes room, and removed with [`Workdirs::empty_trash`] or when the store is closed. Does
-    /// nothing if nothing is there.
-    pub fn discard(&self, path: &Path) -> Result<(), StoreError> {
-        self.trash.discard(path)
+    /// nothing if nothing is there. Here and below, what can't be removed is worth a warning.
+    pub fn discard(&self, path: &Path) {
+        self.trash.discard(path);
     }
 
     /// Removes what was discarded.
-    pub fn empty_trash(&self) -> Result<(), StoreError> {
-        self.trash.empty()
+    pub fn empty_trash(&self) {
+        self.trash.empty();
     }
 
     /// Removes a file or folder now; its name is free at once, even if that takes long.
-    pub fn remove(&self, path: &Path) -> Result<(), StoreError> {
-        self.trash.remove(path)
+    pub fn remove(&self, path: &Path) {
+        self.trash.remove(path);
+    }
+
+    /// The trash.
+    pub(super) fn trash(&self) -> &Trash {
+        &self.trash
     }
 
     /// The folder of work folders.
@@ -145,7 +150,7 @@ impl Workdirs {
             let gone = number.min(*kept);
             *kept = number.max(*kept);
             if gone != *kept {
-                self.remove(&work.join(format!("{stage}-{gone}")))?;
+                self.remove(&work.join(format!("{stage}-{gone}")));
             }
         }
         Ok(())

@@ -24,6 +24,14 @@ impl FsError {
         )
     }
 
+    /// Whether the path leads through a folder that this user may not look into, or is too long.
+    pub fn is_out_of_reach(&self) -> bool {
+        let denied = self.source.kind() == io::ErrorKind::PermissionDenied;
+        denied
+            || rustix::io::Errno::from_io_error(&self.source)
+                == Some(rustix::io::Errno::NAMETOOLONG)
+    }
+
     /// What is tried with a link.
     pub const FOLLOW: &str = "follow the link";
 
@@ -63,7 +71,10 @@ impl FsError {
             Errno::MFILE => "this process has too many open files: raise `ulimit -n` or lower `-j`",
             Errno::NFILE => "the machine has too many open files: close programs or lower `-j`",
             Errno::LOOP => "a symbolic link leads back to itself",
-            Errno::NAMETOOLONG => "a file name may have 255 bytes: shorten it",
+            Errno::NAMETOOLONG if self.path.iter().any(|name| name.len() > 255) => {
+                "a file name may have 255 bytes: shorten it"
+            }
+            Errno::NAMETOOLONG => "a path may have 4095 bytes: nest fewer folders",
             Errno::IO => "the disk reported an error: check its health before running again",
             Errno::STALE => {
                 "the network file system lost the file: check that it is mounted, then run again"
@@ -79,7 +90,7 @@ impl fmt::Display for FsError {
             f,
             "cannot {} `{}`: {}",
             self.op,
-            self.path.display(),
+            shown(&self.path),
             cause(&self.source)
         )
     }
@@ -89,6 +100,24 @@ impl std::error::Error for FsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.source()
     }
+}
+
+/// The path; of one that fills a screen only both ends.
+fn shown(path: &Path) -> String {
+    const MOST: usize = 1024;
+    let text = path.to_string_lossy();
+    if text.len() <= MOST {
+        return text.into_owned();
+    }
+    let (first, last) = (
+        text.chars().take(MOST / 2),
+        text.chars().rev().take(MOST / 8),
+    );
+    let last: Vec<char> = last.collect();
+    first
+        .chain(" .. ".chars())
+        .chain(last.into_iter().rev())
+        .collect()
 }
 
 /// The system's message in this program's style: lower case, without the error number.
@@ -136,6 +165,19 @@ mod tests {
             "cannot write `a/b`: no space left on device"
         );
         assert!(full.hint().unwrap().contains("restage gc"));
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_told_from_a_name_and_cut() {
+        let too_long = |path: &str| {
+            let error = Err::<(), _>(rustix::io::Errno::NAMETOOLONG);
+            error.at("read", Path::new(path)).unwrap_err()
+        };
+        let deep = too_long(&format!("{}end", "é/".repeat(2000)));
+        assert!(deep.hint().unwrap().contains("4095 bytes"));
+        assert!(deep.to_string().len() < 2048 && deep.to_string().contains("é/end`"));
+        let name = too_long(&format!("a/{}", "n".repeat(256)));
+        assert!(name.hint().unwrap().contains("255 bytes"));
     }
 
     #[test]

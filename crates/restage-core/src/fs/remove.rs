@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, StatxAttributes, StatxFlags, fchmod, openat,
-    renameat, statat, statx, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, StatxAttributes, StatxFlags, openat, renameat,
+    statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -71,7 +71,29 @@ pub fn rename_below(root: &Path, from: &Path, to: &Path) -> Result<(), FsError> 
     let (new, name) = parent_below(root, to)
         .and_then(|found| found.ok_or_else(missing))
         .at("rename to", to)?;
-    renameat(&old, from, &new, name).at("rename to", to)
+    let renamed = match renameat(&old, from, &new, name) {
+        // A folder's `..` changes.
+        Err(Errno::ACCESS) => open_folder(&old, from).and_then(|folder| {
+            for changed in [&folder, &old] {
+                open_up(changed)?;
+            }
+            renameat(&old, from, &new, name)
+        }),
+        renamed => renamed,
+    };
+    renamed.at("rename to", to)
+}
+
+/// Gives this user all rights on a folder below `root`, and on those between them, if they are its
+/// own; no folder between them may be a link.
+pub fn open_below(root: &Path, path: &Path) -> Result<(), FsError> {
+    let op = "set the permissions of";
+    fault::point(op, path).at(op, path)?;
+    let Some((parent, name)) = parent_below(root, path).at(op, path)? else {
+        return Ok(());
+    };
+    let opened = open_folder(&parent, name).and_then(|folder| open_up(&folder));
+    opened.at(op, path)
 }
 
 /// The open folder that holds `path`, and the name in it; `None` if there is no such folder.
@@ -93,7 +115,12 @@ fn parent_below<'a>(root: &Path, path: &'a Path) -> io::Result<Option<(OwnedFd, 
         Err(error) => return Err(error.into()),
     };
     for name in names {
-        folder = match openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
+        let open = || openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty());
+        let opened = match open() {
+            Err(Errno::ACCESS) => open_up(&folder).and_then(|()| open()),
+            opened => opened,
+        };
+        folder = match opened {
             Ok(folder) => folder,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) => {
@@ -122,14 +149,14 @@ fn remove_entry(parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), FsErr
             match open_folder(parent, name) {
                 Ok(folder) => {
                     sweep(&folder, path, Folders::Go)?;
-                    unlinkat(parent, name, AtFlags::REMOVEDIR)
+                    unlinked(parent, name, AtFlags::REMOVEDIR)
                 }
                 // Somebody was faster, or put something else there.
-                Err(Errno::NOTDIR) => unlinkat(parent, name, AtFlags::empty()),
+                Err(Errno::NOTDIR) => unlinked(parent, name, AtFlags::empty()),
                 Err(error) => Err(error),
             }
         }
-        Ok(_) => unlinkat(parent, name, AtFlags::empty()),
+        Ok(_) => unlinked(parent, name, AtFlags::empty()),
         Err(error) => Err(error),
     };
     match removed {
@@ -178,7 +205,7 @@ fn empty(
             None => unlinked(folder, name, AtFlags::empty()),
             Some(opened) if depth == DEEPEST => {
                 // Its `..` changes.
-                let _ = fchmod(&opened, Mode::RWXU);
+                let _ = open_up(&opened);
                 moved = true;
                 let aside = temp_name(Path::new(name));
                 renameat(folder, name, top, &aside)
@@ -203,11 +230,18 @@ fn empty(
 fn unlinked(folder: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
     match unlinkat(folder, name, flags) {
         Err(Errno::ACCESS) => {
-            fchmod(folder, Mode::RWXU)?;
+            open_up(folder)?;
             unlinkat(folder, name, flags)
         }
         done => done,
     }
+}
+
+/// Gives this user all rights on an open folder: not by its name, which could be a link by now.
+fn open_up(folder: &OwnedFd) -> Result<(), Errno> {
+    let mode = statat(folder, c"", AtFlags::EMPTY_PATH)?.st_mode;
+    let itself = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    rustix::fs::chmod(itself, Mode::from_raw_mode(mode) | Mode::RWXU)
 }
 
 /// Opens a folder for reading, even one that may not be read; `NOTDIR` if it is a link or a file,
@@ -217,10 +251,12 @@ fn open_folder(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let open = || openat(parent, name, flags | OFlags::RDONLY, Mode::empty());
     let folder = match open() {
         Err(Errno::ACCESS) => {
-            // Not by its name, which could be a link by now.
-            let shut = openat(parent, name, flags | OFlags::PATH, Mode::empty())?;
-            let itself = format!("/proc/self/fd/{}", shut.as_raw_fd());
-            rustix::fs::chmod(itself, Mode::RWXU)?;
+            let shut = || openat(parent, name, flags | OFlags::PATH, Mode::empty());
+            let shut = match shut() {
+                Err(Errno::ACCESS) => open_up(parent).and_then(|()| shut())?,
+                shut => shut?,
+            };
+            open_up(&shut)?;
             open()?
         }
         Err(Errno::LOOP) => return Err(Errno::NOTDIR),

@@ -4,13 +4,16 @@
     reason = "this module is what others call instead"
 )]
 
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{Context, FsError};
 use super::ops::{
-    create_dir, metadata, read_dir, read_link, remove_file, rename, set_mode, symlink_metadata,
+    create_dir, metadata, read_dir, read_if_exists, read_link, remove_file, rename, set_mode,
+    symlink_metadata,
 };
 use super::place::{copy, symlink};
 use super::remove::remove_all;
@@ -26,6 +29,39 @@ pub fn is_mount_point(path: &Path) -> Result<bool, FsError> {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(error) => Err(error).at("look at", path),
     }
+}
+
+/// The places, as this process sees them, where something is mounted; none where the system does not
+/// say.
+pub fn mount_points() -> Result<Vec<PathBuf>, FsError> {
+    let table = read_if_exists(Path::new("/proc/self/mountinfo"))?.unwrap_or_default();
+    let lines = table.split(|byte| *byte == b'\n');
+    // NUMBER PARENT DEVICE ROOT PLACE ..
+    let places = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    Ok(places
+        .map(|place| PathBuf::from(OsString::from_vec(unescaped(place))))
+        .collect())
+}
+
+/// Blanks, line breaks and backslashes stand as three octal digits.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..3).filter(|_| byte == b'\\');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(escaped) => {
+                bytes.push(escaped);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    bytes
 }
 
 /// Whether this process may create files in a folder.
@@ -105,5 +141,7 @@ mod tests {
         assert!(!is_mount_point(dir.path()).unwrap());
         assert!(!is_mount_point(&dir.path().join("nothing")).unwrap());
         assert!(is_mount_point(Path::new("/proc")).unwrap());
+        assert!(mount_points().unwrap().contains(&PathBuf::from("/proc")));
+        assert_eq!(unescaped(br"/a\040b\134c\0"), br"/a b\c\0");
     }
 }

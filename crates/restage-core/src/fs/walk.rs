@@ -20,21 +20,37 @@ pub struct Entry {
 /// path. Symbolic links are listed and not followed (`root` itself may be one). What vanishes
 /// during the walk is left out.
 pub fn walk(root: &Path) -> Result<Vec<Entry>, FsError> {
-    walk_except(root, &|_| false)
+    listed(root, &|_| false, &|_| false)
 }
 
-/// Like [`walk`], without the relative paths that `skip` names, and what lies in them.
-pub fn walk_except(root: &Path, skip: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>, FsError> {
+/// Like [`walk`], without the relative paths that `skip` names, and what lies in them. What can't be
+/// reached is left out: a folder that may not be listed, a path that is too long.
+pub fn walk_reachable(root: &Path, skip: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>, FsError> {
+    listed(root, skip, &FsError::is_out_of_reach)
+}
+
+fn listed(
+    root: &Path,
+    skip: &dyn Fn(&Path) -> bool,
+    pass: &dyn Fn(&FsError) -> bool,
+) -> Result<Vec<Entry>, FsError> {
     let mut entries = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
-        for name in read_dir(&root.join(&folder))? {
+        let names = match read_dir(&root.join(&folder)) {
+            Err(error) if pass(&error) => continue,
+            names => names?,
+        };
+        for name in names {
             let path = folder.join(name);
             if skip(&path) {
                 continue;
             }
-            let Some(metadata) = symlink_metadata_if_exists(&root.join(&path))? else {
-                continue;
+            let metadata = match symlink_metadata_if_exists(&root.join(&path)) {
+                Err(error) if pass(&error) => continue,
+                Ok(None) => continue,
+                Ok(Some(metadata)) => metadata,
+                Err(error) => return Err(error),
             };
             if metadata.is_dir() {
                 folders.push(path.clone());

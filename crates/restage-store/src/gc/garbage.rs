@@ -11,7 +11,7 @@ use crate::registry::Member;
 use restage_core::digest::Digest;
 use restage_core::fs::{self, FsError};
 
-/// Kinds of things that are removed, in order of removal.
+/// Kinds of things that are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Category {
     /// Results of old keys.
@@ -182,7 +182,7 @@ impl Sizes {
         if !found.is_dir() {
             return Ok(self.file(&found));
         }
-        let entries = fs::walk(path)?;
+        let entries = fs::walk_reachable(path, &|_| false)?;
         let files = entries.iter().filter(|entry| !entry.metadata.is_dir());
         Ok(files.map(|entry| self.file(&entry.metadata)).sum())
     }

@@ -17,7 +17,7 @@ use super::listing;
 use super::lockfile::{self, LockFile};
 use super::record::Record;
 use super::registry::{Presence, members};
-use super::store::{Store, remove_leftover};
+use super::store::Store;
 use restage_core::digest::{Digest, KeyAction};
 use restage_core::fs;
 
@@ -102,10 +102,18 @@ fn scratch(
 
 /// Removes what [`find`] found. The store must have been open alone since.
 pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
+    // First what needs no other change: on a full disk the history can't be rewritten before.
+    for (category, path) in garbage.items() {
+        match category {
+            Category::Records | Category::Objects => {}
+            Category::Leftovers => store.remove_leftover(path),
+            _ => store.workdirs().remove(path),
+        }
+    }
     store.records().forget(&garbage.forgotten)?;
     for member in garbage.members() {
         match member.presence {
-            Presence::Gone => store.workdirs().remove(&member.entry)?,
+            Presence::Gone => store.workdirs().remove(&member.entry),
             Presence::Here | Presence::Unseen => {
                 let theirs = store.seen_by(member);
                 theirs.records().forget(&garbage.forgotten)?;
@@ -125,13 +133,6 @@ pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
     for shard in shards {
         if fs::read_dir(shard)?.is_empty() {
             fs::remove_dir(shard)?;
-        }
-    }
-    for (category, path) in garbage.items() {
-        match category {
-            Category::Records | Category::Objects => {}
-            Category::Leftovers => remove_leftover(store.location(), path)?,
-            _ => store.workdirs().remove(path)?,
         }
     }
     Ok(())

@@ -263,6 +263,10 @@ impl Objects {
         if !fs::exists(dest)? {
             return self.swap_in(temp, dest, look);
         }
+        // A folder that was made read-only can't be renamed. If it is another user's, that fails.
+        if old.is_dir() && !fs::may_write(dest) {
+            let _ = fs::set_mode(dest, old.permissions().mode() & 0o7777 | 0o700);
+        }
         let exchanged = match fs::exchange(temp, dest) {
             // Beside each other and yet apart: a folder of an image's layer (overlayfs), which can't
             // be renamed.
@@ -287,7 +291,10 @@ impl Objects {
             }
             return match fs::symlink_metadata_if_exists(temp)? {
                 Some(left) if !left.is_dir() => Ok(fs::remove_file(temp)?),
-                _ => self.trash.remove(temp),
+                _ => {
+                    self.trash.remove(temp);
+                    Ok(())
+                }
             };
         }
         // No exchange here (some network file systems).
@@ -301,7 +308,8 @@ impl Objects {
             fs::rename(&aside, dest)?;
             return Err(error);
         }
-        self.trash.remove(&aside)
+        self.trash.remove(&aside);
+        Ok(())
     }
 
     fn put_tree(
