@@ -24,6 +24,7 @@ pub(super) fn check(
     check_gpus(graph, plan, capacity)?;
     secrets::check(&ws.env, graph, plan)?;
     standing::check(ws, graph, plan, foreigners)?;
+    standing::check_rights(ws, graph, plan)?;
     if let Some(audit) = audit {
         check_tracing(&audit.helper).map_err(RunError::CannotTrace)?;
     }

@@ -237,17 +237,6 @@ pub fn check(
                 });
             }
             let stays = stays(&at)?;
-            let folder = match stays {
-                true => &at,
-                false => folder_of(&at, &ws.root)?,
-            };
-            if !fs::may_write(folder) {
-                return Err(RunError::OutPlace {
-                    stage: name,
-                    path,
-                    folder: shown_path(folder, &ws.root),
-                });
-            }
             // What stays is filled, with what is mounted in it.
             let mount = mounts.iter().find(|mount| !stays && mount.starts_with(&at));
             if let Some(mount) = mount {
@@ -281,6 +270,34 @@ pub fn check(
         true => Ok(()),
         false => Err(RunError::Foreign(foreign)),
     }
+}
+
+/// Refuses a plan of which an out goes where this user may not write. Looking needs no such right.
+pub(super) fn check_rights(ws: &Workspace, graph: &Graph, plan: &Plan) -> Result<(), RunError> {
+    if ws.rerun.is_some() {
+        return Ok(());
+    }
+    for (id, planned) in &plan.stages {
+        if matches!(planned.decision, Decision::Fresh(_)) {
+            continue;
+        }
+        let stage = graph.stage(*id);
+        for out in &stage.outs {
+            let at = out.path.under(&ws.root);
+            let folder = match stays(&at)? {
+                true => &at,
+                false => folder_of(&at, &ws.root)?,
+            };
+            if !fs::may_write(folder) {
+                return Err(RunError::OutPlace {
+                    stage: stage.name.clone(),
+                    path: out.path.to_string(),
+                    folder: shown_path(folder, &ws.root),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What has to be a folder for something to be written at `path`, and is something else.
