@@ -9,7 +9,7 @@ use restage_core::fs::FsError;
 use restage_core::span::Location;
 use restage_exec::{ExecError, Secrets, TraceError};
 use restage_programs::CargoError;
-use restage_store::StoreError;
+use restage_store::{StoreError, object_gone};
 
 /// Why a run was given up.
 #[derive(Debug, thiserror::Error)]
@@ -159,24 +159,20 @@ pub enum SecretProblem {
 impl RunError {
     /// Whether the store lacks an object, or has just set a damaged one aside.
     pub(super) fn is_loss(&self) -> bool {
-        let store = match self {
-            Self::Store(error) | Self::Facts(FactsError::Store(error)) => error,
-            _ => return false,
+        let no_manifest = match self {
+            Self::Store(error) | Self::Facts(FactsError::Store(error)) => {
+                matches!(error, StoreError::NoManifest { .. })
+            }
+            _ => false,
         };
-        matches!(
-            store,
-            StoreError::CorruptObject { .. }
-                | StoreError::MissingObject { .. }
-                | StoreError::NoManifest { .. }
-        )
+        no_manifest || self.lost_object().is_some()
     }
 
     /// The object that is missing or damaged, if that is what is wrong.
-    pub(super) fn lost_object(&self) -> Option<&Digest> {
+    pub(super) fn lost_object(&self) -> Option<Digest> {
         match self {
-            Self::Store(
-                StoreError::MissingObject { digest } | StoreError::CorruptObject { digest, .. },
-            ) => Some(digest),
+            Self::Store(error) | Self::Facts(FactsError::Store(error)) => error.lost_object(),
+            Self::Fs(error) => object_gone(error),
             _ => None,
         }
     }

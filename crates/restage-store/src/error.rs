@@ -1,5 +1,6 @@
 //! What can go wrong in the store.
 
+use std::io;
 use std::path::PathBuf;
 
 use restage_core::digest::{Digest, ManifestError};
@@ -118,6 +119,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The object that is missing or damaged, if that is what is wrong.
+    pub fn lost_object(&self) -> Option<Digest> {
+        match self {
+            Self::MissingObject { digest } | Self::CorruptObject { digest, .. } => Some(*digest),
+            Self::Fs(error) => object_gone(error),
+            _ => None,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -162,5 +172,46 @@ impl StoreError {
             Self::WrongKey { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// The object whose file was not there: another thread may set it aside at any moment.
+pub fn object_gone(error: &FsError) -> Option<Digest> {
+    if error.source.kind() != io::ErrorKind::NotFound {
+        return None;
+    }
+    let mut parts = error.path.iter().rev();
+    let (file, folder) = (parts.next()?.to_str()?, parts.next()?.to_str()?);
+    let digest = format!("{folder}{file}").parse().ok()?;
+    (parts.next()? == "objects").then_some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objects_file_that_is_gone_is_a_lost_object_and_no_other_file_is() {
+        let digest = Digest::of(b"x");
+        let hex = digest.to_string();
+        let gone = |path: String, kind: io::ErrorKind| {
+            let error = FsError {
+                op: "look at",
+                path: path.into(),
+                source: kind.into(),
+            };
+            StoreError::Fs(error).lost_object()
+        };
+        let object = |folder: &str| format!("/w/.restage/{folder}/{}/{}", &hex[..2], &hex[2..]);
+        assert_eq!(
+            gone(object("objects"), io::ErrorKind::NotFound),
+            Some(digest)
+        );
+        assert_eq!(
+            gone(object("objects"), io::ErrorKind::PermissionDenied),
+            None
+        );
+        assert_eq!(gone(object("records"), io::ErrorKind::NotFound), None);
+        assert_eq!(gone("/w/objects".into(), io::ErrorKind::NotFound), None);
     }
 }

@@ -42,7 +42,7 @@ mod unflushed;
 mod workdirs;
 
 pub use commit::CommitOutcome;
-pub use error::StoreError;
+pub use error::{StoreError, object_gone};
 pub use history::LastRun;
 pub use key_lock::KeyLock;
 pub use location::Location;

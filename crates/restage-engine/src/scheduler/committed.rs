@@ -22,7 +22,7 @@ impl Scheduler<'_> {
                     // A look that fails is not worse than what has failed already.
                     let _ = self.shared.look(self.ws.store.objects());
                     let lost = error.lost_object();
-                    let writers = lost.and_then(|digest| self.shared.writers(digest));
+                    let writers = lost.and_then(|digest| self.shared.writers(&digest));
                     let attempt = &committed.attempt;
                     let failure = match writers {
                         None => completion::not_kept(stage, attempt, &error),
