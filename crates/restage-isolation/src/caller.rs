@@ -177,7 +177,7 @@ impl Launch {
     }
 
     /// Starts the launcher and sends it the plan; returns its process id. It is a child of this
-    /// process, which has to wait for it ([`crate::reap`]).
+    /// process, which has to wait for it ([`crate::reap()`]).
     ///
     /// # Errors
     /// No launcher could be started. One that has ended since is seen by whoever waits for it.
