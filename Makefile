@@ -51,7 +51,7 @@ cuda:
 	scripts/cuda-sanitize
 
 torture:
-	$(CARGO) test -p restage --locked -- --ignored
+	$(CARGO) test -p restage -p restage-engine --locked -- --ignored
 
 fuzz:
 	@scripts/fuzz smoke
