@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::git::{self, GitError};
 use restage_core::files::files_below;
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
+use restage_engine::git::{self, GitError};
 
 /// Folders that are never searched: those of restage, git and cargo.
 const SKIPPED: [&str; 3] = [".restage", ".git", "target"];

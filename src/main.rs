@@ -16,7 +16,6 @@ mod error;
 mod exit;
 mod find;
 mod format;
-mod git;
 mod interrupts;
 mod judge;
 mod left_over;

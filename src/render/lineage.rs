@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::width::WIDTH;
 use crate::format::{broken, count, duration, grouped, moment, shell_word, size};
-use crate::git::CommittedFiles;
 use crate::style::Style;
 use restage_core::digest::{Change, DepContent, Digest, KeyAction, PathDigest};
 use restage_core::files::SET_ASIDE;
+use restage_engine::git::CommittedFiles;
 use restage_engine::lineage::{Bytes, From, Lineage, Origin, Run, Source, Standing, Traced};
 use restage_store::Record;
 

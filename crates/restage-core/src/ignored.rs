@@ -6,6 +6,7 @@ use std::path::Path;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::fs::{self, FsError};
+use crate::rel_path::RelPath;
 
 /// The file with the project's own rules, in the pipeline's folder.
 pub const IGNORE_FILE: &str = ".restageignore";
@@ -85,6 +86,11 @@ impl Ignored {
     /// Whether to pass over a path below the pipeline's folder, a folder with all that is in it.
     pub fn matches(&self, path: &Path, is_folder: bool) -> bool {
         self.0.matched(path, is_folder).is_ignore()
+    }
+
+    /// The same for paths inside a folder that is at `folder`.
+    pub fn inside<'a>(&'a self, folder: &'a RelPath) -> impl Fn(&Path, bool) -> bool + 'a {
+        |path, is_folder| self.matches(&Path::new(folder.as_str()).join(path), is_folder)
     }
 }
 

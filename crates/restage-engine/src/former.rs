@@ -306,7 +306,6 @@ fn files_at(root: &Path, path: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn has(manifest: &Manifest, inside: &Path, now: &PathDigest) -> bool {
-    let entries = manifest.entries().iter();
-    let mut there = entries.filter(|entry| Path::new(&entry.path) == inside);
-    there.any(|entry| matches!(&entry.node, Node::File { digest, .. } if *digest == now.digest))
+    let there = inside.to_str().and_then(|inside| manifest.node(inside));
+    matches!(there, Some(Node::File { digest, .. }) if *digest == now.digest)
 }

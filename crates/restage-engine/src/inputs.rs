@@ -109,10 +109,7 @@ impl Inputs {
         let changed = || StoreError::SourceChanged {
             path: source.clone(),
         };
-        let ignored = ws.ignored()?;
-        let skip = |inside: &Path, is_folder: bool| {
-            ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
-        };
+        let skip = ws.ignored()?.inside(path);
         let witness = match may_bind {
             true => Witness::of_any(&source, &skip)?,
             false => None,
@@ -179,10 +176,7 @@ impl Inputs {
     ) -> Result<Option<String>, RunError> {
         for (path, before) in &self.sources {
             let source = path.under(&ws.root);
-            let ignored = ws.ignored()?;
-            let skip = |inside: &Path, is_folder: bool| {
-                ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
-            };
+            let skip = ws.ignored()?.inside(path);
             let touch = match Witness::of_any(&source, &skip)? {
                 Some(now) => before.until(&now),
                 None => Touch::Written,

@@ -10,7 +10,7 @@ use restage_core::digest::{
 };
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, Input, StageId};
-use restage_pipeline::{Action, Dep, DepPattern, Gpus, Stage};
+use restage_pipeline::{Action, Dep, DepPattern, Gpus, Stage, suggest};
 use restage_store::Record;
 
 /// Most files of a folder that a hint names.
@@ -112,15 +112,9 @@ impl Lack {
         let Self {
             writer, out, files, ..
         } = self;
-        let shown = files.iter().take(SHOWN_FILES);
-        let shown: Vec<String> = shown.map(|file| format!("`{file}`")).collect();
-        let more = match files.len().saturating_sub(SHOWN_FILES) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let has = match shown.is_empty() {
+        let has = match files.is_empty() {
             true => "is not a folder, or is empty".to_owned(),
-            false => format!("has {}{more}", shown.join(", ")),
+            false => format!("has {}", suggest::list_up_to(SHOWN_FILES, files)),
         };
         format!("`{out}` {has}; fix the name in `deps`, or what `{writer}` writes")
     }

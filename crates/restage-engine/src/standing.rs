@@ -4,21 +4,23 @@
 //! one has, content decides, not names or times: what the store or git has may be replaced, and
 //! everything else is set aside.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::committed;
 use super::error::{Foreign, RunError};
+use super::git;
 use super::plan::{Decision, Plan};
 use super::workspace::Workspace;
 use restage_core::clock::WallTime;
-use restage_core::digest::{Kind, Manifest, Node, StatCache};
+use restage_core::digest::{Digest, Kind, Manifest, Node, StatCache};
 use restage_core::files::SET_ASIDE;
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::Graph;
+use restage_pipeline::{Out, Stage, suggest};
 use restage_store::lockfile::LockFile;
 use restage_store::{Record, RecordedOut, Store, StoreError};
 
@@ -46,111 +48,134 @@ pub(super) struct Stranger {
     pub(super) at: PathBuf,
 }
 
-/// What is known to be restage's at a path.
-#[derive(Debug, Clone)]
-struct Known {
-    store: Store,
-    lock: Arc<LockFile>,
+/// What is at and below `at`, the place `inside` the out `out`, and is not in the store.
+fn strangers(
+    store: &Store,
+    out: &str,
+    inside: &Path,
+    at: &Path,
+) -> Result<Vec<Stranger>, StoreError> {
+    // What can't be digested (a pipe, a strange name, no right to read) is the user's.
+    let cache = store.stat_cache();
+    if let Ok(Some(content)) = cache.digest_at(at)
+        && store.objects().has(&content)?
+    {
+        return Ok(Vec::new());
+    }
+    let mut recorded = None;
+    let mut found = Vec::new();
+    for (below, path, there) in files(at)? {
+        let inside = joined(inside, &below);
+        let ours = if there.is_symlink() {
+            // The store has no object of a link: a stage made it if a record has it.
+            let recorded = match &recorded {
+                Some(recorded) => recorded,
+                None => recorded.insert(folders(store, out, &store.records().known()?)),
+            };
+            recorded
+                .iter()
+                .any(|one| has(one, &inside, &path, &there, cache))
+        } else {
+            match there.is_file().then(|| cache.digest_at(&path)) {
+                Some(Ok(Some(content))) => store.objects().has(&content)?,
+                _ => false,
+            }
+        };
+        if !ours {
+            let name = joined(Path::new(out), &inside);
+            found.push(Stranger { name, at: path });
+        }
+    }
+    Ok(found)
 }
 
-impl Known {
-    /// From the store and `pipeline.lock`. A lock file that can't be read says nothing.
-    fn of(ws: &Workspace) -> Self {
-        let lock = LockFile::read(&ws.lock_file());
+/// The folders that runs wrote as this out and that the store still lists.
+fn folders(store: &Store, out: &str, records: &[Arc<Record>]) -> Vec<Manifest> {
+    let outs = records.iter().flat_map(|record| record.all_outs());
+    let trees = outs.filter(|one| one.path == out && one.content.kind == Kind::Tree);
+    let digests: BTreeSet<_> = trees.map(|one| one.content.digest).collect();
+    let manifests = digests.iter().map(|one| store.objects().manifest(one));
+    manifests.filter_map(Result::ok).collect()
+}
+
+/// What runs of a workspace, or of the one that wrote `pipeline.lock`, are known to have written.
+struct Written<'a> {
+    ws: &'a Workspace,
+    /// By path, what the lock file names; nothing if it can't be read.
+    locked: BTreeMap<String, Vec<Option<Digest>>>,
+    /// What records name.
+    recorded: OnceCell<BTreeSet<RelPath>>,
+    /// Whether there are damaged records.
+    damaged: OnceCell<bool>,
+}
+
+impl<'a> Written<'a> {
+    fn into(ws: &'a Workspace) -> Self {
+        let lock = LockFile::read(&ws.lock_file()).unwrap_or_default();
+        let mut locked: BTreeMap<String, Vec<Option<Digest>>> = BTreeMap::new();
+        for (path, digest) in lock.entries().flat_map(|(_, _, entry)| &entry.outs) {
+            locked.entry(path.clone()).or_default().push(*digest);
+        }
         Self {
-            store: ws.store.clone(),
-            lock: Arc::new(lock.unwrap_or_default()),
+            ws,
+            locked,
+            recorded: OnceCell::new(),
+            damaged: OnceCell::new(),
         }
     }
 
-    /// What is at and below `at`, the place `inside` the out `out`, and is not in the store.
-    fn strangers(&self, out: &str, inside: &Path, at: &Path) -> Result<Vec<Stranger>, StoreError> {
-        // What can't be digested (a pipe, a strange name, no right to read) is the user's.
-        let cache = self.store.stat_cache();
-        if let Ok(Some(content)) = cache.digest_at(at)
-            && self.store.objects().has(&content)?
-        {
-            return Ok(Vec::new());
+    fn recorded(&self) -> Result<&BTreeSet<RelPath>, StoreError> {
+        if let Some(recorded) = self.recorded.get() {
+            return Ok(recorded);
         }
-        let mut recorded = None;
-        let mut found = Vec::new();
-        for (below, path, there) in files(at)? {
-            let inside = joined(inside, &below);
-            let ours = if there.is_symlink() {
-                // The store has no object of a link: a stage made it if a record has it.
-                let recorded = match &recorded {
-                    Some(recorded) => recorded,
-                    None => recorded.insert(self.recorded(out, &self.store.records().known()?)),
-                };
-                recorded
-                    .iter()
-                    .any(|one| has(one, &inside, &path, &there, cache))
-            } else {
-                match there.is_file().then(|| cache.digest_at(&path)) {
-                    Some(Ok(Some(content))) => self.store.objects().has(&content)?,
-                    _ => false,
-                }
-            };
-            if !ours {
-                let name = joined(Path::new(out), &inside);
-                found.push(Stranger { name, at: path });
+        let records = self.ws.known_records()?.iter();
+        let outs = records.flat_map(|record| &record.outs);
+        let recorded = outs
+            .filter_map(|out| RelPath::new(&out.path).ok())
+            .collect();
+        Ok(self.recorded.get_or_init(|| recorded))
+    }
+
+    /// Whether the out of this stage may be among what no record names: a power cut can leave a record
+    /// empty, and the outs that were published right after it.
+    fn may_have(&self, stage: &str) -> Result<bool, StoreError> {
+        let damaged = match self.damaged.get() {
+            Some(damaged) => *damaged,
+            None => {
+                let damaged = self.ws.store.records().any_is_damaged()?;
+                *self.damaged.get_or_init(|| damaged)
             }
-        }
-        Ok(found)
+        };
+        Ok(damaged && self.ws.last_logs(stage)?.is_some())
     }
 
-    /// The folders that runs wrote as this out and that the store still lists.
-    fn recorded(&self, out: &str, records: &[Arc<Record>]) -> Vec<Manifest> {
-        let outs = records.iter().flat_map(|record| record.all_outs());
-        let trees = outs.filter(|one| one.path == out && one.content.kind == Kind::Tree);
-        let digests: BTreeSet<_> = trees.map(|one| one.content.digest).collect();
-        let manifests = digests.iter().map(|one| self.store.objects().manifest(one));
-        manifests.filter_map(Result::ok).collect()
-    }
-
-    /// Whether some run of this workspace, or of the one that wrote `pipeline.lock`, wrote the out
-    /// `out` at `at`. A folder that a link leads to, or that is a mount point, may be another one than then:
-    /// it has to have something of what was written.
-    fn wrote(&self, ws: &Workspace, stage: &str, out: &str, at: &Path) -> Result<bool, RunError> {
-        let mut locked = self
-            .lock
-            .entries()
-            .filter_map(|(_, _, entry)| entry.outs.get(out));
+    /// Whether some run wrote what is at `at`, where the out `out` goes. A folder that a link leads to, or
+    /// that is a mount point, may be another one than then: it has to have something of what was written.
+    fn has(&self, stage: &str, out: &RelPath, at: &Path) -> Result<bool, RunError> {
+        let store = &self.ws.store;
+        let locked = self.locked.get(out.as_str());
         if !stays(at)? {
-            let records = ws.known_records()?;
-            let outs = || records.iter().flat_map(|record| &record.outs);
-            if locked.next().is_some()
-                || outs().any(|one| one.path == out)
-                || may_have_written(ws, stage)?
-            {
+            if locked.is_some() || self.recorded()?.contains(out) || self.may_have(stage)? {
                 return Ok(true);
             }
             // Runs wrote the folder that holds it, or what is in it: as long as it is all theirs.
-            let related = |one: &RecordedOut| {
-                let (one, out) = (Path::new(&one.path), Path::new(out));
-                one.starts_with(out) || out.starts_with(one)
-            };
-            return Ok(outs().any(related) && self.strangers(out, Path::new(""), at)?.is_empty());
+            let recorded = self.recorded()?;
+            let related = out.is_within_any(recorded) || out.holds_any(recorded);
+            return Ok(related && strangers(store, out.as_str(), Path::new(""), at)?.is_empty());
         }
-        let cache = self.store.stat_cache();
+        let cache = store.stat_cache();
         if let Ok(Some(now)) = cache.digest_at(at)
-            && locked.flatten().any(|digest| *digest == now.content_id())
+            && locked.is_some_and(|locked| locked.contains(&Some(now.content_id())))
         {
             return Ok(true);
         }
-        let recorded = self.recorded(out, ws.known_records()?);
+        let recorded = folders(store, out.as_str(), self.ws.known_records()?);
         let mut files = files(at)?.into_iter();
         Ok(files.any(|(inside, path, there)| {
             let mut recorded = recorded.iter();
             recorded.any(|one| has(one, &inside, &path, &there, cache))
         }))
     }
-}
-
-/// Whether a stage ran here and may have written what no record names: a power cut can leave a
-/// record empty, and the outs that were published right after it.
-fn may_have_written(ws: &Workspace, stage: &str) -> Result<bool, RunError> {
-    Ok(ws.store.records().any_is_damaged()? && ws.last_logs(stage)?.is_some())
 }
 
 /// The files and links at and below a path, each with its path inside. A link at the path itself is
@@ -182,16 +207,12 @@ fn has(
     there: &Metadata,
     cache: &StatCache,
 ) -> bool {
-    let mut entries = recorded.entries().iter();
-    let Some(entry) = entries.find(|entry| Path::new(&entry.path) == inside) else {
-        return false;
-    };
-    match &entry.node {
-        Node::File { digest, .. } if there.is_file() => {
+    match inside.to_str().and_then(|inside| recorded.node(inside)) {
+        Some(Node::File { digest, .. }) if there.is_file() => {
             let now = cache.digest_at(path);
             now.is_ok_and(|now| now.is_some_and(|now| now.digest == *digest))
         }
-        Node::Link(target) if there.is_symlink() => {
+        Some(Node::Link(target)) if there.is_symlink() => {
             fs::read_link(path).is_ok_and(|now| now == Path::new(target))
         }
         _ => false,
@@ -206,6 +227,20 @@ fn joined(path: &Path, inside: &Path) -> PathBuf {
     }
 }
 
+/// The outs of the stages that are not up to date.
+fn due<'a>(
+    graph: &'a Graph,
+    plan: &'a Plan,
+) -> impl Iterator<Item = (&'a Decision, &'a Stage, &'a Out)> {
+    let stages = plan.stages.iter();
+    let due = stages.filter(|(_, planned)| !matches!(planned.decision, Decision::Fresh(_)));
+    due.flat_map(|(id, planned)| {
+        let stage = graph.stage(*id);
+        let outs = stage.outs.iter();
+        outs.map(move |out| (&planned.decision, stage, out))
+    })
+}
+
 /// Refuses a plan that would replace what no run wrote, or that can't put an out where it goes.
 pub fn check(
     ws: &Workspace,
@@ -216,54 +251,51 @@ pub fn check(
     if ws.rerun.is_some() {
         return Ok(());
     }
-    let known = Known::of(ws);
     let mounts = mounts_in(&ws.root)?;
+    let mut written = None;
     let mut foreign = Vec::new();
-    for (id, planned) in &plan.stages {
-        let restored = match &planned.decision {
-            Decision::Fresh(_) => continue,
+    for (decision, stage, out) in due(graph, plan) {
+        let at = out.path.under(&ws.root);
+        let (name, path) = (stage.name.clone(), out.path.to_string());
+        if let Some(file) = file_on_the_way(&ws.root, &out.path)? {
+            return Err(RunError::OutBelowFile {
+                stage: name,
+                path,
+                file,
+            });
+        }
+        let stays = stays(&at)?;
+        // What stays is filled, with what is mounted in it.
+        let mount = mounts.iter().find(|mount| !stays && mount.starts_with(&at));
+        if let Some(mount) = mount {
+            return Err(RunError::OutMount {
+                stage: name,
+                path,
+                mount: shown_path(mount, &ws.root),
+            });
+        }
+        if foreigners != Foreigners::Refuse || !fs::exists(&at)? {
+            continue;
+        }
+        let written = written.get_or_insert_with(|| Written::into(ws));
+        if written.has(&name, &out.path, &at)? {
+            continue;
+        }
+        let restored = match decision {
             Decision::Restore(record, _) => record.outs.as_slice(),
-            Decision::Run(_) | Decision::Waits(_) => &[],
+            _ => &[],
         };
-        let stage = graph.stage(*id);
-        for out in &stage.outs {
-            let at = out.path.under(&ws.root);
-            let (name, path) = (stage.name.clone(), out.path.to_string());
-            if let Some(file) = file_on_the_way(&ws.root, &out.path)? {
-                return Err(RunError::OutBelowFile {
-                    stage: name,
-                    path,
-                    file,
-                });
-            }
-            let stays = stays(&at)?;
-            // What stays is filled, with what is mounted in it.
-            let mount = mounts.iter().find(|mount| !stays && mount.starts_with(&at));
-            if let Some(mount) = mount {
-                return Err(RunError::OutMount {
-                    stage: name,
-                    path,
-                    mount: shown_path(mount, &ws.root),
-                });
-            }
-            if foreigners != Foreigners::Refuse
-                || !fs::exists(&at)?
-                || known.wrote(ws, &name, &path, &at)?
-            {
-                continue;
-            }
-            let now = ws.store.stat_cache().digest_at(&at).ok().flatten();
-            let same = |one: &RecordedOut| one.path == path && now == Some(one.content);
-            let files = files(&at)?;
-            if !files.is_empty() && !restored.iter().any(same) {
-                let names = files.iter();
-                let names = names.map(|(inside, ..)| joined(Path::new(out.path.as_str()), inside));
-                foreign.push(Foreign {
-                    stage: name,
-                    out: path,
-                    files: shown(&names.collect::<Vec<_>>()),
-                });
-            }
+        let now = ws.store.stat_cache().digest_at(&at).ok().flatten();
+        let same = |one: &RecordedOut| one.path == path && now == Some(one.content);
+        let files = files(&at)?;
+        if !files.is_empty() && !restored.iter().any(same) {
+            let names = files.iter();
+            let names = names.map(|(inside, ..)| joined(Path::new(&path), inside));
+            foreign.push(Foreign {
+                stage: name,
+                files: shown(names),
+                out: path,
+            });
         }
     }
     match foreign.is_empty() {
@@ -277,24 +309,18 @@ pub(super) fn check_rights(ws: &Workspace, graph: &Graph, plan: &Plan) -> Result
     if ws.rerun.is_some() {
         return Ok(());
     }
-    for (id, planned) in &plan.stages {
-        if matches!(planned.decision, Decision::Fresh(_)) {
-            continue;
-        }
-        let stage = graph.stage(*id);
-        for out in &stage.outs {
-            let at = out.path.under(&ws.root);
-            let folder = match stays(&at)? {
-                true => &at,
-                false => folder_of(&at, &ws.root)?,
-            };
-            if !fs::may_write(folder) {
-                return Err(RunError::OutPlace {
-                    stage: stage.name.clone(),
-                    path: out.path.to_string(),
-                    folder: shown_path(folder, &ws.root),
-                });
-            }
+    for (_, stage, out) in due(graph, plan) {
+        let at = out.path.under(&ws.root);
+        let folder = match stays(&at)? {
+            true => &at,
+            false => folder_of(&at, &ws.root)?,
+        };
+        if !fs::may_write(folder) {
+            return Err(RunError::OutPlace {
+                stage: stage.name.clone(),
+                path: out.path.to_string(),
+                folder: shown_path(folder, &ws.root),
+            });
         }
     }
     Ok(())
@@ -348,8 +374,8 @@ pub(super) fn stays(at: &Path) -> Result<bool, RunError> {
 #[derive(Debug, Clone)]
 pub(super) struct Aside {
     root: PathBuf,
+    store: Store,
     foreigners: Foreigners,
-    known: Known,
     /// Outs that no run has written, where what stands there is to be moved: all of it.
     unwritten: Arc<BTreeSet<String>>,
     moved: Arc<Mutex<Vec<(String, String)>>>,
@@ -361,23 +387,22 @@ impl Aside {
         graph: &Graph,
         foreigners: Foreigners,
     ) -> Result<Self, RunError> {
-        let known = Known::of(ws);
         let mut unwritten = BTreeSet::new();
         if foreigners == Foreigners::SetAside {
-            let stages = graph.stages().iter();
-            for (stage, out) in
-                stages.flat_map(|stage| stage.outs.iter().map(move |out| (stage, out)))
-            {
-                let at = out.path.under(&ws.root);
-                if fs::exists(&at)? && !known.wrote(ws, &stage.name, out.path.as_str(), &at)? {
-                    unwritten.insert(out.path.to_string());
+            let written = Written::into(ws);
+            for stage in graph.stages() {
+                for out in &stage.outs {
+                    let at = out.path.under(&ws.root);
+                    if fs::exists(&at)? && !written.has(&stage.name, &out.path, &at)? {
+                        unwritten.insert(out.path.to_string());
+                    }
                 }
             }
         }
         Ok(Self {
             root: ws.root.clone(),
+            store: ws.store.clone(),
             foreigners,
-            known,
             unwritten: Arc::new(unwritten),
             moved: Arc::default(),
         })
@@ -396,7 +421,7 @@ impl Aside {
         }
         let (out, content) = (&out.path, &out.content);
         if self.unwritten.contains(out) {
-            let now = self.known.store.stat_cache().digest_at(at);
+            let now = self.store.stat_cache().digest_at(at);
             if now.is_ok_and(|now| now == Some(*content)) {
                 return Ok(());
             }
@@ -408,10 +433,14 @@ impl Aside {
             });
             return self.take(out, &all.collect::<Vec<_>>());
         }
-        let mut strangers = self.known.strangers(out, inside, at)?;
+        let mut strangers = strangers(&self.store, out, inside, at)?;
         if !strangers.is_empty() {
             // A clone has the results, and the measured times, of whoever committed them.
-            let held = committed::among(&self.root, &strangers);
+            let names = strangers.iter();
+            let names: Vec<_> = names
+                .map(|one| (one.name.as_path(), one.at.as_path()))
+                .collect();
+            let held = git::held(&self.root, &names);
             strangers.retain(|stranger| !held.contains(&stranger.name));
         }
         self.take(out, &strangers)
@@ -430,11 +459,11 @@ impl Aside {
             }
             fs::move_to(&stranger.at, &to)?;
         }
-        let names = strangers.iter().map(|stranger| stranger.name.clone());
+        let names = strangers.iter().map(|stranger| stranger.name.as_path());
         let text = format!(
             "what neither the store nor git has was moved to `{}`: {}",
             folder.strip_prefix(&self.root).unwrap_or(&folder).display(),
-            shown(&names.collect::<Vec<_>>())
+            shown(names)
         );
         self.moved().push((out.to_owned(), text));
         Ok(())
@@ -485,13 +514,8 @@ fn shown_path(path: &Path, root: &Path) -> String {
     }
 }
 
-fn shown(paths: &[PathBuf]) -> String {
-    let names = paths.iter().take(NAMED);
-    let names = names.map(|path| format!("`{}`", path.to_string_lossy().escape_debug()));
-    let names: Vec<String> = names.collect();
-    let names = names.join(", ");
-    match paths.len().saturating_sub(NAMED) {
-        0 => names,
-        more => format!("{names} and {more} more"),
-    }
+fn shown(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> String {
+    let paths = paths.into_iter();
+    let names = paths.map(|path| path.as_ref().to_string_lossy().escape_debug().to_string());
+    suggest::list_up_to(NAMED, names)
 }

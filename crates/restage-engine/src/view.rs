@@ -160,7 +160,7 @@ pub(super) fn leave(view: &View) -> Result<(), FsError> {
         }
         fs::symlink(&bind.source, &path)?;
     }
-    for entry in fs::walk_reachable(&view.work, &is_bound)? {
+    for entry in fs::walk_reachable(&view.work, &|path, _| is_bound(path))? {
         if !entry.metadata.is_symlink() {
             continue;
         }

@@ -340,10 +340,7 @@ impl Workspace {
         if self.is_written(path) {
             return Ok(self.store.stat_cache().found_at(&full, &nothing)?);
         }
-        let ignored = self.ignored()?;
-        let skip = |inside: &Path, is_folder: bool| {
-            ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
-        };
+        let skip = self.ignored()?.inside(path);
         let found = self.store.stat_cache().found_at(&full, &skip)?;
         match &found {
             None => check_link(&full)?,
@@ -517,9 +514,9 @@ impl Facts for Workspace {
             return Ok(false);
         };
         // Junk that came after the stage is no edit, junk that the stage wrote is part of its result.
-        let ignored = self.ignored()?;
+        let ignored = self.ignored()?.inside(&path);
         let skip = |inside: &Path, is_folder: bool| {
-            ignored.matches(&Path::new(path.as_str()).join(inside), is_folder)
+            ignored(inside, is_folder)
                 && !inside.to_str().is_some_and(|inside| recorded.has(inside))
         };
         let there = cache.found_at(&full, &skip).ok().flatten();

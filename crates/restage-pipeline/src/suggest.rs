@@ -1,5 +1,7 @@
 //! "Did you mean": the closest of the words that would have been right.
 
+use std::fmt::Display;
+
 /// The candidate that differs least from `word`, if it differs little enough to be a slip:
 /// at most a third of the letters, case and separators not counted.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -34,10 +36,14 @@ pub fn hint_among<'a>(
 
 /// "`a`, `b`, `c` and 4 more".
 pub fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 8;
+    list_up_to(8, words)
+}
+
+/// Like [`list`], with `most` words at most.
+pub fn list_up_to(most: usize, words: impl IntoIterator<Item = impl Display>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
-    let shown = words[..words.len().min(SHOWN)].join(", ");
-    match words.len().saturating_sub(SHOWN) {
+    let shown = words[..words.len().min(most)].join(", ");
+    match words.len().saturating_sub(most) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
@@ -62,5 +68,6 @@ mod tests {
     fn long_lists_are_cut() {
         assert_eq!(list(["a"; 9]).matches('`').count(), 16);
         assert!(list(["a"; 9]).ends_with("and 1 more"));
+        assert_eq!(list_up_to(2, ["a", "b", "c"]), "`a`, `b` and 1 more");
     }
 }

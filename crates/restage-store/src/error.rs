@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::objects::digest_named;
 use restage_core::digest::{Digest, ManifestError};
 use restage_core::fs::FsError;
 use restage_core::process::ProcessRef;
@@ -119,6 +120,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error of whoever wanted an object's file.
+    pub(super) fn of_object(error: FsError) -> Self {
+        match object_gone(&error) {
+            Some(digest) => Self::MissingObject { digest },
+            None => Self::Fs(error),
+        }
+    }
+
     /// The object that is missing or damaged, if that is what is wrong.
     pub fn lost_object(&self) -> Option<Digest> {
         match self {
@@ -181,8 +190,8 @@ pub fn object_gone(error: &FsError) -> Option<Digest> {
         return None;
     }
     let mut parts = error.path.iter().rev();
-    let (file, folder) = (parts.next()?.to_str()?, parts.next()?.to_str()?);
-    let digest = format!("{folder}{file}").parse().ok()?;
+    let (file, folder) = (parts.next()?, parts.next()?.to_str()?);
+    let digest = digest_named(folder, file)?;
     (parts.next()? == "objects").then_some(digest)
 }
 

@@ -487,12 +487,6 @@ impl Objects {
         Ok(())
     }
 
-    /// The digest of the object that has this path.
-    fn digest_of(&self, object: &Path) -> Option<Digest> {
-        let mut parts = object.strip_prefix(self.folder()).ok()?.iter();
-        digest_named(parts.next()?.to_str()?, parts.next()?)
-    }
-
     /// Where the object of a digest is.
     pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.to_string();
@@ -555,7 +549,7 @@ impl<'a> Folders<'a> {
 }
 
 /// The digest of an object, by the names of its folder and its file.
-fn digest_named(folder: &str, file: &OsStr) -> Option<Digest> {
+pub(super) fn digest_named(folder: &str, file: &OsStr) -> Option<Digest> {
     format!("{folder}{}", file.to_str()?).parse().ok()
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::format::{count, duration, grouped, moment, shell_word, size};
-use crate::git::CommittedFiles;
 use restage_core::digest::{DepContent, KeyAction};
 use restage_core::rel_path::RelPath;
+use restage_engine::git::CommittedFiles;
 use restage_engine::lineage::{Bytes, From, Lineage, Origin as Of, Run as Ran, Standing};
 use restage_report::{Fact, Origin, Run, Source};
 

@@ -138,7 +138,8 @@ impl Manifest {
         Some(at.join("/"))
     }
 
-    fn node(&self, path: &str) -> Option<&Node> {
+    /// What the folder has at a path; `None` for a folder that is not empty.
+    pub fn node(&self, path: &str) -> Option<&Node> {
         let entries = self.entries();
         let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(path));
         at.ok().map(|at| &entries[at].node)

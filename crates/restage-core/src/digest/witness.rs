@@ -51,12 +51,7 @@ impl Witness {
         let metadata = fs::metadata(path)?;
         let mut seen = vec![look(PathBuf::new(), &metadata)];
         if metadata.is_dir() {
-            let inside = fs::walk(path)?.into_iter();
-            let inside = inside.filter(|entry| {
-                let mut above = entry.path.ancestors().skip(1);
-                !skip(&entry.path, entry.metadata.is_dir())
-                    && !above.any(|folder| !folder.as_os_str().is_empty() && skip(folder, true))
-            });
+            let inside = fs::walk_but(path, skip)?.into_iter();
             seen.extend(inside.map(|entry| look(entry.path, &entry.metadata)));
             seen.sort();
         }

@@ -16,7 +16,7 @@ pub use ops::*;
 pub use place::{Clone, copy, exchange, hard_link, reflink, symlink};
 pub use remove::{empty_below, open_below, remove_all, remove_below, rename_below};
 pub use standing::{is_mount_point, may_write, mount_points, move_to};
-pub use walk::{Entry, leaves, walk, walk_reachable};
+pub use walk::{Entry, leaves, walk, walk_but, walk_reachable};
 pub use write::{
     StagedFile, is_temp_name, temp_name, write_all, write_atomic, write_atomic_from, write_own,
 };

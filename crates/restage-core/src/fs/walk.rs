@@ -20,18 +20,27 @@ pub struct Entry {
 /// path. Symbolic links are listed and not followed (`root` itself may be one). What vanishes
 /// during the walk is left out.
 pub fn walk(root: &Path) -> Result<Vec<Entry>, FsError> {
-    listed(root, &|_| false, &|_| false)
+    walk_but(root, &|_, _| false)
 }
 
-/// Like [`walk`], without the relative paths that `skip` names, and what lies in them. What can't be
-/// reached is left out: a folder that may not be listed, a path that is too long.
-pub fn walk_reachable(root: &Path, skip: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>, FsError> {
+/// Like [`walk`], without the relative paths that `skip` names, and what lies in them. It is told which
+/// are folders.
+pub fn walk_but(root: &Path, skip: &dyn Fn(&Path, bool) -> bool) -> Result<Vec<Entry>, FsError> {
+    listed(root, skip, &|_| false)
+}
+
+/// Like [`walk_but`]. What can't be reached is left out: a folder that may not be listed, a path that is
+/// too long.
+pub fn walk_reachable(
+    root: &Path,
+    skip: &dyn Fn(&Path, bool) -> bool,
+) -> Result<Vec<Entry>, FsError> {
     listed(root, skip, &FsError::is_out_of_reach)
 }
 
 fn listed(
     root: &Path,
-    skip: &dyn Fn(&Path) -> bool,
+    skip: &dyn Fn(&Path, bool) -> bool,
     pass: &dyn Fn(&FsError) -> bool,
 ) -> Result<Vec<Entry>, FsError> {
     let mut entries = Vec::new();
@@ -43,15 +52,15 @@ fn listed(
         };
         for name in names {
             let path = folder.join(name);
-            if skip(&path) {
-                continue;
-            }
             let metadata = match symlink_metadata_if_exists(&root.join(&path)) {
                 Err(error) if pass(&error) => continue,
                 Ok(None) => continue,
                 Ok(Some(metadata)) => metadata,
                 Err(error) => return Err(error),
             };
+            if skip(&path, metadata.is_dir()) {
+                continue;
+            }
             if metadata.is_dir() {
                 folders.push(path.clone());
             }
@@ -101,6 +110,10 @@ mod tests {
             .collect();
         let expected = ["B", "a", "a-b", "a.txt", "a/b", "a/b/file", "link", "é"];
         assert_eq!(paths, expected.map(PathBuf::from));
+        let but = walk_but(dir.path(), &|path, is_dir| is_dir && path == Path::new("a")).unwrap();
+        let but: Vec<_> = but.into_iter().map(|e| e.path).collect();
+        let expected = ["B", "a-b", "a.txt", "link", "é"];
+        assert_eq!(but, expected.map(PathBuf::from));
         let all = leaves(dir.path()).unwrap();
         let inside = all
             .iter()

@@ -182,7 +182,7 @@ impl Sizes {
         if !found.is_dir() {
             return Ok(self.file(&found));
         }
-        let entries = fs::walk_reachable(path, &|_| false)?;
+        let entries = fs::walk_reachable(path, &|_, _| false)?;
         let files = entries.iter().filter(|entry| !entry.metadata.is_dir());
         Ok(files.map(|entry| self.file(&entry.metadata)).sum())
     }

@@ -64,13 +64,7 @@ impl Objects {
     }
 
     fn object_anew(&self, object: &Path) -> Result<(), StoreError> {
-        let Some(found) = fs::symlink_metadata_if_exists(object)? else {
-            let digest = self.digest_of(object);
-            return Err(digest.map_or_else(
-                || changed(object),
-                |digest| StoreError::MissingObject { digest },
-            ));
-        };
+        let found = fs::symlink_metadata(object).map_err(StoreError::of_object)?;
         let mut staged = StagedFile::new_in(&self.location.tmp(), object)?;
         let (digest, _) = copy_to_new_and_digest(object, staged.file(), object)?;
         if self.path(&digest) != object {

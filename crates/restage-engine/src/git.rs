@@ -1,9 +1,11 @@
 //! What git knows: which files are committed as they are, what a revision holds, and what all of its
 //! revisions that anything names hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use restage_core::fs;
@@ -13,14 +15,14 @@ const AT_ONCE: usize = 500;
 
 /// Files and folders that are in the checked-out commit, byte for byte.
 #[derive(Debug)]
-pub(crate) struct CommittedFiles {
+pub struct CommittedFiles {
     /// Those that are not; `None` if there is no repository, commit or git.
     others: Option<BTreeSet<String>>,
 }
 
 impl CommittedFiles {
     /// Asks git about these paths below `root`.
-    pub(crate) fn among<'a>(root: &Path, paths: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn among<'a>(root: &Path, paths: impl IntoIterator<Item = &'a str>) -> Self {
         let paths: Vec<&str> = paths.into_iter().collect();
         let mut others = BTreeSet::new();
         for some in paths.chunks(AT_ONCE) {
@@ -45,7 +47,7 @@ impl CommittedFiles {
     }
 
     /// Whether the file or folder at a path is committed as it is; `None` if git can't tell.
-    pub(crate) fn is_clean(&self, path: &str) -> Option<bool> {
+    pub fn is_clean(&self, path: &str) -> Option<bool> {
         let others = self.others.as_ref()?;
         let inside = format!("{path}/");
         let first_inside = others.range(inside.clone()..).next();
@@ -53,6 +55,57 @@ impl CommittedFiles {
             !others.contains(path) && !first_inside.is_some_and(|other| other.starts_with(&inside)),
         )
     }
+}
+
+/// The names of those files that the checked-out commit has byte for byte, so that git can put them back.
+/// Each is given with where it is now. None where there is no git, no repository or no commit.
+pub fn held(root: &Path, files: &[(&Path, &Path)]) -> BTreeSet<PathBuf> {
+    files
+        .chunks(AT_ONCE)
+        .flat_map(|some| held_among(root, some).unwrap_or_default())
+        .collect()
+}
+
+fn held_among(root: &Path, files: &[(&Path, &Path)]) -> Result<Vec<PathBuf>, GitError> {
+    let mut tree = command(root, "ls-tree", &["-z", "HEAD", "--"]);
+    let tree = tree.args(files.iter().map(|(name, _)| name)).output();
+    let tree = succeeded(tree.map_err(GitError::NotRun)?)?;
+    let mut ids = BTreeMap::new();
+    for entry in tree.stdout.split(|byte| *byte == 0) {
+        // MODE, blank, TYPE, blank, ID, tab, PATH.
+        let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else {
+            continue;
+        };
+        let mut words = entry[..tab].split(|byte| *byte == b' ');
+        if words.next().is_some_and(|mode| mode.starts_with(b"100"))
+            && let Some(id) = words.nth(1)
+        {
+            let path = OsString::from_vec(entry[tab + 1..].to_vec());
+            ids.insert(PathBuf::from(path), id);
+        }
+    }
+    let (mut asked, mut paths) = (Vec::new(), Vec::new());
+    for (name, at) in files {
+        // git is asked one path a line.
+        let at = at.as_os_str().as_bytes();
+        if let Some(id) = ids.get(*name).filter(|_| !at.contains(&b'\n')) {
+            asked.push((*name, *id));
+            paths.extend(at);
+            paths.push(b'\n');
+        }
+    }
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Unfiltered: with line breaks rewritten it would not be the same file.
+    let hash = command(root, "hash-object", &["--no-filters", "--stdin-paths"]);
+    let now = answer(hash, &paths)?;
+    let now = now.stdout.split(|byte| *byte == b'\n');
+    let same = asked
+        .into_iter()
+        .zip(now)
+        .filter(|((_, id), now)| id == now);
+    Ok(same.map(|((name, _), _)| name.to_owned()).collect())
 }
 
 fn names(root: &Path, question: &[&str], paths: &[&str]) -> Option<Vec<String>> {
@@ -70,7 +123,7 @@ fn zero_separated(output: &Output) -> Vec<String> {
 
 /// Why git gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum GitError {
+pub enum GitError {
     /// It could not be started.
     #[error("git can't be started: {0}")]
     NotRun(io::Error),
@@ -80,7 +133,7 @@ pub(crate) enum GitError {
 }
 
 /// The id of the commit that a word names.
-pub(crate) fn commit(root: &Path, word: &str) -> Result<String, GitError> {
+pub fn commit(root: &Path, word: &str) -> Result<String, GitError> {
     let commit = format!("{word}^{{commit}}");
     let args = ["--verify", "--quiet", "--end-of-options", &commit];
     let output = run(root, "rev-parse", &args).map_err(|error| match error {
@@ -93,13 +146,13 @@ pub(crate) fn commit(root: &Path, word: &str) -> Result<String, GitError> {
 }
 
 /// Every file of a commit below `root`.
-pub(crate) fn files(root: &Path, commit: &str) -> Result<Vec<String>, GitError> {
+pub fn files(root: &Path, commit: &str) -> Result<Vec<String>, GitError> {
     let output = run(root, "ls-tree", &["-r", "-z", "--name-only", commit])?;
     Ok(zero_separated(&output))
 }
 
 /// The bytes of a file of a commit.
-pub(crate) fn blob(root: &Path, commit: &str, path: &str) -> Result<Vec<u8>, GitError> {
+pub fn blob(root: &Path, commit: &str, path: &str) -> Result<Vec<u8>, GitError> {
     let object = format!("{commit}:./{path}");
     Ok(run(root, "cat-file", &["blob", &object])?.stdout)
 }
@@ -128,7 +181,7 @@ fn succeeded(output: Output) -> Result<Output, GitError> {
 /// The texts of all files in the folder `root` whose name ends in `ending`, in every commit that a
 /// branch, a tag, a remote-tracking branch, a worktree or a stash names; each text once. `None` if
 /// there is no repository.
-pub(crate) fn kept_texts(root: &Path, ending: &str) -> Result<Option<Vec<Vec<u8>>>, GitError> {
+pub fn kept_texts(root: &Path, ending: &str) -> Result<Option<Vec<Vec<u8>>>, GitError> {
     let mut above = root.ancestors();
     if !above.any(|folder| fs::exists(&folder.join(".git")).unwrap_or(true)) {
         return Ok(None);
