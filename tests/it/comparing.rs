@@ -1,7 +1,5 @@
 //! `restage compare`: the baseline, the files, and the differences it shows.
 
-use std::process::Command;
-
 use crate::space::{Said, Space};
 
 const PIPELINE: &str = r"schema: 1
@@ -23,21 +21,11 @@ fn space() -> Space {
     space
 }
 
-fn git(space: &Space, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-    let status = Command::new("git")
-        .args(identity)
-        .args(args)
-        .current_dir(space.root())
-        .output();
-    assert!(status.expect("git starts").status.success(), "git {args:?}");
-}
-
 fn commit(space: &Space) {
     space.write(".gitignore", ".restage\n");
-    git(space, &["init", "-q"]);
-    git(space, &["add", "-A"]);
-    git(space, &["commit", "-qm", "first"]);
+    space.git(&["init", "-q"]).exits(0);
+    space.git(&["add", "-A"]).exits(0);
+    space.git(&["commit", "-qm", "first"]).exits(0);
 }
 
 #[track_caller]
@@ -66,14 +54,14 @@ fn tables_are_compared_with_a_revision() {
             "  name=b  value   2        -> 2.11    0.11    0.1",
         ]
     );
-    git(&space, &["commit", "-qam", "second"]);
+    space.git(&["commit", "-qam", "second"]).exits(0);
     space.restage(&["compare"]).exits(0);
     space.restage(&["compare", "--against", "HEAD~1"]).exits(3);
     // The pipeline's folder may be inside the repository.
     space.write("below/pipeline.yaml", PIPELINE);
     space.write("below/results/t.csv", TABLE);
-    git(&space, &["add", "-A"]);
-    git(&space, &["commit", "-qm", "third"]);
+    space.git(&["add", "-A"]).exits(0);
+    space.git(&["commit", "-qm", "third"]).exits(0);
     space.restage(&["-C", "below", "compare"]).exits(0);
 }
 
@@ -164,7 +152,7 @@ fn an_argument_that_matches_nothing_or_two_things_is_refused() {
     against("", 2).says("no such commit");
     space.write("old/results/t.csv", TABLE);
     has(against("old", 0), "1 table matches folder old");
-    git(&space, &["branch", "old"]);
+    space.git(&["branch", "old"]).exits(0);
     against("old", 2)
         .says("`old` is both a folder and a git revision")
         .says("write `./old` for the folder, `old^0` for the revision");

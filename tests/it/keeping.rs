@@ -1,8 +1,6 @@
 //! What is the user's stays: files that links of a stage lead to, a home that is named as a store,
 //! git's idea of what is theirs.
 
-use std::process::Command;
-
 use crate::space::Space;
 
 const ONE: &str = "  a: {cmd: 'echo 1 > a.txt', outs: [a.txt]}\n";
@@ -53,38 +51,31 @@ fn a_home_folder_is_no_store() {
     assert!(home.path().join("tmp/thesis.tex").exists());
 }
 
-fn git(space: &Space, args: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.args([
-        "-c",
-        "user.name=n",
-        "-c",
-        "user.email=e",
-        "-c",
-        "init.defaultBranch=main",
-    ]);
-    let done = git.arg("-C").arg(space.root()).args(args).output().unwrap();
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8_lossy(&done.stdout).into_owned()
-}
-
 #[test]
 fn git_leaves_the_store_alone() {
     let space = Space::new(ONE);
-    git(&space, &["init", "-q"]);
+    space.git(&["init", "-q"]).exits(0);
     assert_eq!(space.ran(&[]), ["a"]);
-    assert!(!git(&space, &["status", "--short"]).contains(".restage"));
-    git(&space, &["add", "-A"]);
-    git(&space, &["clean", "-fdq"]);
+    assert!(
+        !space
+            .git(&["status", "--short"])
+            .exits(0)
+            .out
+            .contains(".restage")
+    );
+    space.git(&["add", "-A"]).exits(0);
+    space.git(&["clean", "-fdq"]).exits(0);
     assert!(space.exists(".restage/objects"));
     // A store of an older restage, too.
     std::fs::remove_file(space.path(".restage/.gitignore")).unwrap();
     space.reproduce(&["--force"]).exits(0);
-    assert!(!git(&space, &["status", "--short"]).contains(".restage"));
+    assert!(
+        !space
+            .git(&["status", "--short"])
+            .exits(0)
+            .out
+            .contains(".restage")
+    );
 }
 
 #[test]
@@ -107,26 +98,30 @@ fn branches(space: &Space) {
     };
     let commit = |number: u32| {
         run(number);
-        git(space, &["add", "-A"]);
-        git(space, &["commit", "-qm", &number.to_string()]);
+        space.git(&["add", "-A"]).exits(0);
+        space.git(&["commit", "-qm", &number.to_string()]).exits(0);
     };
     space.write(".gitignore", "a.txt\n");
-    git(space, &["init", "-q"]);
+    space.git(&["init", "-q"]).exits(0);
     commit(1);
-    git(space, &["checkout", "-qb", "other"]);
+    space.git(&["checkout", "-qb", "other"]).exits(0);
     commit(2);
-    git(space, &["tag", "-am", "t", "paper-v1"]);
-    git(space, &["reset", "-q", "--hard", "HEAD~"]);
+    space.git(&["tag", "-am", "t", "paper-v1"]).exits(0);
+    space.git(&["reset", "-q", "--hard", "HEAD~"]).exits(0);
     commit(3);
-    git(space, &["update-ref", "refs/remotes/origin/theirs", "HEAD"]);
-    git(space, &["reset", "-q", "--hard", "HEAD~"]);
+    space
+        .git(&["update-ref", "refs/remotes/origin/theirs", "HEAD"])
+        .exits(0);
+    space.git(&["reset", "-q", "--hard", "HEAD~"]).exits(0);
     run(4);
-    git(space, &["stash", "-q"]);
+    space.git(&["stash", "-q"]).exits(0);
     run(5);
-    git(space, &["stash", "-q"]);
+    space.git(&["stash", "-q"]).exits(0);
     commit(6);
-    git(space, &["worktree", "add", "-q", "--detach", "elsewhere"]);
-    git(space, &["reset", "-q", "--hard", "HEAD~"]);
+    space
+        .git(&["worktree", "add", "-q", "--detach", "elsewhere"])
+        .exits(0);
+    space.git(&["reset", "-q", "--hard", "HEAD~"]).exits(0);
     for number in 7..12 {
         run(number);
     }

@@ -2,22 +2,13 @@
 
 use std::process::Command;
 
-use crate::space::{Said, Space};
+use crate::space::Space;
 
 const THREE: &str = r"
   one: {cmd: 'echo ${a} > one.txt', outs: [one.txt]}
   two: {cmd: 'echo ${b} > two.txt', outs: [two.txt]}
   six: {cmd: 'echo six > six.txt', outs: [six.txt]}
 ";
-
-fn git(space: &Space, args: &[&str]) -> Said {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-    let mut command = Command::new("git");
-    command.args(identity).args(args).current_dir(space.root());
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null");
-    command.env("GIT_CONFIG_NOSYSTEM", "1");
-    command.output().expect("git starts").into()
-}
 
 fn has_git() -> bool {
     let found = Command::new("git").arg("--version").output().is_ok();
@@ -32,17 +23,19 @@ fn branches(left: [&str; 2], right: [&str; 2]) -> Space {
     let space = Space::new(THREE);
     space.write(".gitignore", ".restage\n*.txt\n");
     space.write(".gitattributes", "pipeline.lock merge=restage\n");
-    git(&space, &["init", "-q", "-b", "main"]).exits(0);
+    space.git(&["init", "-q", "-b", "main"]).exits(0);
     let driver = format!("'{}' merge-lock %O %A %B", env!("CARGO_BIN_EXE_restage"));
-    git(&space, &["config", "merge.restage.driver", &driver]).exits(0);
+    space
+        .git(&["config", "merge.restage.driver", &driver])
+        .exits(0);
     let commit = |args: &[&str]| {
         space.reproduce(args).exits(0);
-        git(&space, &["add", "-A"]).exits(0);
-        git(&space, &["commit", "-qm", "reproduced"]).exits(0);
+        space.git(&["add", "-A"]).exits(0);
+        space.git(&["commit", "-qm", "reproduced"]).exits(0);
     };
     commit(&[]);
     for (name, set) in [("left", left), ("right", right)] {
-        git(&space, &["checkout", "-q", "-b", name, "main"]).exits(0);
+        space.git(&["checkout", "-q", "-b", name, "main"]).exits(0);
         commit(&set);
     }
     space
@@ -54,7 +47,7 @@ fn git_merges_what_two_branches_reproduced_and_the_next_run_has_nothing_to_add()
         return;
     }
     let space = branches(["-S", "a=5"], ["-S", "b=6"]);
-    let said = git(&space, &["merge", "-q", "--no-edit", "left"]).exits(0);
+    let said = space.git(&["merge", "-q", "--no-edit", "left"]).exits(0);
     assert!(!said.err.contains("left out"), "{}", said.err);
     let merged = space.read("pipeline.lock");
     assert_eq!(space.ran(&["-S", "a=5", "-S", "b=6"]), [""; 0]);
@@ -67,7 +60,7 @@ fn a_stage_that_both_branches_changed_is_left_out_until_it_is_reproduced() {
         return;
     }
     let space = branches(["-S", "a=5"], ["-S", "a=6"]);
-    let said = git(&space, &["merge", "--no-edit", "left"]).exits(0);
+    let said = space.git(&["merge", "--no-edit", "left"]).exits(0);
     let told = "warning: pipeline.lock: 1 stage left out because the two sides disagree:\n  \
                 one (profile default): different results on the two sides\n\
                 hint: once everything is merged, run `restage reproduce` and commit pipeline.lock\n";

@@ -1,9 +1,6 @@
 //! A file system gives the number of a removed file to a new one. On an ext4 of its own, where that
 //! happens at once, no file may be taken for the one that had its number before.
 
-use std::fs;
-use std::process::Command;
-
 use crate::space::Space;
 
 /// Folders of small read-only files that all have the same size and time, as reproducible archives
@@ -30,31 +27,7 @@ fn a_removed_objects_number_does_not_vouch_for_a_new_file() {
         "pipeline.yaml",
         "schema: 1\nname: test\nparams: {v: 0}\nstages:\n  a: {cmd: 'mkdir d; for i in $(seq -w 200); do echo ${v} $i > d/$i; done; touch -d @0 d/*; chmod 444 d/*', outs: [d]}\n  b: {cmd: 'cat d/007 > one.txt', deps: [d], outs: [one.txt]}\n",
     );
-    let disk = fs::File::create(space.path("disk.img")).expect("a file");
-    disk.set_len(200 << 20).expect("a sparse file");
-    fs::create_dir(space.path("disk")).expect("a folder");
-    let made = Command::new("mkfs.ext4")
-        .arg("-q")
-        .arg(space.path("disk.img"))
-        .output();
-    if !rustix::process::geteuid().is_root() || !made.is_ok_and(|made| made.status.success()) {
-        println!("skipped: it takes root and mkfs.ext4 to have an ext4 of one's own");
-        return;
+    if let Some(said) = space.on_own_disk(200 << 20, SCRIPT, &[]) {
+        said.exits(0);
     }
-    let command = space.command(&[]);
-    // In a mount namespace of its own, so that nothing stays mounted.
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", SCRIPT])
-        .current_dir(space.root())
-        .env("RESTAGE", command.get_program())
-        .output();
-    let Ok(output) = output.map(crate::space::Said::from) else {
-        println!("skipped: no unshare");
-        return;
-    };
-    if output.code == Some(77) {
-        println!("skipped: no loop mounts here");
-        return;
-    }
-    output.exits(0);
 }

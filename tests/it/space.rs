@@ -196,6 +196,56 @@ impl Space {
         Some(self.hermetic(command))
     }
 
+    /// Calls git here, as somebody, whatever the machine's settings are.
+    pub(crate) fn git(&self, args: &[&str]) -> Said {
+        let somebody = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let mut command = Command::new("git");
+        command
+            .args(somebody)
+            .args(["-c", "init.defaultBranch=main"]);
+        command.args(args).current_dir(self.root());
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.env("GIT_CONFIG_NOSYSTEM", "1");
+        command.output().expect("git starts").into()
+    }
+
+    /// Runs a script in this folder, with an ext4 of its own in `disk.img` to mount on `disk`: in a mount
+    /// namespace, so that nothing stays mounted. It exits with 77 where it can't mount. `None`, and it
+    /// is said, where that can't be tried.
+    pub(crate) fn on_own_disk(
+        &self,
+        size: u64,
+        script: &str,
+        env: &[(&str, &str)],
+    ) -> Option<Said> {
+        let disk = fs::File::create(self.path("disk.img")).expect("a file");
+        disk.set_len(size).expect("a sparse file");
+        fs::create_dir(self.path("disk")).expect("a folder");
+        let made = Command::new("mkfs.ext4")
+            .arg("-q")
+            .arg(self.path("disk.img"))
+            .output();
+        if !rustix::process::geteuid().is_root() || !made.is_ok_and(|made| made.status.success()) {
+            println!("skipped: it takes root and mkfs.ext4 to have an ext4 of one's own");
+            return None;
+        }
+        let output = Command::new("unshare")
+            .args(["-m", "bash", "-c", script])
+            .current_dir(self.root())
+            .env("RESTAGE", self.command(&[]).get_program())
+            .envs(env.iter().copied())
+            .output();
+        let Ok(said) = output.map(Said::from) else {
+            println!("skipped: no unshare");
+            return None;
+        };
+        if said.code == Some(77) {
+            println!("skipped: no loop mounts here");
+            return None;
+        }
+        Some(said)
+    }
+
     pub(crate) fn restage(&self, args: &[&str]) -> Said {
         self.command(args).output().expect("restage starts").into()
     }

@@ -199,35 +199,14 @@ echo "$cuts cuts"
 
 fn cut_power(delays: impl Iterator<Item = u64>) {
     let space = Space::new(STAGES);
-    let disk = fs::File::create(space.path("disk.img")).expect("a file");
-    disk.set_len(64 << 20).expect("a sparse file");
-    fs::create_dir(space.path("disk")).expect("a folder");
-    let made = Command::new("mkfs.ext4")
-        .arg("-q")
-        .arg(space.path("disk.img"))
-        .output();
-    if !rustix::process::geteuid().is_root() || !made.is_ok_and(|made| made.status.success()) {
-        println!("skipped: it takes root and mkfs.ext4 to have a disk of one's own");
-        return;
-    }
     let delays: Vec<String> = delays
         .map(|ms| format!("{}.{:03}", ms / 1000, ms % 1000))
         .collect();
-    // In a mount namespace of its own, so that nothing stays mounted.
-    let output = Command::new("unshare")
-        .args(["-m", "bash", "-c", POWER_CUTS])
-        .current_dir(space.root())
-        .env("DELAYS", delays.join(" "))
-        .env("RESTAGE", space.command(&[]).get_program())
-        .output();
-    let Ok(said) = output.map(Said::from) else {
-        println!("skipped: no unshare");
+    let env = [("DELAYS", delays.join(" "))];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let Some(said) = space.on_own_disk(64 << 20, POWER_CUTS, &env) else {
         return;
     };
-    if said.code == Some(77) {
-        println!("skipped: no loop mounts here");
-        return;
-    }
     assert_eq!(
         said.clone().exits(0).out,
         format!("{} cuts\n", delays.len()),

@@ -1,7 +1,5 @@
 //! `restage trace`: the runs and sources behind a file or a number.
 
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -52,16 +50,6 @@ fn edit(space: &Space, path: &str, text: &str) {
 fn json(space: &Space, args: &[&str]) -> Value {
     let said = space.restage(&[&["--json", "trace"], args].concat());
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}", said.err))
-}
-
-fn git(space: &Space, args: &[&str]) {
-    let name = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-    let done = Command::new("git")
-        .args([&name[..], args].concat())
-        .current_dir(space.root())
-        .stdout(Stdio::null())
-        .status();
-    assert!(done.expect("git starts").success(), "{args:?}");
 }
 
 #[test]
@@ -187,9 +175,9 @@ fn a_source_is_called_one_and_git_says_whether_it_is_committed() {
         said.contains("a source: no stage writes it\n  read by train (2)\n"),
         "{said}"
     );
-    git(&space, &["init", "-q"]);
-    git(&space, &["add", "data.txt", "pipeline.yaml"]);
-    git(&space, &["commit", "-q", "-m", "x"]);
+    space.git(&["init", "-q"]).exits(0);
+    space.git(&["add", "data.txt", "pipeline.yaml"]).exits(0);
+    space.git(&["commit", "-q", "-m", "x"]).exits(0);
     let said = space.restage(&["trace", "table.csv"]).exits(0).out;
     assert!(said.contains("  data.txt, committed\n"), "{said}");
     assert!(said.contains("  notes/one.md, not committed\n"), "{said}");
