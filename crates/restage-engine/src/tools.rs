@@ -1,8 +1,9 @@
 //! Asks tools which version they are, each question once.
 //!
 //! A question is a command together with the variables that a stage declares and passes on, because
-//! these decide which tool is found. It is read by the shell that reads the stage's command. It is asked in the pipeline's folder with the stage's environment, without
-//! secrets and without what restage sets for a single attempt.
+//! these decide which tool is found. It is read by the shell that reads the stage's command, and asked
+//! in the pipeline's folder with the stage's environment, without secrets and without what restage sets
+//! for a single attempt.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

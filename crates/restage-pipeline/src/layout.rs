@@ -28,8 +28,8 @@ const UNSURE_WORDS: [&str; 15] = [
     "set", "shopt", "source", "trap", "typeset",
 ];
 
-/// Without white space at both ends, which no shell sees; other blanks of Unicode are words. What follows a backslash stays: an escaped
-/// blank is a word, and a backslash without its line break is a command.
+/// Without white space at both ends, which no shell sees; other blanks of Unicode are words. What follows
+/// a backslash stays: an escaped blank is a word, and a backslash without its line break is a command.
 pub(crate) fn trimmed(text: &str) -> &str {
     let blank = [' ', '\t', '\n', '\r'];
     let text = text.trim_start_matches(blank);

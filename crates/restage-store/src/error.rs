@@ -1,9 +1,9 @@
 //! What can go wrong in the store.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use super::objects::digest_named;
 use restage_core::digest::{Digest, ManifestError};
 use restage_core::fs::FsError;
 use restage_core::process::ProcessRef;
@@ -193,6 +193,11 @@ pub fn object_gone(error: &FsError) -> Option<Digest> {
     let (file, folder) = (parts.next()?, parts.next()?.to_str()?);
     let digest = digest_named(folder, file)?;
     (parts.next()? == "objects").then_some(digest)
+}
+
+/// The digest of an object, by the names of its folder and its file.
+pub(super) fn digest_named(folder: &str, file: &OsStr) -> Option<Digest> {
+    format!("{folder}{}", file.to_str()?).parse().ok()
 }
 
 #[cfg(test)]

@@ -14,14 +14,13 @@ pub use inputs::SharedFile;
 pub use place::Look;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::error::StoreError;
+use super::error::{StoreError, digest_named};
 use super::listing::{self, Listing};
 use super::location::Location;
 use super::trash::Trash;
@@ -546,11 +545,6 @@ impl<'a> Folders<'a> {
         self.open_to.insert(folder.to_owned(), may);
         Ok(may)
     }
-}
-
-/// The digest of an object, by the names of its folder and its file.
-pub(super) fn digest_named(folder: &str, file: &OsStr) -> Option<Digest> {
-    format!("{folder}{}", file.to_str()?).parse().ok()
 }
 
 /// The permission bits of an object, of which something may have granted more.
