@@ -172,7 +172,7 @@ pub(crate) fn from_run(
         RunError::Secret { location, .. } => {
             let item = Diagnostic::new(location, error.to_string(), "declared here")
                 .maybe_hint(error.hint());
-            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+            at_its_place(item, file_name, text, graph)
         }
         error => {
             let exit = if error.is_usage() {
@@ -184,6 +184,12 @@ pub(crate) fn from_run(
             CliError::new(error, exit).maybe_hint(hint)
         }
     }
+}
+
+/// A mistake in the pipeline, or in a file that it names.
+fn at_its_place(item: Diagnostic, file_name: &str, text: &str, graph: &Graph) -> CliError {
+    let all = Diagnostics::new(file_name, text, vec![item]);
+    CliError::Spec(all.with(&graph.pipeline().sources))
 }
 
 /// A planning error, with the pipeline's text so that the offending place can be shown.
@@ -201,7 +207,7 @@ fn from_facts(
             let item = Diagnostic::new(location, error.to_string(), "not found")
                 .hint("create it, or fix the path; paths are relative to the pipeline's folder")
                 .maybe_hint(similar_name(root, graph, path));
-            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+            at_its_place(item, file_name, text, graph)
         }
         FactsError::Tool {
             location,
@@ -214,7 +220,7 @@ fn from_facts(
             for line in &output[output.len().saturating_sub(OUTPUT_LINES)..] {
                 item = item.note(format!("it printed: {line}"));
             }
-            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+            at_its_place(item, file_name, text, graph)
         }
         FactsError::Unsettled(_) => CliError::bug(error),
         FactsError::NoKey { ref hint, .. } => {
@@ -235,7 +241,7 @@ fn from_facts(
                  and the default rules pass over does not match"
             );
             let item = Diagnostic::new(location, error.to_string(), "matches nothing").hint(hint);
-            CliError::Spec(Diagnostics::new(file_name, text, vec![item]))
+            at_its_place(item, file_name, text, graph)
         }
         FactsError::LinkToOut { ref out, .. } => {
             let hint = format!(

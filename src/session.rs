@@ -18,7 +18,7 @@ use restage_engine::{
     in_folders, plan,
 };
 use restage_pipeline::graph::{Graph, StageId};
-use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, Pipeline};
+use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, OpenFile, Pipeline};
 use restage_store::{Location, Store};
 
 /// A pipeline file that is read but not parsed: a run with nothing to do needs no more.
@@ -69,7 +69,7 @@ impl PipelineFile {
 
     /// Checks the pipeline and builds its graph.
     pub(crate) fn parse(self, args: &PipelineArgs) -> Result<Loaded, CliError> {
-        let graph = graph(&self.file_name, &self.text, args)?;
+        let graph = graph(&self.root, &self.file_name, &self.text, args)?;
         let Self {
             root,
             stands,
@@ -92,14 +92,22 @@ fn base_name(file_name: &str) -> &str {
 }
 
 /// The graph that a pipeline's text gives.
-fn graph(file_name: &str, text: &str, args: &PipelineArgs) -> Result<Graph, CliError> {
+fn graph(root: &Path, file_name: &str, text: &str, args: &PipelineArgs) -> Result<Graph, CliError> {
+    let root = root.to_owned();
+    let open = move |path: &RelPath| {
+        let read = fs::read_if_exists(&path.under(&root));
+        read.map_err(|error| error.to_string())
+    };
     let options = LoadOptions {
         profile: args.profile.clone(),
         overrides: args.overrides.clone(),
         check_expression,
+        open: OpenFile::by(open),
     };
     let pipeline = restage_pipeline::load(file_name, text, &options)?;
-    Ok(Graph::build(pipeline).map_err(|items| Diagnostics::new(file_name, text, items))?)
+    let sources = pipeline.sources.clone();
+    let wrong = |items| Diagnostics::new(file_name, text, items).with(&sources);
+    Ok(Graph::build(pipeline).map_err(wrong)?)
 }
 
 /// A pipeline that was read, checked and made into a graph.
@@ -128,7 +136,7 @@ impl Loaded {
 
     /// The graph that the same text gives otherwise, under another profile.
     pub(crate) fn graph_under(&self, args: &PipelineArgs) -> Result<Graph, CliError> {
-        graph(&self.file_name, &self.text, args)
+        graph(&self.root, &self.file_name, &self.text, args)
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {
@@ -210,7 +218,8 @@ impl Loaded {
 
     /// Mistakes in the pipeline file, each shown at its place.
     pub(crate) fn invalid(&self, mistakes: Vec<Diagnostic>) -> CliError {
-        Diagnostics::new(&self.file_name, &self.text, mistakes).into()
+        let all = Diagnostics::new(&self.file_name, &self.text, mistakes);
+        all.with(&self.pipeline().sources).into()
     }
 
     /// The engine's error; if the pipeline file caused it, shown at its place there.

@@ -47,6 +47,7 @@ mod signals;
 mod space;
 mod status;
 mod staying;
+mod tables;
 mod tensorboard;
 mod together;
 mod tools;

@@ -42,11 +42,14 @@ pub(crate) fn valid(name: &str) -> String {
 pub(crate) fn check_places(diagnostics: &Diagnostics) {
     assert!(!diagnostics.items.is_empty());
     for item in &diagnostics.items {
-        let text = item.argument.as_ref().unwrap_or(&diagnostics.text);
-        assert!(item.location.fits(text), "{item:?}");
+        let (_, text) = diagnostics.file(item.location);
+        assert!(
+            item.location.fits(item.argument.as_deref().unwrap_or(text)),
+            "{item:?}"
+        );
         assert!(item.location.line >= 1, "{item:?}");
         for note in item.notes.iter().filter_map(|note| note.location) {
-            assert!(note.fits(&diagnostics.text), "{item:?}");
+            assert!(note.fits(diagnostics.file(note).1), "{item:?}");
         }
     }
     assert!(render(diagnostics, true).len() > "error:".len());

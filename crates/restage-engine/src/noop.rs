@@ -247,6 +247,12 @@ pub fn remember_noop(
     };
     written.insert(ws.lock_name.clone());
     let mut paths = BTreeSet::from([program.to_owned()]);
+    paths.extend(
+        pipeline
+            .sources
+            .iter()
+            .map(|source| source.path.to_string()),
+    );
     let mut folders = BTreeSet::new();
     let mut env = BTreeMap::new();
     let mut code = BTreeMap::new();

@@ -2,15 +2,18 @@
 
 use std::fmt;
 
+use super::sources::Source;
 use restage_core::span::Location;
 
-/// Everything wrong with one file, in its order.
+/// Everything wrong with a file and those that it names, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics {
     /// As the user knows it: `pipeline.yaml`.
     pub file_name: String,
     /// The file's text, which locations point into.
     pub text: String,
+    /// The files that it names: file 1 of locations, file 2, ..
+    pub others: Vec<Source>,
     /// At least one.
     pub items: Vec<Diagnostic>,
 }
@@ -55,7 +58,24 @@ impl Diagnostics {
         Self {
             file_name: file_name.to_owned(),
             text: text.to_owned(),
+            others: Vec::new(),
             items,
+        }
+    }
+
+    /// With the files that it names.
+    #[must_use]
+    pub fn with(mut self, others: &[Source]) -> Self {
+        self.others = others.to_vec();
+        self
+    }
+
+    /// Name and text of the file that a location is in.
+    pub fn file(&self, at: Location) -> (&str, &str) {
+        let other = (at.file as usize).checked_sub(1);
+        match other.and_then(|n| self.others.get(n)) {
+            Some(other) => (&other.name, &other.text),
+            None => (&self.file_name, &self.text),
         }
     }
 }
@@ -126,7 +146,9 @@ impl fmt::Display for Diagnostics {
                 None => write!(
                     f,
                     "{}:{}: {}",
-                    self.file_name, item.location.line, item.message
+                    self.file(item.location).0,
+                    item.location.line,
+                    item.message
                 )?,
             }
         }

@@ -6,6 +6,7 @@ use super::diagnostic::Diagnostic;
 use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
 use super::suggest;
+use super::table::{self, TABLE};
 use super::template::Templates;
 use restage_core::span::Location;
 
@@ -16,6 +17,7 @@ pub(crate) const INSTANCES: usize = 100_000;
 pub(crate) const FOREACH: Kind = Kind::OneOf(&[
     Kind::Named("a template that stands for a map or list", &Kind::Text),
     Kind::List(&Kind::Scalar),
+    Kind::Map(&TABLE),
     Kind::Tree,
 ]);
 
@@ -52,13 +54,26 @@ pub struct Variant {
     pub item: Node,
 }
 
-/// `foreach: ${models}`: a map's keys and values, or a list's items.
+/// `foreach: ${models}`: a map's keys and values, a list's items, or a table's rows.
 pub(crate) fn foreach(
     entry: &Entry,
     templates: &Templates<'_>,
     report: &mut Vec<Diagnostic>,
 ) -> Option<Vec<Variant>> {
     let owner = templates.owner;
+    if table::is_meant(&entry.value) {
+        let before = report.len();
+        let rows = table::rows(entry, templates, report)?.into_iter();
+        let variants = rows.map(|(key, at, item)| (Variant { key, item }, at));
+        let variants = named(
+            variants.collect(),
+            &entry.key_location,
+            "foreach",
+            owner,
+            report,
+        );
+        return variants.filter(|_| report.len() == before);
+    }
     let node = templates.value(&entry.value, report)?;
     let variants: Vec<(Variant, Location)> =
         match node.value {
@@ -253,10 +268,13 @@ fn named(
         if !is_name(key) {
             sound = false;
             let message = format!("`{}` cannot name an instance of {owner}", printable(key));
-            report.push(
-                Diagnostic::new(*location, message, "expands to this name")
-                    .hint("names are made of letters, digits, `_`, `.` and `-`"),
-            );
+            let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+            let plain: String = key.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+            let mut hint = "names are made of letters, digits, `_`, `.` and `-`".to_owned();
+            if is_name(&plain) {
+                hint += &format!(": write `{plain}`");
+            }
+            report.push(Diagnostic::new(*location, message, "expands to this name").hint(hint));
         } else if !seen.insert(key.as_str()) {
             sound = false;
             let message = format!("`{field}` of {owner} makes two instances named `{key}`");

@@ -14,6 +14,7 @@ use super::profiles::{self, Chosen};
 use super::programs::{self, PROGRAMS};
 use super::report::{self, REPORT};
 use super::script::{self, SHELL};
+use super::sources::{FileText, Named, OpenFile};
 use super::stage::{self, Common, STAGE};
 use super::stages;
 use super::template::{Instance, Scope, Templates};
@@ -244,15 +245,18 @@ pub struct LoadOptions {
     pub overrides: Vec<String>,
     /// Finds mistakes in the expressions of claims.
     pub check_expression: CheckExpression,
+    /// Opens the files that the pipeline names.
+    pub open: OpenFile,
 }
 
 impl Default for LoadOptions {
-    /// The default profile, no overrides; expressions are not looked at.
+    /// The default profile, no overrides; expressions are not looked at, and there are no other files.
     fn default() -> Self {
         Self {
             profile: None,
             overrides: Vec::new(),
             check_expression: |_, _| Ok(()),
+            open: OpenFile::default(),
         }
     }
 }
@@ -265,11 +269,12 @@ impl Default for LoadOptions {
 /// only that.
 pub fn load(file_name: &str, text: &str, options: &LoadOptions) -> Result<Pipeline, Diagnostics> {
     let mut report = Vec::new();
+    let named = Named::of(file_name, options.open.clone());
     let pipeline = yaml::parse(text, &mut report)
-        .and_then(|root| pipeline(file_name, text, &root, options, &mut report));
+        .and_then(|root| pipeline(file_name, text, &root, options, &named, &mut report));
     match pipeline {
         Some(pipeline) if report.is_empty() => Ok(pipeline),
-        _ => Err(Diagnostics::new(file_name, text, report)),
+        _ => Err(Diagnostics::new(file_name, text, report).with(&named.sources())),
     }
 }
 
@@ -278,6 +283,7 @@ fn pipeline(
     text: &str,
     root: &Node,
     options: &LoadOptions,
+    named: &Named,
     report: &mut Vec<Diagnostic>,
 ) -> Option<Pipeline> {
     if let Value::Null = root.value {
@@ -303,12 +309,13 @@ fn pipeline(
     );
     let mut loader = Loader {
         file_name,
-        text,
+        text: FileText { number: 0, text },
         scope: Scope {
             profile: &profile,
             params: &params,
             instance: Instance::Single,
             seed: None,
+            named,
         },
         check_expression: options.check_expression,
         report,
@@ -327,13 +334,43 @@ fn pipeline(
     for (read, entry) in FILE.present(root) {
         read(&mut loader, &mut pipeline, entry);
     }
+    no_stage_writes_them(&pipeline, named, report);
+    pipeline.sources = named.sources();
     Some(pipeline)
+}
+
+/// A file that the pipeline itself consists of is read before any stage runs: what a stage would write
+/// there comes too late.
+fn no_stage_writes_them(pipeline: &Pipeline, named: &Named, report: &mut Vec<Diagnostic>) {
+    for mention in named.mentions() {
+        let path = &mention.path;
+        let writer = pipeline.stages.iter().find_map(|stage| {
+            let mut outs = stage.outs.iter();
+            Some((stage, outs.find(|out| path.is_within(&out.path))?))
+        });
+        let Some((stage, out)) = writer else {
+            report.extend(mention.missing);
+            continue;
+        };
+        let message = format!(
+            "`{path}` is {}, and stage `{}` writes it",
+            mention.what, stage.name
+        );
+        report.push(
+            Diagnostic::new(mention.at, message, "read before any stage runs")
+                .note_at(format!("`{}` writes `{}`", stage.name, out.path), out.location)
+                .hint(
+                    "make it before restage is called, and remove it from `outs`; where only a stage knows \
+                     how many there are, let one stage read the whole folder that it writes",
+                ),
+        );
+    }
 }
 
 /// Reads what depends on the parameters.
 pub(crate) struct Loader<'a> {
     file_name: &'a str,
-    text: &'a str,
+    text: FileText<'a>,
     scope: Scope<'a>,
     check_expression: CheckExpression,
     report: &'a mut Vec<Diagnostic>,

@@ -187,6 +187,7 @@ pub(crate) fn apply_override(
     let argument = format!("-S {text}");
     let start = "-S ".len();
     let at = |offset: usize, len: usize| Location {
+        file: 0,
         offset: start + offset,
         len,
         line: 1,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::expression::Expression;
 use super::script::{Script, Shell};
+use super::sources::Source;
 use super::yaml_1_1::OtherReading;
 
 use restage_core::glob::Glob;
@@ -48,6 +49,9 @@ pub struct Pipeline {
     pub report: Option<Report>,
     /// Parameters that scripts which read YAML themselves see otherwise.
     pub other_readings: Vec<OtherReading>,
+    /// The files that it names and that were read with it; their order is that of
+    /// [`Location::file`].
+    pub sources: Vec<Source>,
 }
 
 /// One stage instance.

@@ -91,6 +91,7 @@ impl Reader<'_> {
             if !exists {
                 let argument = format!("--profile {name}");
                 let at = Location {
+                    file: 0,
                     offset: "--profile ".len(),
                     len: name.len(),
                     line: 1,

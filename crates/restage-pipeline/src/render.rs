@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Note};
 use crate::node::printable;
 use restage_core::span::Location;
 
@@ -38,6 +38,10 @@ fn group<'a>(item: &'a Diagnostic, all: &'a Diagnostics) -> Group<'a> {
     let mut group = Level::ERROR
         .primary_title(printable(&item.message))
         .element(snippet(item, all));
+    let elsewhere = |note: &&Note| in_another_file(item, note.location);
+    for note in item.notes.iter().filter(elsewhere) {
+        group = group.element(snippet_of_note(note, all));
+    }
     for note in item.notes.iter().filter(|note| note.location.is_none()) {
         group = group.element(Level::NOTE.message(printable(&note.text)));
     }
@@ -50,14 +54,15 @@ fn group<'a>(item: &'a Diagnostic, all: &'a Diagnostics) -> Group<'a> {
 
 /// The marked text and the places that notes speak of.
 fn snippet<'a>(item: &'a Diagnostic, all: &'a Diagnostics) -> Snippet<'a, Annotation<'a>> {
-    let text = item.argument.as_deref().unwrap_or(&all.text);
+    let (file_name, text) = all.file(item.location);
+    let text = item.argument.as_deref().unwrap_or(text);
     let mut marks = Vec::new();
     if !item.label.is_empty() {
         let mark = marked(text, item.location);
         marks.push((AnnotationKind::Primary, &item.label, mark));
     }
     for note in &item.notes {
-        if let Some(at) = note.location {
+        if let Some(at) = note.location.filter(|at| !in_another_file(item, Some(*at))) {
             marks.push((AnnotationKind::Context, &note.text, marked(text, at)));
         }
     }
@@ -71,15 +76,37 @@ fn snippet<'a>(item: &'a Diagnostic, all: &'a Diagnostics) -> Snippet<'a, Annota
         snippet = snippet.line_numbering(false);
     } else {
         let lines = text[..start].matches('\n').count();
-        snippet = snippet
-            .line_start(lines + 1)
-            .path(printable(&all.file_name));
+        snippet = snippet.line_start(lines + 1).path(printable(file_name));
     }
     let marks = marks.into_iter().map(|(kind, label, at)| {
         let at = at.start - start..at.end - start;
         kind.span(at).label(printable(label))
     });
     snippet.annotations(marks)
+}
+
+/// Whether a note speaks of another file than the mistake is in.
+fn in_another_file(item: &Diagnostic, at: Option<Location>) -> bool {
+    at.is_some_and(|at| at.file != item.location.file && item.argument.is_none())
+}
+
+/// The text in another file that a note speaks of.
+fn snippet_of_note<'a>(note: &'a Note, all: &'a Diagnostics) -> Snippet<'a, Annotation<'a>> {
+    let at = note.location.unwrap_or_default();
+    let (file_name, text) = all.file(at);
+    let mark = marked(text, at);
+    let start = text[..mark.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[mark.end..]
+        .find('\n')
+        .map_or(text.len(), |at| mark.end + at);
+    let mark = mark.start - start..mark.end - start;
+    let label = AnnotationKind::Context
+        .span(mark)
+        .label(printable(&note.text));
+    Snippet::source(&text[start..end])
+        .line_start(text[..start].matches('\n').count() + 1)
+        .path(printable(file_name))
+        .annotation(label)
 }
 
 /// A place as bytes of its text; of a value of several lines the first is marked.

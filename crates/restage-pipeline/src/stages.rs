@@ -10,13 +10,14 @@ use super::names;
 use super::node::{Entry, Node, Value, printable};
 use super::pipeline::Stage;
 use super::seeds;
+use super::sources::FileText;
 use super::stage::{self, Common, STAGE};
 use super::template::{Instance, Scope, Templates};
 
 /// Reads the map of stages.
 pub(crate) fn read(
     entry: &Entry,
-    text: &str,
+    text: FileText<'_>,
     scope: Scope<'_>,
     file_name: &str,
     common: Common<'_>,
@@ -53,7 +54,7 @@ pub(crate) fn read(
 
 struct Reader<'a> {
     file_name: &'a str,
-    text: &'a str,
+    text: FileText<'a>,
     common: Common<'a>,
     report: &'a mut Vec<Diagnostic>,
 }

@@ -6,6 +6,7 @@ use super::language::{Foreign, Language, Plain, Refusal};
 use super::node::{Node, Value, printable};
 use super::params::{self, Missing};
 use super::shell;
+use super::sources::{FileText, Named};
 use restage_core::rel_path::RelPath;
 use restage_core::span::Location;
 
@@ -17,6 +18,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) instance: Instance<'a>,
     /// The instance's own, where there are `seeds`.
     pub(crate) seed: Option<&'a Node>,
+    /// Opens the files that the pipeline names.
+    pub(crate) named: &'a Named,
 }
 
 /// The parameter whose value is an instance's own where there are `seeds`.
@@ -48,8 +51,8 @@ pub const RESERVED: [&str; 3] = ["profile", "key", "item"];
 
 /// Reads templates of one file in one scope.
 pub(crate) struct Templates<'a> {
-    /// The file, to find the place of a reference.
-    pub(crate) file: &'a str,
+    /// The file that they stand in, to find the place of a reference.
+    pub(crate) file: FileText<'a>,
     pub(crate) scope: Scope<'a>,
     /// "stage `train`", for messages.
     pub(crate) owner: &'a str,
@@ -306,19 +309,24 @@ impl<'a> Templates<'a> {
         None
     }
 
+    /// The text that a node was read from; `None` if it stands in another file.
+    pub(crate) fn written(&self, node: &Node) -> Option<&'a str> {
+        let at = node.location;
+        let written = self.file.text.get(at.offset..at.end());
+        written.filter(|_| at.file == self.file.number)
+    }
+
     /// The place of the nth such reference in the text that the node was read from. Escapes
     /// and folding may shift text, never break a reference; if one is not found, the whole
     /// text is marked.
     fn place(&self, node: &Node, written: &str, nth: usize) -> Location {
-        let Location { offset, .. } = node.location;
-        let source = self
-            .file
-            .get(offset..node.location.end())
-            .unwrap_or_default();
+        let Location { offset, file, .. } = node.location;
+        let source = self.written(node).unwrap_or_default();
         match source.match_indices(written).nth(nth) {
             Some((found, _)) => {
                 let lines = source[..found].matches('\n').count();
                 Location {
+                    file,
                     offset: offset + found,
                     len: written.len(),
                     line: node.location.line + lines,

@@ -38,6 +38,7 @@ pub fn parse(text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
         }
     }
     let start = Location {
+        file: 0,
         offset: 0,
         len: 0,
         line: 1,
@@ -351,6 +352,7 @@ fn locate(text: &str, span: Span) -> Location {
     let (start, end) = (byte(span.start), byte(span.end));
     let marked = text.get(start..end).unwrap_or_default();
     Location {
+        file: 0,
         offset: start,
         len: marked.trim_end().len(),
         line: span.start.line().max(1),

@@ -22,7 +22,7 @@ use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::git::CommittedFiles;
 use restage_engine::lineage::lineage;
-use restage_pipeline::{self as spec, Diagnostic, Diagnostics};
+use restage_pipeline::{self as spec, Diagnostic};
 use restage_report::{Claim, Mark, Page, Section, html};
 
 use provenance::Provenance;
@@ -128,7 +128,7 @@ fn target(
     }
     let item = Diagnostic::new(wanted.location, message, "writes a page")
         .hint("give `path:` another name, or remove it from the stage's `outs`");
-    Err(Diagnostics::new(&loaded.file_name, &loaded.text, vec![item]).into())
+    Err(loaded.invalid(vec![item]))
 }
 
 fn sections(

@@ -10,6 +10,7 @@ use super::fields::{About, Field, Kind, Mapping, expected};
 use super::names;
 use super::node::{Entry, Node, Value, printable};
 use super::pipeline::{Claim, PaperValue};
+use super::sources::FileText;
 use super::template::{Instance, Scope, Templates};
 use reader::Reader;
 
@@ -171,7 +172,7 @@ const EXPRESSION: Kind = Kind::Named("an expression", &Kind::Text);
 /// Reads the map of claims.
 pub(crate) fn read(
     entry: &Entry,
-    file: &str,
+    file: FileText<'_>,
     scope: Scope<'_>,
     check: CheckExpression,
     report: &mut Report,
@@ -192,7 +193,7 @@ pub(crate) fn read(
 
 fn instances(
     entry: &Entry,
-    file: &str,
+    file: FileText<'_>,
     scope: Scope<'_>,
     check: CheckExpression,
     report: &mut Report,

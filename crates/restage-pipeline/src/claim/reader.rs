@@ -88,13 +88,11 @@ impl Reader<'_> {
         let found = place
             .filter(|(line, _)| *line == 1)
             .and_then(|(_, character)| {
-                let written = self
-                    .templates
-                    .file
-                    .get(node.location.offset..node.location.end())?;
+                let written = self.templates.written(node)?;
                 let start = node.location.offset + written.find(text)?;
                 let (at, c) = text.char_indices().nth(character)?;
                 Some(Location {
+                    file: node.location.file,
                     offset: start + at,
                     len: c.len_utf8(),
                     line: node.location.line,

@@ -258,6 +258,7 @@ fn pipeline(stages: Vec<Stage>) -> Pipeline {
 
 fn stage(n: usize, deps: &[String]) -> Stage {
     let location = Location {
+        file: 0,
         offset: n,
         len: 1,
         line: n + 1,

@@ -84,12 +84,13 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
                 "foreach",
                 FOREACH,
                 "a single instance",
-                "Makes an instance for each entry of a map or each item of a list. In the stage's \
-                 other fields `${key}` is the entry's name (for a list: the item as text) and \
-                 `${item}` its value. Instances are called `train@small`.",
+                "Makes an instance for each entry of a map, each item of a list or each row of a table. \
+                 In the stage's other fields `${key}` is the entry's name (for a list: the item as \
+                 text; for a table: the row's cell in the column `key`) and `${item}` its value. \
+                 Instances are called `train@small`.",
             )
             .key(Key::Outside)
-            .example("foreach: ${models}   # or [small, large], or {small: {depth: 3}}")
+            .example("foreach: ${models}   # or [small, large], or {small: {depth: 3}}, or {table: samples.csv, key: sample}")
             .words(&["for_each", "for", "each"]),
             None,
         ),
