@@ -18,7 +18,7 @@ use restage_engine::{
     in_folders, plan,
 };
 use restage_pipeline::graph::{Graph, StageId};
-use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, OpenFile, Pipeline};
+use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, OpenFile, OtherReading, Pipeline};
 use restage_store::{Location, Store};
 
 /// A pipeline file that is read but not parsed: a run with nothing to do needs no more.
@@ -202,12 +202,15 @@ impl Loaded {
         const MOST: usize = 5;
         let found = &self.pipeline().other_readings;
         let Some(first) = found.first() else { return };
-        let mut text = format!("{first} ({}:{})", self.file_name, first.location.line);
+        let place = |reading: &OtherReading| {
+            let source = (reading.location.file as usize).checked_sub(1);
+            let source = source.and_then(|n| self.pipeline().sources.get(n));
+            let file = source.map_or(&self.file_name, |source| &source.name);
+            format!("{reading} ({file}:{})", reading.location.line)
+        };
+        let mut text = place(first);
         for reading in found.iter().take(MOST).skip(1) {
-            text += &format!(
-                "\n  {reading} ({}:{})",
-                self.file_name, reading.location.line
-            );
+            text += &format!("\n  {}", place(reading));
         }
         if found.len() > MOST {
             text += &format!("\n  and {} more", found.len() - MOST);

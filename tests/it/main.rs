@@ -30,6 +30,7 @@ mod meaning;
 mod merging;
 mod noop;
 mod page;
+mod params_from;
 mod parts;
 mod passing_over;
 mod patterns;

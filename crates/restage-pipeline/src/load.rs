@@ -9,6 +9,7 @@ use super::expression::CheckExpression;
 use super::fields::{About, Field, Kind, Mapping, expected, expected_of, missing};
 use super::isolation;
 use super::node::{Entry, Node, Value};
+use super::params_files::{self, is_yaml};
 use super::pipeline::Pipeline;
 use super::profiles::{self, Chosen};
 use super::programs::{self, PROGRAMS};
@@ -19,7 +20,7 @@ use super::stage::{self, Common, STAGE};
 use super::stages;
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
-use super::yaml_1_1::other_readings;
+use super::yaml_1_1::{OtherReading, other_readings};
 
 /// The version of the file's format that is read.
 pub const SCHEMA: u64 = 1;
@@ -69,9 +70,12 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 Kind::Tree,
                 "none",
                 "Parameters and their defaults, any tree. Templates can use all of them; a stage is \
-                 given those that it declares. `-S a.b=value` changes one on the command line.",
+                 given those that it declares. `-S a.b=value` changes one on the command line. `from` in it \
+                 lists YAML, JSON and TOML files whose maps are parameters too: a later file lies over an earlier one, \
+                 and what is written here over all of them. An edit there reruns what declares the \
+                 changed values. Top-level keys `profile`, `key` and `item` of a file are passed over.",
             )
-            .example("params:\n  seed: 42\n  train: {epochs: 30, rate: 1e-3}")
+            .example("params:\n  from: [params.yaml]\n  seed: 42\n  train: {epochs: 30, rate: 1e-3}")
             .words(&["vars", "variables", "parameters", "config"]),
             None,
         ),
@@ -300,11 +304,13 @@ fn pipeline(
     if FILE.check(root, "the pipeline", report)? {
         incomplete(root, report);
     }
+    let from_files = params_files::read(root, named, report)?;
     let Chosen { profile, params } = profiles::choose(
         root,
         file_name,
         options.profile.as_deref(),
         &options.overrides,
+        &from_files,
         report,
     );
     let mut loader = Loader {
@@ -324,11 +330,7 @@ fn pipeline(
         profile: profile.clone(),
         profiles: profiles::names(root),
         params: params.to_json(),
-        other_readings: ["params", "profiles"]
-            .iter()
-            .filter_map(|field| root.get(field))
-            .flat_map(|node| other_readings(node, text))
-            .collect(),
+        other_readings: readings(root, text, &from_files, named),
         ..Pipeline::default()
     };
     for (read, entry) in FILE.present(root) {
@@ -365,6 +367,27 @@ fn no_stage_writes_them(pipeline: &Pipeline, named: &Named, report: &mut Vec<Dia
                 ),
         );
     }
+}
+
+/// Values that other readers of YAML see otherwise, wherever the parameters are written.
+fn readings(root: &Node, text: &str, from_files: &[Node], named: &Named) -> Vec<OtherReading> {
+    let fields = ["params", "profiles"].iter();
+    let here = fields.filter_map(|field| root.get(field));
+    let mut found: Vec<OtherReading> = here.flat_map(|node| other_readings(node, text)).collect();
+    let sources = named.sources();
+    for node in from_files {
+        let source = (node.location.file as usize).checked_sub(1);
+        let source = source.and_then(|n| sources.get(n));
+        // A key in JSON is text to everybody.
+        let source =
+            source.filter(|source| is_yaml(&source.name) && !source.name.ends_with(".json"));
+        found.extend(
+            source
+                .into_iter()
+                .flat_map(|source| other_readings(node, &source.text)),
+        );
+    }
+    found
 }
 
 /// Reads what depends on the parameters.

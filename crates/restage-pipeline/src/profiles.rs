@@ -5,6 +5,7 @@ use super::fields::expected;
 use super::names;
 use super::node::{Entry, Node, Value};
 use super::params;
+use super::params_files::FROM;
 use super::suggest;
 use super::template::RESERVED;
 use restage_core::span::Location;
@@ -20,15 +21,21 @@ pub(crate) struct Chosen {
     pub(crate) params: Node,
 }
 
-/// Chooses the profile (`wanted`, or else the default) and makes the parameters.
+/// Chooses the profile (`wanted`, or else the default) and makes the parameters. `from_files`: what the
+/// files give that they come from.
 pub(crate) fn choose(
     root: &Node,
     file_name: &str,
     wanted: Option<&str>,
     overrides: &[String],
+    from_files: &[Node],
     report: &mut Vec<Diagnostic>,
 ) -> Chosen {
-    let mut reader = Reader { root, report };
+    let mut reader = Reader {
+        root,
+        from_files,
+        report,
+    };
     let profile = reader.profile(file_name, wanted);
     let params = reader.params(&profile, overrides);
     Chosen { profile, params }
@@ -47,6 +54,7 @@ pub(crate) fn names(root: &Node) -> Vec<String> {
 
 struct Reader<'a> {
     root: &'a Node,
+    from_files: &'a [Node],
     report: &'a mut Vec<Diagnostic>,
 }
 
@@ -124,7 +132,10 @@ impl Reader<'_> {
             Some(node) => match &node.value {
                 Value::Map(entries) => {
                     self.reserved(entries);
-                    node.clone()
+                    let own = entries.iter().filter(|entry| entry.key != FROM);
+                    let own = Node::new(Value::Map(own.cloned().collect()), node.location);
+                    let files = self.from_files.iter().chain([&own]);
+                    files.fold(nothing, |below, above| params::merge(&below, above))
                 }
                 Value::Null => nothing,
                 _ => {
