@@ -60,6 +60,7 @@ fn mark(decision: &Decision) -> Mark {
         Decision::Restore(..) => ("#d6e6f7", "#2a6ebb"),
         Decision::Run(_) => ("#f9d6d0", "#c0392b"),
         Decision::Waits(_) => ("#fdf0c4", "#b8860b"),
+        Decision::Gated(_) => ("#e4e4e4", "#6e6e6e"),
     };
     Mark {
         note: state(decision).to_owned(),

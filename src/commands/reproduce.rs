@@ -156,6 +156,7 @@ fn print_plan(
             Decision::Restore(_, outs) => format!("restore {}", outs.join(", ")),
             Decision::Run(reasons) => format!("run, {}", reason_text(reasons)),
             Decision::Waits(_) => "run if its inputs change".to_owned(),
+            Decision::Gated(gate) => format!("gated, {gate}"),
         };
         text += &format!("{}: {why}\n", graph.stage(*id).name);
     }
@@ -210,7 +211,8 @@ fn exit_of(summary: &Summary) -> Exit {
 fn summary_json(summary: &Summary) -> serde_json::Value {
     serde_json::json!({
         "event": "summary", "ran": summary.ran, "restored": summary.restored,
-        "fresh": summary.fresh, "failed": summary.failed, "blocked": summary.blocked,
+        "fresh": summary.fresh, "failed": summary.failed, "gated": summary.gated,
+        "blocked": summary.blocked,
         "cancelled": summary.cancelled, "interrupted": summary.interrupted,
         "seconds": summary.seconds,
     })

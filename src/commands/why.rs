@@ -113,6 +113,9 @@ fn block(
             }
             text
         }
+        Decision::Gated(gate) => {
+            format!("{name} is {}: {gate}\n", style.busy("gated"))
+        }
         Decision::Waits(on) => {
             let names = on.iter().map(|up| loaded.graph.stage(*up).name.as_str());
             format!(

@@ -120,6 +120,10 @@ fn finished(stage: &str, outcome: &StageOutcome) -> Value {
             value["outcome"] = json!("failed");
             value
         }
+        StageOutcome::Gated(gate) => json!({
+            "outcome": "gated", "lacks": gate.lacks, "stands": gate.stands.is_some(),
+            "current": gate.stands.as_ref().map(|stands| stands.is_current),
+        }),
         StageOutcome::Blocked { by } => json!({"outcome": "blocked", "by": by}),
         StageOutcome::Cancelled => json!({"outcome": "cancelled"}),
     };
@@ -147,6 +151,7 @@ pub(crate) fn state(decision: &Decision) -> &'static str {
         Decision::Restore(..) => "restore",
         Decision::Run(_) => "stale",
         Decision::Waits(_) => "waits",
+        Decision::Gated(_) => "gated",
     }
 }
 
@@ -158,6 +163,7 @@ pub(crate) fn reasons(decision: &Decision) -> Vec<String> {
             .iter()
             .map(|out| format!("out {out} differs or is missing"))
             .collect(),
+        Decision::Gated(gate) => gate.lacks.clone(),
         Decision::Fresh(_) | Decision::Waits(_) => Vec::new(),
     }
 }

@@ -166,6 +166,9 @@ impl Observer for PlainRenderer<'_> {
                     let text = summary::failure(stage, failure, style);
                     self.line(text.trim_end());
                 }
+                StageOutcome::Gated(gate) => {
+                    self.line(&format!("{stage}: {}: {gate}", style.busy("gated")));
+                }
                 StageOutcome::Blocked { by } => {
                     self.line(&format!(
                         "{stage}: {}, `{by}` has no result",

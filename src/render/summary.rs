@@ -13,6 +13,7 @@ const MOST_FILES: usize = 20;
 pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Style) -> Vec<String> {
     let mut run: Vec<String> = Vec::new();
     let mut may: Vec<String> = Vec::new();
+    let mut gated: Vec<String> = Vec::new();
     let (mut fresh, mut restore) = (0, 0);
     for (id, planned) in &plan.stages {
         let name = graph.stage(*id).name.clone();
@@ -21,21 +22,18 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
             Decision::Waits(_) => may.push(name),
             Decision::Restore(..) => restore += 1,
             Decision::Fresh(_) => fresh += 1,
+            Decision::Gated(_) => gated.push(name),
         }
     }
+    let names = |names: &[String]| grouped(names.iter().map(String::as_str));
+    let gated = (!gated.is_empty()).then(|| format!("gated, can't run here: {}", names(&gated)));
     if run.is_empty() && may.is_empty() {
-        return Vec::new();
+        return gated.into_iter().collect();
     }
-    let mut lines = vec![format!(
-        "{} {}",
-        style.bold("to run:"),
-        grouped(run.iter().map(String::as_str))
-    )];
+    let mut lines = vec![format!("{} {}", style.bold("to run:"), names(&run))];
+    lines.extend(gated);
     if !may.is_empty() {
-        lines.push(format!(
-            "then, if their inputs change: {}",
-            grouped(may.iter().map(String::as_str))
-        ));
+        lines.push(format!("then, if their inputs change: {}", names(&may)));
     }
     if fresh + restore > 0 {
         lines.push(format!("kept: {}", count(fresh + restore, "stage")));
@@ -60,7 +58,7 @@ pub(crate) fn painted_state(decision: &Decision, style: Style) -> String {
     let word = format!("{:7}", state(decision));
     match decision {
         Decision::Fresh(_) => style.good(&word),
-        Decision::Restore(..) | Decision::Waits(_) => style.busy(&word),
+        Decision::Restore(..) | Decision::Waits(_) | Decision::Gated(_) => style.busy(&word),
         Decision::Run(_) => style.bad(&word),
     }
 }
@@ -150,6 +148,7 @@ pub(crate) fn summary_line(summary: &Summary, style: Style) -> String {
         (summary.restored, "restored"),
         (summary.fresh, "fresh"),
         (summary.failed, "failed"),
+        (summary.gated, "gated"),
         (summary.blocked, "blocked"),
         (summary.cancelled, "cancelled"),
     ] {

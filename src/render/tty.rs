@@ -105,6 +105,13 @@ impl<'a> TtyRenderer<'a> {
             StageOutcome::Failed(failure) => {
                 self.line(summary::failure(stage, failure, style).trim_end());
             }
+            StageOutcome::Gated(gate) => {
+                self.line(&format!(
+                    "{} {stage} {}: {gate}",
+                    style.busy("-"),
+                    style.busy("gated")
+                ));
+            }
             StageOutcome::Blocked { by } => {
                 self.line(&format!(
                     "{} {stage} not run: `{by}` has no result",

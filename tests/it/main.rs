@@ -16,6 +16,7 @@ mod failures;
 mod faults;
 mod finding;
 mod freshness;
+mod gated;
 mod healing;
 mod import;
 mod import_results;

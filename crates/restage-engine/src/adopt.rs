@@ -162,7 +162,7 @@ fn adopt_one(
         Decision::Run(reasons) if planned.key.is_none() => {
             return Err(RunError::Facts(no_key(stage, &reasons)).into());
         }
-        Decision::Run(_) | Decision::Waits(_) => {}
+        Decision::Run(_) | Decision::Waits(_) | Decision::Gated(_) => {}
     }
     let key = planned
         .key

@@ -224,7 +224,8 @@ impl RunError {
             }
             Self::NoGpu { .. } => Some(
                 "run it on a machine with cards, or ask for fewer in `resources.gpu`; `CUDA_VISIBLE_DEVICES` \
-                 says which cards may be used"
+                 says which cards may be used; with `requires: {gpu: true}` the stage is skipped where \
+                 there are none, and its committed outs stand"
                     .to_owned(),
             ),
             Self::Secret {

@@ -1,6 +1,6 @@
 //! About how long a plan takes, from recorded durations.
 
-use super::plan::{Decision, Plan};
+use super::plan::{Plan, Planned};
 use restage_pipeline::graph::{Graph, StageId};
 
 /// A guess at a plan's wall time.
@@ -29,10 +29,7 @@ pub fn estimate(
             .iter()
             .map(|up| path[up.index()])
             .fold(0.0, f64::max);
-        let runs = plan
-            .stages
-            .get(&id)
-            .is_some_and(|p| matches!(p.decision, Decision::Run(_) | Decision::Waits(_)));
+        let runs = plan.stages.get(&id).is_some_and(Planned::may_run);
         let own = match (runs, seconds(id)) {
             (false, _) => 0.0,
             (true, Some(seconds)) => seconds,

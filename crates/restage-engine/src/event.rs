@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::plan::Plan;
 use super::progress::StageEvent;
+use super::stands::Gate;
 use restage_pipeline::graph::Graph;
 
 /// Receives events in the order in which they happen.
@@ -112,6 +113,8 @@ pub enum StageOutcome {
     },
     /// It failed; nothing was recorded and its last good outs are untouched.
     Failed(Failure),
+    /// It would have to run, and can't here.
+    Gated(Gate),
     /// A stage that it reads from failed.
     Blocked {
         /// That stage's name.
@@ -132,6 +135,8 @@ pub struct Summary {
     pub fresh: usize,
     /// Stages that failed.
     pub failed: usize,
+    /// Stages that can't run here.
+    pub gated: usize,
     /// Stages whose inputs could not be made.
     pub blocked: usize,
     /// Stages that did not start, or were stopped.
@@ -164,6 +169,7 @@ impl Summary {
             StageOutcome::Restored { .. } => &mut self.restored,
             StageOutcome::Ran { .. } => &mut self.ran,
             StageOutcome::Failed(_) => &mut self.failed,
+            StageOutcome::Gated(_) => &mut self.gated,
             StageOutcome::Blocked { .. } => &mut self.blocked,
             StageOutcome::Cancelled => &mut self.cancelled,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cards::Card;
+use super::stands::Stands;
 use restage_core::digest::{Digest, StageKey};
 use restage_core::fs::FsError;
 use restage_core::ignored::IgnoredError;
@@ -34,6 +35,14 @@ pub trait Facts {
     fn cards(&self) -> &[Card];
     /// Announces that the tools of these stages will be asked, so that they can run in parallel.
     fn ask_tools(&self, _graph: &Graph, _stages: &BTreeSet<StageId>) {}
+    /// What the stage requires and this machine lacks, for people.
+    fn lacks(&self, _stage: &Stage) -> Vec<String> {
+        Vec::new()
+    }
+    /// The outs that `pipeline.lock` names for the stage, if they are in place.
+    fn stands(&self, _stage: &Stage, _key: &StageKey) -> Result<Option<Stands>, FactsError> {
+        Ok(None)
+    }
     /// The answer of one of the stage's tools; the same each time.
     fn tool(&self, stage: &Stage, tool: &Tool) -> Result<String, FactsError>;
     /// The record of a key.

@@ -36,9 +36,10 @@ pub fn live_keys(ws: &Workspace, graph: &Graph) -> Result<LiveKeys, FactsError> 
             (Decision::Fresh(record) | Decision::Restore(record, _), _) => {
                 live.records.insert(record.key);
             }
-            (Decision::Run(_), Some(key)) => {
+            (Decision::Run(_) | Decision::Gated(_), Some(key)) => {
                 live.runs.insert(key.digest());
             }
+            (Decision::Gated(_), None) => {}
             (Decision::Waits(_) | Decision::Run(_), _) => {
                 live.runs.extend(likely_key(ws, graph, *id, &plan)?);
             }
@@ -95,7 +96,7 @@ pub fn next_run(ws: &Workspace, graph: &Graph) -> Result<NextRun, FactsError> {
             continue;
         }
         let stages = match planned.decision {
-            Decision::Fresh(_) => continue,
+            Decision::Fresh(_) | Decision::Gated(_) => continue,
             Decision::Restore(..) => &mut next.restores,
             Decision::Run(_) => &mut next.runs,
             Decision::Waits(_) => &mut next.waits,

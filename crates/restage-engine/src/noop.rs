@@ -233,7 +233,8 @@ pub fn remember_noop(
     let pipeline = graph.pipeline();
     let warns = !pipeline.other_readings.is_empty()
         || !edited_since_copied(&ws.root, &pipeline.copied_params)?.is_empty();
-    if warns || selected.iter().any(|id| !done.results.contains_key(id)) {
+    // What lets a gated stage run is not watched.
+    if warns || done.summary.gated > 0 || selected.iter().any(|id| !done.results.contains_key(id)) {
         return Ok(());
     }
     let Some(program) = done.program.to_str() else {

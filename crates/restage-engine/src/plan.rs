@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError, InFolder};
+use super::stands::Gate;
 use restage_core::digest::{
     Change, DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff,
 };
@@ -27,6 +28,8 @@ pub enum Decision {
     Run(Vec<Reason>),
     /// Stages that it reads from will run. If their outs stay the same, it is fresh after all.
     Waits(BTreeSet<StageId>),
+    /// It would have to run, and this machine lacks something that it requires.
+    Gated(Box<Gate>),
 }
 
 /// Why a stage runs.
@@ -137,13 +140,25 @@ pub struct Planned {
     pub decision: Decision,
     /// Its key; unknown while it waits, and if it can't run.
     pub key: Option<Arc<StageKey>>,
+    /// Whether this machine has all that it requires.
+    pub can_run: bool,
 }
 
 impl Planned {
+    /// Whether it runs, or may.
+    pub fn may_run(&self) -> bool {
+        match self.decision {
+            Decision::Run(_) => true,
+            Decision::Waits(_) => self.can_run,
+            Decision::Fresh(_) | Decision::Restore(..) | Decision::Gated(_) => false,
+        }
+    }
+
     /// The record of a stage that need not run.
     pub fn record(&self) -> Option<&Arc<Record>> {
         match &self.decision {
             Decision::Fresh(record) | Decision::Restore(record, _) => Some(record),
+            Decision::Gated(gate) => gate.stands.as_ref().map(|stands| &stands.record),
             Decision::Run(_) | Decision::Waits(_) => None,
         }
     }
@@ -159,17 +174,18 @@ pub struct Plan {
 impl Plan {
     /// Stages that run, or may.
     pub fn pending(&self) -> impl Iterator<Item = StageId> {
-        self.stages
-            .iter()
-            .filter(|(_, planned)| planned.record().is_none())
-            .map(|(id, _)| *id)
+        let stages = self.stages.iter();
+        let pending = stages.filter(|(_, planned)| planned.may_run());
+        pending.map(|(id, _)| *id)
     }
 
-    /// Whether nothing has to be done.
+    /// Whether every stage has the result that a run would give it.
     pub fn is_fresh(&self) -> bool {
-        self.stages
-            .values()
-            .all(|planned| matches!(planned.decision, Decision::Fresh(_)))
+        self.stages.values().all(|planned| match &planned.decision {
+            Decision::Fresh(_) => true,
+            Decision::Gated(gate) => gate.stands.as_ref().is_some_and(|stands| stands.is_current),
+            _ => false,
+        })
     }
 }
 
@@ -200,6 +216,7 @@ pub fn plan(
             Planned {
                 decision: Decision::Waits(running),
                 key: None,
+                can_run: facts.lacks(graph.stage(id)).is_empty(),
             }
         };
         plan.stages.insert(id, planned);
@@ -240,6 +257,7 @@ pub(crate) fn decide(
             return Ok(Planned {
                 decision: Decision::Run(vec![reason]),
                 key: None,
+                can_run: true,
             });
         }
     };
@@ -249,10 +267,25 @@ pub(crate) fn decide(
         Some(record) => placed(record, facts)?,
         None => Decision::Run(reasons(&stage.name, &key, facts)),
     };
+    let gate = match &decision {
+        Decision::Run(_) => gate(stage, &key, facts)?,
+        _ => None,
+    };
     Ok(Planned {
-        decision,
+        can_run: gate.is_none(),
+        decision: gate.map_or(decision, |gate| Decision::Gated(Box::new(gate))),
         key: Some(key),
     })
+}
+
+/// What becomes of a stage that would have to run.
+fn gate(stage: &Stage, key: &StageKey, facts: &dyn Facts) -> Result<Option<Gate>, FactsError> {
+    let lacks = facts.lacks(stage);
+    if lacks.is_empty() {
+        return Ok(None);
+    }
+    let stands = facts.stands(stage, key)?;
+    Ok(Some(Gate { lacks, stands }))
 }
 
 /// Whether a record has exactly the outs that its key declares. The key is ours; what a record says

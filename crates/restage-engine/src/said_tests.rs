@@ -29,12 +29,7 @@ impl Bench {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
-        let options = LoadOptions {
-            profile: None,
-            overrides: Vec::new(),
-            check_expression: |_, _| Ok(()),
-        };
-        let pipeline = load("pipeline.yaml", TRAIN, &options).unwrap();
+        let pipeline = load("pipeline.yaml", TRAIN, &LoadOptions::default()).unwrap();
         Self {
             folder,
             graph: Graph::build(pipeline).unwrap(),

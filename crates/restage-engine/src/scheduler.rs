@@ -4,7 +4,9 @@
 //! and only the scheduler acts on them.
 
 mod committed;
+mod gated;
 mod losses;
+mod reports;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,7 @@ use super::standing::Foreigners;
 use super::tokens::{Capacity, Tokens};
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
-use restage_exec::{Executor, Finished, JobId, Outcome};
+use restage_exec::{Executor, Finished, Outcome};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_store::{Record, Unflushed};
 
@@ -103,13 +105,16 @@ pub fn run(
     let flushed = scheduler.flush_all();
     let moved = scheduler.publisher.take_moved();
     let (mut summary, records) = (scheduler.summary, scheduler.states.records());
+    let mut made = records.clone();
+    made.retain(|id, _| !scheduler.gated.contains(id));
     for (stage, text) in &moved {
         observer.event(&Event::Warning { stage, text });
     }
     ws.run_store().workdirs().empty_trash();
     let locked = match ws.rerun {
         Some(_) => Ok(()),
-        None => pipeline_lock::write(ws, graph, &records, observer),
+        // What others committed stays as they wrote it.
+        None => pipeline_lock::write(ws, graph, &made, observer),
     };
     let mut warnings = ws.store.take_warnings();
     warnings.extend(ws.run_store().take_warnings());
@@ -148,6 +153,8 @@ struct Scheduler<'a> {
     said_cores: bool,
     /// How stages with a result got it.
     concluded: BTreeMap<StageId, StageOutcome>,
+    /// Stages whose committed outs stand, because they can't run here.
+    gated: BTreeSet<StageId>,
     /// Stages whose lost outs were made again in this run.
     healed: BTreeSet<StageId>,
     /// Nothing new may start.
@@ -177,6 +184,7 @@ impl<'a> Scheduler<'a> {
             restored: Unflushed::default(),
             said_cores: false,
             concluded: BTreeMap::new(),
+            gated: BTreeSet::new(),
             healed: BTreeSet::new(),
             halted: false,
             summary: Summary::default(),
@@ -282,6 +290,10 @@ impl<'a> Scheduler<'a> {
                 }
                 (record, StageOutcome::Restored { outs: outs.len() })
             }
+            Decision::Gated(gate) => {
+                self.pass_by(id, *gate);
+                return Ok(());
+            }
             Decision::Run(reasons) if planned.key.is_none() => {
                 let failure = completion::lacking(&reasons);
                 self.settle_without(id, &StageOutcome::Failed(failure), id);
@@ -355,23 +367,6 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Says once that `-j` above the number of cores makes room only for stages that need none.
-    fn say_cores(&mut self, id: StageId) {
-        let stage = self.graph.stage(id);
-        if !self.said_cores && self.tokens.only_lacks_a_core(stage.resources) {
-            self.said_cores = true;
-            let text = format!(
-                "waits for a core: it needs {} of the machine's {}, whatever `-j` says; a stage that \
-                 mostly waits can have `resources: {{cpu: 0}}`",
-                stage.resources.cpu, self.options.capacity.cpu
-            );
-            self.observer.event(&Event::Warning {
-                stage: &stage.name,
-                text: &text,
-            });
-        }
-    }
-
     /// Starts an attempt; the first is number 1.
     fn start(&mut self, id: StageId, held: Held, number: u32) -> Result<(), RunError> {
         let parts = Parts {
@@ -402,17 +397,6 @@ impl<'a> Scheduler<'a> {
         let (job, running) = dispatch::start(&parts, held, attempt, self.executor, self.observer)?;
         self.states.set(id, State::Running(job, Box::new(running)));
         Ok(())
-    }
-
-    fn report_progress(&mut self, job: JobId) {
-        let Some((id, running)) = self.states.running(job) else {
-            return;
-        };
-        let stage = &self.graph.stage(id).name;
-        for event in running.tail.read() {
-            let event = &event;
-            self.observer.event(&Event::Stage { stage, event });
-        }
     }
 
     /// Settles a stage whose job has ended, or starts another attempt.
@@ -521,6 +505,7 @@ impl<'a> Scheduler<'a> {
         self.summary.count(outcome);
         match outcome {
             StageOutcome::Failed(_) => self.halted |= !self.options.keep_going,
+            StageOutcome::Gated(gate) if gate.stands.is_none() => {}
             StageOutcome::Blocked { .. } | StageOutcome::Cancelled => {}
             done => drop(self.concluded.insert(id, done.clone())),
         }

@@ -233,7 +233,9 @@ fn due<'a>(
     plan: &'a Plan,
 ) -> impl Iterator<Item = (&'a Decision, &'a Stage, &'a Out)> {
     let stages = plan.stages.iter();
-    let due = stages.filter(|(_, planned)| !matches!(planned.decision, Decision::Fresh(_)));
+    let due = stages.filter(|(_, planned)| {
+        planned.may_run() || matches!(planned.decision, Decision::Restore(..))
+    });
     due.flat_map(|(id, planned)| {
         let stage = graph.stage(*id);
         let outs = stage.outs.iter();

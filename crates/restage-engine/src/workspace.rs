@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::cards::Card;
 use super::facts::{Facts, FactsError, InFolder};
 use super::former::Former;
+use super::gate;
 use super::host::HostEnv;
+use super::stands::Stands;
 use super::tools::{Answers, Question};
 use restage_core::digest::{
     Digest, Found, Kind, Manifest, PathDigest, StageKey, check_link, nothing,
@@ -479,6 +481,24 @@ impl Facts for Workspace {
         let questions =
             stages.flat_map(|stage| stage.tools.iter().map(|tool| Question::of(stage, tool)));
         self.tools.ask_all(questions, &self.root, &self.env);
+    }
+
+    fn lacks(&self, stage: &Stage) -> Vec<String> {
+        match self.rerun {
+            // What was asked for by name says itself what it lacks.
+            Some(_) => Vec::new(),
+            None => gate::lacks(&self.root, &self.env, stage),
+        }
+    }
+
+    fn stands(&self, stage: &Stage, key: &StageKey) -> Result<Option<Stands>, FactsError> {
+        // A damaged file names nothing; others say so.
+        let lock = LockFile::read(&self.lock_file()).unwrap_or_default();
+        let Some(entry) = lock.get(&self.profile, &stage.name) else {
+            return Ok(None);
+        };
+        let name = self.qualified(&stage.name);
+        gate::stands(stage, key, name, entry, &|path| self.content(path))
     }
 
     fn tool(&self, stage: &Stage, tool: &Tool) -> Result<String, FactsError> {

@@ -82,6 +82,8 @@ pub struct Stage {
     pub tools: Vec<Tool>,
     /// What is reserved, and the memory that is enforced; never part of a key.
     pub resources: Resources,
+    /// Without what it is skipped; never part of a key.
+    pub requires: Requires,
     /// How far it is kept apart; `None`: as the pipeline says. Never part of a key.
     pub isolation: Option<IsolationRule>,
     /// It shall have no network; never part of a key.
@@ -219,6 +221,17 @@ pub enum IsolationRule {
     Required,
     /// Not at all.
     None,
+}
+
+/// What a stage requires that not every machine has (`docs/adr/0030`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requires {
+    /// The cards that it asks for, or at least one.
+    pub gpu: bool,
+    /// Variables of the caller's that are set.
+    pub env: Vec<String>,
+    /// Files that are there: absolute, relative to the pipeline's folder, or below `~/`.
+    pub files: Vec<String>,
 }
 
 /// What is reserved for a stage.

@@ -52,6 +52,7 @@ impl Observer for Log {
                         Fate::Blocked
                     }
                     StageOutcome::Cancelled => Fate::Cancelled,
+                    StageOutcome::Gated(gate) => panic!("s{i} is gated: {gate}"),
                 };
                 self.lines.push(Line::Settled(i, fate));
             }

@@ -291,11 +291,8 @@ fn stage(n: usize, deps: &[String]) -> Stage {
             gpu: crate::Gpus::Count(0),
             mem: None,
         },
-        isolation: None,
-        offline: false,
-        timeout: None,
-        retries: 0,
         location,
+        ..Stage::default()
     }
 }
 

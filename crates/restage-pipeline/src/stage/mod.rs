@@ -4,6 +4,7 @@
 mod action;
 mod files;
 mod reader;
+mod requires;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -14,12 +15,13 @@ use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE};
 use super::isolation;
 use super::node::{Entry, Node, Value};
 use super::paths;
-use super::pipeline::{Action, Stage};
+use super::pipeline::{Action, Requires, Stage};
 use super::script::{self, SHELL, Shell};
 use super::seeds::SEEDS;
 use super::template::Templates;
 use files::{DEP, NO_OUTS, OUT};
 use reader::StageReader;
+use requires::REQUIRES;
 use restage_core::span::Location;
 use settings::RESOURCES;
 pub(crate) use settings::is_variable;
@@ -305,6 +307,19 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
             .example("resources: {cpu: 2, gpu: 1, mem: 2GiB}")
             .words(&["limits", "requirements"]),
             Some(|reader, stage, entry| stage.resources = reader.resources(&entry.value)),
+        ),
+        (
+            Field::optional(
+                "requires",
+                Kind::Map(&REQUIRES),
+                "nothing",
+                "What not every machine has, and without what it is skipped instead of run: a graphics \
+                 card, a variable, a licence file.",
+            )
+            .key(Key::Outside)
+            .example("requires: {gpu: true}")
+            .words(&["needs", "require", "only_if", "gate", "constraints"]),
+            Some(|reader, stage, entry| stage.requires = reader.requires(entry)),
         ),
         (
             Field::optional(
