@@ -35,6 +35,9 @@ const MISSING: [&str; 11] = [
     "filenotfounderror",
 ];
 
+/// How many lines above one that says so may name the file.
+const CAUSES: usize = 3;
+
 /// Words of a line that says that an input was written to, or replaced, in lower case.
 const READ_ONLY: [&str; 3] = [
     "read-only file system",
@@ -112,10 +115,11 @@ impl Said {
 
     /// What to declare so that the stage finds what it said to be missing.
     pub(super) fn hint(&self, place: &Place<'_>) -> Option<String> {
-        self.lines().find_map(|line| {
+        let lines: Vec<&str> = self.lines().collect();
+        lines.iter().enumerate().find_map(|(index, line)| {
             place
                 .written_input(line)
-                .or_else(|| place.missing_file(line))
+                .or_else(|| place.missing_file(line, &lines[index + 1..]))
                 .or_else(|| place.missing_value(line))
         })
     }
@@ -161,7 +165,9 @@ impl Place<'_> {
         ))
     }
 
-    fn missing_file(&self, line: &str) -> Option<String> {
+    /// `before` are the lines above, the last first: a program that prints a chain of causes names
+    /// the file there.
+    fn missing_file(&self, line: &str, before: &[&str]) -> Option<String> {
         let path = match module_in(line) {
             Some(module) => self.module_file(module)?,
             None => {
@@ -169,7 +175,11 @@ impl Place<'_> {
                 if !MISSING.iter().any(|words| lower.contains(words)) {
                     return None;
                 }
-                names_in(line).find_map(|name| self.undeclared(name))?
+                [line]
+                    .iter()
+                    .chain(before.iter().take(CAUSES))
+                    .flat_map(|line| names_in(line))
+                    .find_map(|name| self.undeclared(name))?
             }
         };
         let what = match self.graph.owner_of(&path) {

@@ -64,6 +64,8 @@ fn a_file_that_is_there_but_not_declared_is_named_however_the_program_says_that_
         "bash: line 1: ./config/c.yaml: No such file or directory\nand then something else",
         "Error: cannot open file 'config/c.yaml'",
         "sh: 1: config/c.yaml: not found",
+        "error: cannot read `config/c.yaml`\n  caused by: No such file or directory (os error 2)\n  hint: check it",
+        "Error: failed to load config/c.yaml\n\nCaused by:\n    No such file or directory (os error 2)",
     ] {
         let hint = bench.hint(said).expect(said);
         assert!(hint.contains("add `config/c.yaml` to its `deps`"), "{hint}");
