@@ -4,14 +4,15 @@
 //! [`super::listing`]). Of permissions only the owner's execute bit counts. A
 //! socket, pipe or device, and a name that is not UTF-8, is an error.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
+use blake3::hazmat::{self, ChainingValue, Mode};
+use restage_hash::{BLOCK, Blocks};
 
 use super::hash::Digest;
 use super::listing::{Skip, What, list, nothing};
@@ -20,12 +21,7 @@ use super::path::PathDigest;
 use crate::fault;
 use crate::fs::{self, Context, FsError};
 
-/// From this size on a file is read and hashed by all cores. It is not mapped into memory: a file
-/// that becomes shorter, or a disk that can't read it, would end the process.
-const SPLIT_FROM: u64 = 1 << 20;
-/// Bytes that a core reads and hashes at once. They fit its second-level cache.
-const BLOCK: usize = 256 << 10;
-/// All cores work within so many bytes, so that a disk reads roughly in order.
+/// All cores work within so many bytes of a file, so that a disk reads roughly in order.
 const WINDOW: u64 = 64 << 20;
 /// Zeros that a sparse file's copy leaves out are found in steps of so many bytes.
 const HOLE: usize = 4096;
@@ -41,16 +37,65 @@ pub fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError>
     expect_file(path, metadata)?;
     let file = fs::open(path)?;
     let len = file.metadata().at("look at", path)?.len();
-    if len >= SPLIT_FROM {
+    if len > BLOCK as u64 {
         return Ok(Digest(digest_blocks(&file, len).at("read", path)?));
     }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file).at("read", path)?;
-    Ok(Digest(*hasher.finalize().as_bytes()))
+    // To its end: some files of `/proc` have more than the size that they show.
+    Ok(digest_stream(file, path, |_| Ok(()))?.0)
 }
 
-/// Digest of a file of `len` bytes, more than [`BLOCK`]: blake3's tree, whose parts can be hashed in
-/// any order.
+/// Digest and number of all the bytes that can be read, each given to `each` before.
+fn digest_stream(
+    mut file: File,
+    path: &Path,
+    mut each: impl FnMut(&[u8]) -> Result<(), FsError>,
+) -> Result<(Digest, u64), FsError> {
+    let mut blocks = Blocks::default();
+    let mut size = 0;
+    with_buffer(|buffer| {
+        loop {
+            let len = fill(&mut file, buffer).at("read", path)?;
+            size += len as u64;
+            let read = &buffer[..len];
+            if len > 0 {
+                each(read)?;
+            }
+            if len < BLOCK {
+                return Ok((Digest(blocks.finish(read)), size));
+            }
+            blocks.add(buffer);
+        }
+    })
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &mut File, buffer: &mut [u8; BLOCK]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < BLOCK {
+        match file.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+/// Runs `work` with room for a block, which the thread keeps.
+fn with_buffer<T>(work: impl FnOnce(&mut [u8; BLOCK]) -> T) -> T {
+    thread_local! {
+        static KEPT: Cell<Option<Box<[u8; BLOCK]>>> = const { Cell::new(None) };
+    }
+    let mut buffer = KEPT.take().unwrap_or_else(|| Box::new([0; BLOCK]));
+    let done = work(&mut buffer);
+    KEPT.set(Some(buffer));
+    done
+}
+
+/// Digest of a file of `len` bytes, more than [`BLOCK`]: blake3's tree, whose parts all cores read and
+/// hash. The file is not mapped into memory: if it became shorter, or a disk couldn't read it, the
+/// process would end.
 fn digest_blocks(file: &File, len: u64) -> io::Result<[u8; 32]> {
     let (left, right) = halves(file, 0, len)?;
     Ok(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
@@ -69,14 +114,11 @@ fn halves(file: &File, offset: u64, len: u64) -> io::Result<(ChainingValue, Chai
 }
 
 fn subtree(file: &File, offset: u64, len: u64) -> io::Result<ChainingValue> {
-    thread_local! {
-        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BLOCK]);
-    }
     if len > BLOCK as u64 {
         let (left, right) = halves(file, offset, len)?;
         return Ok(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash));
     }
-    BUFFER.with_borrow_mut(|buffer| {
+    with_buffer(|buffer| {
         let block = &mut buffer[..len as usize];
         file.read_exact_at(block, offset)
             .map_err(|error| match error.kind() {
@@ -85,9 +127,7 @@ fn subtree(file: &File, offset: u64, len: u64) -> io::Result<ChainingValue> {
                 }
                 _ => error,
             })?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.set_input_offset(offset).update(block);
-        Ok(hasher.finalize_non_root())
+        Ok(restage_hash::chaining_value(block, offset))
     })
 }
 
@@ -97,23 +137,10 @@ pub fn copy_and_digest(
     to: &mut impl Write,
     to_path: &Path,
 ) -> Result<(Digest, u64), FsError> {
-    let mut source = fs::open(from)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
-        let len = match source.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).at("read", from),
-        };
-        hasher.update(&buffer[..len]);
+    digest_stream(fs::open(from)?, from, |read| {
         fault::point("write", to_path).at("write", to_path)?;
-        to.write_all(&buffer[..len]).at("write", to_path)?;
-        size += len as u64;
-    }
-    Ok((Digest(*hasher.finalize().as_bytes()), size))
+        to.write_all(read).at("write", to_path)
+    })
 }
 
 /// Like [`copy_and_digest`], into a new file. Where `from` is sparse, blocks of zeros take no room
@@ -320,10 +347,12 @@ mod tests {
         let block = BLOCK as u64;
         let bytes: Vec<u8> = (0..WINDOW + block + 1).map(|i| (i % 251) as u8).collect();
         for len in [
-            SPLIT_FROM - 1,
-            SPLIT_FROM,
-            SPLIT_FROM + 1,
-            SPLIT_FROM + block - 1,
+            0,
+            1,
+            block - 1,
+            block,
+            block + 1,
+            2 * block - 1,
             7 * block + 1024,
             WINDOW,
             WINDOW + block + 1,

@@ -18,7 +18,7 @@ pub struct ParseDigestError;
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(*blake3::hash(bytes).as_bytes())
+        Self(restage_hash::hash(bytes))
     }
 
     /// The first 12 digits, for people.
