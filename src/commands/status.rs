@@ -15,6 +15,7 @@ use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use crate::style::Style;
 use restage_engine::{Decision, Plan};
+use restage_pipeline::suggest::list;
 use restage_store::StoreError;
 use restage_store::lockfile::{self, LockFile};
 
@@ -94,6 +95,7 @@ fn lines_json(loaded: &Loaded, plan: &Plan) -> String {
                 "state": state(&planned.decision),
                 "reasons": state_reasons(&planned.decision),
                 "key": planned.key.as_ref().map(|key| key.digest().to_string()),
+                "not_kept": planned.not_kept,
             });
             format!("{value}\n")
         })
@@ -114,7 +116,13 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
     for (id, planned) in &plan.stages {
         let name = &graph.stage(*id).name;
         let why = match &planned.decision {
-            Decision::Fresh(_) => String::new(),
+            Decision::Fresh(_) => match planned.not_kept.is_empty() {
+                true => String::new(),
+                false => format!(
+                    "not kept: {}",
+                    list(planned.not_kept.iter().map(String::as_str))
+                ),
+            },
             Decision::Restore(_, outs) => {
                 let (one, more) = (&outs[0], outs.len() - 1);
                 let rest = if more > 0 {

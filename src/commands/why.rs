@@ -125,6 +125,11 @@ fn block(
             )
         }
     };
+    for out in &planned.not_kept {
+        text += &format!(
+            "  `{out}` was not kept: it is temporary, and all that read it have a result\n"
+        );
+    }
     text += &since.map(Since::to_text).unwrap_or_default();
     if let Some(key) = &planned.key {
         text += &format!("its key is {}, made from:\n", key.digest().short());

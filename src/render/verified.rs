@@ -132,6 +132,9 @@ fn difference(out: &VerifiedOut) -> String {
             let at = thousands(*offset);
             format!("{}first different byte: {at} of {sizes}\n", inside(path))
         }
+        Difference::NotKept { path } => {
+            format!("`{path}` differs from the recorded one, which is temporary and was not kept")
+        }
         Difference::Kind {
             path,
             recorded,

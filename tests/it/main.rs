@@ -50,6 +50,7 @@ mod space;
 mod status;
 mod staying;
 mod tables;
+mod temporary;
 mod tensorboard;
 mod together;
 mod tools;

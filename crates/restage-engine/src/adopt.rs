@@ -187,6 +187,7 @@ fn adopt_one(
         for out in &stage.outs {
             let at = out.path.under(&ws.root);
             outs.push(RecordedOut {
+                freed: false,
                 path: out.path.to_string(),
                 volatile: out.volatile,
                 content: objects.ingest_copy_into(&at, &mut unflushed)?,

@@ -51,6 +51,11 @@ pub enum Difference {
         /// What was written now.
         now: &'static str,
     },
+    /// Its digest differs. The recorded bytes were not kept.
+    NotKept {
+        /// The out.
+        path: String,
+    },
 }
 
 impl Difference {
@@ -59,7 +64,7 @@ impl Difference {
         match self {
             Self::Table(diff) => Some(&diff.path),
             Self::Bytes { path, .. } => Some(path),
-            Self::Kind { .. } => None,
+            Self::Kind { .. } | Self::NotKept { .. } => None,
         }
     }
 }
@@ -85,6 +90,11 @@ impl Baseline<'_> {
         }
         if recorded.content.content_id() == now.content.content_id() {
             return Ok(Verdict::Identical);
+        }
+        if recorded.freed && !self.recorded.objects().has(&recorded.content)? {
+            return Ok(Verdict::Differs(Difference::NotKept {
+                path: recorded.path.clone(),
+            }));
         }
         let (old, new) = (self.folder.join("recorded"), self.folder.join("now"));
         for (store, out, place) in [(self.recorded, recorded, &old), (self.now, now, &new)] {

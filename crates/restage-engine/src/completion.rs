@@ -498,6 +498,7 @@ fn take_in(
     for out in &stage.outs {
         let path = out.path.under(&attempt.dir);
         outs.push(RecordedOut {
+            freed: false,
             path: out.path.to_string(),
             volatile: out.volatile,
             content: match through_a_link(&attempt.dir, &out.path)? {

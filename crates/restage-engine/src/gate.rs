@@ -72,6 +72,7 @@ pub(super) fn stands(
             return Ok(None);
         }
         outs.push(RecordedOut {
+            freed: false,
             path: out.path.to_string(),
             volatile: out.volatile,
             content,

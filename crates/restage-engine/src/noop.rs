@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use super::copied_params::edited_since_copied;
 use super::event::Summary;
 use super::facts::{Facts, FactsError};
 use super::host::HostEnv;
+use super::kept::is_temporary;
 use super::scheduler::Results;
 use super::tools::{Question, all_unchanged};
 use super::workspace::{TOOLCHAIN, Workspace, code_digests};
@@ -28,7 +30,7 @@ use restage_core::process::host_name;
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Gpus};
 use restage_store::lockfile::LockFile;
-use restage_store::{Location, Store, StoreError, noop};
+use restage_store::{Location, Record, Store, StoreError, noop};
 
 /// What was asked for, and where.
 #[derive(Debug, Clone)]
@@ -189,14 +191,19 @@ pub struct UpToDate<'a> {
     pub program: &'a Path,
 }
 
-impl UpToDate<'_> {
+impl<'a> UpToDate<'a> {
     /// When all that the run wrote was in place, so that a change after it shows in a file's times.
     /// `None`: not all is, or to find out costs more than the plan that it saves.
-    fn in_place_at(&self, ws: &Workspace) -> Result<Option<WallTime>, FactsError> {
+    fn in_place_at(&self, ws: &Workspace, graph: &Graph) -> Result<Option<WallTime>, FactsError> {
         if self.summary.fresh == self.selected.len() {
             return Ok(Some(self.since));
         }
-        let outs = || self.results.values().flat_map(|record| &record.outs);
+        let of = |(id, record): (&StageId, &'a Arc<Record>)| {
+            let stage = graph.stage(*id);
+            let placed = record.outs.iter().filter(|out| !is_temporary(stage, out));
+            placed.collect::<Vec<_>>()
+        };
+        let outs = || self.results.iter().flat_map(of);
         let bytes: u64 = outs().map(|out| out.content.size).sum();
         if self.selected.len() < WORTH_WAITING || bytes > MOST_READ_AGAIN {
             return Ok(None);
@@ -243,7 +250,7 @@ pub fn remember_noop(
     let Some([mut written, records]) = results(ws, graph, selected)? else {
         return Ok(());
     };
-    let Some(in_place) = done.in_place_at(ws)? else {
+    let Some(in_place) = done.in_place_at(ws, graph)? else {
         return Ok(());
     };
     written.insert(ws.lock_name.clone());
@@ -261,7 +268,8 @@ pub fn remember_noop(
     let mut cards = None;
     for &id in selected {
         let stage = graph.stage(id);
-        written.extend(stage.outs.iter().map(|out| out.path.to_string()));
+        let placed = stage.outs.iter().filter(|out| !out.temporary);
+        written.extend(placed.map(|out| out.path.to_string()));
         for input in graph.inputs(id) {
             match input {
                 Input::Source { path } => {

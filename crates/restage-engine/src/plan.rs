@@ -5,17 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError, InFolder};
+use super::kept;
+pub use super::reason::{Lack, Reason, Unreadable};
 use super::stands::Gate;
-use restage_core::digest::{
-    Change, DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff,
-};
+use restage_core::digest::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff};
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, Input, StageId};
-use restage_pipeline::{Action, Dep, DepPattern, Gpus, Stage, suggest};
+use restage_pipeline::{Action, Dep, DepPattern, Gpus, Stage};
 use restage_store::Record;
-
-/// Most files of a folder that a hint names.
-const SHOWN_FILES: usize = 5;
 
 /// What becomes of one stage.
 #[derive(Debug, Clone)]
@@ -30,97 +27,6 @@ pub enum Decision {
     Waits(BTreeSet<StageId>),
     /// It would have to run, and this machine lacks something that it requires.
     Gated(Box<Gate>),
-}
-
-/// Why a stage runs.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reason {
-    /// Nothing is known of it.
-    NeverRan,
-    /// This differs from its last run.
-    Changed(Change),
-    /// The user forced it.
-    Forced,
-    /// Its record is there, but the store has lost this out.
-    Lost(String),
-    /// What should be its record is about other outs than it declares.
-    OtherOuts,
-    /// It can't run: this is not there to be read.
-    Lacks(Lack),
-    /// It can't run: a source of it can't be read.
-    Unreadable(Unreadable),
-}
-
-/// Why a source can't be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// What was tried, with the path, and what the system said.
-    pub error: String,
-    /// What may help.
-    pub hint: Option<&'static str>,
-}
-
-/// A dep inside an out of another stage that the stage did not write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lack {
-    /// The dep.
-    pub path: String,
-    /// The stage that writes the folder.
-    pub writer: String,
-    /// The folder.
-    pub out: String,
-    /// The files that it has instead; none if the out is not a folder.
-    pub files: Vec<String>,
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NeverRan => f.write_str("never ran"),
-            Self::Changed(change) => write!(f, "{change}"),
-            Self::Forced => f.write_str("forced"),
-            Self::OtherOuts => f.write_str("its record names other outs than it declares"),
-            Self::Lost(out) => write!(f, "the store has lost `{out}`"),
-            Self::Lacks(lack) => write!(f, "{lack}"),
-            Self::Unreadable(source) => write!(f, "can't read its input: {}", source.error),
-        }
-    }
-}
-
-impl std::fmt::Display for Lack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            path, writer, out, ..
-        } = self;
-        write!(
-            f,
-            "reads `{path}`, which `{writer}` did not write in `{out}`"
-        )
-    }
-}
-
-impl Reason {
-    /// What to do about a stage that can't run.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            Self::Lacks(lack) => Some(lack.hint()),
-            Self::Unreadable(source) => source.hint.map(str::to_owned),
-            _ => None,
-        }
-    }
-}
-
-impl Lack {
-    fn hint(&self) -> String {
-        let Self {
-            writer, out, files, ..
-        } = self;
-        let has = match files.is_empty() {
-            true => "is not a folder, or is empty".to_owned(),
-            false => format!("has {}", suggest::list_up_to(SHOWN_FILES, files)),
-        };
-        format!("`{out}` {has}; fix the name in `deps`, or what `{writer}` writes")
-    }
 }
 
 /// The error of whoever needs the key of a stage that can't run.
@@ -142,6 +48,8 @@ pub struct Planned {
     pub key: Option<Arc<StageKey>>,
     /// Whether this machine has all that it requires.
     pub can_run: bool,
+    /// Temporary outs of its record that the store no longer has.
+    pub not_kept: Vec<String>,
 }
 
 impl Planned {
@@ -169,6 +77,8 @@ impl Planned {
 pub struct Plan {
     /// By stage.
     pub stages: BTreeMap<StageId, Planned>,
+    /// Stages whose outs were not kept and are read by a stage that runs.
+    pub needed: BTreeSet<StageId>,
 }
 
 impl Plan {
@@ -197,7 +107,26 @@ pub fn plan(
     facts: &dyn Facts,
 ) -> Result<Plan, FactsError> {
     facts.ask_tools(graph, selected);
-    let mut plan = Plan::default();
+    let plan = plan_with(graph, selected, forced, BTreeSet::new(), facts)?;
+    let needed = kept::needed(graph, &plan);
+    match needed.is_empty() {
+        true => Ok(plan),
+        false => plan_with(graph, selected, forced, needed, facts),
+    }
+}
+
+/// The plan in which the stages of `needed` run if their outs were not kept.
+fn plan_with(
+    graph: &Graph,
+    selected: &BTreeSet<StageId>,
+    forced: &BTreeSet<StageId>,
+    needed: BTreeSet<StageId>,
+    facts: &dyn Facts,
+) -> Result<Plan, FactsError> {
+    let mut plan = Plan {
+        needed,
+        ..Plan::default()
+    };
     for &id in graph
         .topological()
         .iter()
@@ -211,12 +140,17 @@ pub fn plan(
             .collect();
         let planned = if running.is_empty() {
             let upstream = |up: StageId| plan.stages.get(&up).and_then(Planned::record).cloned();
-            decide(graph, id, forced.contains(&id), &upstream, facts)?
+            let must = Must {
+                run: forced.contains(&id),
+                have_outs: plan.needed.contains(&id),
+            };
+            decide_what(graph, id, must, &upstream, facts)?
         } else {
             Planned {
                 decision: Decision::Waits(running),
                 key: None,
                 can_run: facts.lacks(graph.stage(id)).is_empty(),
+                not_kept: Vec::new(),
             }
         };
         plan.stages.insert(id, planned);
@@ -241,11 +175,35 @@ pub(crate) fn plan_rerun(
     Ok(plan)
 }
 
+/// What a stage must do, whatever is recorded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Must {
+    /// Run.
+    pub(crate) run: bool,
+    /// Have all its outs: another stage reads one that was not kept.
+    pub(crate) have_outs: bool,
+}
+
 /// Decides for one stage whose upstream records are all known.
 pub(crate) fn decide(
     graph: &Graph,
     id: StageId,
     forced: bool,
+    upstream: &dyn Fn(StageId) -> Option<Arc<Record>>,
+    facts: &dyn Facts,
+) -> Result<Planned, FactsError> {
+    let must = Must {
+        run: forced,
+        have_outs: false,
+    };
+    decide_what(graph, id, must, upstream, facts)
+}
+
+/// The same, with all that may be demanded of it.
+pub(crate) fn decide_what(
+    graph: &Graph,
+    id: StageId,
+    must: Must,
     upstream: &dyn Fn(StageId) -> Option<Arc<Record>>,
     facts: &dyn Facts,
 ) -> Result<Planned, FactsError> {
@@ -258,13 +216,19 @@ pub(crate) fn decide(
                 decision: Decision::Run(vec![reason]),
                 key: None,
                 can_run: true,
+                not_kept: Vec::new(),
             });
         }
     };
+    let mut not_kept = Vec::new();
     let decision = match facts.record(&key.digest())? {
-        _ if forced => Decision::Run(vec![Reason::Forced]),
+        _ if must.run => Decision::Run(vec![Reason::Forced]),
         Some(record) if !declares(&key, &record) => Decision::Run(vec![Reason::OtherOuts]),
-        Some(record) => placed(record, facts)?,
+        Some(record) => {
+            let placed = kept::placed(stage, record, must.have_outs, facts)?;
+            not_kept = placed.not_kept;
+            placed.decision
+        }
         None => Decision::Run(reasons(&stage.name, &key, facts)),
     };
     let gate = match &decision {
@@ -275,6 +239,7 @@ pub(crate) fn decide(
         can_run: gate.is_none(),
         decision: gate.map_or(decision, |gate| Decision::Gated(Box::new(gate))),
         key: Some(key),
+        not_kept,
     })
 }
 
@@ -302,24 +267,6 @@ fn declares(key: &StageKey, record: &Record) -> bool {
         .map(|o| (o.path.as_str(), o.volatile))
         .collect();
     declared == recorded && recorded.len() == record.outs.len()
-}
-
-fn placed(record: Arc<Record>, facts: &dyn Facts) -> Result<Decision, FactsError> {
-    let mut missing = Vec::new();
-    for out in &record.outs {
-        if facts.out_in_place(out)? {
-            continue;
-        }
-        if !facts.out_in_store(out)? {
-            return Ok(Decision::Run(vec![Reason::Lost(out.path.clone())]));
-        }
-        missing.push(out.path.clone());
-    }
-    Ok(if missing.is_empty() {
-        Decision::Fresh(record)
-    } else {
-        Decision::Restore(record, missing)
-    })
 }
 
 fn reasons(stage: &str, key: &StageKey, facts: &dyn Facts) -> Vec<Reason> {

@@ -167,6 +167,7 @@ fn reproduce(world: &World, graph: &Graph, case: &Case) -> BTreeSet<usize> {
                 key.digest().0.to_vec()
             };
             let out = RecordedOut {
+                freed: false,
                 path: format!("out{i}"),
                 volatile: false,
                 content: content(&bytes),

@@ -21,6 +21,8 @@ pub(super) struct Publisher {
     root: PathBuf,
     /// Paths of outs that are links; all others are copies.
     linked: Arc<BTreeSet<String>>,
+    /// Paths of outs that are nowhere but in the store.
+    temporary: Arc<BTreeSet<String>>,
     aside: Aside,
 }
 
@@ -31,8 +33,10 @@ impl Publisher {
         foreigners: Foreigners,
     ) -> Result<Self, RunError> {
         let outs = graph.stages().iter().flat_map(|stage| &stage.outs);
-        let linked = outs.filter(|out| out.place == Place::Link);
+        let linked = outs.clone().filter(|out| out.place == Place::Link);
+        let temporary = outs.filter(|out| out.temporary);
         Ok(Self {
+            temporary: Arc::new(temporary.map(|out| out.path.to_string()).collect()),
             store: ws.store.clone(),
             root: ws.root.clone(),
             linked: Arc::new(linked.map(|out| out.path.to_string()).collect()),
@@ -47,6 +51,9 @@ impl Publisher {
         out: &RecordedOut,
         unflushed: &mut Unflushed,
     ) -> Result<(), RunError> {
+        if self.temporary.contains(&out.path) {
+            return Ok(());
+        }
         let placement = match self.linked.contains(&out.path) {
             true => Placement::Linked,
             false => Placement::Plain,

@@ -8,6 +8,7 @@ mod gated;
 mod losses;
 mod reports;
 mod states;
+mod temporary;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,7 @@ use super::facts::Facts;
 use super::flusher::{Commit, Flusher};
 use super::isolation::Apart;
 use super::pipeline_lock;
-use super::plan::{Decision, Plan, Planned, decide, plan, plan_rerun};
+use super::plan::{Decision, Must, Plan, Planned, decide_what, plan, plan_rerun};
 use super::preflight;
 use super::programs::{self, Programs};
 use super::publish::Publisher;
@@ -38,7 +39,7 @@ use super::workspace::Workspace;
 use restage_core::clock::Instant;
 use restage_exec::{Executor, Finished, Outcome};
 use restage_pipeline::graph::{Graph, StageId};
-use restage_store::{Record, Unflushed};
+use restage_store::{Record, Unflushed, Uses};
 
 /// How long one wait lasts at most: progress is read and interrupts are seen this often.
 const TICK: Duration = Duration::from_millis(100);
@@ -103,6 +104,7 @@ pub fn run(
         scheduler.stop_everything();
     }
     let flushed = scheduler.flush_all();
+    scheduler.free_all();
     let moved = scheduler.publisher.take_moved();
     let (mut summary, records) = (scheduler.summary, scheduler.states.records());
     let mut made = records.clone();
@@ -155,6 +157,8 @@ struct Scheduler<'a> {
     concluded: BTreeMap<StageId, StageOutcome>,
     /// Stages whose committed outs stand, because they can't run here.
     gated: BTreeSet<StageId>,
+    /// What records need of the store, once something was freed.
+    uses: Option<Uses>,
     /// Stages whose lost outs were made again in this run.
     healed: BTreeSet<StageId>,
     /// Nothing new may start.
@@ -185,6 +189,7 @@ impl<'a> Scheduler<'a> {
             said_cores: false,
             concluded: BTreeMap::new(),
             gated: BTreeSet::new(),
+            uses: None,
             healed: BTreeSet::new(),
             halted: false,
             summary: Summary::default(),
@@ -251,7 +256,7 @@ impl<'a> Scheduler<'a> {
             }
             let planned = match self.plan.stages.get(&id) {
                 Some(planned) if !matches!(planned.decision, Decision::Waits(_)) => planned.clone(),
-                _ => match decide_now(self.ws, self.graph, self.options, &self.states, id) {
+                _ => match decide_now(self.ws, self.graph, self.must(id), &self.states, id) {
                     Ok(planned) if self.healed.contains(&id) => match self.allow(id, planned) {
                         Ok(planned) => planned,
                         Err(error) => {
@@ -266,7 +271,9 @@ impl<'a> Scheduler<'a> {
                     }
                 },
             };
-            self.follow(id, planned)?;
+            if !self.makes_inputs_first(id, &planned)? {
+                self.follow(id, planned)?;
+            }
         }
         Ok(())
     }
@@ -332,9 +339,9 @@ impl<'a> Scheduler<'a> {
                 self.decide_due()?;
                 continue;
             }
-            let stage = self.graph.stage(id);
+            let (stage, must) = (self.graph.stage(id), self.must(id));
             let (states, tokens) = (&self.states, &mut self.tokens);
-            let decide_again = || decide_now(self.ws, self.graph, self.options, states, id);
+            let decide_again = || decide_now(self.ws, self.graph, must, states, id);
             let reserved = dispatch::reserve(self.ws, tokens, stage.resources, &key, decide_again);
             let reserved = match reserved {
                 Ok(reserved) => reserved,
@@ -459,6 +466,9 @@ impl<'a> Scheduler<'a> {
             attempt,
         })?;
         let unchanged = success.unchanged;
+        if !unchanged && self.plan.needed.contains(&id) {
+            self.decide_readers_again(id);
+        }
         self.conclude(id, &StageOutcome::Ran { seconds, unchanged });
         self.states.set(id, State::Committing(success.record));
         Ok(())
@@ -543,13 +553,12 @@ impl<'a> Scheduler<'a> {
 fn decide_now(
     ws: &Workspace,
     graph: &Graph,
-    options: &RunOptions,
+    must: Must,
     states: &States<'_, Box<Running>>,
     id: StageId,
 ) -> Result<Planned, RunError> {
     let inputs = |up| input(ws, states, up);
-    let forced = options.forced.contains(&id);
-    Ok(decide(graph, id, forced, &inputs, ws)?)
+    Ok(decide_what(graph, id, must, &inputs, ws)?)
 }
 
 /// The record whose outs stages read as those of `up`.

@@ -238,7 +238,8 @@ fn due<'a>(
     });
     due.flat_map(|(id, planned)| {
         let stage = graph.stage(*id);
-        let outs = stage.outs.iter();
+        // A temporary one is put nowhere.
+        let outs = stage.outs.iter().filter(|out| !out.temporary);
         outs.map(move |out| (&planned.decision, stage, out))
     })
 }

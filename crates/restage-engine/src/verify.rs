@@ -13,6 +13,7 @@ use super::baseline::{Baseline, Verdict};
 use super::error::RunError;
 use super::event::{Observer, Summary};
 use super::facts::FactsError;
+use super::kept;
 use super::plan::{Decision, plan};
 use super::said::under;
 use super::scheduler::{self, RunOptions};
@@ -108,6 +109,20 @@ impl<'a> Verification<'a> {
             .collect();
         if !stale.is_empty() {
             return Ok(Err(stale));
+        }
+        for &id in stages {
+            if let Some((path, writer)) = kept::gone_input(graph, &plan, id) {
+                return Err(FactsError::NoKey {
+                    stage: graph.stage(id).name.clone(),
+                    reason: format!(
+                        "can't be verified: it reads `{path}`, which is temporary and was not kept"
+                    ),
+                    hint: Some(format!(
+                        "remove `temporary: true` from `{path}` of stage `{writer}`, run `restage reproduce`, and \
+                         verify again"
+                    )),
+                });
+            }
         }
         let record = |(id, planned): (&StageId, &super::plan::Planned)| {
             Some((*id, Arc::clone(planned.record()?)))

@@ -195,6 +195,8 @@ pub struct Out {
     pub volatile: bool,
     /// How it gets from the store into the workspace; never part of a key.
     pub place: Place,
+    /// It is kept until all stages that read it have a record; never part of a key.
+    pub temporary: bool,
     /// The path with `*` for the seed, where the stage has `seeds`.
     pub any_seed: Option<String>,
     /// Where it stands in the file.

@@ -98,7 +98,8 @@ fn merge(old: &Record, new: &mut Record) -> CommitOutcome {
     let differing = differing(&old.outs, &new.outs);
     new.nondeterministic |= old.nondeterministic || !differing.is_empty();
     let mut variants = old.variants.clone();
-    if !differing.is_empty() {
+    // What was given up can't be compared with.
+    if !differing.is_empty() && !old.outs.iter().any(|out| out.freed) {
         variants.push(old.outs.clone());
     }
     // The new bytes may be those of an earlier variant.

@@ -18,6 +18,7 @@
 
 mod commit;
 mod error;
+mod freeing;
 pub mod fsck;
 pub mod gc;
 mod history;
@@ -43,6 +44,7 @@ mod workdirs;
 
 pub use commit::CommitOutcome;
 pub use error::{StoreError, object_gone};
+pub use freeing::Uses;
 pub use history::LastRun;
 pub use key_lock::KeyLock;
 pub use location::Location;

@@ -115,6 +115,10 @@ pub struct RecordedOut {
     pub volatile: bool,
     /// What was written.
     pub content: PathDigest,
+    /// Whether its bytes were given up on purpose: a temporary out that was read by all (docs/adr/0030).
+    /// Another result may still hold them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub freed: bool,
 }
 
 impl Record {
@@ -159,6 +163,11 @@ impl Record {
     /// Its outs and those of its variants.
     pub fn all_outs(&self) -> impl Iterator<Item = &RecordedOut> {
         self.outs.iter().chain(self.variants.iter().flatten())
+    }
+
+    /// The same, without those whose bytes were given up.
+    pub(super) fn kept_outs(&self) -> impl Iterator<Item = &RecordedOut> {
+        self.all_outs().filter(|out| !out.freed)
     }
 
     /// The two lines of the record's file.

@@ -35,6 +35,7 @@ fn record(command: &str, outs: &[(&str, &str)]) -> Record {
         secrets: BTreeSet::new(),
     };
     let outs = outs.iter().map(|(path, text)| RecordedOut {
+        freed: false,
         path: (*path).to_owned(),
         volatile: false,
         content: content(text),

@@ -54,6 +54,9 @@ pub(super) struct StageCase {
     pub(super) params: BTreeSet<usize>,
     pub(super) shape: Shape,
     pub(super) volatile: bool,
+    /// Its out is given up when all that read it have a result. Only with attempts that all succeed: a
+    /// failure would make it a matter of order who is blocked.
+    pub(super) temporary: bool,
     pub(super) retries: u32,
     pub(super) cpu: u32,
     /// MiB.
@@ -125,19 +128,21 @@ fn stage(number: usize, all_good: bool) -> impl Strategy<Value = StageCase> {
     );
     let rest = (
         proptest::bool::weighted(0.25),
+        proptest::bool::weighted(if all_good { 0.4 } else { 0.0 }),
         wants,
         ends(all_good),
         any::<u32>(),
     );
     (inputs, rest).prop_map(|(inputs, rest)| {
         let (reads, sources, params, shape) = inputs;
-        let (volatile, (retries, cpu, mem), ends, place) = rest;
+        let (volatile, temporary, (retries, cpu, mem), ends, place) = rest;
         StageCase {
             reads,
             sources,
             params,
             shape,
             volatile,
+            temporary,
             retries,
             cpu,
             mem,
@@ -175,8 +180,11 @@ pub(super) fn cases(all_good: bool) -> impl Strategy<Value = Case> {
         let stages: Vec<_> = (0..n).map(|number| stage(number, all_good)).collect();
         let schedules = (schedule(n, false), schedule(n, false), schedule(n, true));
         let rounds = proptest::collection::vec(world(), 3);
-        (stages, rounds, schedules).prop_map(|(stages, mut rounds, (one, two, three))| {
+        (stages, rounds, schedules).prop_map(|(mut stages, mut rounds, (one, two, three))| {
             rounds.insert(1, rounds[0].clone());
+            for i in 0..stages.len() {
+                stages[i].temporary &= stages.iter().any(|reader| reader.reads.contains(&i));
+            }
             Case {
                 stages,
                 rounds,
@@ -202,10 +210,10 @@ impl Case {
         for i in order {
             let stage = &self.stages[i];
             let params: Vec<String> = stage.params.iter().map(|k| format!("p{k}")).collect();
-            let volatile = stage.volatile;
+            let (volatile, temporary) = (stage.volatile, stage.temporary);
             text += &format!(
                 "  s{i}: {{cmd: run {i}, deps: [{}], params: [{}], retries: {}, \
-                 outs: [{{path: out{i}, volatile: {volatile}}}], \
+                 outs: [{{path: out{i}, volatile: {volatile}, temporary: {temporary}}}], \
                  resources: {{cpu: {}, mem: {}}}{}}}\n",
                 stage.inputs().join(", "),
                 params.join(", "),

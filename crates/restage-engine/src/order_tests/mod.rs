@@ -101,7 +101,8 @@ impl<'a> Place<'a> {
         } else {
             checks::ends_early(self.case, &self.oracle, world, &log, &fates);
         }
-        if keep_going && self.schedule.is_wide() {
+        let remade = |i| self.oracle.is_gone(i, world);
+        if keep_going && self.schedule.is_wide() && !(0..stages).any(remade) {
             let after = |i| self.oracle.settled_after(i, world, self.schedule);
             let predicted = (0..stages).map(after).max().unwrap_or(0);
             assert_eq!(
@@ -207,6 +208,11 @@ proptest! {
     fn whatever_runs_beside_it_each_stage_ends_as_its_inputs_and_its_script_say(
         case in cases(false)
     ) {
+        same_however_it_is_run(&case);
+    }
+
+    #[test]
+    fn what_was_not_kept_is_made_again_only_for_a_stage_that_runs(case in cases(true)) {
         same_however_it_is_run(&case);
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Oracle<'a> {
     results: BTreeMap<(usize, String), String>,
     /// Each out in the workspace.
     pub(super) placed: Vec<Option<String>>,
+    /// Temporary outs that are still there.
+    kept: BTreeMap<(usize, String), String>,
 }
 
 impl<'a> Oracle<'a> {
@@ -46,6 +48,7 @@ impl<'a> Oracle<'a> {
             used: vec![0; case.stages.len()],
             results: BTreeMap::new(),
             placed: vec![None; case.stages.len()],
+            kept: BTreeMap::new(),
         }
     }
 
@@ -57,6 +60,26 @@ impl<'a> Oracle<'a> {
 
     /// What the stage reads, if all of it can be made.
     fn given(&self, stage: usize, world: &World) -> Option<(String, Vec<String>)> {
+        self.given_of(stage, world, &|up| self.fate(up, world).1)
+    }
+
+    /// A stage's result if every stage succeeds.
+    fn best(&self, stage: usize, world: &World) -> Option<Result> {
+        let (given, inputs) = self.given_of(stage, world, &|up| self.best(up, world))?;
+        let spec = &self.case.stages[stage];
+        Some(Result {
+            content: spec.content(stage, &spec.given_params(&world.0), &inputs),
+            given,
+            volatile: spec.volatile,
+        })
+    }
+
+    fn given_of(
+        &self,
+        stage: usize,
+        world: &World,
+        result: &dyn Fn(usize) -> Option<Result>,
+    ) -> Option<(String, Vec<String>)> {
         let spec = &self.case.stages[stage];
         let mut given = format!("{} ", spec.given_params(&world.0));
         let mut inputs: Vec<String> = Vec::new();
@@ -65,7 +88,7 @@ impl<'a> Oracle<'a> {
         }
         given += &format!("{inputs:?}");
         for up in &spec.reads {
-            let result = self.fate(*up, world).1?;
+            let result = result(*up)?;
             // A volatile out counts as what its stage was given, whatever its bytes are.
             given += match result.volatile {
                 true => &result.given,
@@ -75,6 +98,33 @@ impl<'a> Oracle<'a> {
             inputs.push(result.content);
         }
         Some((given, inputs))
+    }
+
+    /// Whether a stage has a result for what it is given, and its out is not there.
+    pub(super) fn is_gone(&self, stage: usize, world: &World) -> bool {
+        let Some(Result { given, .. }) = self.best(stage, world) else {
+            return false;
+        };
+        let key = (stage, given);
+        self.case.stages[stage].temporary
+            && self.results.get(&key).is_some_and(|content| {
+                let mut kept = self.kept.iter();
+                // Whatever it was made of: the same bytes are the same object.
+                !kept.any(|((of, _), kept)| *of == stage && kept == content)
+            })
+    }
+
+    /// Whether a stage that runs reads what a stage wrote.
+    fn is_needed(&self, stage: usize, world: &World) -> bool {
+        let mut readers = (0..self.case.stages.len())
+            .filter(|reader| self.case.stages[*reader].reads.contains(&stage));
+        readers.any(|reader| {
+            let Some(Result { given, .. }) = self.best(reader, world) else {
+                return false;
+            };
+            let is_new = !self.results.contains_key(&(reader, given));
+            is_new || (self.is_gone(reader, world) && self.is_needed(reader, world))
+        })
     }
 
     /// How a stage ends if nothing stops the run, and its result.
@@ -91,6 +141,8 @@ impl<'a> Oracle<'a> {
         };
         if self.results.contains_key(&(stage, given)) {
             let fate = match self.placed[stage].as_ref() == Some(&content) {
+                _ if self.is_gone(stage, world) && self.is_needed(stage, world) => Fate::Ran(1),
+                _ if spec.temporary => Fate::Fresh,
                 true => Fate::Fresh,
                 false => Fate::Restored,
             };
@@ -134,7 +186,24 @@ impl<'a> Oracle<'a> {
             if let Fate::Ran(_) | Fate::Fresh | Fate::Restored = fate {
                 let result = before.fate(stage, world).1;
                 let result = result.expect("a stage with a result has one");
-                self.placed[stage] = Some(result.content.clone());
+                let spec = &self.case.stages[stage];
+                if spec.temporary {
+                    let has_result = |reader: usize| {
+                        matches!(fates[reader], Fate::Ran(_) | Fate::Fresh | Fate::Restored)
+                    };
+                    let mut readers = (0..fates.len())
+                        .filter(|reader| self.case.stages[*reader].reads.contains(&stage));
+                    let key = (stage, result.given.clone());
+                    match (readers.all(has_result), fate) {
+                        (true, _) => drop(self.kept.remove(&key)),
+                        (false, Fate::Ran(_)) => {
+                            drop(self.kept.insert(key, result.content.clone()));
+                        }
+                        (false, _) => {}
+                    }
+                } else {
+                    self.placed[stage] = Some(result.content.clone());
+                }
                 self.results.insert((stage, result.given), result.content);
             }
         }
@@ -152,8 +221,11 @@ impl<'a> Oracle<'a> {
         all
     }
 
-    /// Every content that was ever a result.
+    /// Every content that was ever a result and was not given up.
     pub(super) fn contents(&self) -> BTreeSet<String> {
-        self.results.values().cloned().collect()
+        let results = self.results.iter();
+        let lasting = results.filter(|((stage, _), _)| !self.case.stages[*stage].temporary);
+        let lasting = lasting.map(|(_, content)| content);
+        lasting.chain(self.kept.values()).cloned().collect()
     }
 }

@@ -44,8 +44,13 @@ impl Scheduler<'_> {
                     text: &text,
                 });
             }
+            if let Some(uses) = &mut self.uses {
+                // What can't be looked at now keeps what it needs, as does all that is unknown.
+                let _ = uses.add(&self.ws.store, &committed.record);
+            }
             let settled = State::Settled(Settled::Result(committed.record));
             self.states.set(id, settled);
+            self.free_inputs_of(id);
         }
     }
 

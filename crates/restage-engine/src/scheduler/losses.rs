@@ -20,7 +20,7 @@ impl Scheduler<'_> {
         }
         self.warn(id, &format!("runs again: {loss}"));
         self.plan.stages.remove(&id);
-        let planned = decide_now(self.ws, self.graph, self.options, &self.states, id);
+        let planned = decide_now(self.ws, self.graph, self.must(id), &self.states, id);
         match planned.and_then(|planned| self.allow(id, planned)) {
             Ok(planned) => self.follow(id, planned),
             Err(error) => {
@@ -36,6 +36,7 @@ impl Scheduler<'_> {
         if matches!(planned.decision, Decision::Run(_)) {
             let plan = Plan {
                 stages: [(id, planned.clone())].into(),
+                ..Plan::default()
             };
             let audit = self.options.audit.as_ref();
             let (capacity, foreigners) = (&self.options.capacity, self.options.foreigners);
@@ -104,17 +105,28 @@ impl Scheduler<'_> {
         for up in lost {
             self.healed.insert(up);
             self.warn(up, &format!("is looked at again: {loss}"));
-            self.plan.stages.remove(&up);
-            if let Some(outcome) = self.concluded.remove(&up) {
-                self.summary.uncount(&outcome);
-            }
-            self.states.reopen(up, id);
-            self.plan.stages.remove(&id);
+            self.look_again(up, id);
         }
         self.decide_due()
     }
 
-    fn warn(&mut self, id: StageId, text: &str) {
+    /// Takes back that a stage has a result, so that it is decided again before `reader` is.
+    pub(super) fn look_again(&mut self, up: StageId, reader: StageId) {
+        self.plan.needed.insert(up);
+        self.plan.stages.remove(&up);
+        self.uncount(up);
+        self.states.reopen(up, reader);
+        self.plan.stages.remove(&reader);
+    }
+
+    /// Takes back that a stage has ended.
+    pub(super) fn uncount(&mut self, id: StageId) {
+        if let Some(outcome) = self.concluded.remove(&id) {
+            self.summary.uncount(&outcome);
+        }
+    }
+
+    pub(super) fn warn(&mut self, id: StageId, text: &str) {
         let stage = &self.graph.stage(id).name;
         self.observer.event(&Event::Warning { stage, text });
     }

@@ -173,6 +173,26 @@ impl<'a, R> States<'a, R> {
         }
     }
 
+    /// Whether a stage is settled with a result.
+    pub(super) fn has_result(&self, id: StageId) -> bool {
+        let state = self.states.get(&id);
+        matches!(state, Some(State::Settled(Settled::Result(_))))
+    }
+
+    /// The results that are yet to be recorded.
+    pub(super) fn committing(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.states.values().filter_map(|state| match state {
+            State::Committing(record) => Some(record),
+            _ => None,
+        })
+    }
+
+    /// Takes back that a stage has a result, because what it reads is made again. It waits until that
+    /// is there.
+    pub(super) fn wait_again(&mut self, id: StageId) {
+        self.replace(id, State::Waiting);
+    }
+
     fn replace(&mut self, id: StageId, next: State<R>) -> State<R> {
         let place = self.states.get_mut(&id).expect("a stage of this run");
         let opens = !place.is_open() && next.is_open();

@@ -35,6 +35,7 @@ impl Graph {
             .iter()
             .map(|id| inputs(*id, stages, &owners, &mut report))
             .unzip();
+        clash::temporary_for_nobody(stages, &all_reads, &mut report);
         let dependencies: Vec<Vec<StageId>> = all_reads
             .iter()
             .map(|reads| {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::StageId;
+use super::inputs::Read;
 use super::owners::Owners;
 use crate::{Dep, Diagnostic, Stage};
 use restage_core::glob::Glob;
@@ -72,6 +73,33 @@ fn shared(stage: &Stage, n: usize, writer: &Stage, m: usize) -> Diagnostic {
         format!("`{}` writes `{}`", writer.name, other.path),
         other.location,
     )
+}
+
+/// A temporary out that no stage reads would be given up at once.
+pub(super) fn temporary_for_nobody(
+    stages: &[Stage],
+    reads: &[Vec<Read>],
+    report: &mut Vec<Diagnostic>,
+) {
+    let read: HashSet<OutId> = reads
+        .iter()
+        .flatten()
+        .map(|read| (read.writer, read.out))
+        .collect();
+    for (index, stage) in stages.iter().enumerate() {
+        for (n, out) in stage.outs.iter().enumerate() {
+            if out.temporary && !read.contains(&(StageId::new(index), n)) {
+                let message = format!(
+                    "`{}` of stage `{}` is temporary, and no stage reads it",
+                    out.path, stage.name
+                );
+                report.push(
+                    Diagnostic::new(out.location, message, "would be given up at once")
+                        .hint("remove `temporary: true`, or name it in the `deps` of the stage that reads it"),
+                );
+            }
+        }
+    }
 }
 
 /// Two stages of one name: nothing could tell them apart.

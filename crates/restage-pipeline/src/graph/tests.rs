@@ -279,6 +279,7 @@ fn stage(n: usize, deps: &[String]) -> Stage {
             path: path(&format!("o{n}")),
             volatile: false,
             place: crate::Place::default(),
+            temporary: false,
             any_seed: None,
             location,
         }],

@@ -16,7 +16,7 @@ pub(super) static OUT: Mapping<Read> = Mapping {
     about: About {
         instead: &[(
             &["cache", "persist", "remote", "push", "desc"],
-            "an output has a `path`, can be `volatile`, and has a `place`, nothing else",
+            "an output has a `path`, can be `volatile` or `temporary`, and has a `place`, nothing else",
         )],
         ..About::new(
             "FullOut",
@@ -47,6 +47,21 @@ pub(super) static OUT: Mapping<Read> = Mapping {
             )
             .key(Key::Part),
             Some(|reader, out, node, what| reader.volatile(out, node, what)),
+        ),
+        (
+            Field::optional(
+                "temporary",
+                Kind::Scalar,
+                "false",
+                "Whether its bytes are given up when all stages that read it have their results. It is \
+                 never put into the workspace. Its stage stays up to date, and runs again only if a \
+                 stage that reads it must run; if it then writes something else, all that read it count as \
+                 changed. In a store that workspaces share it is kept.",
+            )
+            .key(Key::Outside)
+            .example("outs: [{path: aligned.bam, temporary: true}]")
+            .words(&["temp", "tmp", "intermediate", "ephemeral", "transient"]),
+            Some(|reader, out, node, what| reader.temporary(out, node, what)),
         ),
         (
             Field::optional(
@@ -199,6 +214,7 @@ impl StageReader<'_> {
         let mut out = Out {
             path,
             volatile: false,
+            temporary: false,
             place: Place::default(),
             any_seed,
             location: item.location,
@@ -218,6 +234,18 @@ impl StageReader<'_> {
             _ => self
                 .report
                 .push(expected(node, "volatile", what, "true or false")),
+        }
+    }
+
+    fn temporary(&mut self, out: &mut Out, node: &Node, what: &str) {
+        let Some(value) = self.templates.value(node, self.report) else {
+            return;
+        };
+        match value.value {
+            Value::Bool(temporary) => out.temporary = temporary,
+            _ => self
+                .report
+                .push(expected(node, "temporary", what, "true or false")),
         }
     }
 

@@ -62,6 +62,9 @@ impl Check<'_> {
         let mut healed = BTreeMap::new();
         for record in &records {
             for out in record.all_outs() {
+                if out.freed && out.content.kind != Kind::Tree {
+                    continue;
+                }
                 let need = Need {
                     stage: record.stage.clone(),
                     out: out.path.clone(),
@@ -72,7 +75,8 @@ impl Check<'_> {
                     if !self.sound.has(&digest) {
                         healed.extend(self.heal_folder(&digest, &copies)?);
                     }
-                    for file in self.files_of(&out.content)?.into_iter().flatten() {
+                    let files = self.files_of(&out.content)?.into_iter().flatten();
+                    for file in files.filter(|_| !out.freed) {
                         needs.entry(file).or_default().insert(need.clone());
                     }
                 }
@@ -242,6 +246,7 @@ impl Check<'_> {
 
     fn is_lost(&self, out: &RecordedOut) -> Result<bool, StoreError> {
         Ok(match out.content.kind {
+            _ if out.freed => false,
             Kind::File { .. } => !self.sound.has(&out.content.digest),
             Kind::Tree => self
                 .files_of(&out.content)?

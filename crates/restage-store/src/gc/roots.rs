@@ -144,10 +144,18 @@ pub(super) fn live_objects(
     records: &[&Arc<Record>],
 ) -> Result<BTreeSet<Digest>, StoreError> {
     let mut live = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for record in records {
         for out in record.all_outs() {
-            let new = live.insert(out.content.digest);
-            if !new || out.content.kind != Kind::Tree {
+            if out.content.kind != Kind::Tree {
+                if !out.freed {
+                    live.insert(out.content.digest);
+                }
+                continue;
+            }
+            // What a folder holds is known even where its files were given up.
+            live.insert(out.content.digest);
+            if out.freed || !seen.insert(out.content.digest) {
                 continue;
             }
             // A folder that is lost or damaged needs nothing: its stage runs again.
@@ -169,7 +177,7 @@ struct InPlace<'a> {
 
 impl InPlace<'_> {
     fn holds_all(&mut self, outs: &[RecordedOut]) -> bool {
-        outs.iter().all(|out| {
+        outs.iter().filter(|out| !out.freed).all(|out| {
             let seen = self.seen.entry(out.path.clone()).or_insert_with(|| {
                 let path = RelPath::new(&out.path).ok()?;
                 let found = self.store.stat_cache().path_digest(self.root, &path);

@@ -44,6 +44,7 @@ fn commit_logged(dir: &Path, files: usize) {
     fault::install(&format!("log:{}", dir.join("log").display())).unwrap();
     let mut outs = Unflushed::default();
     let recorded = ["tree", "single"].map(|path| RecordedOut {
+        freed: false,
         path: path.to_owned(),
         volatile: false,
         content: store

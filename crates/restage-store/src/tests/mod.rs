@@ -94,6 +94,7 @@ impl Bench {
 
     fn record(&self, seed: u64, outs: &[(&str, bool, &str)]) -> Record {
         let outs = outs.iter().map(|(path, volatile, text)| RecordedOut {
+            freed: false,
             path: (*path).to_owned(),
             volatile: *volatile,
             content: self.ingest(text),

@@ -242,6 +242,7 @@ proptest! {
     #[test]
     fn one_flipped_bit_makes_a_record_worthless(at in any::<prop::sample::Index>()) {
         let out = RecordedOut {
+            freed: false,
             path: "w".into(),
             volatile: false,
             content: PathDigest {

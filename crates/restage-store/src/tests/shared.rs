@@ -41,6 +41,7 @@ fn commit(store: &Store, root: &Path, seed: u64, text: &str) -> Arc<Record> {
     let work = store.workdirs().new_work("train").unwrap();
     std::fs::write(work.join("out"), text).unwrap();
     let out = RecordedOut {
+        freed: false,
         path: "w".to_owned(),
         volatile: false,
         content: store.objects().ingest(&work.join("out")).unwrap(),
