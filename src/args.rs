@@ -397,21 +397,22 @@ pub(crate) struct Fsck {
 /// Create a small working pipeline, or import one from DVC.
 ///
 /// `--from dvc.yaml` imports its stages (cmd, wdir, deps, outs, metrics, plots, params, foreach,
-/// matrix, vars) and lists what has no equivalent here, with its line and what to do instead. Values
-/// from params files move to `params:`; an imported command first writes the ones it declares to a
-/// params file. The project's own files are not changed.
+/// matrix, vars), with those of other dvc.yaml that they read from or write for. It lists what has no
+/// equivalent here, with its line and what to do instead, and exits with 3 if a stage does not do here what it
+/// did. Parameters stay in their files (`params: {from: [params.yaml]}`); an imported command first writes the ones
+/// that its stage declares to a params file. Scripts that commands name, and modules that these import, become deps. The
+/// project's own files are not changed.
 ///
 /// Where a dvc.lock stands beside it, results are adopted: of each stage whose command, deps, outs and
 /// parameters are those that DVC recorded, with the same MD5. The others run; both are listed.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// The folder (created if missing).
-    #[arg(default_value = ".")]
-    pub(crate) folder: PathBuf,
+    /// The folder (created if missing). With `--from`: where pipeline.yaml goes, by default the nearest folder
+    /// above dvc.yaml that has `.dvc` or `.git`.
+    pub(crate) folder: Option<PathBuf>,
 
-    /// Import this dvc.yaml. pipeline.yaml is written next to it, or into the folder above it that its
-    /// paths need, up to the one with `.dvc` or `.git`.
-    #[arg(long, value_name = "dvc.yaml", conflicts_with = "folder")]
+    /// Import this dvc.yaml, or all below this folder.
+    #[arg(long, value_name = "dvc.yaml")]
     pub(crate) from: Option<PathBuf>,
 }
 

@@ -93,21 +93,25 @@ fn base_name(file_name: &str) -> &str {
 
 /// The graph that a pipeline's text gives.
 fn graph(root: &Path, file_name: &str, text: &str, args: &PipelineArgs) -> Result<Graph, CliError> {
-    let root = root.to_owned();
-    let open = move |path: &RelPath| {
-        let read = fs::read_if_exists(&path.under(&root));
-        read.map_err(|error| error.to_string())
-    };
     let options = LoadOptions {
         profile: args.profile.clone(),
         overrides: args.overrides.clone(),
         check_expression,
-        open: OpenFile::by(open),
+        open: files_below(root),
     };
     let pipeline = restage_pipeline::load(file_name, text, &options)?;
     let sources = pipeline.sources.clone();
     let wrong = |items| Diagnostics::new(file_name, text, items).with(&sources);
     Ok(Graph::build(pipeline).map_err(wrong)?)
+}
+
+/// Opens the files that a pipeline in a folder names.
+pub(crate) fn files_below(root: &Path) -> OpenFile {
+    let root = root.to_owned();
+    OpenFile::by(move |path| {
+        let read = fs::read_if_exists(&path.under(&root));
+        read.map_err(|error| error.to_string())
+    })
 }
 
 /// A pipeline that was read, checked and made into a graph.
@@ -185,6 +189,16 @@ impl Loaded {
 
     /// Warns of params files that were edited after their values were copied into the pipeline.
     pub(crate) fn warn_of_copied_params(&self, out: &mut Output) -> Result<(), CliError> {
+        let edited = &self.pipeline().edited_copies;
+        for copy in edited {
+            out.warning(&format!("{copy}: the edit has no effect"));
+        }
+        if !edited.is_empty() {
+            out.hint(&format!(
+                "change the stages of {} too, and the values under `copied_params`",
+                self.file_name
+            ));
+        }
         for name in edited_since_copied(&self.root, &self.pipeline().copied_params)? {
             let file = &self.file_name;
             out.warning(&format!(

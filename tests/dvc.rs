@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use restage_import_dvc::{DvcFile, DvcLock, Imported};
-use restage_pipeline::LoadOptions;
+use restage_core::rel_path::RelPath;
+use restage_import_dvc::{DvcFile, DvcLock, Files, Imported};
 use restage_pipeline::render::render;
+use restage_pipeline::{Diagnostics, LoadOptions, OpenFile};
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "specs/common.rs"]
@@ -16,23 +17,71 @@ mod common;
 use common::{build, check_places, folder};
 
 /// In a case's folder, `src.params.yaml` stands for `src/params.yaml`.
-fn text_of(case: &Path, name: &str) -> Option<String> {
-    let flat = name.replace('/', ".");
-    fs::read_to_string(case.join(name))
-        .or_else(|_| fs::read_to_string(case.join(flat)))
-        .ok()
+fn texts_of(case: &Path) -> Texts {
+    let mut texts = Texts::default();
+    for entry in fs::read_dir(case).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let path_of = match name.split('.').collect::<Vec<_>>()[..] {
+            [folder, stem, ending] => format!("{folder}/{stem}.{ending}"),
+            _ => name,
+        };
+        if !["dvc.yaml", "pipeline.yaml", "notes"].contains(&path_of.as_str()) {
+            texts.0.insert(path_of, fs::read_to_string(path).unwrap());
+        }
+    }
+    texts
 }
 
-fn import(text: &str, texts: &BTreeMap<String, String>) -> Imported {
-    let file =
-        DvcFile::read("dvc.yaml", text).unwrap_or_else(|wrong| panic!("{}", render(&wrong, false)));
-    file.import("test", texts, &|_| false)
-        .unwrap_or_else(|wrong| panic!("{}", render(&wrong, false)))
+/// Files by their paths.
+#[derive(Default)]
+struct Texts(BTreeMap<String, String>);
+
+impl Files for Texts {
+    fn is_file(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        let inside = format!("{path}/");
+        self.0.keys().any(|name| name.starts_with(&inside))
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        self.0.get(path).cloned()
+    }
+}
+
+impl Texts {
+    fn of(name: &str, text: &str) -> Self {
+        Self([(name.to_owned(), text.to_owned())].into())
+    }
+
+    fn options(&self) -> LoadOptions {
+        let texts = self.0.clone();
+        let open = move |path: &RelPath| {
+            let text = texts.get(path.as_str());
+            Ok(text.map(|text| text.clone().into_bytes()))
+        };
+        LoadOptions {
+            open: OpenFile::by(open),
+            ..LoadOptions::default()
+        }
+    }
+}
+
+fn tried(text: &str, texts: &Texts) -> Result<Imported, Diagnostics> {
+    let file = DvcFile::read("dvc.yaml", text)?;
+    restage_import_dvc::import(&[file], "test", texts)
+}
+
+fn import(text: &str, texts: &Texts) -> Imported {
+    tried(text, texts).unwrap_or_else(|wrong| panic!("{}", render(&wrong, false)))
 }
 
 fn notes(imported: &Imported) -> String {
     let mut text = format!("stages: {}\n", imported.stages.join(", "));
-    text += &format!("copied: {}\n", imported.copied.join(", "));
+    text += &format!("params from: {}\n", imported.from.join(", "));
     for change in &imported.changes {
         text += &format!(
             "changed {}: {}: {}\n",
@@ -41,8 +90,9 @@ fn notes(imported: &Imported) -> String {
     }
     for item in &imported.unmapped {
         let stage = item.stage.as_deref().unwrap_or("-");
+        let kind = if item.breaks { "broken" } else { "unmapped" };
         text += &format!(
-            "unmapped {}: {stage}: {}: {}\n",
+            "{kind} {}: {stage}: {}: {}\n",
             item.line, item.field, item.advice
         );
     }
@@ -57,13 +107,9 @@ fn every_dvc_file_becomes_the_recorded_pipeline_with_the_recorded_notes() {
     for entry in fs::read_dir(folder("dvc")).unwrap() {
         let case = entry.unwrap().path();
         let text = fs::read_to_string(case.join("dvc.yaml")).unwrap();
-        let file = DvcFile::read("dvc.yaml", &text).unwrap();
-        let names = file.params_files().into_iter();
-        let texts: BTreeMap<String, String> = names
-            .filter_map(|name| Some((name.clone(), text_of(&case, &name)?)))
-            .collect();
+        let texts = texts_of(&case);
         let imported = import(&text, &texts);
-        if let Err(wrong) = build(&imported.text, &LoadOptions::default()) {
+        if let Err(wrong) = build(&imported.text, &texts.options()) {
             panic!(
                 "{}\n{}\n{}",
                 case.display(),
@@ -148,10 +194,7 @@ fn an_invalid_dvc_yaml_says_where() {
 #[test]
 fn a_file_from_which_nothing_maps_says_why() {
     let text = "stages:\n  a:\n    cmd: x ${y}\n    outs: [x]\n";
-    let wrong = DvcFile::read("dvc.yaml", text).unwrap();
-    let wrong = wrong
-        .import("test", &BTreeMap::new(), &|_| false)
-        .unwrap_err();
+    let wrong = tried(text, &Texts::default()).unwrap_err();
     assert!(
         render(&wrong, false).contains("dvc.yaml:3:5"),
         "{}",
@@ -160,14 +203,16 @@ fn a_file_from_which_nothing_maps_says_why() {
 }
 
 #[test]
-fn a_params_file_that_is_not_yaml_says_where() {
-    let file = DvcFile::read("dvc.yaml", "stages: {a: {cmd: x, outs: [x]}}").unwrap();
-    let texts = BTreeMap::from([("params.yaml".to_owned(), "a: 1\nb: [2\n".to_owned())]);
-    let wrong = file.import("test", &texts, &|_| false).unwrap_err();
+fn a_params_file_that_is_not_yaml_is_no_source_of_parameters() {
+    let stage = "stages: {a: {cmd: x, outs: [x], params: [a]}}";
+    let imported = import(stage, &Texts::of("params.yaml", "a: 1\nb: [2\n"));
+    assert_eq!(imported.from, Vec::<String>::new());
+    let text = &imported.changes[0].text;
+    assert!(text.contains("(params.yaml:2)"), "{text}");
     assert!(
-        render(&wrong, false).contains("--> params.yaml:2"),
+        imported.text.contains("deps: [params.yaml]"),
         "{}",
-        render(&wrong, false)
+        imported.text
     );
 }
 
@@ -203,11 +248,11 @@ proptest! {
         });
         let text = dvc.to_string();
         let params = serde_json::to_string(&tree).unwrap();
-        let texts = BTreeMap::from([("params.yaml".to_owned(), params)]);
+        let texts = Texts::of("params.yaml", &params);
         let mut expected = serde_json::json!(tree);
         expected["Extra"] = vars;
         let imported = import(&text.replace("\"params.yaml\"", "{\"params.yaml\": null}"), &texts);
-        let graph = build(&imported.text, &LoadOptions::default());
+        let graph = build(&imported.text, &texts.options());
         let graph = graph.unwrap_or_else(|wrong| panic!("{}\n{}", render(&wrong, false), imported.text));
         prop_assert_eq!(&graph.pipeline().params, &expected);
         let given = &graph.pipeline().stages[0].params;
@@ -219,7 +264,7 @@ proptest! {
         text in "(stages|schema):\n  a:\n    (cmd|deps|outs|params): ([a-z{}\\[\\]:, ]{0,20}|\\PC{0,20})\n"
     ) {
         let stage = "stages: {a: {cmd: x, outs: [x]}}";
-        let instance = import(stage, &BTreeMap::new()).instances.remove(0);
+        let instance = import(stage, &Texts::default()).instances.remove(0);
         match DvcLock::read("dvc.lock", &text) {
             Err(wrong) => check_places(&wrong),
             Ok(lock) => prop_assert!(lock.files(&instance).is_err(), "{}", text),
@@ -230,11 +275,11 @@ proptest! {
     fn any_text_gives_a_sound_pipeline_or_places_in_it(
         text in "stages:\n  a:\n    cmd: [a-z$&;|#{}.\\[\\]\\\\ ]{1,20}\n    (outs|deps|params|wdir|foreach|vars): \\PC{0,20}\n"
     ) {
-        let texts = BTreeMap::from([("params.yaml".to_owned(), "a: {b: 1}\n".to_owned())]);
-        match DvcFile::read("dvc.yaml", &text).and_then(|file| file.import("test", &texts, &|_| false)) {
+        let texts = Texts::of("params.yaml", "a: {b: 1}\n");
+        match tried(&text, &texts) {
             Err(wrong) => check_places(&wrong),
             Ok(imported) => {
-                if let Err(wrong) = build(&imported.text, &LoadOptions::default()) {
+                if let Err(wrong) = build(&imported.text, &texts.options()) {
                     check_places(&wrong);
                 }
             }

@@ -100,11 +100,16 @@ fn an_edited_param_reruns_only_the_stage_that_declares_it() {
     assert_eq!(space.ran(&[]).len(), 4);
     assert_eq!(space.ran(&["-S", "unused=2"]), Vec::<String>::new());
     assert_eq!(space.ran(&["-S", "train.rate=0.5"]), ["train"]);
-    let text = space.read("pipeline.yaml");
-    space.write(
-        "pipeline.yaml",
-        &text.replace("sizes: [3, 4]", "sizes: [3, 5]"),
-    );
+    let edit = |from: &str, to: &str| {
+        let text = space.read("params.yaml");
+        space.write("params.yaml", &text.replace(from, to));
+    };
+    edit("rate: 0.0000001", "rate: 0.0000002");
+    assert_eq!(space.ran(&[]), ["train"]);
+    edit("# of the data", "# a comment");
+    edit("unused: 1", "unused: 2");
+    assert_eq!(space.ran(&[]), Vec::<String>::new());
+    edit("sizes: [3, 4]", "sizes: [3, 5]");
     assert_eq!(space.ran(&[]), ["each@5"]);
 }
 
@@ -166,7 +171,7 @@ fn json_lists_what_an_import_could_not_map() {
     assert_eq!(unmapped[0]["line"], 18);
     assert_eq!(unmapped[0]["stage"], "train");
     assert_eq!(said.events("imported").len(), 3);
-    assert_eq!(said.events("summary")[0]["copied"][0], "params.yaml");
+    assert_eq!(said.events("summary")[0]["params_from"][0], "params.yaml");
     assert_eq!(said.err, "");
 }
 
@@ -205,11 +210,11 @@ fn a_stage_that_would_lose_an_out_or_a_dep_is_left_out() {
          cmd: cat ../a.txt > b.txt\n    deps: [../a.txt]\n    outs: [b.txt]\n  own:\n    \
          cmd: echo 1 > c.txt\n    outs: [c.txt]\n",
     );
-    let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(3);
     for text in [
-        "imported 1 stage: own\nleft out 2 stages: see below\n",
-        "dvc.yaml:4  get: outs  the stage is left out: `../a.txt` lies outside",
-        "dvc.yaml:7  use: deps  the stage is left out: `../a.txt` lies outside",
+        "imported 1 stage: own\nleft out 2 stages: get, use\n",
+        "dvc.yaml:4  get: outs, use: deps  the stage is left out: `../a.txt` lies outside",
+        "2 stages will not work as before: get, use\n",
     ] {
         assert!(said.out.contains(text), "{text}\n{}", said.out);
     }
@@ -234,18 +239,66 @@ fn a_folder_that_instances_fill_and_params_that_json_cannot_hold_are_imported() 
 
 #[test]
 fn an_edit_of_a_params_file_whose_values_were_copied_is_warned_of() {
-    let space = project();
-    space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
-    assert_eq!(space.ran(&[]).len(), 4);
+    let space = Space::new("  a: {cmd: 'echo 1 > x', outs: [x]}\n");
+    let digest = "1dabb6ceb29534d45b822818028cf53d32e5d31bcfab3c4935b17155391542a0";
+    let text = space.read("pipeline.yaml");
+    let copied = format!("copied_params: {{params.yaml: \"{digest}\"}}\nstages:\n");
+    space.write("pipeline.yaml", &text.replace("stages:\n", &copied));
     let said = space.restage(&["status"]).exits(0);
     assert!(!said.err.contains("params.yaml"), "{}", said.err);
-    space.write("params.yaml", &PARAMS.replace("count: 2", "count: 1"));
+    space.write("params.yaml", "a: 3\n");
     space.restage(&["status"]).exits(0).says(
         "`params.yaml` was edited, but its values were copied into `params` of pipeline.yaml",
     );
-    std::fs::remove_file(space.path("params.yaml")).unwrap();
-    let said = space.restage(&["status"]).exits(0);
-    assert!(!said.err.contains("params.yaml"), "{}", said.err);
+}
+
+#[test]
+fn an_edit_of_a_value_that_is_written_out_is_warned_of_and_another_is_not() {
+    let space = Space::empty();
+    let params = "args: --fast --deep\nlayers: [1, 2]\ntrain: {lr: 1, fast: true}\nfree: 1\n";
+    space.write("params.yaml", params);
+    space.write(
+        "dvc.yaml",
+        "stages:\n  a:\n    cmd: echo ${args} ${layers[1]} ${train} ${free} > o\n    outs: [o]\n",
+    );
+    space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    assert_eq!(space.ran(&[]), ["a"]);
+    assert_eq!(space.read("o"), "--fast --deep 2 --lr 1 --fast 1\n");
+    for (from, to, said) in [
+        (
+            "--fast --deep",
+            "--fast",
+            "`args` in `params.yaml` is \"--fast\", but \"--fast --deep\" is written into stages",
+        ),
+        (
+            "[1, 2]",
+            "[1, 3]",
+            "`layers.1` in `params.yaml` is 3, but 2 is written",
+        ),
+        (
+            "true",
+            "false",
+            "`train.fast` in `params.yaml` is false, but true",
+        ),
+        (
+            "lr: 1,",
+            "lr: 1, new: 2,",
+            "`train.*` in `params.yaml` is [\"lr\",\"new\",\"fast\"], but",
+        ),
+    ] {
+        space.write("params.yaml", &params.replace(from, to));
+        space.restage(&["status"]).exits(0).says(said);
+    }
+    for (from, to, ran) in [
+        ("lr: 1", "lr: 2", true),
+        ("free: 1", "free: 2", true),
+        ("[1, 2]", "[3, 2]", false),
+    ] {
+        space.write("params.yaml", &params.replace(from, to));
+        let said = space.restage(&["status"]).exits(0);
+        assert!(!said.err.contains("written"), "{}", said.err);
+        assert_eq!(space.ran(&[]).len(), usize::from(ran), "{to}");
+    }
 }
 
 #[test]

@@ -239,6 +239,7 @@ pub fn remember_noop(
     let selected = done.selected;
     let pipeline = graph.pipeline();
     let warns = !pipeline.other_readings.is_empty()
+        || !pipeline.edited_copies.is_empty()
         || !edited_since_copied(&ws.root, &pipeline.copied_params)?.is_empty();
     // What lets a gated stage run is not watched.
     if warns || done.summary.gated > 0 || selected.iter().any(|id| !done.results.contains_key(id)) {

@@ -15,6 +15,8 @@ pub(super) struct Parts<'a> {
     pub(super) make_folder: bool,
     /// Params files that are written for it, from the pipeline's folder.
     pub(super) params_files: &'a [String],
+    /// Assignments for all commands.
+    pub(super) variables: &'a [String],
     pub(super) commands: Vec<String>,
     /// An out that only shows that it ran.
     pub(super) stamp: Option<&'a str>,
@@ -23,6 +25,9 @@ pub(super) struct Parts<'a> {
 pub(super) fn join(parts: &Parts<'_>) -> String {
     let here = |path: &str| word(&paths::from_folder(path, parts.folder));
     let mut before = Vec::new();
+    if !parts.variables.is_empty() {
+        before.push(format!("export {}", parts.variables.join(" ")));
+    }
     if !parts.folder.is_empty() {
         let folder = word(parts.folder);
         if parts.make_folder {
@@ -98,6 +103,7 @@ mod tests {
             folder,
             make_folder: false,
             params_files: &files,
+            variables: &[],
             commands: commands.iter().map(|c| (*c).to_owned()).collect(),
             stamp: None,
         })

@@ -17,7 +17,7 @@ pub(super) struct Given {
     pub(super) files: Vec<String>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// Its params, and how each params file reaches it.
     pub(super) fn given(
         &mut self,
@@ -48,39 +48,69 @@ impl Reader<'_> {
             };
             for (file, keys, at) in wanted {
                 let name = context
-                    .translate(&file, Use::Text, &mut self.changes)
+                    .translate(&file, Use::Path, &mut self.said)
                     .and_then(|file| paths::join(&self.folder, &file))
                     .map_err(|reason| refusal(at, "params", reason))?;
-                self.file(&name, &keys, at, context, &mut given)?;
+                let form = self.file_form(&file, &name, at, context, &given)?;
+                self.file(&name, form, &keys, at, context, &mut given)?;
             }
         }
         Ok(given)
     }
 
+    /// How a params file reaches the stage; `written`: as dvc.yaml names it.
+    fn file_form(
+        &mut self,
+        written: &str,
+        name: &str,
+        at: Location,
+        context: &Context<'_>,
+        given: &Given,
+    ) -> Result<Form, Refusal> {
+        if given.deps.iter().any(|dep| paths::is_within(name, dep)) {
+            return Ok(Form::Whole("it is a dep".to_owned()));
+        }
+        if self.written.contains(name) {
+            return Ok(Form::Whole("a stage writes it".to_owned()));
+        }
+        if !name.contains("${") {
+            return Ok(self.params.form(name));
+        }
+        // Of each instance another one.
+        let all = context.filled(written);
+        let all = all.map_err(|reason| refusal(at, "params", reason))?;
+        for one in all {
+            let path = paths::join(&self.folder, &one);
+            let path = path.map_err(|reason| refusal(at, "params", reason))?;
+            if !self.files.is_file(&path) && !self.written.contains(&path) {
+                return Ok(Form::Missing);
+            }
+        }
+        Ok(Form::Whole("its name depends on the instance".to_owned()))
+    }
+
     fn file(
         &mut self,
         name: &str,
+        form: Form,
         keys: &[String],
         at: Location,
         context: &Context<'_>,
         given: &mut Given,
     ) -> Result<(), Refusal> {
-        let form = if given.deps.iter().any(|dep| paths::is_within(name, dep)) {
-            Form::Whole("it is a dep".to_owned())
-        } else if self.written.contains(name) {
-            Form::Whole("a stage writes it".to_owned())
-        } else {
-            self.params.form(name, self.texts)
-        };
         match form {
             Form::Missing => {
-                self.unmapped(at, "params", format!("there is no `{name}` to copy from"));
+                // As a dep, nothing runs before it is there.
+                given.deps.push(name.to_owned());
+                let advice =
+                    format!("there is no `{name}`, which it reads its params from: make it");
+                self.broken(at, "params", advice);
             }
             Form::Whole(reason) => {
                 if !given.deps.iter().any(|dep| paths::is_within(name, dep)) {
                     given.deps.push(name.to_owned());
                 }
-                self.changes.push(format!(
+                self.said.change(format!(
                     "it reads `{name}` whole, since {reason}: edit that file; any edit reruns it"
                 ));
             }
@@ -89,7 +119,7 @@ impl Reader<'_> {
                 let keys = if keys.is_empty() { &all } else { keys };
                 for key in keys {
                     let path = context
-                        .translate(key, Use::Text, &mut self.changes)
+                        .translate(key, Use::Text, &mut self.said)
                         .map_err(|reason| refusal(at, "params", reason))?;
                     let path = match path.contains("${") {
                         true => Some(path),
@@ -99,11 +129,8 @@ impl Reader<'_> {
                         Some(path) if given.params.contains(&path) => {}
                         Some(path) => given.params.push(path),
                         None => {
-                            self.unmapped(
-                                at,
-                                format!("params: {key}"),
-                                format!("`{name}` has no `{key}`"),
-                            );
+                            let reason = format!("`{name}` has no `{key}`, which DVC refuses too");
+                            return Err(refusal(at, "params", reason));
                         }
                     }
                 }

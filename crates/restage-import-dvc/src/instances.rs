@@ -10,12 +10,13 @@ use super::variants::Variants;
 use restage_core::span::Location;
 use restage_pipeline::node::{Node, Value};
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// The stage's instances as DVC has them. `values`: what references can name.
     pub(super) fn instances(&self, values: &Node, over: Option<&Variants>) -> Vec<Instance> {
         let (ours, theirs) = (self.name, &self.stage.entry.key);
         let Some(over) = over else {
             return vec![Instance {
+                dvc_file: self.file_name.to_owned(),
                 stage: ours.to_owned(),
                 in_lock: theirs.clone(),
                 now: self.now(values),
@@ -29,6 +30,7 @@ impl Reader<'_> {
             all.extend(values.entries().iter().cloned());
             let values = map(all);
             Instance {
+                dvc_file: self.file_name.to_owned(),
                 stage: format!("{ours}@{}", variant.key),
                 in_lock: format!("{theirs}@{name}"),
                 now: self.now(&values),
@@ -41,6 +43,7 @@ impl Reader<'_> {
         let body = self.stage.body;
         let context = Context {
             values,
+            ours: values,
             unread: "",
             variants: None,
         };
@@ -99,7 +102,7 @@ impl Reader<'_> {
         filled: &dyn Fn(&str) -> Result<String, String>,
         given: &mut Given,
     ) -> Result<(), String> {
-        let Some(root) = self.params.file(&file) else {
+        let Some(root) = self.params.known(&file) else {
             return Err(format!("`{file}` can't be compared with dvc.lock"));
         };
         let values = given.params.entry(file).or_default();

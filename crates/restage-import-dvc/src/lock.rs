@@ -15,6 +15,8 @@ use restage_pipeline::yaml;
 /// A stage instance, and what DVC would look at to tell whether it is up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
+    /// The dvc.yaml that it is from, as it was named.
+    pub dvc_file: String,
     /// Its name in `pipeline.yaml`: `train@a`.
     pub stage: String,
     /// Its name in `dvc.lock`.

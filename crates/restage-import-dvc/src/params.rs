@@ -1,14 +1,15 @@
-//! What `${..}` in a `dvc.yaml` can name, and what a stage may get: `params.yaml`, `vars` and the
-//! params files of stages, merged.
+//! Where parameters are: which files and `vars` can be `params` of the pipeline, and what `${..}` in a
+//! `dvc.yaml` or a stage can name. These differ, for `vars` are their file's or stage's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::emit;
+use super::paths;
 use restage_core::span::Location;
-use restage_pipeline::diagnostic::Diagnostics;
 use restage_pipeline::node::{Entry, Node, Value};
 use restage_pipeline::template::RESERVED;
-use restage_pipeline::yaml;
+use restage_pipeline::{is_toml, is_yaml, params_in};
+use restage_scripts::Files;
 
 /// What DVC reads by default.
 pub(super) const DEFAULT_FILE: &str = "params.yaml";
@@ -24,24 +25,27 @@ pub(super) enum Form {
     Missing,
 }
 
-/// All parameters.
-#[derive(Debug)]
-pub(super) struct Params {
-    /// What references can name.
+/// The pipeline's parameters.
+pub(super) struct Params<'a> {
+    files: &'a dyn Files,
+    /// What was read, or why it could not be; `None`: not there.
+    read: BTreeMap<String, Option<Result<Node, String>>>,
+    /// All values.
     pub(super) values: Node,
-    /// The files that were read, by name.
-    files: BTreeMap<String, Node>,
-    /// Why others were not.
-    unread: BTreeMap<String, String>,
-    /// In order: what goes under `params:`, with its source and the source's text.
-    sections: Vec<Section>,
+    /// The files that they come from, in order.
+    pub(super) from: Vec<String>,
+    /// Those of `vars`.
+    own: Node,
 }
 
-#[derive(Debug)]
-struct Section {
-    from: String,
-    node: Node,
-    text: Option<String>,
+/// What references can name.
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    pub(super) values: Node,
+    /// The files that are the source of values which are not the pipeline's parameters.
+    pub(super) local_files: BTreeSet<String>,
+    /// Files that could not be read, and why.
+    pub(super) unread: BTreeMap<String, String>,
 }
 
 /// The value of a dotted path, in which items of lists are numbers; and whether our own paths
@@ -65,89 +69,17 @@ pub(super) fn map(entries: Vec<Entry>) -> Node {
     Node::new(Value::Map(entries), Location::default())
 }
 
-impl Params {
-    /// Reads the files that exist.
-    /// `default` is the name of the one that is read where none is named.
-    pub(super) fn read(
-        files: &BTreeMap<String, String>,
-        default: &str,
-    ) -> Result<Self, Diagnostics> {
-        let (mut read, mut unread) = (BTreeMap::new(), BTreeMap::new());
-        for (name, text) in files {
-            match parse(name, text)? {
-                Ok(node) => drop(read.insert(name.clone(), node)),
-                Err(why) => drop(unread.insert(name.clone(), why)),
-            }
-        }
-        let mut params = Self {
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
             values: map(Vec::new()),
-            files: read,
-            unread,
-            sections: Vec::new(),
-        };
-        // There is nothing yet that it could contradict.
-        if let Some(node) = params.files.get(default).cloned() {
-            let _ = params.add(default, &node, files.get(default));
-        }
-        Ok(params)
-    }
-
-    /// One item of `vars`: a map, a file, or `file:key,key`.
-    pub(super) fn add_vars(
-        &mut self,
-        item: &Node,
-        folder: &str,
-        texts: &BTreeMap<String, String>,
-    ) -> Result<(), String> {
-        let Value::Text(text) = &item.value else {
-            return self.add("vars", item, None);
-        };
-        let (name, keys) = text.split_once(':').unwrap_or((text, ""));
-        let name = super::paths::join(folder, name)?;
-        let Some(node) = self.files.get(&name).cloned() else {
-            return Err(match self.unread.get(&name) {
-                Some(why) => format!("`{name}` was not read: {why}"),
-                None => format!("`{name}` is not there"),
-            });
-        };
-        let keys: Vec<&str> = keys.split(',').filter(|key| !key.is_empty()).collect();
-        if keys.is_empty() {
-            let text = texts.get(&name).filter(|_| is_yaml(&name));
-            return self.add(&name, &node, text);
-        }
-        let chosen = node.entries().iter();
-        let chosen = chosen.filter(|entry| keys.contains(&entry.key.as_str()));
-        self.add(&name, &map(chosen.cloned().collect()), None)
-    }
-
-    /// How a stage that lists a params file gets it.
-    pub(super) fn form(&mut self, name: &str, texts: &BTreeMap<String, String>) -> Form {
-        let Some(text) = texts.get(name) else {
-            return Form::Missing;
-        };
-        if !is_yaml(name) {
-            return Form::Whole("only YAML and JSON can be made of params".to_owned());
-        }
-        let Some(node) = self.files.get(name).cloned() else {
-            return Form::Whole(self.unread.get(name).cloned().unwrap_or_default());
-        };
-        let unusable = |key: &str| key.contains('.') || RESERVED.contains(&key);
-        if node.keys().any(unusable) {
-            return Form::Whole("it has a key that no parameter can have".to_owned());
-        }
-        match self.add(name, &node, Some(text)) {
-            Ok(()) => Form::Given,
-            Err(_) => Form::Whole(
-                "it gives a key that another file gives too, with another value".to_owned(),
-            ),
+            local_files: BTreeSet::new(),
+            unread: BTreeMap::new(),
         }
     }
+}
 
-    /// A params file, if it could be read.
-    pub(super) fn file(&self, name: &str) -> Option<&Node> {
-        self.files.get(name)
-    }
-
+impl Scope {
     /// The params files that could not be read, and why, for the end of a message.
     pub(super) fn unread(&self) -> String {
         let files = self.unread.iter();
@@ -155,16 +87,159 @@ impl Params {
         files.collect()
     }
 
+    fn add(&mut self, node: &Node) -> Result<(), String> {
+        let mut values = self.values.clone();
+        lay(&mut values, node, "")?;
+        self.values = values;
+        Ok(())
+    }
+}
+
+impl<'a> Params<'a> {
+    pub(super) fn new(files: &'a dyn Files) -> Self {
+        Self {
+            files,
+            read: BTreeMap::new(),
+            values: map(Vec::new()),
+            from: Vec::new(),
+            own: map(Vec::new()),
+        }
+    }
+
+    /// The map in a params file, or why there is none.
+    pub(super) fn file(&mut self, name: &str) -> Option<Result<Node, String>> {
+        if !self.read.contains_key(name) {
+            let there = self
+                .files
+                .is_file(name)
+                .then(|| match self.files.text(name) {
+                    Some(text) => parse(name, &text),
+                    None => Err("it is not UTF-8 text".to_owned()),
+                });
+            self.read.insert(name.to_owned(), there);
+        }
+        self.read.get(name).cloned().flatten()
+    }
+
+    /// What was read of a file so far.
+    pub(super) fn known(&self, name: &str) -> Option<&Node> {
+        self.read.get(name)?.as_ref()?.as_ref().ok()
+    }
+
+    /// `params.yaml` of a dvc.yaml, if it is there.
+    pub(super) fn add_default(&mut self, name: &str, scope: &mut Scope) {
+        match self.file(name) {
+            Some(Ok(node)) => drop(self.add_file(name, &node, scope)),
+            Some(Err(why)) => drop(scope.unread.insert(name.to_owned(), why)),
+            None => {}
+        }
+    }
+
+    /// One item of `vars`: a map, a file, or `file:key,key`.
+    pub(super) fn add_vars(
+        &mut self,
+        item: &Node,
+        folder: &str,
+        scope: &mut Scope,
+    ) -> Result<(), String> {
+        let Value::Text(text) = &item.value else {
+            scope.add(item)?;
+            let mut values = self.values.clone();
+            // Where another one has its place it is the scope's alone, and written out.
+            if lay(&mut values, item, "").is_ok() {
+                self.values = values;
+                // What a file gives already is not written again.
+                let new = without(item, &self.given_by_files());
+                lay(&mut self.own, &new, "")?;
+            }
+            return Ok(());
+        };
+        let (name, keys) = text.split_once(':').unwrap_or((text, ""));
+        let name = paths::join(folder, name)?;
+        let node = match self.file(&name) {
+            Some(Ok(node)) => node,
+            Some(Err(why)) => return Err(format!("`{name}` was not read: {why}")),
+            None => return Err(format!("`{name}` is not there")),
+        };
+        let keys: Vec<&str> = keys.split(',').filter(|key| !key.is_empty()).collect();
+        if keys.is_empty() {
+            return self.add_file(&name, &node, scope);
+        }
+        let chosen = node.entries().iter();
+        let chosen = chosen.filter(|entry| keys.contains(&entry.key.as_str()));
+        scope.add(&map(chosen.cloned().collect()))?;
+        self.take_file(&name, &node, scope);
+        Ok(())
+    }
+
+    fn add_file(&mut self, name: &str, node: &Node, scope: &mut Scope) -> Result<(), String> {
+        scope.add(node)?;
+        self.take_file(name, node, scope);
+        Ok(())
+    }
+
+    /// Makes a file one that parameters come from, if nothing stands against it.
+    fn take_file(&mut self, name: &str, node: &Node, scope: &mut Scope) {
+        if !self.take(name, node) {
+            scope.local_files.insert(name.to_owned());
+        }
+    }
+
+    fn take(&mut self, name: &str, node: &Node) -> bool {
+        if self.from.iter().any(|from| from == name) {
+            return true;
+        }
+        let mut values = self.values.clone();
+        let fits = lay(&mut values, &usable(node), "").is_ok();
+        if fits {
+            self.values = values;
+            self.from.push(name.to_owned());
+            self.own = without(&self.own, node);
+        }
+        fits
+    }
+
+    /// What the files give.
+    fn given_by_files(&self) -> Node {
+        let mut all = map(Vec::new());
+        for node in self.from.iter().filter_map(|name| self.known(name)) {
+            // They were laid over each other before.
+            let _ = lay(&mut all, node, "");
+        }
+        all
+    }
+
+    /// How a stage that lists a params file gets it.
+    pub(super) fn form(&mut self, name: &str) -> Form {
+        let node = match self.file(name) {
+            None => return Form::Missing,
+            Some(_) if !is_yaml(name) => {
+                return Form::Whole("only YAML and JSON can be made of params".to_owned());
+            }
+            Some(Err(why)) => return Form::Whole(why),
+            Some(Ok(node)) => node,
+        };
+        let unusable = |key: &str| key.contains('.') || RESERVED.contains(&key);
+        if node.keys().any(unusable) {
+            return Form::Whole("it has a key that no parameter can have".to_owned());
+        }
+        match self.take(name, &node) {
+            true => Form::Given,
+            false => Form::Whole(
+                "it gives a key that another file gives too, with another value".to_owned(),
+            ),
+        }
+    }
+
     /// The top-level keys of a params file.
     pub(super) fn keys(&self, name: &str) -> Vec<String> {
-        let node = self.files.get(name);
-        let keys = node.into_iter().flat_map(Node::keys);
+        let keys = self.known(name).into_iter().flat_map(Node::keys);
         keys.map(ToOwned::to_owned).collect()
     }
 
     /// What a path in a params file is for us: itself, or what holds it.
     pub(super) fn reachable(&self, name: &str, path: &str) -> Option<String> {
-        let root = self.files.get(name)?;
+        let root = self.known(name)?;
         let (_, ours) = find(root, path)?;
         if ours {
             return Some(path.to_owned());
@@ -179,91 +254,29 @@ impl Params {
         None
     }
 
-    /// Adds values to those that are there; a value is never replaced by another.
-    fn add(&mut self, from: &str, node: &Node, text: Option<&String>) -> Result<(), String> {
-        if self
-            .sections
-            .iter()
-            .any(|section| section.from == from && section.node == *node)
-        {
-            return Ok(());
-        }
-        let mut values = self.values.clone();
-        lay(&mut values, node, "")?;
-        self.values = values;
-        self.sections.push(Section {
-            from: from.to_owned(),
-            node: node.clone(),
-            text: text.cloned(),
-        });
-        Ok(())
-    }
-
     /// `params:` of the pipeline; empty if there are none.
     pub(super) fn emit(&self) -> String {
-        let kept = usable(&self.values);
-        if kept.entries().is_empty() {
+        let own = usable(&self.own);
+        if self.from.is_empty() && own.entries().is_empty() {
             return String::new();
         }
-        let as_written = self.as_written();
-        let written = yaml::parse(&as_written, &mut Vec::new());
-        let same = written
-            .is_some_and(|root| root.get("params").map(Node::to_json) == Some(kept.to_json()));
-        match same {
-            true => as_written,
-            false => format!("# {}.\n{}", self.origin(), emit::entry("params", &kept, 0)),
+        let mut text = "params:\n".to_owned();
+        if !self.from.is_empty() {
+            text += "  # Edit the values there: what declares them runs again.\n";
+            text += &super::list_line("from", &self.from, 2);
         }
-    }
-
-    /// Where the values came from, and that they are edited here from now on.
-    fn origin(&self) -> String {
-        let mut names: Vec<String> = Vec::new();
-        for section in &self.sections {
-            let name = match section.from.as_str() {
-                "vars" => "`vars`".to_owned(),
-                file => format!("`{file}`"),
-            };
-            if !names.contains(&name) {
-                names.push(name);
-            }
+        for Entry { key, value, .. } in own.entries() {
+            text += &emit::entry(key, value, 2);
         }
-        format!("Copied from {}: edit the values here", names.join(", "))
-    }
-
-    /// With the comments and the order of the files.
-    fn as_written(&self) -> String {
-        let mut shown = format!("# {}.\nparams:\n", self.origin());
-        for section in &self.sections {
-            if self.sections.len() > 1 {
-                shown += &format!("  # {}\n", section.from);
-            }
-            match &section.text {
-                Some(text) => {
-                    let lines = text.trim_end().lines().filter(|line| *line != "---");
-                    for line in lines {
-                        let indent = if line.trim().is_empty() { "" } else { "  " };
-                        shown += &format!("{indent}{line}\n");
-                    }
-                }
-                None => {
-                    for Entry { key, value, .. } in usable(&section.node).entries() {
-                        shown += &emit::entry(key, value, 2);
-                    }
-                }
-            }
-        }
-        shown
-    }
-
-    /// Whether values of this file are under `params:`.
-    pub(super) fn was_copied(&self, name: &str) -> bool {
-        self.sections.iter().any(|section| section.from == name)
+        text
     }
 
     /// Top-level names that mean something else here.
-    pub(super) fn reserved(&self) -> Vec<&str> {
-        let keys = self.values.keys();
-        keys.filter(|key| RESERVED.contains(key)).collect()
+    pub(super) fn reserved(&self) -> Vec<String> {
+        let from = self.given_by_files();
+        let keys = from.keys().chain(self.own.keys());
+        let keys: BTreeSet<&str> = keys.filter(|key| RESERVED.contains(key)).collect();
+        keys.into_iter().map(ToOwned::to_owned).collect()
     }
 }
 
@@ -274,57 +287,42 @@ fn usable(node: &Node) -> Node {
     map(entries.cloned().collect())
 }
 
-fn is_yaml(name: &str) -> bool {
-    [".yaml", ".yml", ".json"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+/// What `below` does not have.
+fn without(node: &Node, below: &Node) -> Node {
+    let mut rest = Vec::new();
+    for found in node.entries() {
+        let value = match below.get(&found.key) {
+            None => found.value.clone(),
+            Some(known) if matches!(found.value.value, Value::Map(_)) => {
+                let value = without(&found.value, known);
+                if value.entries().is_empty() {
+                    continue;
+                }
+                value
+            }
+            Some(_) => continue,
+        };
+        rest.push(entry(&found.key, value));
+    }
+    map(rest)
 }
 
 /// The map in a params file, or why there is none: it is not a map, has a value that no parameter can
 /// have, or is in a format that we don't read.
-fn parse(name: &str, text: &str) -> Result<Result<Node, String>, Diagnostics> {
-    let read = if is_yaml(name) {
-        let mut report = Vec::new();
-        let node = yaml::parse(text, &mut report);
-        match (node, report.first()) {
-            (Some(node), None) => Ok(node),
-            // Such as `.inf` or a tag, which scripts may read: they get the file itself.
-            (Some(_), Some(wrong)) => {
-                let line = wrong.location.line;
-                Err(format!("{} ({name}:{line})", wrong.message))
-            }
-            (None, _) => return Err(Diagnostics::new(name, text, report)),
+fn parse(name: &str, text: &str) -> Result<Node, String> {
+    if !is_yaml(name) && !is_toml(name) {
+        return Err("it is not YAML, JSON or TOML".to_owned());
+    }
+    let mut report = Vec::new();
+    let node = params_in(name, text, &mut report);
+    match (node, report.first()) {
+        (_, Some(wrong)) => {
+            let line = wrong.location.line;
+            Err(format!("{} ({name}:{line})", wrong.message))
         }
-    } else if name.ends_with(".toml") {
-        toml::from_str::<serde_json::Value>(text)
-            .map(|value| from_json(&value))
-            .map_err(|error| error.message().to_owned())
-    } else {
-        Err("it is not YAML, JSON or TOML".to_owned())
-    };
-    Ok(read.and_then(|node| match node.value {
-        Value::Map(_) => Ok(node),
-        Value::Null => Ok(map(Vec::new())),
-        _ => Err("it holds no map".to_owned()),
-    }))
-}
-
-fn from_json(value: &serde_json::Value) -> Node {
-    use serde_json::Value as Json;
-    let value = match value {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::Number(number) => Value::Number(number.clone()),
-        Json::String(text) => Value::Text(text.clone()),
-        Json::Array(items) => Value::List(items.iter().map(from_json).collect()),
-        Json::Object(entries) => Value::Map(
-            entries
-                .iter()
-                .map(|(key, value)| entry(key, from_json(value)))
-                .collect(),
-        ),
-    };
-    Node::new(value, Location::default())
+        (Some(node), None) => Ok(node),
+        (None, None) => Err("it holds no map".to_owned()),
+    }
 }
 
 pub(super) fn entry(key: &str, value: Node) -> Entry {

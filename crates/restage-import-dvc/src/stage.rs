@@ -1,18 +1,20 @@
 //! One stage of a `dvc.yaml`, field by field: what it becomes, and what does not map.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::command::{self, Parts};
-use super::given::Given;
+use super::imported::{Change, Notes, Unmapped};
 use super::lock::Instance;
-use super::params::Params;
+use super::params::{Params, Scope};
 use super::paths;
 use super::shape::{DvcStage, described, items};
-use super::template::{Context, Use};
+use super::template::{Context, Said, Use, references};
 use super::variants::{self, Variants};
-use super::{Change, Notes, Unmapped};
 use restage_core::span::Location;
 use restage_pipeline::node::{Node, Value};
+use restage_pipeline::shell::{self, Place};
+use restage_pipeline::yaml;
+use restage_scripts::Files;
 
 /// A stage as it goes into our file.
 pub(super) struct Converted {
@@ -24,9 +26,13 @@ pub(super) struct Converted {
     pub(super) deps: Vec<String>,
     pub(super) params: Vec<String>,
     pub(super) outs: Vec<String>,
+    pub(super) tools: Vec<String>,
     /// Whether its command writes a params file.
     pub(super) makes_params: bool,
     pub(super) instances: Vec<Instance>,
+    /// References that are written out, by their paths, where what they name is from.
+    pub(super) written_out: BTreeSet<String>,
+    pub(super) scope: Scope,
 }
 
 /// Why a stage cannot be imported at all.
@@ -36,31 +42,35 @@ pub(super) struct Refusal {
     reason: String,
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct Reader<'a, 'f> {
     pub(super) stage: DvcStage<'a>,
     /// Its name in our file.
     pub(super) name: &'a str,
-    pub(super) params: &'a mut Params,
-    pub(super) texts: &'a BTreeMap<String, String>,
-    /// What the stages write, where that is known without expanding.
+    /// Of its dvc.yaml.
+    pub(super) file_name: &'a str,
+    pub(super) params: &'a mut Params<'f>,
+    /// What its dvc.yaml can name.
+    pub(super) scope: Scope,
+    /// What the stages write.
     pub(super) written: &'a BTreeSet<String>,
     pub(super) notes: &'a mut Notes,
-    pub(super) changes: Vec<String>,
+    pub(super) said: Said,
     /// The folder of `dvc.yaml`, from the pipeline's.
     pub(super) base: &'a str,
     /// The stage's own, likewise.
     pub(super) folder: String,
-    /// Whether a path is a file's.
-    pub(super) is_file: &'a dyn Fn(&str) -> bool,
+    pub(super) files: &'f dyn Files,
+    pub(super) tools: Vec<String>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// The stage; `None` if it cannot be imported, which is noted.
     pub(super) fn read(mut self) -> Option<Converted> {
         match self.convert() {
             Ok(converted) => {
                 for text in &converted.changes {
                     self.notes.changes.push(Change {
+                        file: self.file_name.to_owned(),
                         line: self.stage.entry.key_location.line,
                         stage: self.name.to_owned(),
                         text: text.clone(),
@@ -70,23 +80,40 @@ impl Reader<'_> {
             }
             Err(Refusal { at, field, reason }) => {
                 let advice = format!("the stage is left out: {reason}; write it by hand");
-                self.unmapped(at, field, advice);
+                self.note(at, field.to_owned(), advice, true);
                 None
             }
         }
     }
 
+    /// Something that has no equivalent.
     pub(super) fn unmapped(
         &mut self,
         at: Location,
         field: impl Into<String>,
         advice: impl Into<String>,
     ) {
+        self.note(at, field.into(), advice.into(), false);
+    }
+
+    /// Something without which the stage does not do what it did.
+    pub(super) fn broken(
+        &mut self,
+        at: Location,
+        field: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.note(at, field.into(), advice.into(), true);
+    }
+
+    fn note(&mut self, at: Location, field: String, advice: String, breaks: bool) {
         self.notes.unmapped.push(Unmapped {
+            file: self.file_name.to_owned(),
             line: at.line,
             stage: Some(self.stage.entry.key.clone()),
-            field: field.into(),
-            advice: advice.into(),
+            field,
+            advice,
+            breaks,
         });
     }
 
@@ -95,33 +122,22 @@ impl Reader<'_> {
         let folder = body.get("wdir").and_then(Node::scalar_text);
         let folder = paths::join(self.base, &folder.unwrap_or_default()).unwrap_or_default();
         for item in items(body, "vars") {
-            let added = self.params.add_vars(item, &folder, self.texts);
+            let added = self.params.add_vars(item, &folder, &mut self.scope);
             added.map_err(|reason| refusal(item.location, "vars", reason))?;
         }
-        let (values, unread) = (self.params.values.clone(), self.params.unread());
+        let (values, unread) = (self.scope.values.clone(), self.scope.unread());
+        let ours = self.params.values.clone();
         let outside = Context {
             values: &values,
+            ours: &ours,
             unread: &unread,
             variants: None,
         };
-        let over = match (self.stage.foreach, self.stage.matrix) {
-            (Some(data), _) => Some(
-                variants::foreach(&data.value, &outside)
-                    .map_err(|reason| refusal(data.key_location, "foreach", reason))?,
-            ),
-            (None, Some(data)) => Some(
-                variants::matrix(&data.value, &outside)
-                    .map_err(|reason| refusal(data.key_location, "matrix", reason))?,
-            ),
-            (None, None) => None,
-        };
+        let over = self.over(&outside)?;
         let context = Context {
-            values: &values,
-            unread: &unread,
             variants: over.as_ref().map(|over| over.all.as_slice()),
+            ..outside
         };
-        self.changes
-            .extend(over.as_ref().and_then(|over| over.change.clone()));
         self.folder = self.wdir(&context)?;
         let deps = self.deps(&context)?;
         let mut outs = self.outs(&context)?;
@@ -129,13 +145,14 @@ impl Reader<'_> {
         let stamp = outs.is_empty().then(|| self.stamp(over.is_some()));
         outs.extend(stamp.clone());
         let commands = self.commands(&context)?;
-        self.named_files(&commands, &outs, &mut given);
+        self.pulled_in(&commands, &context, &outs, &mut given);
         let inside = |path: &String| paths::is_within(path, &self.folder) && *path != self.folder;
         let cmd = command::join(&Parts {
             folder: &self.folder,
             make_folder: !given.deps.iter().chain(&outs).any(inside)
                 && !given.deps.contains(&self.folder),
             params_files: &given.files,
+            variables: &self.variables(&commands),
             commands,
             stamp: stamp.as_deref(),
         });
@@ -152,24 +169,66 @@ impl Reader<'_> {
             return Err(refusal(at, "foreach", reason));
         }
         let desc = match body.get("desc").and_then(Node::scalar_text) {
-            Some(text) => context.translate(&text, Use::Text, &mut self.changes).ok(),
+            Some(text) => context.translate(&text, Use::Text, &mut self.said).ok(),
             None => None,
         };
         self.rest();
-        self.changes.dedup();
+        let said = std::mem::take(&mut self.said);
+        let mut changes = Vec::new();
+        for change in said.changes {
+            if !changes.contains(&change) {
+                changes.push(change);
+            }
+        }
         let instances = self.instances(&values, over.as_ref());
         Ok(Converted {
             instances,
             name: self.name.to_owned(),
-            changes: std::mem::take(&mut self.changes),
+            changes,
             desc,
             over,
             cmd,
             deps: given.deps,
             params: given.params,
             outs,
+            tools: std::mem::take(&mut self.tools),
             makes_params: !given.files.is_empty(),
+            written_out: said.written_out,
+            scope: self.scope.clone(),
         })
+    }
+
+    /// What it is expanded over.
+    fn over(&mut self, context: &Context<'_>) -> Result<Option<Variants>, Refusal> {
+        let (field, data) = match (self.stage.foreach, self.stage.matrix) {
+            (Some(data), _) => ("foreach", data),
+            (None, Some(data)) => ("matrix", data),
+            (None, None) => return Ok(None),
+        };
+        let over = match field {
+            "foreach" => variants::foreach(&data.value, context),
+            _ => variants::matrix(&data.value, context),
+        };
+        let over = over.map_err(|reason| refusal(data.key_location, field, reason))?;
+        let kept = references(&over.data);
+        let written = references(&data.value).into_iter();
+        let written = written.filter(|path| !kept.contains(path));
+        self.said.written_out.extend(written);
+        self.said.changes.extend(over.change.clone());
+        Ok(Some(over))
+    }
+
+    /// Variables of DVC's that its commands use.
+    fn variables(&self, commands: &[String]) -> Vec<String> {
+        let uses = |name: &str| commands.iter().any(|command| command.contains(name));
+        let mut found = Vec::new();
+        if uses("DVC_ROOT") {
+            found.push("DVC_ROOT=\"$PWD\"".to_owned());
+        }
+        if uses("DVC_STAGE") {
+            found.push("DVC_STAGE=\"$RESTAGE_STAGE\"".to_owned());
+        }
+        found
     }
 
     fn wdir(&mut self, context: &Context<'_>) -> Result<String, Refusal> {
@@ -177,7 +236,7 @@ impl Reader<'_> {
             return Ok(self.base.to_owned());
         };
         let text = node.scalar_text().unwrap_or_default();
-        let folder = context.translate(&text, Use::Text, &mut self.changes);
+        let folder = context.translate(&text, Use::Path, &mut self.said);
         let base = self.base;
         folder
             .and_then(|folder| self.place(base, &folder))
@@ -188,34 +247,6 @@ impl Reader<'_> {
     pub(super) fn place(&mut self, folder: &str, path: &str) -> Result<String, String> {
         self.notes.leads_outside |= paths::is_outside(folder, path);
         paths::join(folder, path)
-    }
-
-    /// Adds the files that a command names and no dep covers, such as its script. DVC runs a stage among
-    /// all files, so nothing missed them.
-    fn named_files(&mut self, commands: &[String], outs: &[String], given: &mut Given) {
-        let special = ['*', '?', '[', '{', '$', '\\'];
-        for command in commands {
-            let words = command.split(|c: char| c.is_whitespace() || "\"'();|&<>=,".contains(c));
-            for word in words.filter(|word| !word.contains(special)) {
-                let Ok(path) = paths::join(&self.folder, word) else {
-                    continue;
-                };
-                let known =
-                    |paths: &[String]| paths.iter().any(|known| paths::is_within(&path, known));
-                if path.is_empty()
-                    || known(&given.deps)
-                    || known(outs)
-                    || given.files.contains(&path)
-                    || self.written.iter().any(|out| paths::is_within(&path, out))
-                    || !(self.is_file)(&path)
-                {
-                    continue;
-                }
-                self.changes
-                    .push(format!("`{path}` is named by `cmd`: added to `deps`"));
-                given.deps.push(path);
-            }
-        }
     }
 
     fn commands(&mut self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
@@ -232,19 +263,11 @@ impl Reader<'_> {
         };
         let mut commands = Vec::new();
         for line in lines.iter().filter(|line| !line.trim().is_empty()) {
-            let command = context.translate(line.trim(), Use::Command, &mut self.changes);
+            let command = context.translate(line.trim(), Use::Command, &mut self.said);
             commands.push(command.map_err(|reason| refusal(node.location, "cmd", reason))?);
         }
         if commands.is_empty() {
             return Err(refusal(node.location, "cmd", "it is blank"));
-        }
-        let named = ["DVC_ROOT", "DVC_STAGE"];
-        if let Some(name) = named
-            .iter()
-            .find(|name| commands.iter().any(|c| c.contains(**name)))
-        {
-            let advice = format!("`{name}` is not set; the stage's name is in `RESTAGE_STAGE`");
-            self.unmapped(node.location, "cmd", advice);
         }
         Ok(commands)
     }
@@ -253,36 +276,76 @@ impl Reader<'_> {
         let mut deps: Vec<String> = Vec::new();
         for item in items(self.stage.body, "deps") {
             let text = item.scalar_text().unwrap_or_default();
+            if text.starts_with('/') {
+                self.outside(&text);
+                continue;
+            }
             let path = context
-                .translate(&text, Use::Dep, &mut self.changes)
+                .translate(&text, Use::Dep, &mut self.said)
                 .map_err(|reason| refusal(item.location, "deps", reason))?;
             let folder = self.folder.clone();
             match self.place(&folder, &path) {
                 Ok(path) if path.is_empty() => {
                     let advice = "it is the whole folder; name the files and folders in it";
-                    self.unmapped(item.location, format!("deps: {text}"), advice);
+                    self.broken(item.location, format!("deps: {text}"), advice);
                 }
-                Ok(path) if deps.contains(&path) => {}
-                Ok(path) if self.is_filled(&path) => {
-                    self.changes.push(format!(
-                        "dep `{path}` is `{path}/**/*` here: other stages write files in it"
-                    ));
-                    deps.push(format!("{path}/**/*"));
+                Ok(path) => {
+                    let path = self.tracked(path);
+                    let path = match self.is_filled(&path) {
+                        true => {
+                            self.said.change(format!(
+                                "dep `{path}` is `{path}/**/*` here: other stages write files in it"
+                            ));
+                            format!("{path}/**/*")
+                        }
+                        false => path,
+                    };
+                    if !deps.contains(&path) {
+                        deps.push(path);
+                    }
                 }
-                Ok(path) => deps.push(path),
                 // Without it the stage would fail, or give something else.
                 Err(reason) if paths::is_outside(&folder, &path) => {
                     return Err(refusal(item.location, "deps", reason));
                 }
                 Err(reason) => {
                     let advice = format!(
-                        "{reason}; add a stage that fetches it into this folder, and name that"
+                        "{reason}, so no change of it is seen: let a stage fetch it, and name what that writes"
                     );
-                    self.unmapped(item.location, format!("deps: {text}"), advice);
+                    self.broken(item.location, format!("deps: {text}"), advice);
                 }
             }
         }
         Ok(deps)
+    }
+
+    /// A dep that is not in the project: a tool tells whether it has changed.
+    fn outside(&mut self, path: &str) {
+        let Some(word) = shell::quote(path, Place::Bare) else {
+            return;
+        };
+        self.said.change(format!(
+            "dep `{path}` lies outside: a line of `tools` lists its files, their sizes and times"
+        ));
+        let list = format!("find -L {word} -type f -printf '%P %s %T@\\n'");
+        self.tools
+            .push(format!("{list} | LC_ALL=C sort | sha256sum"));
+    }
+
+    /// What a `.dvc` file tracks, in its place.
+    fn tracked(&mut self, path: String) -> String {
+        let Some(data) = path.strip_suffix(".dvc") else {
+            return path;
+        };
+        if path.contains("${") || !self.files.is_file(&path) {
+            return path;
+        }
+        let md5 = self.files.text(&path).and_then(|text| md5_in(&text));
+        let md5 = md5.map_or(String::new(), |md5| format!(", md5 {md5}"));
+        self.said.change(format!(
+            "dep `{path}` is `{data}` here: what it tracks{md5}"
+        ));
+        data.to_owned()
     }
 
     /// Whether stages write files in a folder that is not itself an out.
@@ -298,7 +361,7 @@ impl Reader<'_> {
                 for (text, said) in described(item) {
                     let label = format!("{field}: {text}");
                     let path = context
-                        .translate(&text, Use::Out, &mut self.changes)
+                        .translate(&text, Use::Out, &mut self.said)
                         .and_then(|path| self.place(&self.folder.clone(), &path));
                     match path {
                         Ok(path) if outs.contains(&path) => {}
@@ -357,7 +420,7 @@ impl Reader<'_> {
             true => format!("{}-${{key}}.done", self.name),
             false => format!("{}.done", self.name),
         };
-        self.changes.push(format!(
+        self.said.change(format!(
             "it has no outs in dvc.yaml: `{name}` says that it ran"
         ));
         paths::join(&self.folder, &name).unwrap_or(name)
@@ -391,4 +454,11 @@ impl Reader<'_> {
 pub(super) fn refusal(at: Location, field: &'static str, reason: impl Into<String>) -> Refusal {
     let reason = reason.into();
     Refusal { at, field, reason }
+}
+
+/// The MD5 in a `.dvc` file.
+pub fn md5_in(text: &str) -> Option<String> {
+    let root = yaml::parse(text, &mut Vec::new())?;
+    let outs = items(&root, "outs");
+    outs.first()?.get("md5").and_then(Node::scalar_text)
 }

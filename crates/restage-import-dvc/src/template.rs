@@ -1,8 +1,11 @@
 //! DVC's `${..}` as ours. Both name values by dotted paths; ours are quoted in commands, and cannot
 //! name items of lists: where that matters, the value itself is written.
 
-use super::params::find;
+use std::collections::BTreeSet;
+
+use super::params::{entry, find, map};
 use restage_core::glob::Glob;
+use restage_core::span::Location;
 use restage_pipeline::expand::Variant;
 use restage_pipeline::node::{Node, Value};
 use restage_pipeline::shell::{self, Place};
@@ -17,8 +20,25 @@ pub(super) enum Use {
     Dep,
     /// A path that is written.
     Out,
+    /// Another path.
+    Path,
     /// For people, and for names.
     Text,
+}
+
+/// What is said on the way.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What has another form here.
+    pub(super) changes: Vec<String>,
+    /// References that are written out, by their paths; `a.*` stands for the keys of `a`.
+    pub(super) written_out: BTreeSet<String>,
+}
+
+impl Said {
+    pub(super) fn change(&mut self, text: impl Into<String>) {
+        self.changes.push(text.into());
+    }
 }
 
 /// What references can refer to.
@@ -26,6 +46,8 @@ pub(super) enum Use {
 pub(super) struct Context<'a> {
     /// `params.yaml` and `vars`.
     pub(super) values: &'a Node,
+    /// The pipeline's parameters: another stage's may have the same name.
+    pub(super) ours: &'a Node,
     /// What else they could name, if it had been read.
     pub(super) unread: &'a str,
     /// The instances, if the stage has several.
@@ -75,12 +97,12 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 impl Context<'_> {
-    /// The text with our references; what changed its meaning or form goes to `changes`.
+    /// The text with our references; what changed its meaning or form goes to `said`.
     pub(super) fn translate(
         &self,
         text: &str,
         usage: Use,
-        changes: &mut Vec<String>,
+        said: &mut Said,
     ) -> Result<String, String> {
         let mut out = String::new();
         for piece in cut(text) {
@@ -90,7 +112,7 @@ impl Context<'_> {
                     if out.ends_with('$') {
                         return Err(format!("`$` before `${{{inner}}}` cannot be written here"));
                     }
-                    out += &self.reference(inner, usage, changes)?;
+                    out += &self.reference(inner, usage, said)?;
                 }
             }
         }
@@ -109,12 +131,7 @@ impl Context<'_> {
         }
     }
 
-    fn reference(
-        &self,
-        inner: &str,
-        usage: Use,
-        changes: &mut Vec<String>,
-    ) -> Result<String, String> {
+    fn reference(&self, inner: &str, usage: Use, said: &mut Said) -> Result<String, String> {
         let path = normalised(inner);
         let nothing = || {
             format!(
@@ -124,26 +141,32 @@ impl Context<'_> {
         };
         let (head, rest) = path.split_once('.').unwrap_or((&path, ""));
         if let (Some(variants), "item" | "key") = (self.variants, head) {
-            return self.of_instance(variants, &path, rest, usage, changes);
+            return self.of_instance(variants, &path, rest, usage, said);
         }
         let (node, ours) = find(self.values, &path).ok_or_else(nothing)?;
         if let (Value::Map(_), Use::Command) = (&node.value, usage) {
             let mut options = Vec::new();
-            flags(node, &path, "", &mut options)?;
+            let live = self.is_ours(&path, node);
+            flags(node, &path, "", live, said, &mut options)?;
             return Ok(options.join(" "));
         }
         let value = python_text(node)
             .ok_or_else(|| format!("`${{{inner}}}` is {}, and text is needed", node.kind()))?;
         let one_word = usage != Use::Command || is_word(&value);
-        if ours && one_word && node.value != Value::Null && is_reference(&path) {
+        let is_ours = self.is_ours(&path, node);
+        let goes_up = usage.is_path() && goes_up(&value);
+        let has_form = ours && node.value != Value::Null && is_reference(&path);
+        if has_form && one_word && is_ours && !goes_up {
             return Ok(format!("${{{path}}}"));
         }
-        changes.push(match one_word {
-            true => format!("`${{{inner}}}` is written out: its form has no like here"),
-            false => {
-                format!("`${{{inner}}}` is written out: restage would quote it to be one word")
-            }
-        });
+        let why = match (one_word, goes_up, is_ours) {
+            (false, ..) => "restage would quote it to be one word",
+            (_, true, _) => "it is a path that goes up",
+            (.., false) => "the parameter of this name has another value",
+            _ => "its form has no like here",
+        };
+        said.change(format!("`${{{inner}}}` is written out: {why}"));
+        said.written_out.insert(path);
         match usage {
             Use::Command => Ok(escaped(&value)),
             usage => self.literal(&value, usage),
@@ -157,7 +180,7 @@ impl Context<'_> {
         path: &str,
         rest: &str,
         usage: Use,
-        changes: &mut Vec<String>,
+        said: &mut Said,
     ) -> Result<String, String> {
         if path == "key" {
             return Ok("${key}".to_owned());
@@ -171,8 +194,13 @@ impl Context<'_> {
             let value = python_text(node).filter(|_| ours).ok_or_else(|| {
                 format!("`${{{path}}}` is {} or in a list for `{key}`", node.kind())
             })?;
+            if usage.is_path() && goes_up(&value) {
+                return Err(format!(
+                    "`${{{path}}}` is `{value}` for `{key}`: a path that goes up must be written out"
+                ));
+            }
             if usage == Use::Command && !is_word(&value) {
-                changes.push(format!(
+                said.change(format!(
                     "`${{{path}}}` is one word here, where DVC lets the shell split it"
                 ));
             }
@@ -220,6 +248,46 @@ impl Context<'_> {
         Ok(Node::new(value, node.location))
     }
 
+    /// A text with all its references filled in, for each instance.
+    pub(super) fn filled(&self, text: &str) -> Result<Vec<String>, String> {
+        let text = Node::new(Value::Text(text.to_owned()), Location::default());
+        let fill = |values: &Node| {
+            let context = Context {
+                values,
+                variants: None,
+                ..*self
+            };
+            let filled = context.resolve(&text)?;
+            let filled = python_text(&filled);
+            filled.ok_or_else(|| "a template in it stands for no text".to_owned())
+        };
+        let Some(variants) = self.variants else {
+            return Ok(vec![fill(self.values)?]);
+        };
+        let all = variants.iter().map(|Variant { key, item }| {
+            let key = Node::new(Value::Text(key.clone()), Location::default());
+            let mut entries = vec![entry("item", item.clone()), entry("key", key)];
+            entries.extend(self.values.entries().iter().cloned());
+            fill(&map(entries))
+        });
+        all.collect()
+    }
+
+    /// The words of a translated command that have references and may name files: as they are, and
+    /// filled in for each instance.
+    pub(super) fn filled_words(&self, command: &str) -> Vec<(String, Vec<String>)> {
+        let words = command.split(|c: char| c.is_whitespace() || "\"'();|&<>=,".contains(c));
+        let words = words.filter(|word| word.contains("${") && word.contains('.'));
+        let filled = words.filter_map(|word| Some((word.to_owned(), self.filled(word).ok()?)));
+        filled.collect()
+    }
+
+    /// Whether the pipeline's parameter of this path has this value.
+    fn is_ours(&self, path: &str, node: &Node) -> bool {
+        let found = find(self.ours, path);
+        found.is_some_and(|(found, _)| found.to_json() == node.to_json())
+    }
+
     /// `${x}` alone, if it is a reference of ours to what DVC finds there.
     pub(super) fn whole(&self, node: &Node) -> Option<String> {
         let Value::Text(text) = &node.value else {
@@ -228,7 +296,8 @@ impl Context<'_> {
         match cut(text)[..] {
             [Piece::Reference(inner)] => {
                 let path = normalised(inner);
-                let (_, ours) = find(self.values, &path)?;
+                let (node, ours) = find(self.values, &path)?;
+                let ours = ours && self.is_ours(&path, node);
                 (ours && is_reference(&path)).then(|| format!("${{{path}}}"))
             }
             _ => None,
@@ -275,8 +344,52 @@ fn python_float(float: f64) -> String {
     }
 }
 
-/// A map in a command is options for a program: `--lr 0.1 --layers 3`.
-fn flags(node: &Node, path: &str, name: &str, out: &mut Vec<String>) -> Result<(), String> {
+impl Use {
+    fn is_path(self) -> bool {
+        matches!(self, Self::Dep | Self::Out | Self::Path)
+    }
+}
+
+/// Whether a path with this part leads elsewhere than it seems to: references are filled in after paths
+/// were put together.
+fn goes_up(part: &str) -> bool {
+    part.is_empty()
+        || part.starts_with('/')
+        || part.split('/').any(|part| [".", ".."].contains(&part))
+}
+
+/// The paths of all references in a value.
+pub(super) fn references(node: &Node) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    match &node.value {
+        Value::Text(text) => {
+            for piece in cut(text) {
+                if let Piece::Reference(inner) = piece {
+                    found.insert(normalised(inner));
+                }
+            }
+        }
+        Value::List(items) => found.extend(items.iter().flat_map(references)),
+        Value::Map(entries) => {
+            found.extend(entries.iter().flat_map(|entry| references(&entry.value)));
+        }
+        _ => {}
+    }
+    found
+}
+
+/// A map in a command is options for a program: `--lr 0.1 --layers 3`. `live`: references to it are
+/// references of ours.
+fn flags(
+    node: &Node,
+    path: &str,
+    name: &str,
+    live: bool,
+    said: &mut Said,
+    out: &mut Vec<String>,
+) -> Result<(), String> {
+    // Another key would be another option.
+    said.written_out.insert(format!("{path}.*"));
     for entry in node.entries() {
         let (path, name) = (
             format!("{path}.{}", entry.key),
@@ -289,10 +402,19 @@ fn flags(node: &Node, path: &str, name: &str, out: &mut Vec<String>) -> Result<(
             let text = python_text(node)?;
             Some(escaped(&shell::quote(&text, Place::Bare)?))
         };
-        match &entry.value.value {
+        let value = &entry.value.value;
+        let scalar = matches!(value, Value::Text(_) | Value::Number(_));
+        if live && scalar && is_reference(&path) {
+            out.push(format!("--{name} ${{{path}}}"));
+            continue;
+        }
+        match value {
+            Value::Map(_) => {
+                flags(&entry.value, &path, &name, live, said, out)?;
+                continue;
+            }
             Value::Bool(true) => out.push(format!("--{name}")),
             Value::Bool(false) => {}
-            Value::Map(_) => flags(&entry.value, &path, &name, out)?,
             Value::List(items) => {
                 let items: Option<Vec<String>> = items.iter().map(quoted).collect();
                 let items = items.ok_or_else(|| format!("`{path}` has a list within a list"))?;
@@ -300,13 +422,12 @@ fn flags(node: &Node, path: &str, name: &str, out: &mut Vec<String>) -> Result<(
                     out.push(format!("--{name} {}", items.join(" ")));
                 }
             }
-            Value::Null => out.push(format!("--{name} None")),
-            _ if is_reference(&path) => out.push(format!("--{name} ${{{path}}}")),
             _ => out.push(format!(
                 "--{name} {}",
                 quoted(&entry.value).unwrap_or_default()
             )),
         }
+        said.written_out.insert(path);
     }
     Ok(())
 }

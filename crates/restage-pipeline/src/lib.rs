@@ -11,6 +11,7 @@
 mod cel_text;
 mod claim;
 mod compare;
+mod copied_params;
 pub mod diagnostic;
 pub mod expand;
 mod export;
@@ -51,12 +52,13 @@ mod units;
 pub mod yaml;
 mod yaml_1_1;
 
+pub use copied_params::EditedCopy;
 pub use diagnostic::{Diagnostic, Diagnostics, Note};
 pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
 pub use init::init_files;
 pub use load::{LoadOptions, SCHEMA, load};
 pub use other_seeds::OtherSeeds;
-pub use params_files::{is_toml, is_yaml};
+pub use params_files::{is_toml, is_yaml, params_in};
 pub use pipeline::*;
 pub use reference::reference;
 pub use schema::schema;

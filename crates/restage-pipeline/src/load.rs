@@ -3,6 +3,7 @@
 
 use super::claim::{self, CLAIM};
 use super::compare::{self, COMPARE};
+use super::copied_params;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::export::{self, EXPORT};
 use super::expression::CheckExpression;
@@ -82,13 +83,16 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
         (
             Field::optional(
                 "copied_params",
-                Kind::ByName(&Kind::Text),
+                Kind::ByName(&Kind::OneOf(&[Kind::Text, Kind::Tree])),
                 "none",
-                "Files whose values `restage init --from dvc.yaml` copied into `params`, with the blake3 of each. No \
-                 stage reads them, so an edit there has no effect: `status` and `reproduce` warn of one.",
+                "Files whose values `restage init --from dvc.yaml` wrote into the pipeline: dotted paths with the values \
+                 that are written (`a.*`: the keys of `a`), or the blake3 of the whole file. An edit there has no effect here: \
+                 `status` and `reproduce` warn of one.",
             )
-            .example("copied_params: {params.yaml: \"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262\"}"),
-            Some(|loader, pipeline, entry| loader.copied_params(pipeline, &entry.value)),
+            .example("copied_params: {params.yaml: {layers.0: 64}}"),
+            Some(|loader, pipeline, entry| {
+                copied_params::read(&entry.value, pipeline, loader.scope.named, loader.report);
+            }),
         ),
         (
             Field::optional(
@@ -424,29 +428,6 @@ impl<'a> Loader<'a> {
             if stage::is_variable(owner, "pass_env", name, item.location, self.report) {
                 pipeline.pass_env.insert(name.clone());
             }
-        }
-    }
-
-    fn copied_params(&mut self, pipeline: &mut Pipeline, node: &Node) {
-        for entry in node.entries() {
-            match &entry.value.value {
-                Value::Text(digest) => {
-                    pipeline
-                        .copied_params
-                        .insert(entry.key.clone(), digest.clone());
-                }
-                _ => self.report.push(expected(
-                    &entry.value,
-                    "copied_params",
-                    "the pipeline",
-                    "a map from file to digest",
-                )),
-            }
-        }
-        if !matches!(node.value, Value::Map(_)) {
-            let what = "a map from file to digest";
-            let error = expected(node, "copied_params", "the pipeline", what);
-            self.report.push(error);
         }
     }
 

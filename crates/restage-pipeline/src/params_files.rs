@@ -50,8 +50,7 @@ fn file(name: &str, at: Location, named: &Named, report: &mut Vec<Diagnostic>) -
     let mut fail = |message: String, label: String, hint: &str| {
         report.push(Diagnostic::new(at, message, label).hint(hint));
     };
-    let is_toml = is_toml(name);
-    if !is_toml && !is_yaml(name) {
+    if !is_toml(name) && !is_yaml(name) {
         let message = format!("`{name}` is not a file that parameters can come from");
         let label = "expected a name that ends in .yaml, .yml, .json or .toml";
         let hint = "a stage that reads it itself names it in `deps`";
@@ -86,10 +85,7 @@ fn file(name: &str, at: Location, named: &Named, report: &mut Vec<Diagnostic>) -
         missing: None,
     });
     let before = report.len();
-    let node = match is_toml {
-        true => toml_values::parse(&text, report),
-        false => yaml::parse(&text, report),
-    };
+    let node = params_in(name, &text, report);
     for item in &mut report[before..] {
         item.location.file = number;
         let places = item.notes.iter_mut();
@@ -98,6 +94,16 @@ fn file(name: &str, at: Location, named: &Named, report: &mut Vec<Diagnostic>) -
     }
     let mut node = node?;
     set_file(&mut node, number);
+    Some(node)
+}
+
+/// The map in the text of a YAML, JSON or TOML file of this name; an empty file has no entries. `None`, and
+/// also where a value is one that no parameter can have: `report` says why.
+pub fn params_in(name: &str, text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
+    let node = match is_toml(name) {
+        true => toml_values::parse(text, report),
+        false => yaml::parse(text, report),
+    }?;
     match node.value {
         Value::Map(_) => Some(node),
         Value::Null => Some(Node::new(Value::Map(Vec::new()), node.location)),

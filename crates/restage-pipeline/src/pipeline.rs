@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::copied_params::EditedCopy;
 use super::expression::Expression;
 use super::script::{Script, Shell};
 use super::sources::Source;
@@ -28,6 +29,8 @@ pub struct Pipeline {
     pub params: Value,
     /// Files whose values were copied into the parameters, with the blake3 of each then.
     pub copied_params: BTreeMap<String, String>,
+    /// Values that are written into it and are others now where they come from.
+    pub edited_copies: Vec<EditedCopy>,
     /// The folder of the cargo workspace that `program:` packages belong to, relative to the
     /// pipeline's; empty where it is that folder itself.
     pub programs: String,

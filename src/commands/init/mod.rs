@@ -1,8 +1,12 @@
 //! `restage init`: a small working pipeline in an empty folder, or one imported from DVC. Never
 //! overwrites a file.
 
+mod files;
 mod import;
+mod page;
 mod results;
+
+use std::path::Path;
 
 use crate::args::Init;
 use crate::error::CliError;
@@ -13,9 +17,10 @@ use restage_core::fs;
 
 pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result<Exit, CliError> {
     if let Some(from) = &args.from {
-        return import::import(settings, from, out);
+        return import::import(settings, from, args.folder.as_deref(), out);
     }
-    let place = |name: &str| settings.path(&args.folder.join(name));
+    let folder = args.folder.as_deref().unwrap_or(Path::new("."));
+    let place = |name: &str| settings.path(&folder.join(name));
     let files = restage_pipeline::init_files();
     for (name, _) in &files {
         let path = place(name);
@@ -35,7 +40,7 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
         fs::write_atomic(&path, text.as_bytes())?;
         out.note(&format!("wrote {}\n", path.display()));
     }
-    let folder = settings.path(&args.folder);
+    let folder = settings.path(folder);
     let go_there = match folder.as_os_str() == "." {
         true => String::new(),
         false => format!("  cd {}\n", folder.display()),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::import::{PIPELINE, text_of};
+use super::files::{Attempt, DVC_FILE, PIPELINE, text_of};
 use crate::args::PipelineArgs;
 use crate::commands::adopt::adopt_in;
 use crate::error::CliError;
@@ -15,7 +15,7 @@ use crate::session::Loaded;
 use crate::settings::Settings;
 use crate::style::Style;
 use restage_core::fs::{self, Context, FsError};
-use restage_import_dvc::{DvcLock, Imported, Locked, file_md5, folder_md5};
+use restage_import_dvc::{DvcLock, Locked, file_md5, folder_md5};
 
 /// What stands beside a dvc.yaml once it has run.
 const LOCK: &str = "dvc.lock";
@@ -29,19 +29,31 @@ pub(super) struct Results {
     rest: Vec<(String, String)>,
 }
 
-/// Adopts what the `dvc.lock` beside dvc.yaml, in the folder `own`, says of the pipeline in `folder`;
-/// `None` if there is none.
+/// Adopts what the `dvc.lock` beside each dvc.yaml says of the pipeline; `None` if there is none.
 pub(super) fn adopt(
     settings: &Settings,
-    own: &Path,
-    folder: &Path,
-    imported: &Imported,
+    attempt: &Attempt,
     out: &mut Output,
 ) -> Result<Option<Results>, CliError> {
-    let Some(text) = text_of(&own.join(LOCK), LOCK)? else {
+    let Attempt {
+        folder,
+        imported,
+        sources,
+        ..
+    } = attempt;
+    let mut locks = BTreeMap::new();
+    for (name, own) in sources {
+        let shown = match name.strip_suffix(DVC_FILE) {
+            Some(folder) => format!("{folder}{LOCK}"),
+            None => LOCK.to_owned(),
+        };
+        if let Some(text) = text_of(&own.join(LOCK), &shown)? {
+            locks.insert(name.as_str(), DvcLock::read(&shown, &text)?);
+        }
+    }
+    if locks.is_empty() {
         return Ok(None);
-    };
-    let lock = DvcLock::read(LOCK, &text)?;
+    }
     let pipeline = PipelineArgs {
         profile: None,
         overrides: Vec::new(),
@@ -51,7 +63,9 @@ pub(super) fn adopt(
     let graph = &loaded.graph;
     let (mut compared, mut seen) = (BTreeMap::new(), BTreeMap::new());
     for instance in &imported.instances {
-        let same = lock.files(instance);
+        let lock = locks.get(instance.dvc_file.as_str());
+        let none = || format!("there is no dvc.lock beside `{}`", instance.dvc_file);
+        let same = lock.ok_or_else(none).and_then(|lock| lock.files(instance));
         let same = same.and_then(|files| unchanged(&loaded.root, &files, &mut seen));
         compared.insert(instance.stage.as_str(), same);
     }
