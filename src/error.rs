@@ -222,6 +222,8 @@ fn from_facts(
             }
             at_its_place(item, file_name, text, graph)
         }
+        FactsError::Notebook { .. } => CliError::new(error, Exit::Usage)
+            .with_hint("open it with a current Jupyter, and save it"),
         FactsError::Unsettled(_) => CliError::bug(error),
         FactsError::NoKey { ref hint, .. } => {
             let hint = hint.clone();

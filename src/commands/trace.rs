@@ -140,7 +140,7 @@ fn readers(loaded: &Loaded, lineage: &Lineage) -> Vec<String> {
         return Vec::new();
     }
     let reads = |input: &Input| match input {
-        Input::Source { path } => file.path.is_within(path),
+        Input::Source { path } | Input::Notebook { path } => file.path.is_within(path),
         Input::SourceGlob { pattern, .. } => {
             restage_core::glob::Glob::new(pattern).is_ok_and(|glob| glob.matches(&file.path))
         }

@@ -30,6 +30,7 @@ mod maintenance;
 mod meaning;
 mod merging;
 mod noop;
+mod notebooks;
 mod page;
 mod params_from;
 mod parts;

@@ -272,9 +272,9 @@ struct Declared<'a>(&'a [Input]);
 impl Declared<'_> {
     fn hold(&self, path: &RelPath) -> bool {
         self.0.iter().any(|input| match input {
-            Input::Source { path: dep } | Input::Produced { path: dep, .. } => {
-                is_in(path.as_str(), dep.as_str())
-            }
+            Input::Source { path: dep }
+            | Input::Notebook { path: dep }
+            | Input::Produced { path: dep, .. } => is_in(path.as_str(), dep.as_str()),
             Input::SourceGlob { pattern, .. } => {
                 Glob::new(pattern).is_ok_and(|glob| glob.matches(path))
             }

@@ -81,6 +81,12 @@ pub(super) fn moved_input(
                     return Ok(Some(pattern.clone()));
                 }
             }
+            Input::Notebook { path } => {
+                let now = ws.notebook(path)?;
+                if !now.is_some_and(|digest| same(path, DepContent::Bytes(digest))) {
+                    return Ok(Some(path.to_string()));
+                }
+            }
             Input::Produced { .. } => {}
         }
     }

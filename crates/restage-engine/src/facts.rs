@@ -27,6 +27,10 @@ pub trait Facts {
     fn toolchain(&self) -> Result<Vec<(RelPath, Digest)>, FactsError> {
         Ok(Vec::new())
     }
+    /// Of a notebook's cells and kernel; `None` where there is no file.
+    fn notebook(&self, _path: &RelPath) -> Result<Option<Digest>, FactsError> {
+        Ok(None)
+    }
     /// Digest of the sources that a package's program is built from.
     fn code(&self, package: &str) -> Result<Digest, FactsError>;
     /// A variable of the caller's environment.
@@ -101,6 +105,14 @@ pub enum FactsError {
         location: Location,
         /// What happened.
         reason: CaptureError,
+    },
+    /// A file is not a notebook.
+    #[error("`{path}` is not a notebook that can be run: {reason}")]
+    Notebook {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
     },
     /// A pattern matches nothing.
     #[error("stage `{stage}` reads `{pattern}`, a pattern that matches nothing")]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::RunError;
 use super::facts::FactsError;
+use super::notebook;
 use super::workspace::{TOOLCHAIN, Workspace};
 use restage_core::digest::{DepContent, Digest, Found, StageKey, Touch, Witness};
 use restage_core::fs;
@@ -51,6 +52,8 @@ pub(super) struct Sought<'a> {
 enum What {
     /// A file or folder that no stage writes, with this content.
     Source(Digest),
+    /// A notebook whose cells and kernel are these.
+    Notebook(Digest),
     /// A stage's out, or what lies at this path inside it.
     Out(RecordedOut, String),
 }
@@ -82,6 +85,12 @@ impl Inputs {
                 && !found.iter().any(made_below);
             match what {
                 What::Source(content) => inputs.place_source(ws, path, content, &dest, may_bind)?,
+                What::Notebook(content) => {
+                    if !notebook::place(ws, path, content, &dest)? {
+                        let path = path.under(&ws.root);
+                        return Err(StoreError::SourceChanged { path }.into());
+                    }
+                }
                 What::Out(out, inside) => {
                     let bind = may_bind && (bind_all || out.content.size > COPY_UP_TO);
                     inputs.place_out(ws, path, out, inside, &dest, bind)?;
@@ -223,13 +232,17 @@ fn find(sought: &Sought<'_>) -> Result<BTreeMap<RelPath, What>, RunError> {
                     .filter_map(|path| RelPath::new(path).ok())
                     .for_each(&mut source);
             }
-            Input::Produced { .. } => {}
+            Input::Notebook { .. } | Input::Produced { .. } => {}
         }
     }
     for name in TOOLCHAIN {
         RelPath::new(name).ok().into_iter().for_each(&mut source);
     }
     for input in graph.inputs(id) {
+        if let Input::Notebook { path } = input {
+            let content = content(key, path).map(What::Notebook);
+            found.extend(content.map(|content| (path.clone(), content)));
+        }
         let Input::Produced { stage, out, path } = input else {
             continue;
         };

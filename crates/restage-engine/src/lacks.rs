@@ -42,6 +42,11 @@ pub(super) fn hint(
              or into `params`, which `RESTAGE_PARAMS_FILE` has at any length"
                 .to_owned(),
         ),
+        Outcome::Exited(NOT_FOUND) if stage.notebook.is_some() => Some(
+            "papermill runs notebooks: `pip install papermill ipykernel` where its environment is, and call restage \
+             from there"
+                .to_owned(),
+        ),
         Outcome::NotStarted(_) => no_bash(stage, attempt),
         Outcome::Exited(NOT_FOUND | NOT_RUN) => {
             no_bash(stage, attempt).or_else(|| script(stage, &attempt.dir, said))

@@ -35,6 +35,7 @@ mod lacks;
 pub mod lineage;
 mod maintenance;
 mod noop;
+mod notebook;
 #[cfg(test)]
 mod order_tests;
 mod params_text;

@@ -273,7 +273,7 @@ pub fn remember_noop(
         written.extend(placed.map(|out| out.path.to_string()));
         for input in graph.inputs(id) {
             match input {
-                Input::Source { path } => {
+                Input::Source { path } | Input::Notebook { path } => {
                     paths.insert(path.to_string());
                 }
                 Input::SourceGlob { pattern, .. } => {

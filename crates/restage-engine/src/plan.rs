@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::facts::{Facts, FactsError, InFolder};
 use super::kept;
+use super::notebook;
 pub use super::reason::{Lack, Reason, Unreadable};
 use super::stands::Gate;
 use restage_core::digest::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff};
@@ -338,6 +339,7 @@ fn stage_key(
                     content: DepContent::Bytes(content),
                 }));
             }
+            Input::Notebook { .. } => deps.extend(read(notebook::key_dep(stage, facts))?),
             Input::Produced {
                 stage: producer,
                 out,

@@ -464,6 +464,11 @@ impl Facts for Workspace {
         Ok(found)
     }
 
+    fn notebook(&self, path: &RelPath) -> Result<Option<Digest>, FactsError> {
+        let text = self.notebook_text(path)?;
+        Ok(text.map(|text| Digest::of(text.as_bytes())))
+    }
+
     fn code(&self, package: &str) -> Result<Digest, FactsError> {
         Ok(self.code_digests()?.of(package)?.digest)
     }

@@ -69,6 +69,8 @@ pub struct Stage {
     pub desc: Option<String>,
     /// What is run.
     pub action: Action,
+    /// The notebook that its command runs.
+    pub notebook: Option<Notebook>,
     /// What is read, in declared order.
     pub deps: Vec<Dep>,
     /// Declared parameters: dotted path and value, sorted by path.
@@ -147,6 +149,15 @@ impl Action {
             ..Script::default()
         })
     }
+}
+
+/// A notebook, of which only the cells and the kernel count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notebook {
+    /// The file.
+    pub path: RelPath,
+    /// Where it stands in the pipeline.
+    pub location: Location,
 }
 
 /// A declared input.

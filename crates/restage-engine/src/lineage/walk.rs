@@ -185,7 +185,12 @@ impl Walk<'_> {
         };
         let id = (path.to_string(), Some(digest));
         if !self.sources.contains_key(&id) {
-            let now = self.ws.source(&path)?;
+            let stages = self.graph.stages().iter();
+            let mut notebooks = stages.filter_map(|stage| stage.notebook.as_ref());
+            let now = match notebooks.any(|notebook| notebook.path == path) {
+                true => self.ws.notebook(&path)?,
+                false => self.ws.source(&path)?,
+            };
             self.sources.insert(id.clone(), now);
         }
         Ok(Found::Source(id))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::StageId;
 use super::inputs::Read;
 use super::owners::Owners;
-use crate::{Dep, Diagnostic, Stage};
+use crate::{Dep, Diagnostic, Notebook, Stage};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 
@@ -73,6 +73,27 @@ fn shared(stage: &Stage, n: usize, writer: &Stage, m: usize) -> Diagnostic {
         format!("`{}` writes `{}`", writer.name, other.path),
         other.location,
     )
+}
+
+/// A notebook that another stage writes: it would have to be read before it is there.
+pub(super) fn written_notebook(
+    stage: &Stage,
+    notebook: &Notebook,
+    (writer, out): OutId,
+    stages: &[Stage],
+) -> Diagnostic {
+    let writer = &stages[writer.index()];
+    let out = &writer.outs[out];
+    let message = format!(
+        "stage `{}` runs the notebook `{}`, which stage `{}` writes",
+        stage.name, notebook.path, writer.name
+    );
+    Diagnostic::new(notebook.location, message, "a notebook is a source")
+        .note_at(
+            format!("`{}` writes `{}`", writer.name, out.path),
+            out.location,
+        )
+        .hint("run it by `cmd: papermill ..`, with the notebook in `deps`")
 }
 
 /// A temporary out that no stage reads would be given up at once.

@@ -72,6 +72,18 @@ pub(super) fn inputs(
             },
         }
     }
+    if let Some(notebook) = &stage.notebook {
+        let path = &notebook.path;
+        if let Some((writer, out)) = owners.of(path.as_str()) {
+            report.push(clash::written_notebook(
+                stage,
+                notebook,
+                (writer, out),
+                stages,
+            ));
+        }
+        inputs.push(Input::Notebook { path: path.clone() });
+    }
     let mut seen = HashSet::new();
     inputs.retain(|input| seen.insert(identity(input)));
     (inputs, reads)
@@ -128,6 +140,7 @@ fn identity(input: &Input) -> (u8, String) {
     match input {
         Input::Source { path } => (0, path.to_string()),
         Input::SourceGlob { pattern, .. } => (1, pattern.clone()),
+        Input::Notebook { path } => (3, path.to_string()),
         // One path has one writer.
         Input::Produced { path, .. } => (2, path.to_string()),
     }

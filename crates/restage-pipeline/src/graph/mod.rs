@@ -55,6 +55,11 @@ pub enum Input {
         /// Whether there must be one: no other stage's out matches, and the dep is not optional.
         required: bool,
     },
+    /// A notebook that it runs, which no stage writes: of its bytes only cells and kernel count.
+    Notebook {
+        /// Where it is.
+        path: RelPath,
+    },
     /// An output of another stage, or a part of it.
     Produced {
         /// Who writes it.

@@ -91,6 +91,7 @@ fn a_pattern_reads_every_matching_output_but_its_own_and_what_is_on_disk() {
         let inputs = graph.inputs(graph.id(name).unwrap()).iter();
         let of = |input: &Input| match input {
             Input::Produced { path, .. } => path.to_string(),
+            Input::Notebook { path } => format!("notebook {path}"),
             Input::SourceGlob { pattern, .. } => format!("disk: {pattern}"),
             Input::Source { path } => format!("source: {path}"),
         };

@@ -3,6 +3,7 @@
 
 mod action;
 mod files;
+mod notebook;
 mod reader;
 mod requires;
 mod settings;
@@ -62,7 +63,7 @@ const ENV: Kind = Kind::OneOf(&[
 /// `super::stages` makes instances of what `foreach`, `matrix` and `seeds` say.
 pub(crate) static STAGE: Mapping<Read> = Mapping {
     about: About {
-        one_of: &[&["program"], &["cmd"]],
+        one_of: &[&["program"], &["cmd"], &["notebook"]],
         instead: INSTEAD,
         ..About::new(
             "Stage",
@@ -127,7 +128,7 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
             Field::sometimes(
                 "program",
                 Kind::Filled,
-                "unless there is `cmd`",
+                "unless there is `cmd` or `notebook`",
                 "A crate of this workspace, which cargo builds. Its code, with that of the crates \
                  it depends on, is part of the stage's key.",
             )
@@ -165,7 +166,7 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
             Field::sometimes(
                 "cmd",
                 COMMAND,
-                "unless there is `program`",
+                "unless there is `program` or `notebook`",
                 "One or several lines for `bash -eo pipefail`: a line that fails, or a program in a \
                  pipe that fails, fails the stage. The commands of a list run one after another, \
                  each in a shell of its own, until one fails. Values that templates put in are \
@@ -177,6 +178,22 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
             .example("cmd: python3 plot.py --title ${name} > plot.svg   # or a list of commands")
             .words(&["command", "commands", "run", "script", "exec", "sh"]),
             Some(|reader, stage, entry| reader.cmd(stage, entry)),
+        ),
+        (
+            Field::sometimes(
+                "notebook",
+                Kind::Filled,
+                "unless there is `program` or `cmd`",
+                "A Jupyter notebook, which papermill runs, in the notebook's folder. Sources, kinds and tags \
+                 of its cells and the names of its kernel and language are part of the key, and are all that \
+                 it is given: opening and saving it changes nothing. The stage's `params` become variables, in \
+                 a cell after the one that is tagged `parameters`. An out that ends in `.ipynb`, which must \
+                 be `volatile`, is the executed notebook.",
+            )
+            .key(Key::Part)
+            .example("notebook: analysis.ipynb")
+            .words(&["ipynb", "papermill", "jupyter"]),
+            Some(|reader, stage, entry| reader.notebook(stage, entry)),
         ),
         (
             Field::optional(
@@ -475,6 +492,7 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
         !stage.env.contains_key(*name) && stage.secrets.iter().all(|secret| secret.name != **name)
     });
     stage.pass_env.extend(common.cloned().collect::<Vec<_>>());
+    reader.run_notebook(&mut stage);
     if instance.fields_known {
         incomplete(node, at, &mut reader);
     }
@@ -492,12 +510,13 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
 /// Reports what a stage must have and lacks.
 fn incomplete(node: &Node, at: Location, reader: &mut StageReader<'_>) {
     let owner = reader.templates.owner;
-    if node.get("program").is_none() && node.get("cmd").is_none() {
+    let what = ["program", "cmd", "notebook"];
+    if what.iter().all(|field| node.get(field).is_none()) {
         let message = format!("{owner} does not say what to run");
-        let error = Diagnostic::new(at, message, "has neither `program` nor `cmd`");
-        reader.report.push(
-            error.hint("add `cmd: <a line for bash>`, or `program: <a crate of this workspace>`"),
-        );
+        let error = Diagnostic::new(at, message, "has none of `cmd`, `program` and `notebook`");
+        reader.report.push(error.hint(
+            "add `cmd: <a line for bash>`, `notebook: <a file>`, or `program: <a crate of this workspace>`",
+        ));
     }
     if node.get("outs").is_none() {
         reader.no_outs(at);
