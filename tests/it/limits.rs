@@ -72,3 +72,30 @@ fn the_recorded_peak_is_that_of_the_whole_stage() {
     let peak = record["peak_memory"].as_u64().expect("a number");
     assert!(peak >= 3 * (48 << 20), "{peak}");
 }
+
+#[test]
+fn stages_of_a_nice_restage_leave_the_processors_to_others() {
+    let enabled = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
+    if enabled.map_or(true, |enabled| enabled.trim() != "1") {
+        println!(
+            "skipped: sessions are no scheduling groups here, so their processes' nice is all there is"
+        );
+        return;
+    }
+    let space = Space::new(
+        "  s: {cmd: 'sleep 0.3; cat /proc/self/autogroup > out; nice >> out', outs: [out]}\n",
+    );
+    let restage = space.command(&["reproduce"]);
+    let mut nice = std::process::Command::new("nice");
+    nice.args(["-n", "7"])
+        .arg(restage.get_program())
+        .args(restage.get_args());
+    let variables = restage
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    nice.current_dir(space.root()).env_clear().envs(variables);
+    let output = nice.output().expect("`nice` is everywhere");
+    assert!(output.status.success(), "{output:?}");
+    let out = space.read("out");
+    assert!(out.ends_with(" nice 7\n7\n"), "{out}");
+}

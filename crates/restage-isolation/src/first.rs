@@ -51,10 +51,12 @@ fn go(start: Start<'_>) -> Result<(), Refused> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     // No terminal to read from, and a process group by which all but those that leave it are told to
     // end.
+    let group = scheduling_group();
     rustix::process::setsid().step("setsid")?;
     if start.user_namespace {
         namespaces::map_ids(uid.as_raw(), gid.as_raw())?;
     }
+    let nice = group.and_then(nicer);
     follow(&start)?;
     if plan.view.is_some() || !plan.subreaper {
         namespaces::keep_mounts()?;
@@ -80,10 +82,35 @@ fn go(start: Start<'_>) -> Result<(), Refused> {
         None => become_command(&start),
         Some(command) => {
             drop(start.starting);
-            reap(channel, plan.subreaper.then_some(start.launcher), command);
+            reap(
+                channel,
+                plan.subreaper.then_some(start.launcher),
+                command,
+                nice,
+            );
         }
     }
     Ok(())
+}
+
+/// The kernel takes a group's nice value once in a tenth of a second, of all ordinary users together.
+const AGAIN: Duration = Duration::from_millis(110);
+
+/// Where the kernel says how nice a session's processes are together (`sched(7)`, autogroup).
+const SCHEDULING_GROUP: &str = "autogroup";
+
+/// The nice value of the session as a group, where sessions are such groups: `/autogroup-7 nice 0`.
+fn scheduling_group() -> Option<i32> {
+    let text = namespaces::read_from_proc(SCHEDULING_GROUP).ok()?;
+    text.trim().rsplit(' ').next()?.parse().ok()
+}
+
+/// How nice this session shall be as a group, if nicer than others. A new one gets as much of the
+/// CPUs as any other, however nice its processes are: `nice restage reproduce` would slow nothing
+/// down but restage.
+fn nicer(before: i32) -> Option<i32> {
+    let process = rustix::process::getpriority_process(None).unwrap_or(0);
+    Some(before.max(process)).filter(|nice| *nice > 0)
 }
 
 /// Makes this process end with the launcher, or end what it started when the launcher has ended.
@@ -109,8 +136,8 @@ fn follow(start: &Start<'_>) -> Result<(), Refused> {
 }
 
 /// Reaps until the command has ended, and says how. Without a PID namespace it must look after its
-/// `launcher`.
-fn reap(channel: &Channel, launcher: Option<Pid>, command: Pid) {
+/// `launcher`. Meanwhile it makes the session as `nice` as it shall be.
+fn reap(channel: &Channel, launcher: Option<Pid>, command: Pid, mut nice: Option<i32>) {
     let orphaned = || launcher.is_some() && rustix::process::getppid() != launcher;
     let status = loop {
         if let Some(status) = reap_ended(command) {
@@ -121,12 +148,18 @@ fn reap(channel: &Channel, launcher: Option<Pid>, command: Pid) {
             kill_descendants();
             return;
         }
-        system::wait_for_signal([libc::SIGCHLD, libc::SIGUSR1]);
+        nice = nice.filter(|nice| !make_nice(*nice));
+        system::wait_for_signal([libc::SIGCHLD, libc::SIGUSR1], nice.map(|_| AGAIN));
     };
     channel.tell(&Report::Ended {
         status: status.as_raw(),
         leftovers: leaves_others(),
     });
+}
+
+/// False if it must be tried again.
+fn make_nice(nice: i32) -> bool {
+    namespaces::write_to_proc(SCHEDULING_GROUP, &nice.to_string()) != Err(Errno::AGAIN)
 }
 
 fn reap_ended(command: Pid) -> Option<WaitStatus> {

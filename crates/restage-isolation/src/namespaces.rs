@@ -2,9 +2,10 @@
 //! a name, which is shown if the system refuses it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, OFlags};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind,
     mount_change, mount_move, move_mount, open_tree,
@@ -117,13 +118,27 @@ pub(crate) fn map_ids(uid: u32, gid: u32) -> Result<(), Refused> {
         ("uid_map", format!("{uid} {uid} 1\n")),
         ("gid_map", format!("{gid} {gid} 1\n")),
     ] {
-        let path = Path::new("/proc/self").join(file);
-        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
-        let opened = rustix::fs::open(&path, flags, rustix::fs::Mode::empty());
-        let written = opened.and_then(|fd| rustix::io::write(fd, text.as_bytes()));
-        written.step(file)?;
+        write_to_proc(file, &text).step(file)?;
     }
     Ok(())
+}
+
+/// Sets something of this process.
+pub(crate) fn write_to_proc(file: &str, text: &str) -> rustix::io::Result<()> {
+    let file = open_of_proc(file, OFlags::WRONLY)?;
+    rustix::io::write(file, text.as_bytes()).map(drop)
+}
+
+/// A line about this process.
+pub(crate) fn read_from_proc(file: &str) -> rustix::io::Result<String> {
+    let mut line = [0; 256];
+    let len = rustix::io::read(open_of_proc(file, OFlags::RDONLY)?, &mut line)?;
+    Ok(String::from_utf8_lossy(&line[..len]).into_owned())
+}
+
+fn open_of_proc(file: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = Path::new("/proc/self").join(file);
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, rustix::fs::Mode::empty())
 }
 
 /// Keeps mounts that are made here to this namespace. What the host unmounts is not held by us.

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -107,12 +108,18 @@ impl SignalMask {
     }
 }
 
-/// Waits for one of two signals, which must be blocked.
-pub(crate) fn wait_for_signal(signals: [i32; 2]) {
+/// Waits for one of two signals, which must be blocked, or for so long.
+pub(crate) fn wait_for_signal(signals: [i32; 2], at_most: Option<Duration>) {
     let set = SignalMask::of(&signals);
-    // SAFETY: the set is initialised; null asks for no details.
+    let time = at_most.map(|time| libc::timespec {
+        tv_sec: time.as_secs() as libc::time_t,
+        tv_nsec: time.subsec_nanos().into(),
+    });
+    let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the set is initialised; null asks for no details, and for no end of waiting; `time`
+    // outlives the call.
     unsafe {
-        libc::sigwaitinfo(&raw const set.0, std::ptr::null_mut());
+        libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), time);
     }
 }
 
