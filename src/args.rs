@@ -270,6 +270,10 @@ pub(crate) struct Trace {
     /// The number's column.
     #[arg(long, value_name = "NAME", requires = "row")]
     pub(crate) column: Option<String>,
+
+    /// The number's JSON pointer, such as `/accuracy`, in a JSON, YAML or TOML file.
+    #[arg(long, value_name = "POINTER", conflicts_with_all = ["row", "column"])]
+    pub(crate) at: Option<String>,
 }
 
 /// Rerun up-to-date stages and compare their outputs with the recorded ones; exit 3 if they differ.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use restage_claims::tables::Content;
 use restage_core::files::files_below;
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
@@ -115,6 +116,23 @@ impl Against {
     }
 }
 
+/// A file as it was.
+#[derive(Debug)]
+pub(crate) enum Before {
+    /// Of a revision.
+    Bytes(Vec<u8>),
+    File(PathBuf),
+}
+
+impl Before {
+    pub(crate) fn content(&self) -> Content<'_> {
+        match self {
+            Self::Bytes(bytes) => Content::Bytes(bytes),
+            Self::File(path) => Content::File(path),
+        }
+    }
+}
+
 impl Baseline {
     /// Understands a word as a file or folder, relative to `directory`, or as a revision.
     ///
@@ -185,14 +203,16 @@ impl Baseline {
         }
     }
 
-    /// The bytes of the file at `path`, or of the single file.
-    pub(crate) fn read(&self, path: &RelPath) -> Result<Vec<u8>, BaselineError> {
-        match self {
-            Self::Folder(folder) => Ok(fs::read(&path.under(folder))?),
-            Self::File(file) => Ok(fs::read(file)?),
-            Self::Revision { root, commit } => git::blob(root, commit, path.as_str())
-                .map_err(|error| failed(error, commit, path.as_str())),
-        }
+    /// The file at `path`, or the single file.
+    pub(crate) fn read(&self, path: &RelPath) -> Result<Before, BaselineError> {
+        Ok(match self {
+            Self::Folder(folder) => Before::File(path.under(folder)),
+            Self::File(file) => Before::File(file.clone()),
+            Self::Revision { root, commit } => {
+                let blob = git::blob(root, commit, path.as_str());
+                Before::Bytes(blob.map_err(|error| failed(error, commit, path.as_str()))?)
+            }
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::session::Loaded;
 use restage_claims::{Cells, Files, Judged, Verdict, judge};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
+use restage_core::span::Location;
 use restage_engine::Patterns;
 use restage_pipeline::{Claim, Diagnostic};
 
@@ -35,19 +36,51 @@ impl JudgedClaim<'_> {
     }
 }
 
-/// Judges claims by the tables as they are now, and says which; committed verdicts are not looked up.
+/// A claim that the tables can't answer, whatever is run.
+pub(crate) struct Mistake<'a> {
+    pub(crate) claim: &'a Claim,
+    pub(crate) location: Location,
+    pub(crate) message: String,
+}
+
+/// What became of some claims.
+pub(crate) struct Judgement<'a> {
+    pub(crate) claims: Vec<JudgedClaim<'a>>,
+    pub(crate) mistakes: Vec<Mistake<'a>>,
+    /// The tables that were read.
+    pub(crate) used: Vec<RelPath>,
+}
+
+impl Judgement<'_> {
+    /// All mistakes, at their places in the pipeline's file, if there is one.
+    pub(crate) fn error(&self, loaded: &Loaded) -> Option<CliError> {
+        let diagnostic = |mistake: &Mistake<'_>| {
+            let message = format!("claim `{}`: {}", mistake.claim.id, mistake.message);
+            Diagnostic::new(mistake.location, message, "evaluated on the tables")
+        };
+        let mistakes: Vec<Diagnostic> = self.mistakes.iter().map(diagnostic).collect();
+        (!mistakes.is_empty()).then(|| loaded.invalid(mistakes))
+    }
+}
+
+/// Judges claims by the tables as they are now; committed verdicts are not looked up.
 pub(crate) fn judge_all<'a>(
     loaded: &Loaded,
     patterns: &Arc<Patterns>,
     claims: &[&'a Claim],
-) -> Result<(Vec<JudgedClaim<'a>>, Vec<RelPath>), CliError> {
+) -> Judgement<'a> {
     let patterns = Arc::clone(patterns);
     let matching = move |pattern: &Glob| {
         patterns
             .matching(pattern)
             .map_err(|error| error.to_string())
     };
-    let files = Files::below(&loaded.root, loaded.graph.stages(), Box::new(matching));
+    let files = Files::below(
+        &loaded.root,
+        loaded.graph.stages(),
+        &loaded.pipeline().tables,
+        Box::new(matching),
+    );
     let files = Arc::new(files);
     let cells: Arc<dyn Cells> = Arc::clone(&files) as _;
     let (mut judged_claims, mut mistakes) = (Vec::new(), Vec::new());
@@ -58,18 +91,16 @@ pub(crate) fn judge_all<'a>(
                 judged,
                 before: None,
             }),
-            Err((location, message)) => {
-                let message = format!("claim `{}`: {message}", claim.id);
-                mistakes.push(Diagnostic::new(
-                    location,
-                    message,
-                    "evaluated on the tables",
-                ));
-            }
+            Err((location, message)) => mistakes.push(Mistake {
+                claim,
+                location,
+                message,
+            }),
         }
     }
-    match mistakes.is_empty() {
-        true => Ok((judged_claims, files.used())),
-        false => Err(loaded.invalid(mistakes)),
+    Judgement {
+        claims: judged_claims,
+        mistakes,
+        used: files.used(),
     }
 }

@@ -289,6 +289,17 @@ fn every_block_is_of_a_kind_that_is_checked() {
                 }
             }
             "yaml" => loads(&piece),
+            // What is typed; what is answered depends on the files.
+            "console" => {
+                for line in piece
+                    .text
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("$ "))
+                {
+                    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+                    check_without_running(&place, &words);
+                }
+            }
             "python" => imports_exist(&place, &piece.text),
             // Drawings and layouts.
             "text" => {}

@@ -19,16 +19,20 @@ What counts as a difference:
   ignore    Nothing, but the column must exist.
   columns   Matched by name, in any order. A missing or added column is a
             difference, even an ignored one. Spaces around a name don't matter.
+            Columns of one name are matched in order.
   rows      Matched in order, or by the text of the key columns if there is a
             key. A missing or added row is a difference. Two rows with the same
             key are an error, which names the key and both lines.
   files     A missing or added file is a difference. Files other than .csv,
-            .tsv, .json and .yaml are compared byte by byte.
-  json      A JSON or YAML file is a table of one row, a list of objects has a
-            row for each. Columns are the paths of values, such as accuracy or
-            loss/train. Layout and the order of keys make no difference.
-Quotes around cells, LF or CRLF between rows, blank lines and a byte order mark
-make no difference. A line break inside a quoted cell does.
+            .tsv, .json, .jsonl, .yaml, .toml and those that `tables:` names are
+            compared byte by byte.
+  json      A JSON, YAML or TOML file is a table of one row; a list of objects,
+            or a file of JSON lines, has a row for each. Columns are the paths
+            of values, such as /accuracy or /loss/train. Layout and the order
+            of keys make no difference.
+Quotes around cells, LF or CRLF between rows, blank lines, a byte order mark, and
+commas, semicolons or tabs between cells make no difference. A line break inside
+a quoted cell does.
 
 Examples:
   restage compare                                  with the last commit

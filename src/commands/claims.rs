@@ -9,7 +9,7 @@ use crate::judge::{JudgedClaim, judge_all};
 use crate::left_over;
 use crate::not_from_here;
 use crate::output::Output;
-use crate::render::claims::{cases, json, markdown, table};
+use crate::render::claims::{cases, json, markdown, mistakes, table};
 use crate::render::junit::junit;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
@@ -42,11 +42,17 @@ pub(crate) fn claims(
     };
     let session = Session::look(settings, &loaded)?;
     let patterns = session.patterns()?;
-    let judged_claims = judge_all(&loaded, &patterns, &chosen);
+    let judgement = judge_all(&loaded, &patterns, &chosen);
     // Also where a claim fails because of it.
     left_over::warn(&patterns, out);
-    let (mut judged_claims, used) = judged_claims?;
-    not_from_here::warn(&session, &used, out)?;
+    if let Some(error) = judgement.error(&loaded) {
+        if settings.json {
+            out.data(&mistakes(&judgement.mistakes, loaded.profile()))?;
+        }
+        return Err(error);
+    }
+    let mut judged_claims = judgement.claims;
+    not_from_here::warn(&session, &judgement.used, out)?;
     session.workspace.save_cache();
     for one in &mut judged_claims {
         let before = committed.as_ref().and_then(|all| all.get(&one.claim.id));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::args::Compare;
-use crate::baseline::{Baseline, below};
+use crate::baseline::{Baseline, Before, below};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::find::plain;
@@ -14,7 +14,7 @@ use crate::render::diff::{Compared, json, markdown, text};
 use crate::render::junit::junit;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
-use restage_claims::tables::{self, TableDiff};
+use restage_claims::tables::{self, Comparison, Content, Format, TableDiff};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::Patterns;
@@ -151,21 +151,28 @@ fn every_table(
     }
     let wanted = |path: &&&RelPath| chosen.is_empty() || chosen.iter().any(|one| one.has(path));
     let (mut diffs, mut headers) = (Vec::new(), Vec::new());
+    let here = &here;
     for path in every.iter().filter(wanted) {
         let name = path.as_str();
-        let (there, here) = (there.contains(*path), here.contains(*path));
-        let read = || fs::read(&path.under(&loaded.root));
-        let now = here.then(read).transpose()?;
-        let before = there.then(|| baseline.read(path)).transpose()?;
-        headers.push((
-            *path,
-            [&now, &before].map(|bytes| columns(name, bytes.as_deref())),
-        ));
+        let now = path.under(&loaded.root);
+        let now = here.contains(*path).then_some(Content::File(&now));
+        let before = there
+            .contains(*path)
+            .then(|| baseline.read(path))
+            .transpose()?;
+        let before = before.as_ref().map(Before::content);
+        let format = Format::of(name, &loaded.pipeline().tables);
+        headers.push(Header::read(path, format, [now, before])?);
         diffs.push(match (before, now) {
             (Some(before), Some(now)) => {
-                let rule =
-                    tables::effective_rule(&loaded.pipeline().compare, path).unwrap_or_default();
-                tables::compare_tables(name, &before, &now, &rule)
+                let rule = tables::effective_rule(&loaded.pipeline().compare, path);
+                let comparison = Comparison {
+                    path: name,
+                    format,
+                    rule: &rule.unwrap_or_default(),
+                    most: args.most,
+                };
+                comparison.of(before, now)?
             }
             (Some(_), None) => TableDiff::missing(name),
             _ => TableDiff::unexpected(name),
@@ -179,36 +186,73 @@ fn every_table(
     Ok(diffs)
 }
 
-fn columns(path: &str, bytes: Option<&[u8]>) -> Vec<String> {
-    bytes.map_or_else(Vec::new, |bytes| tables::columns(path, bytes))
+/// The columns of a file, here and there.
+struct Header<'a> {
+    path: &'a RelPath,
+    columns: Vec<String>,
+    /// Whether they are the paths of values.
+    paths: bool,
+    /// Whether it is compared by columns.
+    is_table: bool,
+}
+
+impl<'a> Header<'a> {
+    fn read(
+        path: &'a RelPath,
+        format: Option<Format>,
+        sides: [Option<Content<'_>>; 2],
+    ) -> Result<Self, CliError> {
+        let mut columns = Vec::new();
+        if let Some(format) = format {
+            for side in sides.into_iter().flatten() {
+                columns.extend(tables::columns(side, format)?);
+            }
+        }
+        Ok(Self {
+            path,
+            columns,
+            paths: format.is_some_and(Format::is_document),
+            is_table: format.is_some(),
+        })
+    }
 }
 
 /// Rules that match no file or no column: most likely typos, which leave something compared by
 /// another rule than was meant.
-fn idle(rules: &[CompareRule], headers: &[(&RelPath, [Vec<String>; 2])]) -> Vec<String> {
+fn idle(rules: &[CompareRule], headers: &[Header<'_>]) -> Vec<String> {
     let mut remarks = Vec::new();
     for rule in rules {
-        let files: Vec<_> = headers
-            .iter()
-            .filter(|(path, _)| tables::applies(rule, path))
-            .collect();
-        if files.is_empty() {
-            remarks.push(format!("no file matches `{}` in `compare:`", rule.files));
-            continue;
-        }
-        let named = rule.columns.keys().filter(|column| *column != "*");
-        for column in named {
-            let mut columns = files.iter().flat_map(|(_, sides)| sides.iter().flatten());
-            let plain = column.strip_prefix('/').unwrap_or(column);
-            if !columns.any(|one| one == column || one == plain) {
-                remarks.push(format!(
-                    "no file that `{}` in `compare:` matches has a column `{column}`",
-                    rule.files
-                ));
-            }
+        let of_rule = |header: &&Header<'_>| tables::applies(rule, header.path);
+        match headers.iter().any(|header| of_rule(&header)) {
+            true => remarks.extend(idle_columns(rule, headers.iter().filter(of_rule))),
+            false => remarks.push(format!("no file matches `{}` in `compare:`", rule.files)),
         }
     }
     remarks
+}
+
+/// Columns of a rule that none of these files has.
+fn idle_columns<'h, 'p: 'h>(
+    rule: &CompareRule,
+    headers: impl Iterator<Item = &'h Header<'p>> + Clone,
+) -> Vec<String> {
+    let files = &rule.files;
+    if !rule.columns.is_empty() && !headers.clone().any(|header| header.is_table) {
+        return vec![format!(
+            "the files that `{files}` in `compare:` matches are no tables: they are compared byte by \
+             byte, and its `columns` do not apply"
+        )];
+    }
+    let has = |header: &Header<'_>, column: &str| {
+        let mut columns = header.columns.iter();
+        columns.any(|one| tables::fits(column, one, header.paths))
+    };
+    let named = rule.columns.keys().filter(|column| *column != "*");
+    let idle = named.filter(|column| !headers.clone().any(|header| has(header, column)));
+    idle.map(|column| {
+        format!("no file that `{files}` in `compare:` matches has a column `{column}`")
+    })
+    .collect()
 }
 
 /// One table against the file `other`: the chosen one, or the one with the same name.
@@ -220,28 +264,28 @@ fn single(
     args: &Compare,
     out: &mut Output,
 ) -> Result<TableDiff, CliError> {
-    let (name, place, rule) = match chosen {
+    let rules = &loaded.pipeline().compare;
+    let (name, place, inside) = match chosen {
         [one] if !is_folder(&one.place)? => {
             let inside = one.inside.as_ref().and_then(Option::as_ref);
-            let rule =
-                inside.and_then(|path| tables::effective_rule(&loaded.pipeline().compare, path));
-            if rule.is_none() {
-                out.note(&format!(
-                    "no rule in `compare:` matches `{}`; comparing it exactly, row by row\n",
-                    one.word
-                ));
-            }
-            (one.word.clone(), one.place.clone(), rule)
+            (one.word.clone(), one.place.clone(), inside.cloned())
         }
         _ => {
             let path = namesake(loaded, results, chosen, other, args)?;
-            let rule = tables::effective_rule(&loaded.pipeline().compare, &path);
-            (path.to_string(), path.under(&loaded.root), rule)
+            (path.to_string(), path.under(&loaded.root), Some(path))
         }
     };
-    let Some(now) = fs::read_if_exists(&place)? else {
+    let rule = inside
+        .as_ref()
+        .and_then(|path| tables::effective_rule(rules, path));
+    if rule.is_none() {
+        out.note(&format!(
+            "no rule in `compare:` matches `{name}`; comparing it exactly, row by row\n"
+        ));
+    }
+    if !fs::exists(&place)? {
         return Err(CliError::usage(format!("there is no `{name}` to compare")));
-    };
+    }
     let real = |path: &Path| fs::canonicalize(path);
     if real(&place)? == real(other)? {
         return Err(
@@ -249,13 +293,26 @@ fn single(
                 .with_hint("name another file, or a revision: `--against HEAD`"),
         );
     }
-    let before = fs::read(other)?;
-    Ok(tables::compare_tables(
-        &name,
-        &before,
-        &now,
-        &rule.unwrap_or_default(),
-    ))
+    let (before, now) = (Content::File(other), Content::File(&place));
+    let format = match &inside {
+        Some(path) => Format::of(path.as_str(), &loaded.pipeline().tables),
+        None => Format::of(&name, &[]),
+    };
+    if let Some(path) = inside.as_ref().filter(|_| rule.is_some()) {
+        let header = Header::read(path, format, [Some(now), Some(before)])?;
+        for rule in rules.iter().filter(|rule| tables::applies(rule, path)) {
+            for remark in idle_columns(rule, std::iter::once(&header)) {
+                out.warning(&format!("{remark}, here or in `{}`", args.against));
+            }
+        }
+    }
+    let comparison = Comparison {
+        path: &name,
+        format,
+        rule: &rule.unwrap_or_default(),
+        most: args.most,
+    };
+    Ok(comparison.of(before, now)?)
 }
 
 /// The one result table with the same name as the file `other`.

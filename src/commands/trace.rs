@@ -5,10 +5,10 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::format::count;
 use crate::output::Output;
-use crate::render::lineage::{Cell, Drawing};
+use crate::render::lineage::{Cell, Drawing, Place};
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
-use restage_claims::tables::{Lookup, RowName, is_table};
+use restage_claims::tables::{Format, Lookup, RowName};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::git::CommittedFiles;
@@ -21,8 +21,9 @@ pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Resu
     let path = path(&first, &args.path)?;
     let loaded = writer(settings, &args.pipeline, first, &path)?;
     exists(&loaded, &path)?;
-    let cell = match (&args.row, &args.column) {
-        (Some(row), Some(column)) => Some(cell(&loaded, &path, row, column)?),
+    let cell = match (&args.row, &args.column, &args.at) {
+        (Some(row), Some(column), _) => Some(cell(&loaded, &path, row, column)?),
+        (.., Some(pointer)) => Some(value(&loaded, &path, pointer)?),
         _ => None,
     };
     let session = Session::look(settings, &loaded)?;
@@ -153,13 +154,15 @@ fn readers(loaded: &Loaded, lineage: &Lineage) -> Vec<String> {
     ids.map(|id| graph.stage(*id).name.clone()).collect()
 }
 
-/// The requested number.
-fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell, CliError> {
-    if !is_table(path.as_str()) {
-        return Err(
-            CliError::usage(format!("`{path}` is not a table, so it has no rows"))
-                .with_hint("`--row` and `--column` are for .csv, .tsv, .json and .yaml files"),
-        );
+/// The table that holds the requested number.
+fn table(loaded: &Loaded, path: &RelPath) -> Result<Lookup, CliError> {
+    let tables = &loaded.pipeline().tables;
+    if Format::of(path.as_str(), tables).is_none() {
+        let message = format!("`{path}` is not a table, so it has no rows");
+        return Err(CliError::usage(message).with_hint(
+            "`--row` and `--column` are for .csv, .tsv and .jsonl files and those that `tables` names, \
+             `--at` is for .json, .yaml and .toml files",
+        ));
     }
     let bytes = fs::read_if_exists(&path.under(&loaded.root))?;
     let bytes = bytes.ok_or_else(|| {
@@ -168,17 +171,34 @@ fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell
         ))
         .with_hint(format!("run `restage reproduce {path}` to make it"))
     })?;
-    let usage = |fault: String| CliError::usage(format!("`{path}` {fault}"));
-    let table = Lookup::parse(path.as_str(), &bytes).map_err(usage)?;
+    Lookup::parse(path.as_str(), &bytes, tables)
+        .map_err(|fault| CliError::usage(format!("`{path}` {fault}")))
+}
+
+/// The number in a row and a column.
+fn cell(loaded: &Loaded, path: &RelPath, row: &str, column: &str) -> Result<Cell, CliError> {
+    let table = table(loaded, path)?;
     let name = table.row_name(row);
-    let value = table.cell(&name, column).map_err(|fault| {
-        let error = usage(fault);
+    let value = table.cell(&name, column).map_err(|missing| {
+        let error = CliError::usage(format!("`{path}` {}", missing.why()));
         error.maybe_hint(near(&table, &name, column))
     })?;
     Ok(Cell {
         value: value.to_owned(),
-        row: name.to_string(),
-        column: column.to_owned(),
+        place: Place::Cell {
+            row: name.to_string(),
+            column: column.to_owned(),
+        },
+    })
+}
+
+/// The value at a JSON pointer.
+fn value(loaded: &Loaded, path: &RelPath, pointer: &str) -> Result<Cell, CliError> {
+    let found = table(loaded, path)?.value(pointer);
+    let value = found.map_err(|missing| CliError::usage(format!("`{path}` {}", missing.why())))?;
+    Ok(Cell {
+        value,
+        place: Place::Pointer(pointer.to_owned()),
     })
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn verify(
     let begun = Verification::begin(
         workspace,
         graph,
-        &loaded.pipeline().compare,
+        (&loaded.pipeline().compare, &loaded.pipeline().tables),
         &stages,
         &needed,
     )

@@ -4,7 +4,7 @@ use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
 use crate::format::{count, grouped};
-use crate::judge::JudgedClaim;
+use crate::judge::{JudgedClaim, Mistake};
 use crate::render::junit::{Case, Outcome};
 use crate::render::width::visible;
 use crate::style::Style;
@@ -278,6 +278,18 @@ pub(crate) fn json(all: &[JudgedClaim<'_>], profile: &str) -> String {
         "{}\n",
         json!({"event": "claims", "claims": all.len(), "worse": worse})
     )
+}
+
+/// A line for each claim that the tables can't answer.
+pub(crate) fn mistakes(all: &[Mistake<'_>], profile: &str) -> String {
+    let line = |one: &Mistake<'_>| {
+        let line = json!({
+            "event": "mistake", "profile": profile, "id": one.claim.id, "says": one.claim.says,
+            "reason": one.message, "line": one.location.line,
+        });
+        format!("{line}\n")
+    };
+    all.iter().map(line).collect()
 }
 
 /// A test for each claim: worse than committed failed, not measured was skipped.

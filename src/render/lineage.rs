@@ -17,8 +17,17 @@ const CHANGES: usize = 4;
 /// A number in a table.
 pub(crate) struct Cell {
     pub(crate) value: String,
-    pub(crate) row: String,
-    pub(crate) column: String,
+    pub(crate) place: Place,
+}
+
+/// Where a number is in its file.
+pub(crate) enum Place {
+    Cell {
+        row: String,
+        column: String,
+    },
+    /// A JSON pointer.
+    Pointer(String),
 }
 
 /// The lineage of one file, and what is known around it.
@@ -35,12 +44,11 @@ impl Drawing<'_> {
     pub(crate) fn text(&self, style: Style) -> String {
         let mut text = String::new();
         if let Some(cell) = self.cell {
-            text += &format!(
-                "{}  {}, {}\n",
-                style.bold(&cell.value),
-                cell.column,
-                cell.row
-            );
+            let place = match &cell.place {
+                Place::Cell { row, column } => format!("{column}, {row}"),
+                Place::Pointer(pointer) => pointer.clone(),
+            };
+            text += &format!("{}  {place}\n", style.bold(&cell.value));
         }
         for file in &self.lineage.files {
             text += &self.file(file, style);
@@ -332,9 +340,12 @@ fn read_content(content: &DepContent) -> String {
 impl Drawing<'_> {
     /// All of it, on one line.
     pub(crate) fn json(&self) -> String {
-        let cell = self
-            .cell
-            .map(|cell| json!({"value": cell.value, "row": cell.row, "column": cell.column}));
+        let cell = self.cell.map(|cell| match &cell.place {
+            Place::Cell { row, column } => {
+                json!({"value": cell.value, "row": row, "column": column})
+            }
+            Place::Pointer(pointer) => json!({"value": cell.value, "at": pointer}),
+        });
         let runs: Vec<Value> = self
             .lineage
             .runs

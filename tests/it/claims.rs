@@ -115,27 +115,100 @@ fn a_slip_in_a_file_or_a_column_is_an_error_and_no_verdict() {
 }
 
 #[test]
-fn metrics_in_json_and_sparse_logs_are_measured_and_a_bad_cell_says_where_it_is() {
+fn metrics_of_all_kinds_and_sparse_logs_are_measured() {
     let space = Space::new(
         r#"
   s: {cmd: 'echo x > s.txt', outs: [s.txt]}
+  t: {cmd: 'echo 1 > later.json', outs: [later.json]}
+tables: [{files: de.csv, decimal: ","}]
 claims:
-  json: {says: x, paper: 0.91, ours: 'cell("m.json", 1, "test/accuracy")', tolerance: {abs: 1.0e-9}}
+  json: {says: x, paper: 0.91, ours: 'cell("m.json", "/test/accuracy")', tolerance: {abs: 1.0e-9}}
+  row: {says: x, paper: 0.91, ours: 'cell("m.json", 1, "test/accuracy")', tolerance: {abs: 1.0e-9}}
+  yaml: {says: x, paper: 3, ours: 'cell("m.yaml", "/scores/-1")', tolerance: {abs: 0}}
+  toml: {says: x, holds: 'text("m.toml", "/run/name") == "a" && cell("m.toml", "/run/lr") == 0.001'}
+  lines: {says: x, paper: 0.25, ours: 'min(column("log.jsonl", "loss"))', tolerance: {abs: 0}}
+  runs: {says: x, paper: 0.5, ours: 'samples("r/*/m.json", "/acc")', tolerance: {abs: 1.0e-9}}
+  pairs: {says: x, paper: 0.2, ours: 'difference(samples("r/*/m.json", "/acc"), samples("r/*/m.json", "/base"))', tolerance: {abs: 1.0e-9}}
+  comma: {says: x, paper: 0.75, ours: 'mean(column("de.csv", "wert"))', tolerance: {abs: 1.0e-9}}
   best: {says: x, paper: 0.82, ours: 'max(column("log.csv", "val_acc"))', tolerance: {abs: 1.0e-9}}
-  percent: {says: x, paper: 85.3, ours: 'cell("log.csv", "epoch=1", "share")', tolerance: {abs: 1.0e-9}}
+  count: {says: x, holds: 'count(column("log.csv", "val_acc")) == 2.0 && first(column("log.csv", "val_acc")) == 0.7'}
+  later: {says: x, paper: 1, ours: 'cell("later.json", "/x")', tolerance: {abs: 1}}
+  null: {says: x, paper: 1, ours: 'cell("m.json", "/none")', tolerance: {abs: 1}}
 "#,
     );
-    space.write("m.json", r#"{"test": {"accuracy": 0.91}}"#);
-    let log = "epoch, val_acc ,share\n0,0.7,\n0,,1%\n1,0.82,85.3%\n2,,\n";
-    space.write("log.csv", log);
-    let said = space.restage(&["--json", "claims"]).exits(0);
-    let claims = said.events("claim");
-    assert_eq!(claims[0]["verdict"], "reproduced");
-    assert_eq!(claims[1]["verdict"], "reproduced");
-    assert_eq!(
-        claims[2]["reason"],
-        "`log.csv` has `85.3%` in row `epoch=1`, column `share`, which is not a number"
+    space.write("m.json", r#"{"test": {"accuracy": 0.91}, "none": null}"#);
+    space.write("m.yaml", "scores: [1, 2, 3]\n");
+    space.write("m.toml", "[run]\nname = 'a'\nlr = 1e-3\n");
+    space.write(
+        "log.jsonl",
+        "{\"step\": 1, \"loss\": 0.5}\n{\"step\": 2, \"loss\": 0.25}\n{\"step\": 3}\n",
     );
+    space.write("r/1/m.json", r#"{"acc": 0.4, "base": 0.2}"#);
+    space.write("r/2/m.json", r#"{"acc": 0.6, "base": 0.4}"#);
+    space.write("de.csv", "name;wert\na;0,5\nb;1\n");
+    space.write(
+        "log.csv",
+        "epoch, val_acc ,share\n0,0.7,\n0,,1%\n1,0.82,85.3%\n2,,\n",
+    );
+    let said = space.restage(&["--json", "claims"]).exits(0);
+    for claim in said.events("claim") {
+        let (wanted, reason) = match claim["id"].as_str() {
+            Some("later") => ("not measured", Some("there is no `later.json`")),
+            Some("null") => ("not measured", Some("`m.json` has null at `/none`")),
+            _ => ("reproduced", None),
+        };
+        assert_eq!(claim["verdict"], wanted, "{claim}");
+        assert_eq!(claim["reason"].as_str(), reason, "{claim}");
+    }
+}
+
+#[test]
+fn a_claim_that_no_run_can_answer_is_an_error_with_its_place() {
+    for (ours, says) in [
+        (
+            r#"cell("log.csv", "epoch=1", "share")"#,
+            "`log.csv` has `85.3%` in row `epoch=1`, column `share`, which is not a number",
+        ),
+        (
+            r#"max(column("log.csv", "share"))"#,
+            "`log.csv` has `1%` in row 2, column `share`, which is not a number",
+        ),
+        (
+            r#"cell("m.json", "/test/acuracy")"#,
+            "`m.json` has nothing at `/test/acuracy`: did you mean `/test/accuracy`?",
+        ),
+        (
+            r#"cell("m.json", "/test")"#,
+            "`m.json` has an object of `/test/accuracy` at `/test`, not a single value",
+        ),
+        (r#"cell("bad.json", "/a")"#, "`bad.json` gives `a` twice"),
+        (
+            r#"cell("log.csv", "share=", "epoch")"#,
+            "`log.csv` has several of row `share=`",
+        ),
+    ] {
+        let space = Space::new(&format!(
+            "
+  s: {{cmd: 'echo x > s.txt', outs: [s.txt]}}
+claims:
+  good: {{says: x, paper: 0.91, ours: 'cell(\"m.json\", \"/test/accuracy\")', tolerance: {{abs: 0}}}}
+  odd: {{says: x, paper: 85.3, ours: '{ours}', tolerance: {{abs: 1}}}}
+"
+        ));
+        space.write("m.json", r#"{"test": {"accuracy": 0.91}}"#);
+        space.write("bad.json", r#"{"a": 1, "a": 2}"#);
+        space.write(
+            "log.csv",
+            "epoch,val_acc,share\n0,0.7,\n0,,1%\n1,0.82,85.3%\n2,,\n",
+        );
+        let said = space.restage(&["claims", "--write"]).exits(2).says(says);
+        assert!(said.err.contains("pipeline.yaml:9:"), "{}", said.err);
+        assert!(!space.exists("results/default/claims.csv"));
+        let said = space.restage(&["--json", "claims"]).exits(2);
+        assert_eq!(said.events("mistake")[0]["id"], "odd");
+        assert_eq!(said.events("mistake")[0]["reason"], says);
+        space.restage(&["claims", "good"]).exits(0);
+    }
 }
 
 #[test]

@@ -225,6 +225,136 @@ fn differences_are_written_as_json_markdown_and_junit() {
     said(&["--junit", "--md"]).exits(2);
 }
 
+/// Files of all kinds, as they were and as they are.
+fn metrics(rules: &str) -> Space {
+    let space = Space::empty();
+    space.write(
+        "pipeline.yaml",
+        &format!("schema: 1\nname: c\nstages:\n  s: {{cmd: 'true > a', outs: [a]}}\n{rules}"),
+    );
+    for (name, before, now) in [
+        (
+            "m.json",
+            r#"{"acc": 0.9, "loss": {"train": 100, "val": 2.0}, "seconds": 5}"#,
+            "{\"loss\": {\"val\": 2,\n \"train\": 100.05},\n \"seconds\": 6, \"acc\": 0.9}",
+        ),
+        (
+            "m.yaml",
+            "acc: 0.9\nloss: {train: 100}\n",
+            "{loss: {train: 100.05}, acc: 0.9}\n",
+        ),
+        (
+            "m.toml",
+            "acc = 0.9\nloss.train = 100.0\n",
+            "[loss]\ntrain = 100.05\n",
+        ),
+        (
+            "log.jsonl",
+            "{\"e\": 1, \"loss\": 100}\n{\"e\": 2}\n",
+            "{\"loss\": 100.05, \"e\": 1}\n\n{\"e\": 2}\n",
+        ),
+        ("de.csv", "id;v\na;100,0\n", "id;v\na;100,05\n"),
+    ] {
+        space.write(&format!("old/{name}"), before);
+        space.write(name, now);
+    }
+    space
+}
+
+#[test]
+fn json_yaml_toml_and_json_lines_are_compared_by_value_with_tolerances_by_path() {
+    let rules = r#"
+tables: [{files: "*.csv", decimal: ","}]
+compare:
+  - {files: "m.{json,yaml,toml}", columns: {"/loss/*": {rel: 1.0e-3}, /seconds: ignore}}
+  - {files: log.jsonl, key: [e], columns: {"/*/loss": {abs: 0.1}}}
+  - {files: de.csv, columns: {v: {abs: 0.1}}}
+"#;
+    let space = metrics(rules);
+    let said = space.restage(&["compare", "--against", "old"]).exits(3);
+    assert_eq!(said.err, "");
+    let said = has(said, "m.toml: 1 column missing or added");
+    let said = has(said, "column `acc` is missing");
+    has(said, "1 of 5 tables differs");
+    // Without the tolerances every digit counts.
+    let space = metrics(
+        &rules
+            .replace("1.0e-3", "1.0e-9")
+            .replace("{abs: 0.1}", "exact"),
+    );
+    let said = space
+        .restage(&["--json", "compare", "--against", "old"])
+        .exits(3);
+    let files = said.events("different");
+    assert_eq!(files.len(), 5);
+    let rows = [&files[1]["cells"][0], &files[0]["cells"][0]];
+    assert_eq!(
+        (&rows[0]["column"], &rows[0]["row"]),
+        (&"loss".into(), &serde_json::json!({"e": "1"}))
+    );
+    assert_eq!(
+        (&rows[1]["column"], &rows[1]["actual"]),
+        (&"v".into(), &"100,05".into())
+    );
+    let value = &files[2]["cells"][0];
+    assert_eq!(
+        (&value["column"], &value["expected"]),
+        (&"loss/train".into(), &"100".into())
+    );
+}
+
+#[test]
+fn a_rule_for_a_column_that_is_not_there_is_told_for_one_file_too() {
+    let rules = r#"
+compare:
+  - {files: "*.{json,csv}", columns: {"/los/*": {rel: 1.0e-3}, "*": {abs: 1}}}
+  - {files: a.bin, columns: {"*": {abs: 1}}}
+"#;
+    let space = metrics(rules);
+    space.write("a.bin", "1\n");
+    space.write("old/a.bin", "2\n");
+    let idle = "no file that `*.{json,csv}` in `compare:` matches has a column `/los/*`";
+    let bytes = "the files that `a.bin` in `compare:` matches are no tables";
+    let said = space.restage(&["compare", "--against", "old"]);
+    said.exits(3).says(idle).says(bytes);
+    space
+        .restage(&["compare", "m.json", "--against", "old/m.json"])
+        .exits(0)
+        .says(idle);
+    space
+        .restage(&["compare", "a.bin", "--against", "old/a.bin"])
+        .exits(3)
+        .says(bytes);
+}
+
+#[test]
+fn most_differences_are_left_out_of_json_too_and_counted() {
+    let space = space();
+    let table = |value: usize, rows: usize| {
+        let rows = (0..rows).map(|row| format!("{row},{value},0\n"));
+        format!("name,value,seconds\n{}", rows.collect::<String>())
+    };
+    space.write("old/results/t.csv", &table(1, 60));
+    space.write("results/t.csv", &table(2, 50));
+    let told = |most: &str| {
+        let said = space.restage(&["--json", "compare", "--against", "old", "--most", most]);
+        let file = said.exits(3).events("different").remove(0);
+        let count = |what: &str| file[what].as_array().map(Vec::len);
+        (count("problems"), count("cells"), file["left_out"].as_u64())
+    };
+    assert_eq!(told("20"), (Some(10), Some(10), Some(40)));
+    assert_eq!(told("0"), (Some(0), Some(0), Some(60)));
+    assert_eq!(told("100"), (Some(10), Some(50), Some(0)));
+    let said = space
+        .restage(&["compare", "--against", "old", "--most", "0"])
+        .exits(3);
+    let said = has(
+        said,
+        "50 cells differ, in 50 of 50 rows; 10 rows missing or added",
+    );
+    has(said, "... and 60 more differences");
+}
+
 #[test]
 fn the_help_says_what_is_a_difference_in_80_columns() {
     let said = Space::empty().restage(&["compare", "--help"]).exits(0);

@@ -64,6 +64,43 @@ fn a_number_leads_to_every_run_and_source_behind_it() {
 }
 
 #[test]
+fn a_value_of_a_document_is_named_by_its_json_pointer() {
+    let space = Space::new(
+        "  s: {cmd: 'echo \"{\\\"acc\\\": {\\\"val\\\": 0.5}, \\\"n\\\": null}\" > m.json', outs: [m.json]}\n",
+    );
+    assert_eq!(space.ran(&[]), ["s"]);
+    let said = space
+        .restage(&["trace", "m.json", "--at", "/acc/val"])
+        .exits(0);
+    assert!(said.out.starts_with("0.5  /acc/val\n"), "{}", said.out);
+    let line = json(&space, &["m.json", "--at", "/acc/val"]);
+    assert_eq!(
+        line["cell"],
+        serde_json::json!({"value": "0.5", "at": "/acc/val"})
+    );
+    for (pointer, says) in [
+        (
+            "/acc/vla",
+            "`m.json` has nothing at `/acc/vla`: did you mean `/acc/val`?",
+        ),
+        (
+            "/acc",
+            "has an object of `/acc/val` at `/acc`, not a single value",
+        ),
+        ("/n", "`m.json` has null at `/n`"),
+        (
+            "acc/val",
+            "which is no JSON pointer: did you mean `/acc/val`?",
+        ),
+    ] {
+        space
+            .restage(&["trace", "m.json", "--at", pointer])
+            .exits(2)
+            .says(says);
+    }
+}
+
+#[test]
 fn json_has_the_records_whole_and_each_run_after_those_that_it_read_from() {
     let space = chain();
     let line = json(&space, &["table.csv", "--row", "2", "--column", "score"]);
@@ -258,7 +295,7 @@ fn mistakes_come_with_a_suggestion() {
     wrong(
         &["data.txt", "--row", "1", "--column", "x"],
         "is not a table",
-        ".csv, .tsv, .json and .yaml",
+        ".csv, .tsv and .jsonl",
     );
     space
         .restage(&["trace", "table.csv", "--row", "1"])

@@ -10,12 +10,18 @@ use crate::{RESTAGE, isolated, succeeds};
 
 /// Where a section of docs/reference puts its examples: what comes above them, how far they are
 /// indented, and fields that they need beside them.
-const SECTIONS: [(&str, &str, &str, &[&str]); 11] = [
+const SECTIONS: [(&str, &str, &str, &[&str]); 12] = [
     ("The file", "", "", &[]),
     ("A stage", "stages:\n  s:\n", "    ", &STAGE),
     ("A matrix", "stages:\n  s:\n", "    ", &STAGE),
     ("An input", "stages:\n  s:\n", "    ", &STAGE),
     ("An output", "stages:\n  s:\n", "    ", &STAGE),
+    (
+        "An item of `tables`",
+        "tables:\n  -\n",
+        "    ",
+        &["files: '*.csv'"],
+    ),
     (
         "A rule of `compare`",
         "compare:\n  -\n",

@@ -4,35 +4,51 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::tables::{Lookup, RowName};
+use crate::tables::{Decimal, Lookup, NotThere, RowName};
 use restage_core::files::{HIDDEN, files_below};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
-use restage_pipeline::{Stage, suggest};
+use restage_pipeline::{Stage, TableFormat, suggest};
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
     /// Results may still bring it: nothing was measured.
     NotMeasured(String),
-    /// No result can bring it: a slip in a file's or column's name. Says what there is.
+    /// Results are there and do not have it: a slip in a file's or column's name, a cell that is no
+    /// number, a file that is no table. Says what there is.
     Mistake(String),
+}
+
+/// A value, as its file writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// Its text.
+    pub text: String,
+    /// How its file writes numbers.
+    pub decimal: Decimal,
 }
 
 /// Tables that an expression can read.
 pub trait Cells: Send + Sync {
-    /// One cell's text, which isn't empty.
+    /// One cell, which isn't empty.
     ///
     /// # Errors
     /// The file, row or column isn't there, or the cell is empty.
-    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, Missing>;
+    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<Cell, Missing>;
 
-    /// A column's cells; some may be empty.
+    /// The value at a JSON pointer, which isn't null.
+    ///
+    /// # Errors
+    /// The file or the value isn't there.
+    fn value(&self, file: &RelPath, pointer: &str) -> Result<Cell, Missing>;
+
+    /// A column's cells, and how they write numbers; some may be empty.
     ///
     /// # Errors
     /// The file or column isn't there.
-    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, Missing>;
+    fn column(&self, file: &RelPath, column: &str) -> Result<(Vec<String>, Decimal), Missing>;
 
     /// The files that a pattern matches: at least one, each once.
     ///
@@ -50,16 +66,23 @@ pub type Matching = dyn Fn(&Glob) -> Result<Vec<RelPath>, String> + Send + Sync;
 pub struct Files {
     root: PathBuf,
     outs: Vec<RelPath>,
+    tables: Vec<TableFormat>,
     matching: Box<Matching>,
     read: Mutex<BTreeMap<RelPath, Read>>,
 }
 
 impl Files {
     /// Tables that are not there may come if one of these stages writes them.
-    pub fn below(root: impl Into<PathBuf>, stages: &[Stage], matching: Box<Matching>) -> Self {
+    pub fn below(
+        root: impl Into<PathBuf>,
+        stages: &[Stage],
+        tables: &[TableFormat],
+        matching: Box<Matching>,
+    ) -> Self {
         Self {
             root: root.into(),
             matching,
+            tables: tables.to_vec(),
             outs: stages
                 .iter()
                 .flat_map(|stage| &stage.outs)
@@ -80,9 +103,9 @@ impl Files {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let table = read.entry(file.clone()).or_insert_with(|| {
             match fs::read_if_exists(&file.under(&self.root)) {
-                Ok(Some(bytes)) => Lookup::parse(file.as_str(), &bytes)
+                Ok(Some(bytes)) => Lookup::parse(file.as_str(), &bytes, &self.tables)
                     .map(Arc::new)
-                    .map_err(|fault| Missing::NotMeasured(format!("`{file}` {fault}"))),
+                    .map_err(|fault| Missing::Mistake(format!("`{file}` {fault}"))),
                 Ok(None) => Err(self.no_file(file)),
                 Err(error) => Err(Missing::NotMeasured(error.to_string())),
             }
@@ -116,6 +139,10 @@ impl Files {
         let table = self.table(file)?;
         match columns.iter().find(|column| !table.has_column(column)) {
             None => Ok(table),
+            Some(column) if table.is_document() && column.starts_with('/') => {
+                let why = table.column(column).err().unwrap_or_default();
+                Err(Missing::Mistake(format!("`{file}` {why}")))
+            }
             Some(column) => {
                 let names = table.columns().iter().map(String::as_str);
                 let hint = suggest::hint_among(column, "it has", names).unwrap_or_default();
@@ -127,20 +154,43 @@ impl Files {
     }
 }
 
+/// Why a file has no value.
+fn missing(file: &RelPath, why: &NotThere) -> Missing {
+    let message = format!("`{file}` {}", why.why());
+    match why {
+        NotThere::Empty(_) => Missing::NotMeasured(message),
+        NotThere::Wrong(_) => Missing::Mistake(message),
+    }
+}
+
 impl Cells for Files {
-    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<String, Missing> {
+    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<Cell, Missing> {
         let mut columns = vec![column];
         if let RowName::Key(pairs) = row {
             columns.extend(pairs.iter().map(|(column, _)| column.as_str()));
         }
         let table = self.with_columns(file, &columns)?;
-        let cell = table.cell(row, column).map(ToOwned::to_owned);
-        cell.map_err(|missing| Missing::NotMeasured(format!("`{file}` {missing}")))
+        let cell = table.cell(row, column).map_err(|why| missing(file, &why))?;
+        Ok(Cell {
+            text: cell.to_owned(),
+            decimal: table.decimal(),
+        })
     }
 
-    fn column(&self, file: &RelPath, column: &str) -> Result<Vec<String>, Missing> {
-        let cells = self.with_columns(file, &[column])?.column(column);
-        cells.map_err(|missing| Missing::NotMeasured(format!("`{file}` {missing}")))
+    fn value(&self, file: &RelPath, pointer: &str) -> Result<Cell, Missing> {
+        let table = self.table(file)?;
+        let found = table.value(pointer).map_err(|why| missing(file, &why))?;
+        Ok(Cell {
+            text: found,
+            decimal: table.decimal(),
+        })
+    }
+
+    fn column(&self, file: &RelPath, column: &str) -> Result<(Vec<String>, Decimal), Missing> {
+        let table = self.with_columns(file, &[column])?;
+        let cells = table.column(column);
+        let cells = cells.map_err(|why| missing(file, &NotThere::Wrong(why)))?;
+        Ok((cells, table.decimal()))
     }
 
     fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
@@ -177,7 +227,7 @@ mod tests {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, text).unwrap();
         }
-        let files = Files::below(dir.path(), &[], Box::new(|_| Ok(Vec::new())));
+        let files = Files::below(dir.path(), &[], &[], Box::new(|_| Ok(Vec::new())));
         (dir, files)
     }
 
@@ -186,8 +236,8 @@ mod tests {
         let (_dir, files) = files(&[("a/t.csv", "x,y\n1,2\n3,4\n"), ("bad.csv", "x,y\n1\n")]);
         let table = path("a/t.csv");
         let last = RowName::Number(-1);
-        assert_eq!(files.cell(&table, &last, "y").as_deref(), Ok("4"));
-        let column = files.column(&table, "x").unwrap();
+        assert_eq!(files.cell(&table, &last, "y").unwrap().text, "4");
+        let (column, _) = files.column(&table, "x").unwrap();
         assert_eq!(column, ["1", "3"]);
         let missing = |file: &str, column| files.column(&path(file), column).unwrap_err();
         let mistake = |message: &str| Missing::Mistake(message.to_owned());
@@ -201,7 +251,7 @@ mod tests {
         );
         let unread = missing("bad.csv", "x");
         assert!(
-            matches!(&unread, Missing::NotMeasured(why) if why.starts_with("`bad.csv` has 1 cell in line 2")),
+            matches!(&unread, Missing::Mistake(why) if why.starts_with("`bad.csv` has 1 cell in line 2")),
             "{unread:?}"
         );
         let row = files.cell(&table, &RowName::Number(3), "x").unwrap_err();

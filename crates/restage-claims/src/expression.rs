@@ -4,11 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use cel::{Context, ExecutionError, Program, Value};
 
-use super::cells::{Cells, Missing};
+use super::cells::{Cell, Cells, Missing};
 use super::functions::{FUNCTIONS, MISTAKE, context, kind, number, samples};
 use super::samples::Samples;
 use super::work;
-use crate::tables::RowName;
+use crate::tables::{Decimal, RowName};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_core::stack::on_a_deep_stack;
@@ -152,13 +152,24 @@ fn run(program: &Program, context: &Context<'_, '_>) -> Result<Outcome, Failure>
 /// Tables that have every cell.
 struct EveryCell;
 
+fn one() -> Cell {
+    Cell {
+        text: "1".to_owned(),
+        decimal: Decimal::Point,
+    }
+}
+
 impl Cells for EveryCell {
-    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<String, Missing> {
-        Ok("1".to_owned())
+    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<Cell, Missing> {
+        Ok(one())
     }
 
-    fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, Missing> {
-        Ok(vec!["1".to_owned()])
+    fn value(&self, _: &RelPath, _: &str) -> Result<Cell, Missing> {
+        Ok(one())
+    }
+
+    fn column(&self, _: &RelPath, _: &str) -> Result<(Vec<String>, Decimal), Missing> {
+        Ok((vec![one().text], Decimal::Point))
     }
 
     fn matching(&self, _: &Glob) -> Result<Vec<RelPath>, Missing> {

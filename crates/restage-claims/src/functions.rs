@@ -1,23 +1,25 @@
 //! The functions that expressions of claims can call besides CEL's own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use cel::extractors::Arguments;
 use cel::{Context, DeclarationError, ExecutionError, Value};
 
-use super::cells::{Cells, Missing};
+use super::cells::{Cell, Cells, Missing};
 use super::samples::{Samples, mean};
 use super::work::{self, count};
-use crate::tables::RowName;
+use crate::tables::{Decimal, RowName};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 
 /// For hints.
-pub(super) const FUNCTIONS: &str = "`cell(file, row, column)`, `text(file, row, column)`, \
-    `column(file, column)`, `first(file, column, at_least, column)`, `abs(number)`, `min(list)`, \
-    `max(list)`, `mean(list)`, `last(list)`, and over the runs of a pattern such as `seed-*/summary.csv` \
-    `samples(pattern, row, column)`, `difference(samples, samples)`, `scaled(samples, factor)`";
+pub(super) const FUNCTIONS: &str = "`cell(file, row, column)` and `text(file, row, column)`, or with a JSON \
+    pointer `cell(file, \"/accuracy\")`, `column(file, column)`, `first(file, column, at_least, column)`, \
+    `abs(number)`, `min(list)`, `max(list)`, `mean(list)`, `first(list)`, `last(list)`, `count(list)`, and over \
+    the runs of a pattern such as `seed-*/summary.csv` `samples(pattern, row, column)` or \
+    `samples(pattern, \"/accuracy\")`, `difference(samples, samples)`, `scaled(samples, factor)`";
 
 /// Cells of a column that count as a step: no expression is evaluated for each.
 const CELLS: usize = 16;
@@ -35,20 +37,14 @@ pub(super) fn context(
     work::declare(&mut context)?;
     let [c, t, l, f, s] = [cells; 5].map(Arc::clone);
     context.add_function("cell", move |Arguments(args): Arguments| -> Given {
-        let [file, row, column] = exactly(&args)?;
-        let cell = one_cell(&*c, file, row, column)?;
-        let place = || {
-            format!(
-                "{}, column `{}`",
-                place(row),
-                text(column).unwrap_or_default()
-            )
-        };
-        decimal(&cell, text(file)?, place).map(Value::Float)
+        let (file, place) = place(&args)?;
+        let file = path(file)?;
+        decimal(&look_up(&*c, &file, &place)?, file.as_str(), &place).map(Value::Float)
     })?;
     context.add_function("text", move |Arguments(args): Arguments| -> Given {
-        let [file, row, column] = exactly(&args)?;
-        Ok(Value::String(Arc::new(one_cell(&*t, file, row, column)?)))
+        let (file, place) = place(&args)?;
+        let cell = look_up(&*t, &path(file)?, &place)?;
+        Ok(Value::String(Arc::new(cell.text)))
     })?;
     context.add_function("column", move |Arguments(args): Arguments| -> Given {
         let [file, column] = exactly(&args)?;
@@ -57,15 +53,19 @@ pub(super) fn context(
         let numbers = numbers.map(|(_, number)| Value::Float(number)).collect();
         Ok(Value::List(Arc::new(numbers)))
     })?;
-    context.add_function("first", move |Arguments(args): Arguments| first(&*f, &args))?;
+    context.add_function("first", move |Arguments(args): Arguments| match &args[..] {
+        [list] => fold("first", list),
+        _ => first(&*f, &args),
+    })?;
+    context.add_function("count", |Arguments(args): Arguments| -> Given {
+        let [list] = exactly(&args)?;
+        let numbers = listed("count", list)?;
+        Ok(Value::Float(numbers.len() as f64))
+    })?;
     context.add_function("samples", move |Arguments(args): Arguments| -> Given {
-        let [files, row, column] = exactly(&args)?;
-        let (row, column) = (row_name(row)?, text(column)?);
+        let (files, place) = place(&args)?;
         sampled(&*s, files, |file| {
-            let cell = s.cell(file, &row, column).map_err(missing)?;
-            decimal(&cell, file.as_str(), || {
-                format!("{}, column `{column}`", named(&row))
-            })
+            decimal(&look_up(&*s, file, &place)?, file.as_str(), &place)
         })
     })?;
     context.add_function("difference", |Arguments(args): Arguments| -> Given {
@@ -96,35 +96,55 @@ pub(super) fn context(
                 .abs(),
         ))
     })?;
-    let folds: [(&'static str, Fold); 4] = [
-        ("min", least),
-        ("max", greatest),
-        ("mean", |numbers| mean(numbers)),
-        ("last", |numbers| {
-            numbers.last().copied().unwrap_or(f64::NAN)
-        }),
-    ];
-    for (name, fold) in folds {
+    for name in FOLDS
+        .map(|(name, _)| name)
+        .into_iter()
+        .filter(|name| *name != "first")
+    {
         context.add_function(name, move |Arguments(args): Arguments| -> Given {
             let [list] = exactly(&args)?;
-            let numbers: Option<Vec<f64>> = match (list, samples(list)) {
-                (Value::List(items), _) => items.iter().map(number).collect(),
-                (_, Some(samples)) if name == "mean" => Some(vec![samples.mean()]),
-                (_, Some(_)) if name == "last" => None,
-                (_, Some(samples)) => samples
-                    .values()
-                    .map(|values| values.values().copied().collect()),
-                _ => None,
-            };
-            let numbers = numbers.ok_or_else(|| unlike(list, "a list of numbers"))?;
-            count(numbers.len() / CELLS)?;
-            match numbers.is_empty() {
-                true => Err(gone(format!("`{name}` of nothing"))),
-                false => Ok(Value::Float(fold(&numbers))),
-            }
+            fold(name, list)
         })?;
     }
     Ok(context)
+}
+
+/// What makes one number of several.
+const FOLDS: [(&str, Fold); 5] = [
+    ("min", least),
+    ("max", greatest),
+    ("mean", |numbers| mean(numbers)),
+    ("first", |numbers| {
+        numbers.first().copied().unwrap_or(f64::NAN)
+    }),
+    ("last", |numbers| {
+        numbers.last().copied().unwrap_or(f64::NAN)
+    }),
+];
+
+fn fold(name: &str, list: &Value) -> Given {
+    let numbers = listed(name, list)?;
+    let fold = FOLDS.into_iter().find(|(known, _)| *known == name);
+    match fold {
+        Some((_, fold)) if !numbers.is_empty() => Ok(Value::Float(fold(&numbers))),
+        _ => Err(gone(format!("`{name}` of nothing"))),
+    }
+}
+
+/// The numbers of a list, or of several runs, which are in no order.
+fn listed(name: &str, list: &Value) -> Result<Vec<f64>, ExecutionError> {
+    let numbers: Option<Vec<f64>> = match (list, samples(list)) {
+        (Value::List(items), _) => items.iter().map(number).collect(),
+        (_, Some(samples)) if name == "mean" => Some(vec![samples.mean()]),
+        (_, Some(_)) if ["first", "last"].contains(&name) => None,
+        (_, Some(samples)) => samples
+            .values()
+            .map(|values| values.values().copied().collect()),
+        _ => None,
+    };
+    let numbers = numbers.ok_or_else(|| unlike(list, "a list of numbers"))?;
+    count(numbers.len() / CELLS)?;
+    Ok(numbers)
 }
 
 /// One number from each file that matches a pattern, by the part of its path that the pattern leaves
@@ -154,15 +174,15 @@ fn numbers(
     file: &RelPath,
     column: &str,
 ) -> Result<Vec<(i64, f64)>, ExecutionError> {
-    let cells = cells.column(file, column).map_err(missing)?;
+    let (cells, decimal) = cells.column(file, column).map_err(missing)?;
     count(cells.len() / CELLS)?;
     let filled = (1..)
         .zip(&cells)
         .filter(|(_, cell)| !cell.trim().is_empty());
     filled
         .map(|(row, cell)| {
-            let place = || format!("row {row}, column `{column}`");
-            Ok((row, decimal(cell, file.as_str(), place)?))
+            let place = Place::Cell(RowName::Number(row), column);
+            Ok((row, as_number(cell, decimal, file.as_str(), &place)?))
         })
         .collect()
 }
@@ -181,8 +201,8 @@ fn first(cells: &dyn Cells, args: &[Value]) -> Given {
             return Ok(f64::INFINITY);
         };
         let row = RowName::Number(row);
-        let cell = cells.cell(file, &row, other).map_err(missing)?;
-        decimal(&cell, file.as_str(), || format!("{row}, column `{other}`"))
+        let place = Place::Cell(row, other);
+        decimal(&look_up(cells, file, &place)?, file.as_str(), &place)
     };
     match Glob::is_glob(text(file)?) {
         true => sampled(cells, file, of),
@@ -190,28 +210,46 @@ fn first(cells: &dyn Cells, args: &[Value]) -> Given {
     }
 }
 
-fn one_cell(
-    cells: &dyn Cells,
-    file: &Value,
-    row: &Value,
-    column: &Value,
-) -> Result<String, ExecutionError> {
-    count(LOOKUP)?;
-    cells
-        .cell(&path(file)?, &row_name(row)?, text(column)?)
-        .map_err(missing)
+/// Which value of a file an expression names.
+enum Place<'a> {
+    Cell(RowName, &'a str),
+    Pointer(&'a str),
 }
 
-/// A row as an expression names it, for messages.
-fn place(row: &Value) -> String {
-    row_name(row).map_or_else(|_| "its row".to_owned(), |row| named(&row))
-}
-
-fn named(row: &RowName) -> String {
-    match row {
-        RowName::Number(_) => row.to_string(),
-        RowName::Key(_) => format!("row `{row}`"),
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cell(row @ RowName::Number(_), column) => {
+                write!(f, "in {row}, column `{column}`")
+            }
+            Self::Cell(row, column) => write!(f, "in row `{row}`, column `{column}`"),
+            Self::Pointer(pointer) => write!(f, "at `{pointer}`"),
+        }
     }
+}
+
+/// A file, and a row and a column, or a JSON pointer.
+fn place(args: &[Value]) -> Result<(&Value, Place<'_>), ExecutionError> {
+    if let [file, pointer] = args {
+        return match text(pointer) {
+            Ok(found) if found.starts_with('/') => Ok((file, Place::Pointer(found))),
+            _ => Err(unlike(
+                pointer,
+                "a JSON pointer, such as `/accuracy`, or a row and a column",
+            )),
+        };
+    }
+    let [file, row, column] = exactly(args)?;
+    Ok((file, Place::Cell(row_name(row)?, text(column)?)))
+}
+
+fn look_up(cells: &dyn Cells, file: &RelPath, place: &Place<'_>) -> Result<Cell, ExecutionError> {
+    count(LOOKUP)?;
+    let found = match place {
+        Place::Cell(row, column) => cells.cell(file, row, column),
+        Place::Pointer(pointer) => cells.value(file, pointer),
+    };
+    found.map_err(missing)
 }
 
 fn exactly<const N: usize>(args: &[Value]) -> Result<&[Value; N], ExecutionError> {
@@ -261,14 +299,28 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A cell as a number; `place` says where in the file it is.
-fn decimal(cell: &str, file: &str, place: impl Fn() -> String) -> Result<f64, ExecutionError> {
-    let cell = cell.trim();
-    cell.parse().map_err(|_| {
-        gone(format!(
-            "`{file}` has `{cell}` in {}, which is not a number",
-            place()
-        ))
+fn decimal(cell: &Cell, file: &str, place: &Place<'_>) -> Result<f64, ExecutionError> {
+    as_number(&cell.text, cell.decimal, file, place)
+}
+
+/// A cell as a number; another text is a mistake, of the claim or of what wrote the file.
+fn as_number(
+    cell: &str,
+    decimal: Decimal,
+    file: &str,
+    place: &Place<'_>,
+) -> Result<f64, ExecutionError> {
+    decimal.number(cell).ok_or_else(|| {
+        let cell = cell.trim();
+        let hint = match (decimal, cell.replacen(',', ".", 1).parse::<f64>()) {
+            (Decimal::Point, Ok(_)) if cell.contains(',') => {
+                format!(": `tables: [{{files: \"{file}\", decimal: \",\"}}]` reads decimal commas")
+            }
+            (_, Ok(number)) if number.is_infinite() => ": it is too large".to_owned(),
+            _ => String::new(),
+        };
+        let message = format!("`{file}` has `{cell}` {place}, which is not a number{hint}");
+        ExecutionError::function_error(MISTAKE, message)
     })
 }
 
@@ -338,13 +390,21 @@ mod tests {
             ("log.csv", "step,loss,acc\n1,0.9,\n2,,0.7\n3,0.6,\n4,,0.8\n"),
             ("nan.csv", "x\n1\nNaN\n2\n"),
             ("odd.csv", "m,acc\nb,1\na, 85.3%\n"),
-            ("m.json", r#"{"loss": {"val": 2}, "acc": 0.5}"#),
+            (
+                "m.json",
+                r#"{"loss": {"val": 2}, "acc": 0.5, "note": "high", "none": null, "big": 1e400}"#,
+            ),
+            ("h.json", r#"{"h": [{"l": 0.5}, {"e": 1, "l": 0.25}]}"#),
+            ("comma.csv", "x;y\n0,5;1\n"),
+            ("twice.csv", "m,x\na,1\na,2\n"),
+            ("ragged.csv", "x\n1,2\n"),
             ("a/m.json", r#"{"acc": 0.25}"#),
         ] {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         let cells: Arc<dyn Cells> = Arc::new(Files::below(
             dir.path(),
+            &[],
             &[],
             Box::new(|_| Ok(RelPath::new("a/m.json").into_iter().collect())),
         ));
@@ -362,6 +422,11 @@ mod tests {
             r#"first("log.csv", "acc", 0.75, "step") == 4.0"#,
             r#"cell("m.json", 1, "acc") == 0.5 && cell("m.json", 1, "/loss/val") == 2.0"#,
             r#"mean(samples("*/m.json", 1, "acc")) == 0.25"#,
+            r#"mean(samples("*/m.json", "/acc")) == 0.25"#,
+            r#"cell("m.json", "/loss/val") == 2.0 && text("m.json", "/note") == "high""#,
+            r#"column("h.json", "/h/*/l") == [0.5, 0.25] && cell("h.json", "/h/-1/l") == 0.25"#,
+            r#"first(column("log.csv", "acc")) == 0.7 && count(column("log.csv", "acc")) == 2.0"#,
+            r#"cell("comma.csv", -1, "y") == 1.0"#,
         ] {
             let found = evaluate(holds, &cells);
             assert_eq!(found, Ok(Outcome::Bool(true)), "{holds}");
@@ -370,14 +435,7 @@ mod tests {
             (r#"first("t.csv", "acc", 0.95, "epoch")"#, "gives inf"),
             (r#"max(column("nan.csv", "x"))"#, "gives NaN"),
             (r#"min(column("nan.csv", "x"))"#, "gives NaN"),
-            (
-                r#"cell("odd.csv", "m=a", "acc")"#,
-                "`odd.csv` has `85.3%` in row `m=a`, column `acc`, which is not a number",
-            ),
-            (
-                r#"mean(column("odd.csv", "acc"))"#,
-                "`odd.csv` has `85.3%` in row 2, column `acc`, which is not a number",
-            ),
+            (r#"cell("m.json", "/none")"#, "`m.json` has null at `/none`"),
             ("max([])", "`max` of nothing"),
             (
                 r#"cell("t.csv", "epoch=4", "acc")"#,
@@ -389,6 +447,55 @@ mod tests {
             assert_eq!(found, Err(Failure::NotMeasured(reason.to_owned())));
         }
         for (text, message) in [
+            (
+                r#"cell("odd.csv", "m=a", "acc")"#,
+                "`odd.csv` has `85.3%` in row `m=a`, column `acc`, which is not a number",
+            ),
+            (
+                r#"mean(column("odd.csv", "acc"))"#,
+                "`odd.csv` has `85.3%` in row 2, column `acc`, which is not a number",
+            ),
+            (
+                r#"cell("m.json", "/note")"#,
+                "`m.json` has `high` at `/note`, which is not a number",
+            ),
+            (
+                r#"cell("m.json", "/big")"#,
+                "`m.json` has `1e400` at `/big`, which is not a number: it is too large",
+            ),
+            (
+                r#"cell("comma.csv", 1, "x")"#,
+                "`comma.csv` has `0,5` in row 1, column `x`, which is not a number: \
+                 `tables: [{files: \"comma.csv\", decimal: \",\"}]` reads decimal commas",
+            ),
+            (
+                r#"cell("m.json", "/loss/vla")"#,
+                "`m.json` has nothing at `/loss/vla`: did you mean `/loss/val`?",
+            ),
+            (
+                r#"mean(samples("*/m.json", "/ac"))"#,
+                "`a/m.json` has nothing at `/ac`: did you mean `/acc`?",
+            ),
+            (
+                r#"max(column("h.json", "/h/*/y"))"#,
+                "`h.json` has nothing at `/h/*/y`: did you mean `/h/0/l`?",
+            ),
+            (
+                r#"cell("t.csv", "/acc")"#,
+                "`t.csv` is a table of rows and columns, without JSON pointers: name a row and a column",
+            ),
+            (
+                r#"cell("t.csv", "acc")"#,
+                "has `acc` where it needs a JSON pointer, such as `/accuracy`, or a row and a column",
+            ),
+            (
+                r#"cell("twice.csv", "m=a", "x")"#,
+                "`twice.csv` has several of row `m=a`",
+            ),
+            (
+                r#"cell("ragged.csv", 1, "x")"#,
+                "`ragged.csv` has 2 cells in line 2, but 1 column",
+            ),
             (
                 r#"max(column("log.csv", "ac"))"#,
                 "`log.csv` has no column `ac`: did you mean `acc`?",
@@ -403,7 +510,7 @@ mod tests {
             ),
             (
                 r#"cell("m.json", 1, "loss")"#,
-                "`m.json` has no column `loss`: it has: `acc`, `loss/val`",
+                "`m.json` has no column `loss`: it has: `loss/val`, `acc`, `note`, `none`, `big`",
             ),
         ] {
             let found = evaluate(text, &cells);

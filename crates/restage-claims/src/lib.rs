@@ -19,7 +19,7 @@ pub mod tables;
 mod verdict;
 mod work;
 
-pub use cells::{Cells, Files, Matching, Missing};
+pub use cells::{Cell, Cells, Files, Matching, Missing};
 pub use expression::check_expression;
 pub use format::{interval_text, number_text};
 pub use interval::{Estimate, LEVEL, Runs};

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::tables::RowName;
-use crate::{Missing, Runs};
+use crate::tables::{Decimal, RowName};
+use crate::{Cell, Missing, Runs};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 
@@ -12,12 +12,16 @@ use restage_core::rel_path::RelPath;
 struct One(Result<String, Missing>);
 
 impl Cells for One {
-    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<String, Missing> {
-        self.0.clone()
+    fn cell(&self, _: &RelPath, _: &RowName, _: &str) -> Result<Cell, Missing> {
+        self.0.clone().map(cell)
     }
 
-    fn column(&self, _: &RelPath, _: &str) -> Result<Vec<String>, Missing> {
-        self.0.clone().map(|cell| vec![cell])
+    fn value(&self, _: &RelPath, _: &str) -> Result<Cell, Missing> {
+        self.0.clone().map(cell)
+    }
+
+    fn column(&self, _: &RelPath, _: &str) -> Result<(Vec<String>, Decimal), Missing> {
+        self.0.clone().map(|cell| (vec![cell], Decimal::Point))
     }
 
     fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
@@ -25,20 +29,31 @@ impl Cells for One {
     }
 }
 
+fn cell(text: String) -> Cell {
+    Cell {
+        text,
+        decimal: Decimal::Point,
+    }
+}
+
 /// One cell a file.
 struct Seeds(Vec<(&'static str, f64)>);
 
 impl Cells for Seeds {
-    fn cell(&self, file: &RelPath, _: &RowName, _: &str) -> Result<String, Missing> {
+    fn cell(&self, file: &RelPath, _: &RowName, _: &str) -> Result<Cell, Missing> {
+        self.value(file, "/x")
+    }
+
+    fn value(&self, file: &RelPath, _: &str) -> Result<Cell, Missing> {
         let found = self.0.iter().find(|(name, _)| *name == file.as_str());
         found
-            .map(|(_, value)| value.to_string())
+            .map(|(_, value)| cell(value.to_string()))
             .ok_or_else(|| Missing::NotMeasured(format!("there is no `{file}`")))
     }
 
-    fn column(&self, file: &RelPath, _: &str) -> Result<Vec<String>, Missing> {
-        self.cell(file, &RowName::Number(1), "x")
-            .map(|cell| vec![cell])
+    fn column(&self, file: &RelPath, _: &str) -> Result<(Vec<String>, Decimal), Missing> {
+        self.value(file, "/x")
+            .map(|cell| (vec![cell.text], Decimal::Point))
     }
 
     fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
@@ -124,7 +139,7 @@ fn the_right_side_alone_is_direction_only() {
 }
 
 #[test]
-fn a_missing_cell_and_one_that_is_not_a_number_are_not_measured_with_a_reason() {
+fn what_is_missing_or_not_finite_is_not_measured_with_a_reason_and_other_text_is_a_mistake() {
     let near = claim(1.0, ClaimRule::Absolute(10.0), Some(Direction::Above(0.0)));
     let missing: Arc<dyn Cells> = Arc::new(One(Err(Missing::NotMeasured(
         "there is no `t.csv`".to_owned(),
@@ -132,8 +147,14 @@ fn a_missing_cell_and_one_that_is_not_a_number_are_not_measured_with_a_reason() 
     let found = judge(&near, &missing).unwrap();
     assert_eq!((found.verdict, found.ours), (Verdict::NotMeasured, None));
     assert_eq!(found.reason.as_deref(), Some("there is no `t.csv`"));
-    for cell in ["NaN", "inf", "many"] {
+    for cell in ["NaN", "inf"] {
         assert_eq!(judged(&near, cell).verdict, Verdict::NotMeasured, "{cell}");
+    }
+    for cell in ["many", "1e400", "85.3%", "0,5"] {
+        let cells: Arc<dyn Cells> = Arc::new(One(Ok(cell.to_owned())));
+        let (_, message) = judge(&near, &cells).unwrap_err();
+        let wanted = format!("`t.csv` has `{cell}` in row 1, column `x`, which is not a number");
+        assert!(message.starts_with(&wanted), "{message}");
     }
     for holds in [
         "0.5 >= CELL",

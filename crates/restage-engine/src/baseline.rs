@@ -5,13 +5,16 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::error::RunError;
-use restage_claims::tables::{self, TableDiff};
+use restage_claims::tables::{self, Comparison, Content, Format, TableDiff};
 use restage_core::digest::{Kind, Node};
 use restage_core::fs::{self, Context};
 use restage_core::rel_path::RelPath;
 use restage_exec::Secrets;
-use restage_pipeline::CompareRule;
+use restage_pipeline::{CompareRule, TableFormat};
 use restage_store::{Placement, RecordedOut, Store};
+
+/// Differences of a table that are told of each kind.
+const MOST: usize = 100;
 
 /// How an out that was written once more compares with the recorded one.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +77,7 @@ pub(super) struct Baseline<'a> {
     pub(super) recorded: &'a Store,
     pub(super) now: &'a Store,
     pub(super) rules: &'a [CompareRule],
+    pub(super) tables: &'a [TableFormat],
     /// A folder to put both in.
     pub(super) folder: PathBuf,
 }
@@ -181,13 +185,17 @@ impl Baseline<'_> {
 
     /// Two files whose bytes differ.
     fn files(&self, path: &str, old: &Path, new: &Path) -> Result<Verdict, RunError> {
-        if tables::is_table(path) {
+        if let Some(format) = Format::of(path, self.tables) {
             let rule = RelPath::new(path)
                 .ok()
                 .and_then(|path| tables::effective_rule(self.rules, &path));
-            let (recorded, now) = (fs::read(old)?, fs::read(new)?);
-            let exactly = rule.clone().unwrap_or_default();
-            let diff = tables::compare_tables(path, &recorded, &now, &exactly);
+            let comparison = Comparison {
+                path,
+                format: Some(format),
+                rule: &rule.clone().unwrap_or_default(),
+                most: MOST,
+            };
+            let diff = comparison.of(Content::File(old), Content::File(new))?;
             if !diff.is_same() {
                 return Ok(Verdict::Differs(Difference::Table(diff)));
             }

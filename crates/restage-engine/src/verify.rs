@@ -24,7 +24,7 @@ use restage_core::digest::Digest;
 use restage_core::fs;
 use restage_exec::Executor;
 use restage_pipeline::graph::{Graph, StageId};
-use restage_pipeline::{CompareRule, IsolationRule};
+use restage_pipeline::{CompareRule, IsolationRule, TableFormat};
 use restage_store::{Adoption, KeptApart, Placement, Record, Store};
 
 /// How often we try to lock a key that another restage holds.
@@ -80,6 +80,7 @@ pub struct Verification<'a> {
     ws: &'a Workspace,
     graph: &'a Graph,
     rules: &'a [CompareRule],
+    tables: &'a [TableFormat],
     /// Of the stages and all that they depend on.
     records: BTreeMap<StageId, Arc<Record>>,
     /// Stages that are rerun in the next round: they have neither failed nor differed.
@@ -93,7 +94,7 @@ impl<'a> Verification<'a> {
     pub fn begin(
         ws: &'a Workspace,
         graph: &'a Graph,
-        rules: &'a [CompareRule],
+        (rules, tables): (&'a [CompareRule], &'a [TableFormat]),
         stages: &BTreeSet<StageId>,
         needed: &BTreeSet<StageId>,
     ) -> Result<Result<Self, Vec<String>>, FactsError> {
@@ -131,6 +132,7 @@ impl<'a> Verification<'a> {
             ws,
             graph,
             rules,
+            tables,
             records: plan.stages.iter().filter_map(record).collect(),
             left: stages.clone(),
             found: BTreeMap::new(),
@@ -202,6 +204,7 @@ impl<'a> Verification<'a> {
             recorded: &self.ws.store,
             now: scratch,
             rules: self.rules,
+            tables: self.tables,
             folder,
         };
         // What a stage sees of its folder's path has no links in it.

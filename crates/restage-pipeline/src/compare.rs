@@ -55,10 +55,15 @@ pub(crate) static COMPARE: Mapping<Read> = Mapping {
                 "A rule for each column, where `*` is every column that is not named: the same \
                  text (`exact`), not compared (`ignore`), or numbers that differ by at most a \
                  number (`abs`), a share of the expected one (`rel`), or both added up, as in \
-                 `numpy.isclose`. In a JSON or YAML file, columns are the paths of its values: \
-                 `accuracy`, `loss/train`, `layers/0`.",
+                 `numpy.isclose`. In a JSON, YAML or TOML file, columns are the paths of its values: \
+                 `/accuracy`, `/loss/train`, `/layers/0`; a `*` in one stands for any text of a part, \
+                 and the rule of the longest path that fits counts. A rule that fits no column is \
+                 told.",
             )
-            .example("columns: {accuracy: {abs: 0.01}, seconds: ignore}")
+            .example(
+                "columns: {accuracy: {abs: 0.01}, seconds: ignore}\n# or\n\
+                 columns: {\"/loss/*\": {rel: 1e-3}, /seconds: ignore}",
+            )
             .words(&["column", "cols", "fields", "rules"]),
             Some(|reader, rule, node| reader.columns(rule, node)),
         ),

@@ -46,6 +46,7 @@ mod stages;
 pub mod suggest;
 mod syntax;
 mod table;
+mod table_formats;
 pub mod template;
 mod toml_values;
 mod units;

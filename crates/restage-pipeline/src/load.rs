@@ -19,6 +19,7 @@ use super::script::{self, SHELL};
 use super::sources::{FileText, Named, OpenFile};
 use super::stage::{self, Common, STAGE};
 use super::stages;
+use super::table_formats::{self, TABLES};
 use super::template::{Instance, Scope, Templates};
 use super::yaml;
 use super::yaml_1_1::{OtherReading, other_readings};
@@ -190,13 +191,28 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
         ),
         (
             Field::optional(
+                "tables",
+                Kind::List(&Kind::Map(&TABLES)),
+                "their names and headers say it",
+                "How tables are written that their names do not tell of. If several items match a \
+                 file, the last one counts.",
+            )
+            .example("tables: [{files: \"data/*.csv\", decimal: \",\"}]")
+            .words(&["table", "csv", "format", "formats"]),
+            Some(|loader, pipeline, entry| {
+                let templates = loader.templates("`tables`");
+                pipeline.tables = table_formats::read(entry, &templates, loader.report);
+            }),
+        ),
+        (
+            Field::optional(
                 "compare",
                 Kind::List(&Kind::Map(&COMPARE)),
                 "no table is compared",
                 "How `restage compare` compares result tables. If several rules match a file, later \
                  ones override earlier ones.",
             )
-            .words(&["comparison", "comparisons", "tables"]),
+            .words(&["comparison", "comparisons"]),
             Some(|loader, pipeline, entry| {
                 let templates = loader.templates("`compare`");
                 pipeline.compare = compare::read(entry, &templates, loader.report);

@@ -42,6 +42,8 @@ pub struct Pipeline {
     pub pass_env: BTreeSet<String>,
     /// Stage instances in the order in which the file declares them.
     pub stages: Vec<Stage>,
+    /// How tables are written that are not what their names say, in order; a later item wins.
+    pub tables: Vec<TableFormat>,
     /// How result tables are compared, in order; a later rule wins.
     pub compare: Vec<CompareRule>,
     /// What the paper says, to be compared with results.
@@ -349,6 +351,17 @@ impl Gpus {
             }
         }
     }
+}
+
+/// How some tables are written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TableFormat {
+    /// Glob over paths relative to the pipeline's folder, after templates.
+    pub files: String,
+    /// What separates cells, if not what the file's name or header says.
+    pub delimiter: Option<u8>,
+    /// Whether `0,5` is a number, and `0.5` is none.
+    pub decimal_comma: bool,
 }
 
 /// Which tables are compared, and how.

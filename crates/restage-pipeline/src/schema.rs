@@ -191,6 +191,7 @@ stages:
     resources: {cpu: 1}
     seeds: [1, 2]
   many: {matrix: {a: [1, 2], exclude: [{a: 2}]}, program: p, args: [x], outs: ["many/${key}"]}
+tables: [{files: "*.csv", delimiter: ";", decimal: ","}]
 compare: [{files: "*.csv", key: [k], columns: {a: exact, b: {abs: 1}}}]
 claims: {c: {says: x, paper: 1, ours: "1", tolerance: {abs: 1}}}
 export:

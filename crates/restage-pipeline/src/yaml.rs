@@ -19,8 +19,18 @@ const DEPTH: usize = 400;
 /// Reads one document. `None`: it is not YAML (and `report` says why); otherwise its value,
 /// and `report` got what is wrong in itself: repeated keys, unusable numbers, tags.
 pub fn parse(text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
+    read(text, false, report)
+}
+
+/// Reads one document of results. Numbers that JSON cannot hold, such as `.nan` and `1e400`, are text.
+pub fn parse_data(text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
+    read(text, true, report)
+}
+
+fn read(text: &str, any_number: bool, report: &mut Vec<Diagnostic>) -> Option<Node> {
     let mut builder = Builder {
         text,
+        any_number,
         report,
         frames: Vec::new(),
         anchors: HashMap::new(),
@@ -48,6 +58,7 @@ pub fn parse(text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
 
 struct Builder<'a> {
     text: &'a str,
+    any_number: bool,
     report: &'a mut Vec<Diagnostic>,
     frames: Vec<Frame>,
     anchors: HashMap<usize, Node>,
@@ -264,6 +275,9 @@ impl Builder<'_> {
             return Value::Text(text.to_owned());
         }
         scalar::resolve(text).unwrap_or_else(|error| {
+            if self.any_number {
+                return Value::Text(text.to_owned());
+            }
             let reason = match error {
                 ScalarError::TooLarge => "does not fit 64 bits",
                 ScalarError::NotFinite => "is not a number in JSON, which stages are given",

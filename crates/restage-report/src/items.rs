@@ -23,7 +23,7 @@ pub(super) fn item(item: &Item, runs: &[Run]) -> Markup {
                 p.caption { (caption) }
             }
             @for table in tables {
-                @let name = table.title.as_deref().or(caption.as_deref()).unwrap_or(&table.origin.path);
+                @let name = table.title.as_deref().or(caption.as_deref()).unwrap_or(first(&table.origins));
                 @if *folded || tables.len() > 1 {
                     details.folded {
                         summary { (name) span.rows { " (" (table.rows.len()) " rows)" } }
@@ -103,7 +103,9 @@ fn table(table: &Table, caption: Option<&str>, name: &str, runs: &[Run]) -> Mark
                     }
                 }
             }
-            (origin(&table.origin, runs))
+            @for one in &table.origins {
+                (origin(one, runs))
+            }
         }
     }
 }
@@ -130,6 +132,11 @@ fn cell(text: &str, format: Format, is_name: bool, is_best: bool) -> Markup {
             td.number[is_number] title=[full] data-value=[value] { (content) }
         }
     }
+}
+
+/// The path of the first file.
+fn first(origins: &[Origin]) -> &str {
+    origins.first().map_or("", |origin| origin.path.as_str())
 }
 
 /// Where a file comes from, folded.

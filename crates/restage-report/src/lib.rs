@@ -133,8 +133,8 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
     /// Cells that are the best of their column: row and column, from 0.
     pub best: Vec<(usize, usize)>,
-    /// Where it comes from.
-    pub origin: Origin,
+    /// Where it comes from: one file, or each of several.
+    pub origins: Vec<Origin>,
 }
 
 /// A picture.

@@ -39,7 +39,7 @@ fn page(text: &str) -> Page {
         // Neither a number nor empty, whatever the text is.
         rows: vec![vec![format!("x{text}"), "1.5".to_owned()]],
         best: vec![(0, 1)],
-        origin: origin(),
+        origins: vec![origin(), origin()],
     };
     let figure = || Figure {
         title: Some(t()),

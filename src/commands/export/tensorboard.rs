@@ -186,10 +186,11 @@ fn runs(
         let path = &one.path;
         let bytes = fs::read(&path.under(&loaded.root))?;
         let run = runs.entry(one.run.clone()).or_default();
-        let added = Lookup::parse(path.as_str(), &bytes).and_then(|table| {
-            let added = run.scalars.add(&table, &one.rule.step);
-            added.map_err(|error| error.to_string())
-        });
+        let added =
+            Lookup::parse(path.as_str(), &bytes, &loaded.pipeline().tables).and_then(|table| {
+                let added = run.scalars.add(&table, &one.rule.step);
+                added.map_err(|error| error.to_string())
+            });
         if let Err(why) = added {
             let at = one.rule.location;
             mistakes.push(Diagnostic::new(at, format!("`{path}` {why}"), "named here"));

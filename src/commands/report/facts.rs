@@ -17,7 +17,7 @@ pub(super) fn read(loaded: &Loaded, wanted: &spec::Report) -> Result<Vec<Fact>, 
         let path = fact.table.under(&loaded.root);
         let bytes = fs::read_if_exists(&path);
         let bytes = bytes?;
-        match value(fact, bytes.as_deref()) {
+        match value(fact, bytes.as_deref(), &loaded.pipeline().tables) {
             Ok(value) => facts.push(Fact {
                 name: fact.name.clone(),
                 value,
@@ -39,10 +39,16 @@ pub(super) fn read(loaded: &Loaded, wanted: &spec::Report) -> Result<Vec<Fact>, 
     }
 }
 
-fn value(fact: &spec::Fact, bytes: Option<&[u8]>) -> Result<String, String> {
+fn value(
+    fact: &spec::Fact,
+    bytes: Option<&[u8]>,
+    tables: &[spec::TableFormat],
+) -> Result<String, String> {
     let name = fact.table.as_str();
     let bytes = bytes.ok_or_else(|| format!("`{name}` does not exist"))?;
-    let table = Lookup::parse(name, bytes)?;
+    let table = Lookup::parse(name, bytes, tables)?;
     let row = table.row_name(&fact.row);
-    Ok(table.cell(&row, &fact.column)?.to_owned())
+    let cell = table.cell(&row, &fact.column);
+    cell.map(ToOwned::to_owned)
+        .map_err(|missing| missing.why().to_owned())
 }

@@ -1,14 +1,16 @@
 //! The files that a page shows: found, read, and made into tables and figures.
 
+use std::collections::BTreeSet;
+
 use crate::error::CliError;
 use crate::session::Loaded;
-use restage_claims::tables::Lookup;
+use restage_claims::tables::{Decimal, Lookup};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_engine::Patterns;
-use restage_pipeline::{Best, Diagnostic, Report, Show, Shown, suggest};
-use restage_report::{Figure, Item, Table};
+use restage_pipeline::{Best, Diagnostic, Report, Show, Shown, TableFormat, suggest};
+use restage_report::{Figure, Item, Origin, Table};
 
 use super::provenance::Provenance;
 
@@ -101,6 +103,7 @@ fn missing(loaded: &Loaded, show: &Show) -> Diagnostic {
 pub(super) fn item(
     show: &Show,
     files: &[File],
+    formats: &[TableFormat],
     provenance: &Provenance<'_>,
 ) -> Result<Item, Mistake> {
     let titles = titles(files);
@@ -112,10 +115,24 @@ pub(super) fn item(
             best,
             folded,
         } => {
-            let mut tables = Vec::with_capacity(files.len());
-            for (file, title) in titled {
-                let (mut table, names) = table(file, show, columns, provenance)?;
-                table.title = title;
+            let read = files.iter().map(|file| read(file, show, formats));
+            let lookups: Vec<Lookup> = read.collect::<Result<_, _>>()?;
+            let mut made = Vec::new();
+            if lookups.iter().all(Lookup::is_object) && !lookups.is_empty() {
+                let origins = files.iter().map(|file| provenance.origin(&file.path));
+                let found = match Glob::is_glob(show.files.as_str()) {
+                    true => row_a_file(files, &lookups, show, columns)?,
+                    false => by_path(&files[0], &lookups[0], show, columns)?,
+                };
+                made.push(found.table(None, origins.collect()));
+            } else {
+                for ((file, title), lookup) in titled.zip(&lookups) {
+                    let origins = vec![provenance.origin(&file.path)];
+                    made.push(shown(file, lookup, show, columns)?.table(title, origins));
+                }
+            }
+            let mut tables = Vec::with_capacity(made.len());
+            for (mut table, names) in made {
                 for (column, best) in best {
                     mark(&mut table, &names, show, column, *best)?;
                 }
@@ -146,42 +163,164 @@ pub(super) fn item(
     }
 }
 
-/// The table, and the names of its columns in the file.
-fn table(
-    file: &File,
-    show: &Show,
-    columns: &[(String, String)],
-    provenance: &Provenance<'_>,
-) -> Result<(Table, Vec<String>), Mistake> {
+fn read(file: &File, show: &Show, formats: &[TableFormat]) -> Result<Lookup, Mistake> {
     let path = &file.path;
-    let lookup = Lookup::parse(path.as_str(), &file.bytes).map_err(|fault| {
+    Lookup::parse(path.as_str(), &file.bytes, formats).map_err(|fault| {
         let message = format!("`{path}` {fault}");
         Box::new(Diagnostic::new(show.location, message, "shown as a table"))
-    })?;
-    let chosen: Vec<(String, String)> = match columns.is_empty() {
+    })
+}
+
+/// What is shown of one or several files.
+struct Made {
+    /// Of the columns, as the files call them.
+    names: Vec<String>,
+    headings: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Made {
+    fn table(self, title: Option<String>, origins: Vec<Origin>) -> (Table, Vec<String>) {
+        let table = Table {
+            title,
+            headings: self.headings,
+            rows: self.rows,
+            best: Vec::new(),
+            origins,
+        };
+        (table, self.names)
+    }
+}
+
+/// Columns with their headings: the chosen ones, or all.
+fn headed<'n>(
+    chosen: &[(String, String)],
+    all: impl IntoIterator<Item = &'n String>,
+) -> Vec<(String, String)> {
+    match chosen.is_empty() {
         true => {
-            let names = lookup.columns().iter();
+            let names = all.into_iter();
             names
                 .map(|name| (name.clone(), name.replace('_', " ")))
                 .collect()
         }
-        false => columns.to_vec(),
-    };
+        false => chosen.to_vec(),
+    }
+}
+
+/// A column's cells, with a point in their numbers.
+fn column(file: &File, show: &Show, lookup: &Lookup, name: &str) -> Result<Vec<String>, Mistake> {
+    let cells = lookup.column(name);
+    let cells = cells.map_err(|_| no_column(file, show, lookup, name))?;
+    Ok(with_points(lookup, cells))
+}
+
+fn with_points(lookup: &Lookup, mut cells: Vec<String>) -> Vec<String> {
+    if lookup.decimal() == Decimal::Comma {
+        for cell in &mut cells {
+            if lookup.number(cell).is_some() {
+                *cell = cell.replacen(',', ".", 1);
+            }
+        }
+    }
+    cells
+}
+
+/// A table as its file has it.
+fn shown(
+    file: &File,
+    lookup: &Lookup,
+    show: &Show,
+    columns: &[(String, String)],
+) -> Result<Made, Mistake> {
+    let chosen = headed(columns, lookup.columns());
     let mut cells = Vec::with_capacity(chosen.len());
-    for (name, _) in &chosen {
-        let column = lookup.column(name);
-        cells.push(column.map_err(|_| no_column(file, show, &lookup, name))?);
+    for (at, (name, _)) in chosen.iter().enumerate() {
+        cells.push(match columns.is_empty() {
+            // Several may share a name.
+            true => with_points(lookup, lookup.column_at(at)),
+            false => column(file, show, lookup, name)?,
+        });
     }
     let row = |at: usize| cells.iter().map(|column| column[at].clone()).collect();
     let (names, headings) = chosen.into_iter().unzip();
-    let table = Table {
-        title: None,
+    Ok(Made {
+        names,
         headings,
         rows: (0..lookup.rows()).map(row).collect(),
-        best: Vec::new(),
-        origin: provenance.origin(path),
-    };
-    Ok((table, names))
+    })
+}
+
+/// The values of one document, each in a row with its path.
+fn by_path(
+    file: &File,
+    lookup: &Lookup,
+    show: &Show,
+    columns: &[(String, String)],
+) -> Result<Made, Mistake> {
+    let mut rows = Vec::new();
+    for (name, heading) in headed(columns, lookup.columns()) {
+        let mut cells = column(file, show, lookup, &name)?;
+        rows.push(vec![heading, cells.pop().unwrap_or_default()]);
+    }
+    let names = ["path", "value"].map(str::to_owned);
+    Ok(Made {
+        headings: vec!["Path".to_owned(), "Value".to_owned()],
+        names: names.into(),
+        rows,
+    })
+}
+
+/// Documents, a row for each, begun by what tells its file from the others.
+fn row_a_file(
+    files: &[File],
+    lookups: &[Lookup],
+    show: &Show,
+    columns: &[(String, String)],
+) -> Result<Made, Mistake> {
+    let mut known: Vec<&String> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for name in lookups.iter().flat_map(Lookup::columns) {
+        if seen.insert(name) {
+            known.push(name);
+        }
+    }
+    let chosen = headed(columns, known.iter().copied());
+    for (name, _) in &chosen {
+        if !lookups.iter().any(|lookup| lookup.has_column(name)) {
+            let message = format!(
+                "no file that `{}` matches has a column `{name}`",
+                show.files.as_str()
+            );
+            let hint = suggest::hint_among(
+                name,
+                "their columns are",
+                known.iter().map(|name| name.as_str()),
+            );
+            let error = Diagnostic::new(show.location, message, "shown by column");
+            return Err(Box::new(error.maybe_hint(hint)));
+        }
+    }
+    let titles = titles(files).into_iter().zip(files);
+    let titles = titles.map(|(title, file)| title.unwrap_or_else(|| file.path.to_string()));
+    let mut rows = Vec::with_capacity(files.len());
+    for ((title, lookup), file) in titles.zip(lookups).zip(files) {
+        let mut row = vec![title];
+        for (name, _) in &chosen {
+            row.push(match lookup.has_column(name) {
+                true => column(file, show, lookup, name)?.pop().unwrap_or_default(),
+                false => String::new(),
+            });
+        }
+        rows.push(row);
+    }
+    let first = ("file".to_owned(), "File".to_owned());
+    let (names, headings) = std::iter::once(first).chain(chosen).unzip();
+    Ok(Made {
+        names,
+        headings,
+        rows,
+    })
 }
 
 /// Marks a column's best cells.

@@ -46,9 +46,13 @@ pub(crate) fn report(
     let patterns = session.patterns()?;
     let found = files::find(&loaded, &patterns, wanted);
     let claims: Vec<&spec::Claim> = loaded.pipeline().claims.iter().collect();
-    let claims = judge_all(&loaded, &patterns, &claims);
+    let judgement = judge_all(&loaded, &patterns, &claims);
     left_over::warn(&patterns, out);
-    let (found, (claims, _)) = (found?, claims?);
+    let found = found?;
+    if let Some(error) = judgement.error(&loaded) {
+        return Err(error);
+    }
+    let claims = judgement.claims;
     let facts = facts::read(&loaded, wanted)?;
     let what = "whether the results are up to date";
     let plan = session.plan_if_known(&[], what, out)?;
@@ -145,7 +149,7 @@ fn sections(
         .map(|(section, found)| {
             let items = section.show.iter().zip(found);
             let items = items.filter_map(|(show, found)| {
-                let item = files::item(show, found, provenance);
+                let item = files::item(show, found, &loaded.pipeline().tables, provenance);
                 item.map_err(|mistake| mistakes.push(*mistake)).ok()
             });
             Section {

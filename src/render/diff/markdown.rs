@@ -1,6 +1,6 @@
 //! Differences as GitHub-flavoured Markdown that fits a comment.
 
-use super::{Compared, allowed, headline, off_by, words};
+use super::{Compared, allowed, headline, off_by, unsaid, words};
 use crate::render::width::{cut, visible, windows};
 use restage_claims::tables::{CellDiff, Problem, TableDiff};
 
@@ -45,7 +45,7 @@ pub(crate) fn markdown(compared: &Compared, most: usize) -> String {
 /// A file's section with as many of its differences as there is room for; `None` if not even its
 /// headline fits.
 fn section_within(diff: &TableDiff, most: usize, room: usize) -> Option<String> {
-    let mut most = most.min(diff.problems.len() + diff.cells.len());
+    let mut most = most.min(diff.found());
     loop {
         let section = section(diff, most);
         if section.len() <= room {
@@ -76,7 +76,7 @@ fn section(diff: &TableDiff, most: usize) -> String {
         text += "|---|---|---|---|--:|--:|\n";
         text.extend(cells.iter().map(row));
     }
-    let more = problems.len() + diff.cells.len() - shown - cells.len();
+    let more = unsaid(diff, problems.len()) - shown - cells.len();
     match more {
         0 => {}
         1 => text += "\n... and 1 more difference\n",

@@ -2,8 +2,6 @@
 
 mod markdown;
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::junit::{Case, Outcome};
@@ -71,29 +69,23 @@ fn headline(diff: &TableDiff) -> String {
     if diff.is_incomparable() {
         return "cannot be compared".to_owned();
     }
-    let (mut rows, mut columns) = (0, 0);
     for problem in &diff.problems {
         match problem {
             Problem::MissingFile => return "is missing".to_owned(),
             Problem::UnexpectedFile => return "is not expected".to_owned(),
-            Problem::MissingRow(_) | Problem::ExtraRow(_) => rows += 1,
-            Problem::RowCount { expected, actual } => rows += expected.abs_diff(*actual),
-            Problem::MissingColumn(_) | Problem::ExtraColumn(_) => columns += 1,
             Problem::Bytes { .. } => return "differs".to_owned(),
-            Problem::Malformed { .. }
-            | Problem::NoKeyColumn { .. }
-            | Problem::DuplicateKey { .. } => {}
+            _ => {}
         }
     }
+    let (rows, columns) = (diff.rows_unmatched, diff.columns_unmatched);
     let mut parts = Vec::new();
-    let cells = diff.cells.len();
+    let cells = diff.cells_differing;
     if cells > 0 {
-        let lines: BTreeSet<u64> = diff.cells.iter().map(|cell| cell.expected_line).collect();
         parts.push(format!(
             "{} differ{}, in {} of {}",
             count(cells, "cell"),
             if cells == 1 { "s" } else { "" },
-            lines.len(),
+            diff.rows_differing,
             count(diff.rows_compared, "row")
         ));
     }
@@ -260,13 +252,18 @@ pub(crate) fn text_of(diff: &TableDiff, most: usize, style: Style) -> String {
     let shown = problems.len().min(most);
     let cells = &diff.cells[..diff.cells.len().min(most - shown)];
     lines.extend(table(cells, style));
-    let more = problems.len() + diff.cells.len() - shown - cells.len();
+    let more = unsaid(diff, problems.len()) - shown - cells.len();
     match more {
         0 => {}
         1 => lines.push("  ... and 1 more difference".to_owned()),
         more => lines.push(format!("  ... and {more} more differences")),
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// How many differences are to be listed, where some are said by the headline alone.
+fn unsaid(diff: &TableDiff, listed: usize) -> usize {
+    diff.found() - (diff.problems.len() - listed)
 }
 
 /// Two long texts, from where they differ.
@@ -370,12 +367,21 @@ pub(crate) fn json(compared: &Compared, most: usize) -> String {
     text
 }
 
+/// With at most `most` differences.
 fn file(diff: &TableDiff, profile: &str, most: usize) -> Value {
+    let problems: Vec<String> = diff.problems.iter().filter_map(problem).collect();
+    let problems = &problems[..problems.len().min(most)];
+    let cells = &diff.cells[..diff.cells.len().min(most - problems.len())];
+    let told_by_headline = diff
+        .problems
+        .iter()
+        .filter(|one| problem(one).is_none())
+        .count();
     json!({
         "event": "different", "profile": profile, "file": diff.path, "what": headline(diff),
         "comparable": !diff.is_incomparable(), "rows_compared": diff.rows_compared,
-        "problems": diff.problems.iter().filter_map(problem).collect::<Vec<_>>(),
-        "cells": diff.cells.iter().map(cell).collect::<Vec<_>>(),
+        "problems": problems, "cells": cells.iter().map(cell).collect::<Vec<_>>(),
+        "left_out": diff.found() - told_by_headline - problems.len() - cells.len(),
         "text": text_of(diff, most, Style { colour: false }),
     })
 }

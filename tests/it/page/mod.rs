@@ -100,6 +100,73 @@ fn the_page_has_tables_figures_claims_and_their_provenance() {
 }
 
 #[test]
+fn documents_are_shown_by_path_or_a_row_for_each_file() {
+    let space = Space::new(
+        r#"
+  s: {cmd: 'true > s.txt', outs: [s.txt]}
+tables: [{files: de.csv, decimal: ","}]
+report:
+  title: Metrics
+  facts: {Accuracy: {table: r/1/m.json, row: 1, column: test/acc}}
+  sections:
+    - title: All
+      show:
+        - {table: r/1/m.json, caption: One}
+        - {table: 'r/*/m.json', caption: Each, columns: {test/acc: Accuracy, note: Note}, best: {test/acc: max}}
+        - {table: log.jsonl, caption: Log}
+        - {table: de.csv, caption: German, best: {wert: min}}
+"#,
+    );
+    space.write("r/1/m.json", r#"{"test": {"acc": 0.5}, "note": "first"}"#);
+    space.write("r/2/m.json", r#"{"test": {"acc": 0.75}}"#);
+    space.write("log.jsonl", "{\"e\": 1}\n{\"e\": 2, \"loss\": 0.125}\n");
+    space.write("de.csv", "name;wert\na;0,5\nb;0,25\n");
+    space.restage(&["report"]).exits(0);
+    let page = space.read("report.html");
+    let tables: Vec<String> = page
+        .split("<table")
+        .skip(1)
+        .map(|table| {
+            let table = table.split("</table>").next().unwrap_or_default();
+            let texts = table.split('<').filter_map(|tag| tag.split_once('>'));
+            let texts = texts.map(|(_, text)| text.trim());
+            let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+            texts.join("|")
+        })
+        .collect();
+    assert!(
+        tables[0].ends_with("Path|Value|test/acc|0.5|note|first"),
+        "{}",
+        tables[0]
+    );
+    assert!(
+        tables[1].ends_with("File|Accuracy|Note|1|0.50|first|2|0.75|\u{2013}"),
+        "{}",
+        tables[1]
+    );
+    assert!(
+        tables[2].ends_with("e|loss|1|\u{2013}|2|0.125"),
+        "{}",
+        tables[2]
+    );
+    assert!(
+        tables[3].ends_with("name|wert|a|0.50|b|0.25"),
+        "{}",
+        tables[3]
+    );
+    assert_eq!(page.matches("class=\"best\"").count(), 2);
+    assert_eq!(page.matches("<code>r/1/m.json</code>").count(), 2);
+    space.stages(
+        "  s: {cmd: 'true > s.txt', outs: [s.txt]}
+report: {title: t, sections: [{title: t, show: [{table: 'r/*/m.json', columns: {tst/acc: A}}]}]}
+",
+    );
+    let said = space.restage(&["report"]).exits(2);
+    said.says("no file that `r/*/m.json` matches has a column `tst/acc`")
+        .says("did you mean `test/acc`?");
+}
+
+#[test]
 fn what_was_edited_or_is_out_of_date_is_marked() {
     let space = reproduced();
     // A new file: writing into the existing one would change the store.

@@ -2,23 +2,47 @@
 
 use restage_pipeline::ColumnRule;
 
+/// What separates the whole part of a number from its fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Decimal {
+    /// `0.5`
+    #[default]
+    Point,
+    /// `0,5`; then `0.5` is no number.
+    Comma,
+}
+
+impl Decimal {
+    /// A cell as a number; spaces around it don't matter.
+    ///
+    /// A number too large for a double (`1e999`) is not a number here: as an infinity it would match
+    /// every other one.
+    pub fn number(self, cell: &str) -> Option<f64> {
+        match self {
+            Self::Point => number(cell),
+            Self::Comma if cell.contains('.') => None,
+            Self::Comma => number(&cell.replacen(',', ".", 1)),
+        }
+    }
+}
+
 /// Whether `actual` matches `expected`.
 ///
 /// Under a tolerance equal texts match; otherwise both must be numbers: NaN matches only NaN, an
 /// infinity only itself, -0 also 0, and an empty cell only an empty one. A relative bound is a share
 /// of the expected value, so for 0 it allows nothing; it is added to an absolute one.
-pub(super) fn matches(rule: ColumnRule, expected: &str, actual: &str) -> bool {
+pub(super) fn matches(rule: ColumnRule, decimal: Decimal, expected: &str, actual: &str) -> bool {
     match rule {
         ColumnRule::Ignore => true,
         ColumnRule::Exact => expected == actual,
         ColumnRule::Within { absolute, relative } => {
-            expected == actual || within(expected, actual, absolute, relative)
+            expected == actual || within(decimal, expected, actual, absolute, relative)
         }
     }
 }
 
-fn within(expected: &str, actual: &str, absolute: f64, relative: f64) -> bool {
-    let (Some(e), Some(a)) = (number(expected), number(actual)) else {
+fn within(decimal: Decimal, expected: &str, actual: &str, absolute: f64, relative: f64) -> bool {
+    let (Some(e), Some(a)) = (decimal.number(expected), decimal.number(actual)) else {
         return false;
     };
     if e.is_nan() || a.is_nan() {
@@ -28,6 +52,12 @@ fn within(expected: &str, actual: &str, absolute: f64, relative: f64) -> bool {
         return e == a;
     }
     let allowed = absolute + relative * e.abs();
+    // Doubles don't tell large whole numbers from their neighbours.
+    if e.abs().max(a.abs()) >= EXACT
+        && let (Some(e), Some(a)) = (whole(expected), whole(actual))
+    {
+        return e.abs_diff(a) as f64 <= allowed * (1.0 + 4.0 * f64::EPSILON);
+    }
     // Decimals are rounded when they are read and subtracted: 0.4 and 0.3 differ by "at most 0.1".
     let slack = if allowed > 0.0 {
         4.0 * f64::EPSILON * e.abs().max(a.abs())
@@ -37,17 +67,20 @@ fn within(expected: &str, actual: &str, absolute: f64, relative: f64) -> bool {
     (a - e).abs() <= allowed + slack
 }
 
+/// Every whole number up to this is a double.
+const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+
+fn whole(cell: &str) -> Option<i128> {
+    cell.trim().parse().ok()
+}
+
 /// The absolute difference of two numbers; `None` unless both are finite.
-pub(super) fn difference(expected: &str, actual: &str) -> Option<f64> {
-    let difference = (number(actual)? - number(expected)?).abs();
+pub(super) fn difference(decimal: Decimal, expected: &str, actual: &str) -> Option<f64> {
+    let difference = (decimal.number(actual)? - decimal.number(expected)?).abs();
     difference.is_finite().then_some(difference)
 }
 
-/// A cell as a number; spaces around it don't matter.
-///
-/// A number too large for a double (`1e999`) is not a number here: as an infinity it would match
-/// every other one.
-pub(super) fn number(cell: &str) -> Option<f64> {
+fn number(cell: &str) -> Option<f64> {
     let cell = cell.trim();
     let number: f64 = cell.parse().ok()?;
     let in_digits = cell.bytes().any(|byte| byte.is_ascii_digit());
@@ -58,6 +91,35 @@ pub(super) fn number(cell: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use ColumnRule::{Exact, Ignore};
+
+    fn matches(rule: ColumnRule, expected: &str, actual: &str) -> bool {
+        super::matches(rule, Decimal::Point, expected, actual)
+    }
+
+    #[test]
+    fn whole_numbers_beyond_the_doubles_are_compared_exactly() {
+        let (least, next) = ("9007199254740992", "9007199254740993");
+        assert_eq!(least.parse::<f64>(), next.parse::<f64>());
+        assert!(!matches(ColumnRule::absolute(0.0), least, next));
+        assert!(!matches(ColumnRule::absolute(0.5), next, least));
+        assert!(matches(ColumnRule::absolute(1.0), least, next));
+        assert!(matches(ColumnRule::relative(1e-15), least, next));
+        assert!(!matches(ColumnRule::relative(1e-17), least, next));
+        let (low, high) = ("-170141183460469231731687303715884105728", "-1e38");
+        assert!(matches(ColumnRule::absolute(1e38), low, high));
+    }
+
+    #[test]
+    fn a_decimal_comma_is_read_where_it_is_said() {
+        let within = |expected, actual| {
+            super::matches(ColumnRule::absolute(0.1), Decimal::Comma, expected, actual)
+        };
+        assert!(within("0,5", " 0,6 ") && within("1", "1,1") && within("1,5e1", "15,1"));
+        assert!(!within("0,5", "0,7") && !within("0.5", "0,5") && !within("1,234,5", "1234,5"));
+        assert!(within("NaN", "nan") && within("0.5", "0.5"));
+        assert_eq!(Decimal::Point.number("0,5"), None);
+        assert_eq!(difference(Decimal::Comma, "0,5", "0,75"), Some(0.25));
+    }
 
     #[test]
     fn exact_cells_are_the_same_text() {

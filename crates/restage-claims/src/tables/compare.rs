@@ -2,53 +2,110 @@
 
 use std::collections::BTreeMap;
 
-use super::cell;
-use super::diff::{CellDiff, Problem, Row, Side, TableDiff};
-use super::parse::{Format, Line, Table, line_of};
+use super::columns::{Columns, Rows};
+use super::content::Content;
+use super::diff::{Problem, Row, Side, TableDiff};
+use super::fault::Fault;
+use super::format::Format;
+use super::lines::line_of;
+use super::parse;
 use super::rule::EffectiveRule;
-use restage_pipeline::ColumnRule;
+use super::stream;
+use super::table::{Line, Table};
+use restage_core::fs::FsError;
 
-/// Compares `actual` with `expected`.
-///
-/// The module's documentation says what counts as a difference.
+/// How a file is compared with another.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison<'a> {
+    /// The file, as its caller names it.
+    pub path: &'a str,
+    /// How both are read as tables; `None`: they are compared byte by byte.
+    pub format: Option<Format>,
+    /// What is a difference.
+    pub rule: &'a EffectiveRule,
+    /// How many differences are kept of each kind; all are counted.
+    pub most: usize,
+}
+
+/// Compares `actual` with `expected`, both in memory and read as their name says.
 pub fn compare_tables(
     path: &str,
     expected: &[u8],
     actual: &[u8],
     rule: &EffectiveRule,
 ) -> TableDiff {
-    let mut diff = TableDiff::new(path);
-    if expected == actual {
-        return diff;
-    }
-    let Some(format) = Format::of(path) else {
-        diff.problems.push(first_difference(expected, actual));
-        return diff;
+    let comparison = Comparison {
+        path,
+        format: Format::of(path, &[]),
+        rule,
+        most: usize::MAX,
     };
-    let mut parse = |side, bytes| {
-        let malformed = |fault| diff.problems.push(Problem::Malformed { side, fault });
-        let table = Table::parse(bytes, format).and_then(Table::distinct);
-        table.map_err(malformed).ok()
-    };
-    let tables = (parse(Side::Expected, expected), parse(Side::Actual, actual));
-    if let (Some(expected), Some(actual)) = tables {
-        compare_columns(&expected, &actual, &mut diff);
-        let pairing = Pairing::new(&expected, &actual, rule);
-        if rule.key.is_empty() {
-            pairing.in_order(&mut diff);
-        } else {
-            pairing.by_key(&mut diff);
-        }
-    } else if format.is_data() && *rule == EffectiveRule::default() {
-        // Nobody said that it holds results: several YAML documents, JSON with comments.
-        diff.problems = vec![first_difference(expected, actual)];
-    }
-    diff
+    let contents = (Content::Bytes(expected), Content::Bytes(actual));
+    let compared = comparison.of(contents.0, contents.1);
+    // Nothing in memory can fail to be read.
+    compared.unwrap_or_else(|_| TableDiff::missing(path))
 }
 
-/// Whether a file of this name is compared as a table.
-pub fn is_table(path: &str) -> bool {
-    Format::of(path).is_some()
+impl Comparison<'_> {
+    /// Compares `actual` with `expected`. The module's documentation says what counts as a difference.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn of(&self, expected: Content<'_>, actual: Content<'_>) -> Result<TableDiff, FsError> {
+        if expected.is_same(actual)? {
+            return Ok(self.none());
+        }
+        if let Some(format) = self.format
+            && let Some(diff) = stream::compare(self.none(), [expected, actual], format, self.rule)?
+        {
+            return Ok(diff);
+        }
+        let (expected, actual) = (expected.bytes()?, actual.bytes()?);
+        Ok(self.in_memory(&expected, &actual))
+    }
+
+    fn none(&self) -> TableDiff {
+        TableDiff::new(self.path, self.most)
+    }
+
+    /// Of contents that differ.
+    pub(super) fn in_memory(&self, expected: &[u8], actual: &[u8]) -> TableDiff {
+        let mut diff = self.none();
+        let Some(format) = self.format else {
+            diff.add(first_difference(expected, actual));
+            return diff;
+        };
+        match [expected, actual].map(|bytes| parse::table(bytes, format)) {
+            [Ok(expected), Ok(actual)] => {
+                let how = (self.rule, format.is_document(), format.decimal);
+                let columns = Columns::pair(&expected.columns, &actual.columns, how, &mut diff);
+                if let Some(columns) = columns {
+                    let pairing = Pairing {
+                        expected: &expected,
+                        actual: &actual,
+                        key: &self.rule.key,
+                        columns,
+                    };
+                    match self.rule.key.is_empty() {
+                        true => pairing.in_order(&mut diff),
+                        false => pairing.by_key(&mut diff),
+                    }
+                }
+            }
+            _ if format.is_document() && *self.rule == EffectiveRule::default() => {
+                // Nobody said that it holds results: several YAML documents, JSON with comments.
+                diff.add(first_difference(expected, actual));
+            }
+            [expected, actual] => {
+                for (side, table) in [(Side::Expected, expected), (Side::Actual, actual)] {
+                    if let Err(fault) = table {
+                        diff.add(Problem::Malformed { side, fault });
+                    }
+                }
+            }
+        }
+        diff
+    }
 }
 
 /// Requires that the bytes differ.
@@ -81,64 +138,25 @@ fn first_difference(expected: &[u8], actual: &[u8]) -> Problem {
     }
 }
 
-fn compare_columns(expected: &Table, actual: &Table, diff: &mut TableDiff) {
-    if expected.columns == actual.columns {
-        return;
-    }
-    let only_in = |one: &Table, other: &Table| -> Vec<String> {
-        one.columns
-            .iter()
-            .filter(|name| other.named(name).is_none())
-            .cloned()
-            .collect()
-    };
-    let missing = only_in(expected, actual);
-    let extra = only_in(actual, expected);
-    // The same names in another order are fine: cells are matched by name.
-    diff.problems
-        .extend(missing.into_iter().map(Problem::MissingColumn));
-    diff.problems
-        .extend(extra.into_iter().map(Problem::ExtraColumn));
-}
-
 /// Two tables, and the columns that both have.
 struct Pairing<'a> {
     expected: &'a Table,
     actual: &'a Table,
     key: &'a [String],
-    /// Name, index in each, rule; without ignored columns and those of the key.
-    columns: Vec<(&'a str, usize, usize, ColumnRule)>,
+    columns: Columns<'a>,
 }
 
-type Rows<'a> = BTreeMap<Vec<&'a str>, &'a Line>;
+type ByKey<'a> = BTreeMap<Vec<&'a str>, &'a Line>;
 
-impl<'a> Pairing<'a> {
-    fn new(expected: &'a Table, actual: &'a Table, rule: &'a EffectiveRule) -> Self {
-        let columns = expected
-            .columns
-            .iter()
-            .enumerate()
-            .filter_map(|(at, name)| {
-                let column_rule = rule.of(name);
-                let compared = column_rule != ColumnRule::Ignore && !rule.key.contains(name);
-                compared.then_some((name.as_str(), at, actual.named(name)?, column_rule))
-            });
-        Self {
-            expected,
-            actual,
-            key: &rule.key,
-            columns: columns.collect(),
-        }
-    }
-
+impl Pairing<'_> {
     fn in_order(&self, diff: &mut TableDiff) {
         let (expected, actual) = (self.expected.rows.len(), self.actual.rows.len());
         if expected != actual {
-            diff.problems.push(Problem::RowCount { expected, actual });
+            diff.add(Problem::RowCount { expected, actual });
         }
         let pairs = self.expected.rows.iter().zip(&self.actual.rows);
         for (at, (expected, actual)) in pairs.enumerate() {
-            self.cells(&Row::Number(at + 1), expected, actual, diff);
+            self.cells(&|| Row::Number(at + 1), expected, actual, diff);
         }
     }
 
@@ -152,17 +170,17 @@ impl<'a> Pairing<'a> {
         in_order.sort_by_key(|(_, row)| row.line);
         for (key, row) in in_order {
             match actual.get(key) {
-                Some(other) => self.cells(&self.row(key), row, other, diff),
-                None => diff.problems.push(Problem::MissingRow(self.row(key))),
+                Some(other) => self.cells(&|| named(self.key, key), row, other, diff),
+                None => diff.add(Problem::MissingRow(named(self.key, key))),
             }
         }
         let mut in_order: Vec<_> = actual.iter().collect();
         in_order.sort_by_key(|(_, row)| row.line);
-        let extra = in_order
-            .into_iter()
-            .filter(|(key, _)| !expected.contains_key(*key));
-        diff.problems
-            .extend(extra.map(|(key, _)| Problem::ExtraRow(self.row(key))));
+        for (key, _) in in_order {
+            if !expected.contains_key(key) {
+                diff.add(Problem::ExtraRow(named(self.key, key)));
+            }
+        }
     }
 
     fn rows_by_key<'t>(
@@ -170,62 +188,58 @@ impl<'a> Pairing<'a> {
         side: Side,
         table: &'t Table,
         diff: &mut TableDiff,
-    ) -> Option<Rows<'t>> {
-        let before = diff.problems.len();
+    ) -> Option<ByKey<'t>> {
+        let before = diff.problems_found;
         let mut indices = Vec::new();
         for column in self.key {
             match table.index_of(column) {
+                // By another spelling, such as `/epoch`.
+                Some(at) if table.is_repeated(&table.columns[at]) => {
+                    let fault = Fault::DuplicateColumn {
+                        column: column.clone(),
+                    };
+                    diff.add(Problem::Malformed { side, fault });
+                }
                 Some(at) => indices.push(at),
                 None => {
-                    diff.problems.push(Problem::NoKeyColumn {
+                    diff.add(Problem::NoKeyColumn {
                         side,
                         column: column.clone(),
                     });
                 }
             }
         }
-        if diff.problems.len() > before {
+        if diff.problems_found > before {
             return None;
         }
-        let mut rows = Rows::new();
+        let mut rows = ByKey::new();
         for row in &table.rows {
             let key: Vec<&str> = indices.iter().map(|at| &row.cells[*at]).collect();
             if let Some(first) = rows.get(&key) {
-                let (lines, row) = ((first.line, row.line), self.row(&key));
-                diff.problems
-                    .push(Problem::DuplicateKey { side, row, lines });
+                let (lines, row) = ((first.line, row.line), named(self.key, &key));
+                diff.add(Problem::DuplicateKey { side, row, lines });
             } else {
                 rows.insert(key, row);
             }
         }
-        (diff.problems.len() == before).then_some(rows)
+        (diff.problems_found == before).then_some(rows)
     }
 
-    fn row(&self, key: &[&str]) -> Row {
-        let pairs = self.key.iter().zip(key);
-        Row::Key(
-            pairs
-                .map(|(column, value)| (column.clone(), (*value).to_owned()))
-                .collect(),
-        )
+    fn cells(&self, row: &dyn Fn() -> Row, expected: &Line, actual: &Line, diff: &mut TableDiff) {
+        let rows = Rows {
+            expected: &expected.cells,
+            actual: &actual.cells,
+            lines: (expected.line, actual.line),
+        };
+        self.columns.compare(&rows, row, diff);
     }
+}
 
-    fn cells(&self, row: &Row, expected: &Line, actual: &Line, diff: &mut TableDiff) {
-        diff.rows_compared += 1;
-        for &(column, in_expected, in_actual, rule) in &self.columns {
-            let (e, a) = (&expected.cells[in_expected], &actual.cells[in_actual]);
-            if !cell::matches(rule, e, a) {
-                diff.cells.push(CellDiff {
-                    row: row.clone(),
-                    column: column.to_owned(),
-                    expected: e.to_owned(),
-                    actual: a.to_owned(),
-                    expected_line: expected.line,
-                    actual_line: actual.line,
-                    rule,
-                    difference: cell::difference(e, a),
-                });
-            }
-        }
-    }
+fn named(columns: &[String], key: &[&str]) -> Row {
+    let pairs = columns.iter().zip(key);
+    Row::Key(
+        pairs
+            .map(|(column, value)| (column.clone(), (*value).to_owned()))
+            .collect(),
+    )
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::cell;
-use super::parse::Fault;
+use super::cell::Decimal;
+use super::fault::Fault;
 use restage_pipeline::ColumnRule;
 
 /// How a file differs from the expected one.
@@ -11,12 +11,26 @@ use restage_pipeline::ColumnRule;
 pub struct TableDiff {
     /// The file, as its caller names it.
     pub path: String,
-    /// Differences of the whole file.
+    /// Differences of the whole file: the first ones.
     pub problems: Vec<Problem>,
-    /// Cells that differ by more than their rule allows, in the order of the expected table.
+    /// Cells that differ by more than their rule allows, in the order of the expected table: the first
+    /// ones.
     pub cells: Vec<CellDiff>,
     /// Rows that were compared.
     pub rows_compared: usize,
+    /// How many differences of the whole file there are.
+    pub problems_found: usize,
+    /// How many cells differ.
+    pub cells_differing: usize,
+    /// How many rows have a cell that differs.
+    pub rows_differing: usize,
+    /// Rows that are missing or added.
+    pub rows_unmatched: usize,
+    /// Columns that are missing or added.
+    pub columns_unmatched: usize,
+    incomparable: bool,
+    /// At most so many problems and cells are kept.
+    most: usize,
 }
 
 /// One of the two tables.
@@ -137,6 +151,8 @@ pub struct CellDiff {
     pub actual_line: u64,
     /// The rule that it breaks.
     pub rule: ColumnRule,
+    /// How numbers are written.
+    pub decimal: Decimal,
     /// The absolute difference, if both are finite numbers.
     pub difference: Option<f64>,
 }
@@ -144,46 +160,80 @@ pub struct CellDiff {
 impl CellDiff {
     /// The difference as a share of the expected value; `None` if that is 0 or not a number.
     pub fn share(&self) -> Option<f64> {
-        let share = self.difference? / cell::number(&self.expected)?.abs();
+        let share = self.difference? / self.decimal.number(&self.expected)?.abs();
         share.is_finite().then_some(share)
     }
 }
 
 impl TableDiff {
-    /// A file without differences so far.
-    pub(super) fn new(path: &str) -> Self {
-        let (problems, cells) = (Vec::new(), Vec::new());
+    /// A file without differences so far, of which at most so many of each kind are kept.
+    pub(super) fn new(path: &str, most: usize) -> Self {
         Self {
             path: path.to_owned(),
-            problems,
-            cells,
+            problems: Vec::new(),
+            cells: Vec::new(),
             rows_compared: 0,
+            problems_found: 0,
+            cells_differing: 0,
+            rows_differing: 0,
+            rows_unmatched: 0,
+            columns_unmatched: 0,
+            incomparable: false,
+            most,
         }
+    }
+
+    fn of(path: &str, problem: Problem) -> Self {
+        let mut diff = Self::new(path, 1);
+        diff.add(problem);
+        diff
     }
 
     /// A file that is expected but missing.
     pub fn missing(path: &str) -> Self {
-        Self {
-            problems: vec![Problem::MissingFile],
-            ..Self::new(path)
-        }
+        Self::of(path, Problem::MissingFile)
     }
 
     /// A file that is there but not expected.
     pub fn unexpected(path: &str) -> Self {
-        Self {
-            problems: vec![Problem::UnexpectedFile],
-            ..Self::new(path)
+        Self::of(path, Problem::UnexpectedFile)
+    }
+
+    pub(super) fn add(&mut self, problem: Problem) {
+        self.problems_found += 1;
+        self.incomparable |= problem.prevents_comparison();
+        match &problem {
+            Problem::MissingRow(_) | Problem::ExtraRow(_) => self.rows_unmatched += 1,
+            Problem::RowCount { expected, actual } => {
+                self.rows_unmatched += expected.abs_diff(*actual);
+            }
+            Problem::MissingColumn(_) | Problem::ExtraColumn(_) => self.columns_unmatched += 1,
+            _ => {}
         }
+        if self.problems.len() < self.most {
+            self.problems.push(problem);
+        }
+    }
+
+    pub(super) fn add_cell(&mut self, cell: impl FnOnce() -> CellDiff) {
+        self.cells_differing += 1;
+        if self.cells.len() < self.most {
+            self.cells.push(cell());
+        }
+    }
+
+    /// How many differences there are.
+    pub fn found(&self) -> usize {
+        self.problems_found + self.cells_differing
     }
 
     /// Whether the two can't be compared, so that no cell was.
     pub fn is_incomparable(&self) -> bool {
-        self.problems.iter().any(Problem::prevents_comparison)
+        self.incomparable
     }
 
     /// Whether the file is as expected.
     pub fn is_same(&self) -> bool {
-        self.problems.is_empty() && self.cells.is_empty()
+        self.found() == 0
     }
 }

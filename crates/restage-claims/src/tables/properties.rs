@@ -342,8 +342,42 @@ proptest! {
     }
 
     #[test]
+    fn reading_row_by_row_finds_what_reading_it_all_does(
+        table in tables(), other in tables(), own in rules(), with_key: bool, alike: bool,
+        (form, other_form) in (forms(), forms()), at: (Index, Index), new in cells(), most in 0_usize..4,
+    ) {
+        let mut other = if alike { table.clone() } else { other };
+        if !other.rows.is_empty() {
+            let (row, column) = (at.0.index(other.rows.len()), at.1.index(other.columns.len()));
+            other.rows[row][column] = new;
+        }
+        let texts = [table.csv(form), other.csv(other_form)];
+        prop_assume!(texts[0] != texts[1]);
+        let rule = rule(key_if(with_key), &[], own);
+        let comparison = Comparison { path: "t.csv", format: Format::of("t.csv", &[]), rule: &rule, most };
+        let streamed = comparison.of(Content::Bytes(&texts[0]), Content::Bytes(&texts[1])).unwrap();
+        let whole = comparison.in_memory(&texts[0], &texts[1]);
+        prop_assert_eq!(streamed, whole);
+    }
+
+    #[test]
+    fn reading_strange_bytes_row_by_row_finds_what_reading_them_all_does(
+        expected in strange(), actual in strange(), by_key: bool,
+    ) {
+        prop_assume!(expected != actual);
+        let key: &[&str] = if by_key { &["a"] } else { &[] };
+        for header in ["", "a,b\n", "a;b\n"] {
+            let texts = [&expected, &actual].map(|text| [header.as_bytes(), text].concat());
+            let rule = rule(key, &[], ColumnRule::absolute(1.0));
+            let comparison = Comparison { path: "t.csv", format: Format::of("t.csv", &[]), rule: &rule, most: 9 };
+            let streamed = comparison.of(Content::Bytes(&texts[0]), Content::Bytes(&texts[1])).unwrap();
+            prop_assert_eq!(streamed, comparison.in_memory(&texts[0], &texts[1]));
+        }
+    }
+
+    #[test]
     fn no_input_is_too_strange(
-        expected in strange(), actual in strange(), path in "[a-z\n]{0,90}(\\.csv)?", by_key: bool,
+        expected in strange(), actual in strange(), path in "[a-z\n]{0,90}(\\.(csv|jsonl?|yaml|toml))?", by_key: bool,
     ) {
         let key: &[&str] = if by_key { &["a"] } else { &[] };
         let diff = compare_tables(&path, &expected, &actual, &rule(key, &[], ColumnRule::absolute(1.0)));

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::parse::Table;
+use super::table::Table;
 
 /// Which row of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -55,6 +55,7 @@ fn a_cell_that_differs_is_named_by_row_column_and_line() {
             expected_line: 3,
             actual_line: 3,
             rule: Exact,
+            decimal: Decimal::Point,
             difference: Some(0.5),
         }]
     );
@@ -153,11 +154,56 @@ fn what_is_no_table_is_told_apart() {
         }
     );
     assert_eq!(
-        fault(b"id,id\na,1\n"),
-        Fault::DuplicateColumn {
-            column: "id".into()
-        }
+        fault(b"id,n,n\na,1,1\n"),
+        Fault::DuplicateColumn { column: "n".into() }
     );
+}
+
+#[test]
+fn columns_that_share_a_name_are_matched_in_order() {
+    let any = rule(&[], &[("x", ColumnRule::absolute(0.1))], Exact);
+    let before = "id,x,x,\na,1,2,\n";
+    assert!(compare(before, "id,x,x,\na,1.05,2,\n", &any).is_same());
+    assert!(compare(before, "x,,id,x\n1,,a,2\n", &any).is_same());
+    let diff = compare(before, "id,x,x,\na,2,1,\n", &any);
+    assert_eq!((diff.problems.len(), diff.cells.len()), (0, 2));
+    let diff = compare(before, "id,x,,\na,1,2,\n", &any);
+    let twice = |side, column: &str| Problem::Malformed {
+        side,
+        fault: Fault::DuplicateColumn {
+            column: column.to_owned(),
+        },
+    };
+    assert_eq!(diff.problems, [twice(Side::Expected, "x")]);
+    assert!(diff.is_incomparable());
+    let by_x = rule(&["x"], &[], Exact);
+    let diff = compare(before, "id,x,x,\na,1,3,\n", &by_x);
+    assert_eq!(diff.problems, [twice(Side::Expected, "x")]);
+}
+
+#[test]
+fn differences_beyond_those_that_are_kept_are_counted() {
+    let table = |value: usize, rows: usize| {
+        let rows = (0..rows).map(|row| format!("{row},{value},{value}\n"));
+        format!("id,x,y\n{}", rows.collect::<String>())
+    };
+    for key in [&[][..], &["id"]] {
+        let rule = rule(key, &[], Exact);
+        let comparison = Comparison {
+            path: "t.csv",
+            format: Format::of("t.csv", &[]),
+            rule: &rule,
+            most: 3,
+        };
+        let texts = [table(1, 50), table(2, 60)];
+        let [before, now] = texts.each_ref().map(|text| Content::Bytes(text.as_bytes()));
+        let diff = comparison.of(before, now).unwrap();
+        assert_eq!((diff.cells.len(), diff.cells_differing), (3, 100));
+        assert_eq!((diff.rows_differing, diff.rows_compared), (50, 50));
+        assert_eq!(diff.rows_unmatched, 10);
+        assert_eq!(diff.problems.len(), diff.problems_found.min(3));
+        assert!(!diff.is_same() && !diff.is_incomparable());
+    }
 }
 
 #[test]
@@ -242,15 +288,15 @@ fn other_files_must_have_the_same_bytes() {
 
 #[test]
 fn tables_are_told_by_their_names_ending_and_say_their_columns() {
-    for path in ["t.csv", "a/T.CSV", "t.tsv", "m.json", "m.yml"] {
-        assert!(is_table(path), "{path}");
-    }
-    for path in ["fig.svg", "csv", "t.csv.gz"] {
-        assert!(!is_table(path), "{path}");
-    }
-    assert_eq!(columns("t.csv", b"id,\"a,b\"\n1,2\n"), ["id", "a,b"]);
-    assert_eq!(columns("t.tsv", b"id\tx\n"), ["id", "x"]);
-    assert_eq!(columns("fig.svg", b"id,x\n"), [""; 0]);
+    let names = |path: &str, text: &[u8]| {
+        let format = Format::of(path, &[]).unwrap();
+        columns(Content::Bytes(text), format).unwrap()
+    };
+    assert_eq!(names("t.csv", b"id,\"a,b\"\n1,2\n"), ["id", "a,b"]);
+    assert_eq!(names("t.csv", b"id; x\n1;2\n"), ["id", "x"]);
+    assert_eq!(names("t.tsv", b"id\tx\n"), ["id", "x"]);
+    assert_eq!(names("m.yml", b"a: {b: 1}\n"), ["a/b"]);
+    assert_eq!(names("m.toml", b"a = \n"), [""; 0]);
 }
 
 #[test]
@@ -336,12 +382,16 @@ fn later_rules_win_and_a_named_column_beats_all_others() {
     let effective = |path| effective_rule(&rules, &RelPath::new(path).unwrap());
     let merged = effective("results/quick/x.csv").unwrap();
     assert_eq!(
-        (merged.of("a"), merged.of("b"), merged.of("c")),
+        (
+            merged.of("a", false),
+            merged.of("b", false),
+            merged.of("c", false)
+        ),
         (ColumnRule::absolute(0.1), ColumnRule::relative(0.5), Ignore)
     );
     assert_eq!(merged.key, ["id"]);
     let first = effective("results/x.csv").unwrap();
-    assert_eq!((first.of("b"), first.of("c")), (Exact, Exact));
+    assert_eq!((first.of("b", false), first.of("c", false)), (Exact, Exact));
     assert_eq!(effective("results/quick/deep/z.csv").unwrap(), first);
     assert_eq!(effective("results/quick/fig.svg"), None);
     assert_eq!(effective("result"), None);
@@ -431,9 +481,16 @@ fn a_files_ending_says_whether_it_is_a_table_in_any_case() {
         ("t.csv", true),
         ("T.CSV", true),
         ("t.Tsv", true),
+        ("a/m.json", true),
+        ("m.yml", true),
+        ("m.jsonl", true),
+        ("m.ndjson", true),
+        ("m.toml", true),
         ("csv", false),
+        ("fig.svg", false),
+        ("t.csv.gz", false),
     ] {
-        assert_eq!(is_table(path), table, "{path}");
+        assert_eq!(Format::of(path, &[]).is_some(), table, "{path}");
     }
 }
 
@@ -474,9 +531,9 @@ fn json_and_yaml_are_compared_by_their_values_and_their_tolerances() {
         .iter()
         .map(|cell| cell.column.as_str())
         .collect();
-    assert_eq!(columns, ["acc", "loss/train", "loss/val"]);
+    assert_eq!(columns, ["acc", "loss/val", "loss/train"]);
     let found = diff("m.json", br#"{"acc": 0.9}"#, &within);
-    let missing = ["loss/train", "loss/val"].map(|name| Problem::MissingColumn(name.into()));
+    let missing = ["loss/val", "loss/train"].map(|name| Problem::MissingColumn(name.into()));
     assert_eq!(found.problems, missing);
 }
 

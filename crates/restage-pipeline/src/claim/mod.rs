@@ -95,10 +95,16 @@ pub(crate) static CLAIM: Mapping<Read> = Mapping {
                 "An expression that gives our value: a number, or `samples(..)`, one value for each \
                  run, whose mean counts and is shown with its 95 % t-interval. \
                  `difference(samples, samples)` is by pairs where both have the same runs, \
-                 otherwise Welch's. Tables are CSV, TSV, JSON or YAML; the columns of the last two \
-                 are the paths of their values, such as `loss/train`, and a document is one row.",
+                 otherwise Welch's. A value is named by file, row and column, or in a JSON, YAML or \
+                 TOML file by its JSON pointer (`/loss/train`; -1 is a list's last item). \
+                 `column(file, column)` gives a column without its empty cells, of a document the \
+                 values of `/history/*/loss` or the items of a list; `min`, `max`, `mean`, `first`, \
+                 `last` and `count` take such a list. A file that is not there though a stage writes \
+                 it, a row that is not there, an empty cell, `null`, NaN: not measured. A file that \
+                 no stage writes, a column or pointer that is not there, a cell that is no number: \
+                 an error.",
             )
-            .example("ours: 'cell(\"results/table.csv\", \"model=a\", \"accuracy\")'\n# or\nours: 'samples(\"results/a/seed-*/summary.csv\", 1, \"accuracy\")'\n# or\nours: 'cell(\"metrics.json\", 1, \"test/accuracy\")'")
+            .example("ours: 'cell(\"results/table.csv\", \"model=a\", \"accuracy\")'\n# or\nours: 'samples(\"results/a/seed-*/summary.csv\", 1, \"accuracy\")'\n# or\nours: 'cell(\"metrics.json\", \"/test/accuracy\")'")
             .words(&["measured", "expression", "expr", "actual"]),
             Some(|reader, claim, entry| claim.ours = reader.expression(entry, ExpressionType::Number)),
         ),

@@ -91,8 +91,13 @@ static FACT: Mapping<fn(&mut Reader<'_>, &mut Cell, &Node)> = Mapping {
     about: About::new("Fact", "A fact", "a fact's", "The text of a table's cell."),
     fields: &[
         (
-            Field::required("table", Kind::Text, FACT_SAMPLE, "A .csv or .tsv file.")
-                .words(&["csv", "file", "path"]),
+            Field::required(
+                "table",
+                Kind::Text,
+                FACT_SAMPLE,
+                "A table: a .csv, .tsv, .json, .jsonl, .yaml or .toml file.",
+            )
+            .words(&["csv", "file", "path"]),
             Some(|reader, cell, node| reader.fact_table(cell, node)),
         ),
         (

@@ -12,7 +12,9 @@ use restage_core::glob::Glob;
 /// What pictures a page can hold, by the ends of their names.
 const PICTURES: [&str; 6] = ["svg", "png", "jpg", "jpeg", "webp", "gif"];
 
-const TABLES: [&str; 2] = ["csv", "tsv"];
+const TABLES: [&str; 8] = [
+    "csv", "tsv", "json", "jsonl", "ndjson", "yaml", "yml", "toml",
+];
 const OWNER: &str = "an item of `show`";
 
 pub(super) static SHOW: Mapping<fn(&mut Reader<'_>, &mut Parts, &Node)> = Mapping {
@@ -31,7 +33,9 @@ pub(super) static SHOW: Mapping<fn(&mut Reader<'_>, &mut Parts, &Node)> = Mappin
                 "table",
                 Kind::Text,
                 "unless there is `figure`",
-                "A .csv or .tsv file, or a pattern for several.",
+                "A .csv or .tsv file, or a pattern for several. So is a .jsonl file, and a .json, .yaml \
+                 or .toml file that holds a list of objects. Any other such file is shown as its values \
+                 by their paths, or, where a pattern matches it, in one table with a row for each file.",
             )
             .words(&["csv", "tables", "file"]),
             Some(|reader, parts, node| parts.files = reader.files(node, "table", &TABLES)),
@@ -71,7 +75,8 @@ pub(super) static SHOW: Mapping<fn(&mut Reader<'_>, &mut Parts, &Node)> = Mappin
                 "columns",
                 Kind::ByName(&Kind::Text),
                 "all, as the file has them",
-                "A table's columns with their headings, in the order in which they are shown.",
+                "A table's columns with their headings, in the order in which they are shown. In a .json, \
+                 .yaml or .toml file, columns are the paths of its values: `loss/train`.",
             )
             .example("columns: {model: Model, test_accuracy: Test accuracy}")
             .words(&["headings", "cols", "column"]),

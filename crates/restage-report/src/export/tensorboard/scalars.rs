@@ -14,7 +14,8 @@ pub enum ScalarsError {
     /// There is no such column.
     #[error("has no column `{0}` to number its steps by")]
     NoStep(String),
-    /// A step that is not a whole number from 0, or not greater than the one before it.
+    /// A step that is not a whole number from 0, or less than the one before it, or has two numbers of
+    /// one column.
     #[error("has step `{cell}` in row {row}, and steps must be increasing whole numbers")]
     BadStep {
         /// The cell.
@@ -39,17 +40,28 @@ impl Scalars {
         let no_step = || ScalarsError::NoStep(step.to_owned());
         let steps = steps(&table.column(step).map_err(|_| no_step())?)?;
         let mut found = BTreeMap::new();
-        for column in table.columns().iter().filter(|column| *column != step) {
+        // The path of a value may be written with a `/` before it.
+        let plain = step.strip_prefix('/').filter(|_| table.is_document());
+        let is_step = |column: &&String| *column == step || Some(column.as_str()) == plain;
+        for column in table.columns().iter().filter(|column| !is_step(column)) {
             let cells = table.column(column).unwrap_or_default();
-            let Some(numbers) = numbers(&cells) else {
+            let Some(numbers) = numbers(table, &cells) else {
                 continue;
             };
             if self.0.contains_key(column) {
                 return Err(ScalarsError::Twice(column.clone()));
             }
-            let points = steps.iter().zip(numbers);
-            let points = points.filter_map(|(step, number)| Some((*step, number?)));
-            found.insert(column.clone(), points.collect());
+            let rows = (1..).zip(steps.iter().zip(numbers));
+            let mut points: Vec<(i64, f32)> = Vec::new();
+            for (row, (step, number)) in rows {
+                let Some(number) = number else { continue };
+                if points.last().is_some_and(|(last, _)| last == step) {
+                    let cell = step.to_string();
+                    return Err(ScalarsError::BadStep { cell, row });
+                }
+                points.push((*step, number));
+            }
+            found.insert(column.clone(), points);
         }
         if found.is_empty() {
             return Err(ScalarsError::NoNumbers(step.to_owned()));
@@ -80,11 +92,12 @@ impl Scalars {
     }
 }
 
+/// They may repeat: a sparse log has a row for each kind of number of a step.
 fn steps(cells: &[String]) -> Result<Vec<i64>, ScalarsError> {
     let mut steps: Vec<i64> = Vec::with_capacity(cells.len());
     for (row, cell) in (1..).zip(cells) {
         let step = cell.trim().parse().ok().filter(|step| *step >= 0);
-        match step.filter(|step| steps.last().is_none_or(|last| last < step)) {
+        match step.filter(|step| steps.last().is_none_or(|last| last <= step)) {
             Some(step) => steps.push(step),
             None => {
                 let cell = cell.clone();
@@ -97,7 +110,7 @@ fn steps(cells: &[String]) -> Result<Vec<i64>, ScalarsError> {
 
 /// A column's numbers, `None` for an empty cell; `None` if any cell is something else, or all are
 /// empty.
-fn numbers(cells: &[String]) -> Option<Vec<Option<f32>>> {
+fn numbers(table: &Lookup, cells: &[String]) -> Option<Vec<Option<f32>>> {
     let mut some = false;
     let mut numbers = Vec::with_capacity(cells.len());
     for cell in cells {
@@ -106,7 +119,7 @@ fn numbers(cells: &[String]) -> Option<Vec<Option<f32>>> {
             cell => {
                 some = true;
                 // Via f64, as every other reader of the table sees it.
-                Some(cell.parse::<f64>().ok()? as f32)
+                Some(table.number(cell)? as f32)
             }
         });
     }

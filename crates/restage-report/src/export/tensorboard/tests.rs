@@ -24,7 +24,7 @@ fn read(mut file: &[u8]) -> Vec<Event> {
 
 fn run(table: &str) -> Run {
     let mut run = Run::default();
-    let table = Lookup::parse("t.csv", table.as_bytes()).unwrap();
+    let table = Lookup::parse("t.csv", table.as_bytes(), &[]).unwrap();
     run.scalars.add(&table, "step").unwrap();
     run
 }
@@ -46,7 +46,7 @@ fn scalars(file: &[u8]) -> Vec<(i64, String, f32)> {
 }
 
 fn error(table: &str) -> String {
-    let table = Lookup::parse("t.csv", table.as_bytes()).unwrap();
+    let table = Lookup::parse("t.csv", table.as_bytes(), &[]).unwrap();
     let error = Scalars::default().add(&table, "step").unwrap_err();
     error.to_string()
 }
@@ -96,14 +96,29 @@ fn numbers_that_are_none_and_cells_that_are_empty_are_as_the_table_has_them() {
 }
 
 #[test]
+fn json_lines_have_scalars_by_step_and_a_step_may_have_several_lines() {
+    let lines = "{\"step\": 1, \"loss\": {\"train\": 2.5}}\n{\"step\": 1, \"acc\": 0.5, \"note\": \"x\"}\n\
+                 {\"step\": 2, \"loss\": {\"train\": NaN}, \"acc\": null}\n";
+    let table = Lookup::parse("log.jsonl", lines.as_bytes(), &[]).unwrap();
+    for step in ["step", "/step"] {
+        let mut run = Run::default();
+        run.scalars.add(&table, step).unwrap();
+        let found = scalars(&run.to_bytes());
+        let names: Vec<_> = found.iter().map(|one| (one.0, one.1.as_str())).collect();
+        assert_eq!(names, [(1, "acc"), (1, "loss/train"), (2, "loss/train")]);
+        assert!(found[2].2.is_nan());
+    }
+}
+
+#[test]
 fn tables_of_one_run_share_its_steps_and_must_not_share_a_column() {
     let mut run = run("step,a\n1,1\n3,3\n");
-    let more = Lookup::parse("t.csv", b"n,b\n1,10\n2,20\n").unwrap();
+    let more = Lookup::parse("t.csv", b"n,b\n1,10\n2,20\n", &[]).unwrap();
     run.scalars.add(&more, "n").unwrap();
     let steps: Vec<i64> = scalars(&run.to_bytes()).iter().map(|s| s.0).collect();
     assert_eq!(steps, [1, 1, 2, 3]);
     let before = run.scalars.clone();
-    let again = Lookup::parse("t.csv", b"n,c,b\n1,1,1\n").unwrap();
+    let again = Lookup::parse("t.csv", b"n,c,b\n1,1,1\n", &[]).unwrap();
     let error = run.scalars.add(&again, "n").unwrap_err();
     assert_eq!(error, ScalarsError::Twice("b".to_owned()));
     assert_eq!(run.scalars, before, "half of a table was added");
