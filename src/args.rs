@@ -62,6 +62,7 @@ pub(crate) enum Command {
     Status(Status),
     Why(Why),
     Dag(Dag),
+    Data(Data),
     Compare(Compare),
     Claims(Claims),
     /// Export results for other tools.
@@ -198,6 +199,38 @@ pub(crate) struct Dag {
     /// Don't check what is up to date; .restage is not opened.
     #[arg(long)]
     pub(crate) no_status: bool,
+}
+
+/// List data from outside the pipeline's folder, and say whether it is what it was.
+///
+/// What `data:` in pipeline.yaml names is pinned in pipeline.lock when it is first read. If it changes, the
+/// stages that read it stop, until `restage data update NAME` accepts it.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Data {
+    #[command(subcommand)]
+    pub(crate) command: Option<DataCommand>,
+
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// What to do about data.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Accept data as it is now: stages that read it run again if it has changed.
+    Update(DataUpdate),
+}
+
+/// Which data.
+#[derive(Debug, Args)]
+pub(crate) struct DataUpdate {
+    /// Names under `data:`.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
 }
 
 /// Check which claims of the paper the results reproduce; exit 3 if one got worse.

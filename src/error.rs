@@ -229,6 +229,10 @@ fn from_facts(
             let hint = hint.clone();
             CliError::new(error, Exit::Usage).maybe_hint(hint)
         }
+        FactsError::Data(ref data) => {
+            let hint = data.hint();
+            CliError::new(error, Exit::Usage).maybe_hint(hint)
+        }
         FactsError::Code(ref code) => {
             let hint = code.hint();
             CliError::new(error, Exit::Usage).maybe_hint(hint)

@@ -11,10 +11,11 @@ use crate::output::Output;
 use crate::render;
 use crate::settings::Settings;
 use restage_claims::check_expression;
+use restage_core::files::LOCAL_FILE;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_engine::{
-    Facts, Observer, Patterns, Plan, RunError, Workspace, check_store, edited_since_copied,
+    Facts, Observer, Patterns, Plan, RunError, Workspace, check_store, edited_since_copied, git,
     in_folders, plan,
 };
 use restage_pipeline::graph::{Graph, StageId};
@@ -231,6 +232,23 @@ impl Loaded {
         }
         out.warning(&text);
         out.hint("stages get what it is here; put quotes around a text, or write the value that is meant");
+    }
+
+    /// Warns where git keeps what is for one machine alone.
+    pub(crate) fn warn_of_committed_local_file(&self, out: &mut Output) -> Result<(), CliError> {
+        let reads_it = !self.pipeline().data.is_empty();
+        if reads_it
+            && fs::exists(&self.root.join(LOCAL_FILE))?
+            && git::keeps(&self.root, LOCAL_FILE)
+        {
+            out.warning(&format!(
+                "git keeps `{LOCAL_FILE}`, which says where this machine alone has data"
+            ));
+            out.hint(&format!(
+                "`git rm --cached {LOCAL_FILE}`, and write `/{LOCAL_FILE}` into .gitignore"
+            ));
+        }
+        Ok(())
     }
 
     /// Mistakes in the pipeline file, each shown at its place.

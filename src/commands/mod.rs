@@ -6,6 +6,7 @@ mod clean;
 mod compare;
 mod completions;
 mod dag;
+mod data;
 mod export;
 mod fsck;
 mod gc;
@@ -38,6 +39,7 @@ pub(crate) fn run(
         Command::Why(args) => why::why(settings, args, out),
         Command::Adopt(args) => adopt::adopt(settings, args, out),
         Command::Clean(args) => clean::clean(settings, args, out),
+        Command::Data(args) => data::data(settings, args, out),
         Command::Dag(args) => dag::dag(settings, args, out),
         Command::Verify(args) => verify::verify(settings, args, out),
         Command::Compare(args) => compare::compare(settings, args, out),

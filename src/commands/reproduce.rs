@@ -57,6 +57,7 @@ pub(crate) fn reproduce(
     if !args.quiet {
         loaded.warn_of_other_readings(out);
         loaded.warn_of_copied_params(out)?;
+        loaded.warn_of_committed_local_file(out)?;
     }
     let session = match args.dry_run {
         true => Session::look(settings, &loaded)?,

@@ -35,6 +35,7 @@ pub(crate) fn status(
     session.warn_of_files_in_folders(&selected, out)?;
     loaded.warn_of_other_readings(out);
     loaded.warn_of_copied_params(out)?;
+    loaded.warn_of_committed_local_file(out)?;
     let text = if settings.json {
         lines_json(&loaded, &plan)
     } else {

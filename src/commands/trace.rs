@@ -102,6 +102,9 @@ fn exists(loaded: &Loaded, path: &RelPath) -> Result<(), CliError> {
     if loaded.graph.owner_of(path).is_some() {
         return Ok(());
     }
+    if loaded.graph.data_at(path).is_some() {
+        return Ok(());
+    }
     let stands = fs::metadata_if_exists(&path.under(&loaded.root))?;
     let outs = loaded.graph.stages().iter().flat_map(|stage| &stage.outs);
     let mut outs = outs.map(|out| out.path.as_str());

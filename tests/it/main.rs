@@ -10,6 +10,7 @@ mod commands;
 mod comparing;
 mod crash;
 mod damages;
+mod data;
 mod drawing;
 mod edits;
 mod failures;

@@ -12,6 +12,7 @@ use crate::{RESTAGE, isolated, succeeds};
 /// indented, and fields that they need beside them.
 const SECTIONS: [(&str, &str, &str, &[&str]); 12] = [
     ("The file", "", "", &[]),
+    ("Data", "data:\n  d:\n", "    ", &["path: /data/d"]),
     ("A stage", "stages:\n  s:\n", "    ", &STAGE),
     ("A matrix", "stages:\n  s:\n", "    ", &STAGE),
     ("An input", "stages:\n  s:\n", "    ", &STAGE),

@@ -12,8 +12,11 @@ use crate::rel_path::RelPath;
 /// Where a run moves what it must not replace.
 pub const SET_ASIDE: &str = "restage-set-aside";
 
-/// Folders that no pattern looks into: ours and git's.
-pub const HIDDEN: [&str; 3] = [".restage", ".git", SET_ASIDE];
+/// What one machine has to say of the pipeline in the same folder: uncommitted, and in no key.
+pub const LOCAL_FILE: &str = "restage.local.toml";
+
+/// What no pattern matches or looks into: ours and git's.
+pub const HIDDEN: [&str; 4] = [".restage", ".git", SET_ASIDE, LOCAL_FILE];
 
 /// What is below a folder.
 #[derive(Debug, Default)]

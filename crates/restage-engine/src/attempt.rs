@@ -110,6 +110,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
     let tracing = parts.audit.map(|audit| {
         let program = argv.first().map(Path::new).filter(|p| p.is_absolute());
         let mut own = vec![dir.as_path(), logs.dir.as_path(), scratch.as_path()];
+        own.extend(ws.data_places(&graph.data_of(id)));
         own.extend(program);
         Tracing {
             helper: audit.helper.clone(),

@@ -329,6 +329,7 @@ fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String
         tail: said.last_lines(&attempt.secrets),
         log: Some(said.log),
         machine: false,
+        others_go_on: false,
     }
 }
 
@@ -345,6 +346,7 @@ pub(super) fn lacking(reasons: &[Reason]) -> Failure {
         log: None,
         tail: Vec::new(),
         machine: reasons.iter().any(|r| matches!(r, Reason::Unreadable(_))),
+        others_go_on: reasons.iter().all(|r| matches!(r, Reason::Data(_))),
     }
 }
 
@@ -466,6 +468,7 @@ pub(super) fn not_started(stage: &Stage, number: u32, error: &RunError) -> Failu
         log: None,
         tail: Vec::new(),
         machine: !error.is_usage(),
+        others_go_on: false,
     }
 }
 

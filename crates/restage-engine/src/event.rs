@@ -195,6 +195,8 @@ pub struct Failure {
     pub tail: Vec<String>,
     /// Whether the machine failed rather than the stage.
     pub machine: bool,
+    /// Whether it says nothing of other stages, which then start as if it had not failed.
+    pub others_go_on: bool,
 }
 
 /// What an attempt did that its stage does not declare.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cards::Card;
+use super::data_error::DataError;
 use super::stands::Stands;
 use restage_core::digest::{Digest, StageKey};
 use restage_core::fs::FsError;
@@ -132,6 +133,9 @@ pub enum FactsError {
         /// The out, or a folder that holds some.
         out: String,
     },
+    /// Data from outside the pipeline's folder can't be read, or is not what it is pinned to.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The rules for what to pass over can't be read.
     #[error(transparent)]
     Ignored(#[from] IgnoredError),

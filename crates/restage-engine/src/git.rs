@@ -108,6 +108,11 @@ fn held_among(root: &Path, files: &[(&Path, &Path)]) -> Result<Vec<PathBuf>, Git
     Ok(same.map(|((name, _), _)| name.to_owned()).collect())
 }
 
+/// Whether git keeps a file below `root`; false where there is no git or no repository.
+pub fn keeps(root: &Path, path: &str) -> bool {
+    names(root, &["ls-files", "-z"], &[path]).is_some_and(|names| !names.is_empty())
+}
+
 fn names(root: &Path, question: &[&str], paths: &[&str]) -> Option<Vec<String>> {
     let mut command = Command::new("git");
     command.arg("--literal-pathspecs").arg("-C").arg(root);

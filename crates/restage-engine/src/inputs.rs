@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::data::DataSet;
 use super::error::RunError;
 use super::facts::FactsError;
 use super::notebook;
@@ -114,6 +115,9 @@ impl Inputs {
         dest: &Path,
         may_bind: bool,
     ) -> Result<(), RunError> {
+        if let Some(set) = ws.data.at(path) {
+            return self.place_data(ws, set, path, content, dest, may_bind);
+        }
         let source = path.under(&ws.root);
         let changed = || StoreError::SourceChanged {
             path: source.clone(),
@@ -143,6 +147,42 @@ impl Inputs {
                 objects.place_source(&source, &skip, &found, dest)?;
             }
         }
+        Ok(())
+    }
+
+    /// Puts data from outside the pipeline's folder, or a part of it, at the place where the stage reads it:
+    /// without a copy, however large it is.
+    fn place_data(
+        &mut self,
+        ws: &Workspace,
+        set: &DataSet,
+        path: &RelPath,
+        content: &Digest,
+        dest: &Path,
+        may_bind: bool,
+    ) -> Result<(), RunError> {
+        let real = ws.data.real(&ws.around(), set, path)?;
+        let changed = || StoreError::SourceChanged { path: real.clone() };
+        let witness = ws
+            .data
+            .witness(&ws.around(), set, path, content)?
+            .ok_or_else(changed)?;
+        // A link that leads out may be relative, and the data has another place there.
+        let may_bind =
+            may_bind && (!witness.has_links() || ws.data.is_whole(&ws.around(), set, path)?);
+        if may_bind {
+            make_place(dest, fs::metadata(&real)?.is_dir())?;
+            self.bound.push((real, path.clone()));
+        } else {
+            let found = ws
+                .data
+                .found(&ws.around(), set, path)?
+                .ok_or_else(changed)?;
+            let size = found.content();
+            let copy = size.size <= COPY_UP_TO && size.files <= COPY_FILES;
+            ws.store.objects().place_data(&real, &found, dest, copy)?;
+        }
+        self.sources.push((path.clone(), witness));
         Ok(())
     }
 
@@ -184,14 +224,23 @@ impl Inputs {
         key: &StageKey,
     ) -> Result<Option<String>, RunError> {
         for (path, before) in &self.sources {
-            let source = path.under(&ws.root);
-            let skip = ws.ignored()?.inside(path);
+            let source = ws.real_place(path)?;
+            let ignored = ws.ignored()?.inside(path);
+            let in_data = ws.data.at(path).is_some();
+            let skip = |inside: &Path, is_folder: bool| !in_data && ignored(inside, is_folder);
             let touch = match Witness::of_any(&source, &skip)? {
                 Some(now) => before.until(&now),
                 None => Touch::Written,
             };
             let same = || -> Result<bool, RunError> {
-                let now = ws.content(path)?;
+                let now = match ws.data.at(path) {
+                    // Not as it was when it was first looked at.
+                    Some(set) => ws
+                        .data
+                        .found(&ws.around(), set, path)?
+                        .map(|found| found.content()),
+                    None => ws.content(path)?,
+                };
                 Ok(now.map(|now| now.content_id()) == content(key, path))
             };
             if touch == Touch::Written || (touch == Touch::Perhaps && !same()?) {

@@ -24,6 +24,7 @@ use super::tools::{Question, all_unchanged};
 use super::workspace::{TOOLCHAIN, Workspace, code_digests};
 use restage_core::clock::{Instant, WallTime};
 use restage_core::digest::{Digest, Frame, StageKey, StatSnapshot};
+use restage_core::files::LOCAL_FILE;
 use restage_core::fs::{self, FsError};
 use restage_core::ignored;
 use restage_core::process::host_name;
@@ -97,6 +98,12 @@ struct NoopSnapshot {
     /// Of the file with rules for what to pass over, if there is one.
     #[serde(default)]
     ignored: Option<Digest>,
+    /// Of what this machine says of data, if any is read and it says something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    local: Option<Digest>,
+    /// Whether that counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    reads_data: bool,
     /// The params files whose values were copied: an edit of one is warned of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     copied_params: BTreeMap<String, String>,
@@ -145,6 +152,9 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     if ignore_file(root)? != found.ignored || found.toolchain != toolchain(root) {
         return Ok(None);
     }
+    if found.reads_data && local_file(root)? != found.local {
+        return Ok(None);
+    }
     if !edited_since_copied(root, &found.copied_params)?.is_empty() {
         return Ok(None);
     }
@@ -174,6 +184,11 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
 /// Digest of the file with rules for what to pass over.
 fn ignore_file(root: &Path) -> Result<Option<Digest>, FsError> {
     Ok(ignored::text(root)?.map(|text| Digest::of(text.as_bytes())))
+}
+
+/// Digest of what this machine says of the pipeline.
+fn local_file(root: &Path) -> Result<Option<Digest>, FsError> {
+    Ok(fs::read_if_exists(&root.join(LOCAL_FILE))?.map(|bytes| Digest::of(&bytes)))
 }
 
 /// A run that brought stages up to date.
@@ -267,12 +282,35 @@ pub fn remember_noop(
     let mut code = BTreeMap::new();
     let mut tools = BTreeMap::new();
     let mut cards = None;
+    let mut reads_data = false;
     for &id in selected {
         let stage = graph.stage(id);
+        for data in graph.data_of(id) {
+            // All of it: it is pinned as a whole.
+            let Some(Ok(now)) = ws.data_now(&data.name) else {
+                return Ok(());
+            };
+            let Some(real) = now.real.to_str() else {
+                return Ok(());
+            };
+            reads_data = true;
+            // A link on the way to it may lead elsewhere later.
+            folders.extend(ws.data_path(data)?.to_str().map(str::to_owned));
+            paths.insert(real.to_owned());
+            let variables = data.path.variables();
+            env.extend(variables.map(|name| (name.to_owned(), ws.env.text(name))));
+        }
         let placed = stage.outs.iter().filter(|out| !out.temporary);
         written.extend(placed.map(|out| out.path.to_string()));
         for input in graph.inputs(id) {
             match input {
+                Input::Source { path } if graph.data_at(path).is_some() => {}
+                Input::SourceGlob { pattern, .. }
+                    if graph
+                        .pipeline()
+                        .data
+                        .iter()
+                        .any(|data| data.holds_pattern(pattern)) => {}
                 Input::Source { path } | Input::Notebook { path } => {
                     paths.insert(path.to_string());
                 }
@@ -302,7 +340,10 @@ pub fn remember_noop(
     let toolchain = toolchain(&ws.root);
     paths.extend(toolchain.iter().cloned());
     let rules = ws.ignored()?;
-    let skip = |path: &Path, is_folder: bool| !ws.is_in_out(path) && rules.matches(path, is_folder);
+    let skip = |path: &Path, is_folder: bool| {
+        // Of data everything counts.
+        !path.is_absolute() && !ws.is_in_out(path) && rules.matches(path, is_folder)
+    };
     let take = |paths, folders, since| {
         let taken = StatSnapshot::take(&ws.root, paths, &skip, folders, since);
         // What was left in a published folder may be a link that leads nowhere.
@@ -321,6 +362,12 @@ pub fn remember_noop(
             programs: ws.programs.clone(),
             files,
             ignored: ignore_file(&ws.root)?,
+            local: if reads_data {
+                local_file(&ws.root)?
+            } else {
+                None
+            },
+            reads_data,
             copied_params: pipeline.copied_params.clone(),
             tools: tools.into_iter().collect(),
             cards,

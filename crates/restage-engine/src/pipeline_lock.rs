@@ -26,6 +26,17 @@ pub(super) fn write(
     let path = ws.lock_file();
     let _turn = lockfile::Turn::wait(ws.store.location().dir())?;
     match update(ws, graph, results, &path) {
+        Err(StoreError::LockFile { reason, .. }) if !graph.pipeline().data.is_empty() => {
+            let text = format!(
+                "could not be read ({reason}), and it says what data is pinned to: it was left as it is; put it \
+                 back from git, or delete it"
+            );
+            observer.event(&Event::Warning {
+                stage: &ws.lock_name,
+                text: &text,
+            });
+            Ok(())
+        }
         Err(StoreError::LockFile { reason, .. }) => {
             let aside = ws.root.join(".restage/pipeline.lock.damaged");
             fs::rename(&path, &aside)?;
@@ -66,6 +77,7 @@ fn update(
         &ws.profile,
         entries,
         &known,
+        ws.new_pins(),
         |lock| ws.left_over(lock),
     )
 }

@@ -301,6 +301,7 @@ fn read<T>(found: Result<T, FactsError>) -> Result<T, NoKey> {
                 hint: error.hint(),
             }))
         }
+        FactsError::Data(error) => NoKey::CanNotRun(Reason::Data(error)),
         error => error.into(),
     })
 }

@@ -1,5 +1,6 @@
 //! Why a stage runs, or can't.
 
+use super::data_error::DataError;
 use restage_core::digest::Change;
 use restage_pipeline::suggest;
 
@@ -25,6 +26,8 @@ pub enum Reason {
     Lacks(Lack),
     /// It can't run: a source of it can't be read.
     Unreadable(Unreadable),
+    /// It can't run: data that it reads is not there, or is not what it is pinned to.
+    Data(DataError),
 }
 
 /// Why a source can't be read.
@@ -60,6 +63,7 @@ impl std::fmt::Display for Reason {
             Self::NotKept(out) => write!(f, "`{out}` was not kept, and is read again"),
             Self::Lacks(lack) => write!(f, "{lack}"),
             Self::Unreadable(source) => write!(f, "can't read its input: {}", source.error),
+            Self::Data(error) => write!(f, "{error}"),
         }
     }
 }
@@ -82,6 +86,7 @@ impl Reason {
         match self {
             Self::Lacks(lack) => Some(lack.hint()),
             Self::Unreadable(source) => source.hint.map(str::to_owned),
+            Self::Data(error) => error.hint(),
             _ => None,
         }
     }

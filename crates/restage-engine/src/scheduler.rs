@@ -514,7 +514,9 @@ impl<'a> Scheduler<'a> {
     fn conclude(&mut self, id: StageId, outcome: &StageOutcome) {
         self.summary.count(outcome);
         match outcome {
-            StageOutcome::Failed(_) => self.halted |= !self.options.keep_going,
+            StageOutcome::Failed(failure) => {
+                self.halted |= !(self.options.keep_going || failure.others_go_on);
+            }
             StageOutcome::Gated(gate) if gate.stands.is_none() => {}
             StageOutcome::Blocked { .. } | StageOutcome::Cancelled => {}
             done => drop(self.concluded.insert(id, done.clone())),

@@ -1,11 +1,15 @@
 //! The pipeline's folder with its store and caches: facts for plans, from the disk.
 
+mod data;
+mod kills;
+
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cards::Card;
+use super::data::DataSets;
 use super::facts::{Facts, FactsError, InFolder};
 use super::former::Former;
 use super::gate;
@@ -61,6 +65,8 @@ pub struct Workspace {
     pub(crate) programs: String,
     pub(crate) outs: BTreeSet<RelPath>,
     pub(crate) other_seeds: OtherSeeds,
+    /// What lies outside and is read all the same.
+    pub(crate) data: DataSets,
     profiles: Vec<String>,
     /// Read when a pattern first matches anything.
     former: OnceCell<Arc<Former>>,
@@ -109,6 +115,7 @@ impl Workspace {
             programs: graph.pipeline().programs.clone(),
             outs,
             other_seeds: OtherSeeds::than(graph.stages()),
+            data: DataSets::new(&graph.pipeline().data),
             profiles: graph.pipeline().profiles.clone(),
             former: OnceCell::new(),
             passed_over: RefCell::default(),
@@ -145,6 +152,7 @@ impl Workspace {
             programs: self.programs.clone(),
             outs: self.outs.clone(),
             other_seeds: self.other_seeds.clone(),
+            data: self.data.unseen(),
             profiles: self.profiles.clone(),
             former: OnceCell::new(),
             passed_over: RefCell::default(),
@@ -173,18 +181,6 @@ impl Workspace {
     /// A stage's name in the store, where all profiles meet.
     pub(crate) fn qualified(&self, stage: &str) -> String {
         format!("{}/{stage}", self.profile)
-    }
-
-    /// Remembers that a run begins, for [`Self::killed_for_memory`].
-    pub(crate) fn run_begins(&self) {
-        self.kills_before.get_or_init(out_of_memory_kills);
-    }
-
-    /// How many processes of the machine the kernel has killed for lack of memory since the run
-    /// began, also at the limit of a container; `None` where it doesn't say.
-    pub(crate) fn killed_for_memory(&self) -> Option<u64> {
-        let before = self.kills_before.get().copied().flatten()?;
-        Some(out_of_memory_kills()?.saturating_sub(before))
     }
 
     /// Logs of the stage's last attempt.
@@ -305,6 +301,10 @@ impl Workspace {
             pattern: pattern.to_owned(),
             reason: error.to_string(),
         })?;
+        if let Some(files) = self.data.matches(&self.around(), pattern)? {
+            let folders = Vec::new();
+            return Ok(Below { files, folders });
+        }
         // A shared store may lie below the workspace: CI systems cache only what does.
         let store = self.store.location().shared();
         let store = store.and_then(|dir| dir.strip_prefix(&self.root).ok());
@@ -313,6 +313,7 @@ impl Workspace {
             let named = path.to_str().and_then(|text| RelPath::new(text).ok());
             let written = |path: RelPath| {
                 HIDDEN.contains(&path.as_str())
+                    || self.data.is_place(&path)
                     || self.outs.contains(&path)
                     || self.other_seeds.wrote(&path)
             };
@@ -338,6 +339,9 @@ impl Workspace {
     /// # Errors
     /// It can't be read, is or holds a bad link, or leads to what a stage writes.
     pub fn found(&self, path: &RelPath) -> Result<Option<Found>, FactsError> {
+        if let Some(set) = self.data.at(path) {
+            return self.data.found(&self.around(), set, path);
+        }
         let full = path.under(&self.root);
         if self.is_written(path) {
             return Ok(self.store.stat_cache().found_at(&full, &nothing)?);
@@ -363,7 +367,10 @@ impl Workspace {
 
     /// The content of what lies at a path, as [`Workspace::found`] finds it.
     pub fn content(&self, path: &RelPath) -> Result<Option<PathDigest>, FactsError> {
-        Ok(self.found(path)?.map(|found| found.content()))
+        match self.data.at(path) {
+            Some(set) => self.data.content(&self.around(), set, path),
+            None => Ok(self.found(path)?.map(|found| found.content())),
+        }
     }
 
     /// Like [`Workspace::is_written`], for a path with any name.
@@ -583,11 +590,4 @@ impl Facts for Workspace {
             .last(&self.qualified(stage))
             .map(|last| last.seconds)
     }
-}
-
-/// Processes that the kernel has killed for lack of memory since it started.
-fn out_of_memory_kills() -> Option<u64> {
-    let text = fs::read_to_string(Path::new("/proc/vmstat")).ok()?;
-    let mut lines = text.lines();
-    lines.find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }

@@ -12,6 +12,8 @@ mod cel_text;
 mod claim;
 mod compare;
 mod copied_params;
+mod data;
+mod data_path;
 pub mod diagnostic;
 pub mod expand;
 mod export;
@@ -54,6 +56,7 @@ pub mod yaml;
 mod yaml_1_1;
 
 pub use copied_params::EditedCopy;
+pub use data_path::{Data, DataPath};
 pub use diagnostic::{Diagnostic, Diagnostics, Note};
 pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
 pub use init::init_files;

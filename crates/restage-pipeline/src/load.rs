@@ -4,6 +4,7 @@
 use super::claim::{self, CLAIM};
 use super::compare::{self, COMPARE};
 use super::copied_params;
+use super::data::{self, DATA};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::export::{self, EXPORT};
 use super::expression::CheckExpression;
@@ -168,6 +169,19 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
             )
             .example("pass_env: [https_proxy, no_proxy, HF_HOME, TORCH_HOME, UV_CACHE_DIR]"),
             Some(|loader, pipeline, entry| loader.pass_env(pipeline, entry)),
+        ),
+        (
+            Field::optional(
+                "data",
+                Kind::ByName(&Kind::Map(&DATA)),
+                "none",
+                "Files and folders that no stage makes and that lie outside the pipeline's folder, by name.",
+            )
+            .example("data:\n  imagenet: {path: /data/imagenet, place: data/imagenet}")
+            .words(&["datasets", "dataset", "inputs", "sources", "external"]),
+            Some(|loader, pipeline, entry| {
+                pipeline.data = data::read(entry, loader.file_name, loader.report);
+            }),
         ),
         (
             Field::required(

@@ -4,7 +4,7 @@
 use super::diagnostic::Diagnostic;
 use super::node::printable;
 use super::pipeline::{Dep, DepPattern, Out};
-use restage_core::files::SET_ASIDE;
+use restage_core::files::{LOCAL_FILE, SET_ASIDE};
 use restage_core::glob::{Glob, GlobError};
 use restage_core::ignored::IGNORE_FILE;
 use restage_core::rel_path::{RelPath, RelPathError};
@@ -54,9 +54,38 @@ pub(crate) fn out(text: &str, at: Location, owner: &str, file_name: &str) -> Out
         .into());
     }
     let path = RelPath::new(text).map_err(|error| path_error(error, text, at, owner, "outs"))?;
+    match reserved(&path, file_name) {
+        None => Ok(path),
+        Some(reason) => Err(
+            Diagnostic::new(at, format!("{owner} cannot write `{path}`"), reason)
+                .hint("choose another path")
+                .into(),
+        ),
+    }
+}
+
+/// Where stages find data from outside the pipeline's folder.
+pub(crate) fn place(text: &str, at: Location, owner: &str, file_name: &str) -> Outcome<RelPath> {
+    let refuse = |label: &str| {
+        let message = format!("`{}` cannot be the place of {owner}", printable(text));
+        let hint = "name a file or folder in the pipeline's folder that nothing else is at, such as `data/NAME`";
+        Box::new(Diagnostic::new(at, message, label).hint(hint))
+    };
+    if Glob::is_glob(text) {
+        return Err(refuse("must name one file or folder"));
+    }
+    let path = RelPath::new(text).map_err(|error| refuse(&error.to_string()))?;
+    match reserved(&path, file_name) {
+        None => Ok(path),
+        Some(reason) => Err(refuse(reason)),
+    }
+}
+
+/// Why nothing of the user's can be at a path.
+fn reserved(path: &RelPath, file_name: &str) -> Option<&'static str> {
     // Paths are relative to the file's folder.
     let own_name = file_name.rsplit('/').next().unwrap_or(file_name);
-    let reason = match first(path.as_str()) {
+    match first(path.as_str()) {
         OWN_FOLDER => Some("restage keeps its own records there"),
         SET_ASIDE => Some("restage moves there what it must not replace"),
         GIT_FOLDER => Some("git keeps the history there"),
@@ -66,15 +95,8 @@ pub(crate) fn out(text: &str, at: Location, owner: &str, file_name: &str) -> Out
         name if name.strip_suffix(".lock") == Some(own_name) => {
             Some("restage writes this file itself")
         }
+        LOCAL_FILE => Some("this file says where this machine has data"),
         _ => None,
-    };
-    match reason {
-        None => Ok(path),
-        Some(reason) => Err(
-            Diagnostic::new(at, format!("{owner} cannot write `{path}`"), reason)
-                .hint("choose another path")
-                .into(),
-        ),
     }
 }
 

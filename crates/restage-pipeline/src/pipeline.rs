@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::copied_params::EditedCopy;
+use super::data_path::Data;
 use super::expression::Expression;
 use super::script::{Script, Shell};
 use super::sources::Source;
@@ -40,6 +41,8 @@ pub struct Pipeline {
     pub shell: Shell,
     /// The caller's variables that every stage is given; part of no key.
     pub pass_env: BTreeSet<String>,
+    /// Files and folders outside the pipeline's folder that stages read.
+    pub data: Vec<Data>,
     /// Stage instances in the order in which the file declares them.
     pub stages: Vec<Stage>,
     /// How tables are written that are not what their names say, in order; a later item wins.

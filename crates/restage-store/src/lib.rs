@@ -3,7 +3,7 @@
 //! Below `.restage/`: `objects/` (read-only blobs), `records/` (one per finished key),
 //! `claims/` (locks on keys), `scratch/` (kept across attempts of one key), `work/` (stages' work
 //! folders), `logs/`, `quarantine/` (damaged objects), `tmp/` (being written or removed),
-//! `history.jsonl`, `noop/`, `stat-cache`. All of it may be deleted; stages then run again. What
+//! `history.jsonl`, `noop/`, `data/`, `stat-cache`. All of it may be deleted; stages then run again. What
 //! other workspaces can use may lie in a folder that they share (docs/adr/0008).
 //!
 //! Files import each other by name, never this one, so that their order shows: a store is made of
@@ -17,6 +17,7 @@
 )]
 
 mod commit;
+pub mod data_lists;
 mod error;
 mod freeing;
 pub mod fsck;

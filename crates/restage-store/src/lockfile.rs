@@ -9,7 +9,10 @@
 //! It also names files that runs wrote, that no stage declares any more and that a pattern passed over
 //! (docs/adr/0021): a clone has no records that say so.
 //!
-//! History of `schema`: 1, without a last line; 2, with one; 3, if it names such files.
+//! Unlike results, data from outside the pipeline's folder is held to what the file says of it: its digest
+//! is pinned here, under its name (docs/adr/0025).
+//!
+//! History of `schema`: 1, without a last line; 2, with one; 3, if it names such files; 4, if it pins data.
 
 #[cfg(test)]
 mod tests;
@@ -37,8 +40,10 @@ pub fn name(pipeline: &str) -> String {
     }
 }
 
-/// The newest schema that is read; one that names files that are left over.
-const SCHEMA: u32 = 3;
+/// The newest schema that is read; one that pins data.
+const SCHEMA: u32 = 4;
+/// One that names files that are left over, and pins no data.
+const NAMES_LEFT_OVER: u32 = 3;
 /// The first schema whose files end with [`END`]; one that names no files that are left over.
 const ENDED: u32 = 2;
 const HEAD: &str =
@@ -55,6 +60,8 @@ pub struct LockFile {
     /// By profile, then by stage.
     profiles: BTreeMap<String, BTreeMap<String, LockEntry>>,
     left_over: LeftOver,
+    /// The content of data from outside the pipeline's folder, by its name.
+    data: BTreeMap<String, Digest>,
 }
 
 /// The key and outs that a stage last finished with.
@@ -75,6 +82,8 @@ struct Document {
     profiles: BTreeMap<String, BTreeMap<String, LockEntry>>,
     #[serde(default)]
     left_over: LeftOver,
+    #[serde(default)]
+    data: BTreeMap<String, Digest>,
 }
 
 impl LockEntry {
@@ -135,6 +144,7 @@ impl LockFile {
         Ok(LockFile {
             profiles,
             left_over: document.left_over,
+            data: document.data,
         })
     }
 
@@ -163,6 +173,11 @@ impl LockFile {
         })
     }
 
+    /// What data is pinned to, by its name.
+    pub fn pins(&self) -> &BTreeMap<String, Digest> {
+        &self.data
+    }
+
     /// Every file that is left over: the stage that wrote it, its path and its content.
     pub fn files_left_over(&self) -> impl Iterator<Item = (&str, &str, Digest)> {
         self.left_over.iter().flat_map(|(stage, files)| {
@@ -173,9 +188,10 @@ impl LockFile {
 
     /// The file's text.
     pub fn to_text(&self) -> String {
-        let schema = match self.left_over.is_empty() {
-            true => ENDED,
-            false => SCHEMA,
+        let schema = match (self.data.is_empty(), self.left_over.is_empty()) {
+            (false, _) => SCHEMA,
+            (true, false) => NAMES_LEFT_OVER,
+            (true, true) => ENDED,
         };
         let mut text = format!("{HEAD}schema: {schema}\n");
         if !self.profiles.is_empty() {
@@ -204,6 +220,12 @@ impl LockFile {
             for (path, digest) in files {
                 text.push_str(&format!("    {}: \"{digest}\"\n", quoted(path)));
             }
+        }
+        if !self.data.is_empty() {
+            text.push_str("data:\n");
+        }
+        for (name, digest) in &self.data {
+            text.push_str(&format!("  {}: \"{digest}\"\n", quoted(name)));
         }
         text + END + "\n"
     }
@@ -282,8 +304,29 @@ pub fn rebuild(
     )?)
 }
 
-/// Adds what was reproduced under a profile: `entries` by stage. The profile's stages that are no
-/// longer `known` are removed; other profiles stay. `left_over` says what is left over by a file that has
+/// Data of the pipeline, and what of it was read for the first time.
+#[derive(Debug, Clone, Default)]
+pub struct Pins {
+    /// The names of all data.
+    pub known: BTreeSet<String>,
+    /// Contents by name.
+    pub read: BTreeMap<String, Digest>,
+}
+
+/// Pins data to what it is now, whatever it was pinned to. The rest of the file stays. `temp` is a folder on
+/// the same file system. The caller has the [`Turn`].
+pub fn pin(temp: &Path, path: &Path, name: &str, content: Digest) -> Result<(), StoreError> {
+    let mut lock = LockFile::read(path)?;
+    lock.data.insert(name.to_owned(), content);
+    Ok(fs::write_atomic_from(
+        temp,
+        path,
+        lock.to_text().as_bytes(),
+    )?)
+}
+
+/// Adds what was reproduced under a profile: `entries` by stage, and what was read of data that was not
+/// pinned. The profile's stages that are no longer `known` are removed; other profiles stay. `left_over` says what is left over by a file that has
 /// all this. The file is left alone if nothing changed. `temp` is a folder on the same file system. The
 /// caller has the [`Turn`].
 pub fn update(
@@ -292,6 +335,7 @@ pub fn update(
     profile: &str,
     entries: impl IntoIterator<Item = (String, Arc<Record>)>,
     known: &BTreeSet<String>,
+    pins: Pins,
     left_over: impl FnOnce(&LockFile) -> Result<LeftOver, StoreError>,
 ) -> Result<(), StoreError> {
     let old = fs::read_if_exists(path)?;
@@ -305,6 +349,10 @@ pub fn update(
     );
     if stages.is_empty() {
         lock.profiles.remove(profile);
+    }
+    lock.data.retain(|name, _| pins.known.contains(name));
+    for (name, content) in pins.read {
+        lock.data.entry(name).or_insert(content);
     }
     lock.left_over = left_over(&lock)?;
     let text = lock.to_text();
@@ -386,6 +434,25 @@ pub fn merge(base: &LockFile, ours: &LockFile, theirs: &LockFile) -> Merged {
             let files = merged.lock.left_over.entry(stage.to_owned()).or_default();
             files.insert(path.to_owned(), digest);
         }
+    }
+    let names: BTreeSet<&String> = [base, ours, theirs]
+        .into_iter()
+        .flat_map(|lock| lock.data.keys())
+        .collect();
+    for name in names {
+        let side = |lock: &LockFile| lock.data.get(name).copied();
+        let (base, ours, theirs) = (side(base), side(ours), side(theirs));
+        // A pin that is wrong stops the stages that read the data; one that is missing would let them take
+        // whatever is there.
+        let settled = match () {
+            () if theirs == base => ours,
+            () if ours == base => theirs,
+            () => ours.max(theirs),
+        };
+        merged
+            .lock
+            .data
+            .extend(settled.map(|pin| (name.clone(), pin)));
     }
     let names: BTreeSet<(&str, &str)> = [base, ours, theirs]
         .into_iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use restage_core::digest::{Found, Node, Tree};
-use restage_core::fs::{self, FsError};
+use restage_core::fs::FsError;
 use restage_core::rel_path::RelPath;
 use restage_engine::{FactsError, Workspace};
 use restage_report::export::package::Package;
@@ -39,13 +39,12 @@ impl<'a> Gathered<'a> {
         if self.items.contains_key(path.as_str()) {
             return Ok(());
         }
-        let root = &self.workspace.root;
         let Some(found) = self.workspace.found(path)? else {
             return Ok(());
         };
         let item = match found {
             Found::File(found) => Item::File {
-                size: fs::metadata(&path.under(root))?.len(),
+                size: found.size,
                 blake3: found.digest.to_string(),
                 sha256: None,
                 included: false,
@@ -80,7 +79,8 @@ impl<'a> Gathered<'a> {
         Ok(())
     }
 
-    /// Copies the files of at most `up_to` bytes, and those of `always`.
+    /// Copies the files of at most `up_to` bytes, and those of `always`; none of data from outside the
+    /// pipeline's folder, which may not be ours to give away.
     pub(super) fn copy(
         &mut self,
         package: &mut Package,
@@ -98,7 +98,11 @@ impl<'a> Gathered<'a> {
             else {
                 continue;
             };
-            if *size > up_to && path != always {
+            let is_data = || {
+                let path = RelPath::new(path).ok();
+                path.is_some_and(|path| self.workspace.is_data(&path))
+            };
+            if (*size > up_to && path != always) || is_data() {
                 copies.left_out.push(path.clone());
                 continue;
             }

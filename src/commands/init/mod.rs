@@ -13,7 +13,37 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
+use restage_core::files::LOCAL_FILE;
 use restage_core::fs;
+
+/// Keeps git from what is for one machine alone. What else the file says stays.
+fn ignore_local_file(folder: &Path, out: &mut Output) -> Result<(), CliError> {
+    let path = folder.join(".gitignore");
+    let line = format!("/{LOCAL_FILE}");
+    let mut text = match fs::read_if_exists(&path)? {
+        None => String::new(),
+        // Not ours to judge.
+        Some(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(_) => return Ok(()),
+        },
+    };
+    if text
+        .lines()
+        .any(|there| there.trim() == line || there.trim() == LOCAL_FILE)
+    {
+        return Ok(());
+    }
+    let (verb, gap) = match text.is_empty() {
+        true => ("wrote", ""),
+        false if text.ends_with('\n') => ("added a line to", ""),
+        false => ("added a line to", "\n"),
+    };
+    text += &format!("{gap}{line}\n");
+    fs::write_atomic(&path, text.as_bytes())?;
+    out.note(&format!("{verb} {}\n", path.display()));
+    Ok(())
+}
 
 pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result<Exit, CliError> {
     if let Some(from) = &args.from {
@@ -41,6 +71,7 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
         out.note(&format!("wrote {}\n", path.display()));
     }
     let folder = settings.path(folder);
+    ignore_local_file(&folder, out)?;
     let go_there = match folder.as_os_str() == "." {
         true => String::new(),
         false => format!("  cd {}\n", folder.display()),

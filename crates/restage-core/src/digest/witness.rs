@@ -26,6 +26,7 @@ struct Seen {
     path: PathBuf,
     stamp: Stamp,
     is_folder: bool,
+    is_link: bool,
 }
 
 /// What has happened to a file or folder between two looks.
@@ -47,6 +48,7 @@ impl Witness {
             path,
             stamp: Stamp::of(metadata),
             is_folder: metadata.is_dir(),
+            is_link: metadata.is_symlink(),
         };
         let metadata = fs::metadata(path)?;
         let mut seen = vec![look(PathBuf::new(), &metadata)];
@@ -85,6 +87,11 @@ impl Witness {
             }
         });
         touches.max().unwrap_or(Touch::None)
+    }
+
+    /// Whether there is a link in it, which may lead out of it.
+    pub fn has_links(&self) -> bool {
+        self.0.iter().any(|seen| seen.is_link)
     }
 
     /// Device and inode of the path itself.

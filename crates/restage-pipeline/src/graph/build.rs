@@ -31,6 +31,7 @@ impl Graph {
         }
         let owners = Owners::new(stages);
         clash::shared_outs(stages, &owners, &mut report);
+        clash::data_places(&pipeline.data, stages, &owners, &mut report);
         let (all_inputs, all_reads): (Vec<_>, Vec<Vec<Read>>) = ids
             .iter()
             .map(|id| inputs(*id, stages, &owners, &mut report))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::StageId;
 use super::inputs::Read;
 use super::owners::Owners;
-use crate::{Dep, Diagnostic, Notebook, Stage};
+use crate::{Data, Dep, DepPattern, Diagnostic, Notebook, Stage};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 
@@ -132,6 +132,55 @@ pub(super) fn same_name(stage: &Stage, first: &Stage) -> Diagnostic {
     )
     .note_at("the first", first.location)
     .hint("rename one of them")
+}
+
+/// Places of data that stages write to, and folders that are read though data is placed in them.
+pub(super) fn data_places(
+    data: &[Data],
+    stages: &[Stage],
+    owners: &Owners,
+    report: &mut Vec<Diagnostic>,
+) {
+    for data in data {
+        let Data { name, place, .. } = data;
+        let place_text = place.as_str();
+        if let Some((writer, out)) = owners.of(place_text).or_else(|| owners.below(place_text)) {
+            let writer = &stages[writer.index()];
+            let out = &writer.outs[out];
+            let message = format!(
+                "data `{name}` is placed at `{place}`, where stage `{}` writes",
+                writer.name
+            );
+            report.push(
+                Diagnostic::new(data.location, message, "a stage writes here")
+                    .note_at(
+                        format!("`{}` writes `{}`", writer.name, out.path),
+                        out.location,
+                    )
+                    .hint("choose another `place`, or write elsewhere"),
+            );
+        }
+        for stage in stages {
+            for dep in &stage.deps {
+                let DepPattern::Path(path) = &dep.pattern else {
+                    continue;
+                };
+                if path != place && place.is_within(path) {
+                    let message = format!(
+                        "stage `{}` reads the folder `{path}`, in which data `{name}` is placed",
+                        stage.name
+                    );
+                    report.push(
+                        Diagnostic::new(dep.location, message, "the data is not in this folder itself")
+                            .note_at(format!("`{name}` is placed at `{place}`"), data.location)
+                            .hint(format!(
+                                "name `{place}`, and whatever else is read in `{path}`; or place the data elsewhere"
+                            )),
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// A dep that is a folder in which stages write.

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::{Pipeline, Stage};
+use crate::{Data, Pipeline, Stage};
 use restage_core::rel_path::RelPath;
 
 pub use draw::Mark;
@@ -132,6 +132,24 @@ impl Graph {
     /// The stages that read from it, without those further down; ascending.
     pub fn dependents(&self, id: StageId) -> &[StageId] {
         &self.dependents[id.index()]
+    }
+
+    /// The data from outside the pipeline's folder that a path is placed in.
+    pub fn data_at(&self, path: &RelPath) -> Option<&Data> {
+        let mut data = self.pipeline.data.iter();
+        data.find(|data| path.is_within(&data.place))
+    }
+
+    /// The data that a stage reads, each once.
+    pub fn data_of(&self, id: StageId) -> Vec<&Data> {
+        let reads = |data: &&Data| {
+            self.inputs(id).iter().any(|input| match input {
+                Input::Source { path } => path.is_within(&data.place),
+                Input::SourceGlob { pattern, .. } => data.holds_pattern(pattern),
+                Input::Produced { .. } | Input::Notebook { .. } => false,
+            })
+        };
+        self.pipeline.data.iter().filter(reads).collect()
     }
 
     /// The output that a path is, or lies in: its stage, and which of that stage's `outs`.

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::data_lists;
 use super::error::StoreError;
 use super::listing;
 use super::lockfile::{self, LockFile};
@@ -68,6 +69,12 @@ pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreE
     attempts::logs(&mut garbage, store, needs.runs)?;
     garbage.remove_all_of(Category::Quarantine, store.objects().quarantined()?)?;
     garbage.remove_all_of(Category::Leftovers, store.workdirs().leftovers()?)?;
+    let pinned = roots::locked_digests(root)?;
+    for (digest, path) in data_lists::all(location.own())?.named {
+        if !pinned.contains(&digest) {
+            garbage.settle(Category::Leftovers, path, false)?;
+        }
+    }
     for (category, name) in [
         (Category::Quarantine, "pipeline.lock.damaged"),
         // The name of `noop/` before it was called so.

@@ -45,7 +45,7 @@ pub(super) fn live_keys(
         live.extend(records.iter().map(|record| record.key));
         return Ok(live);
     }
-    live.extend(locked_keys(root)?);
+    live.extend(locked_digests(root)?);
     live.extend(last_of_each_stage(store, records, needs.runs)?);
     let mut workspace = InPlace {
         store,
@@ -71,8 +71,8 @@ pub(super) fn adopted<'a>(
     })
 }
 
-/// The keys that the lock files of a workspace's pipelines name.
-fn locked_keys(root: &Path) -> Result<BTreeSet<Digest>, StoreError> {
+/// The digests that the lock files of a workspace's pipelines name: of keys, outs and data.
+pub(super) fn locked_digests(root: &Path) -> Result<BTreeSet<Digest>, StoreError> {
     let locks = lockfile::all_in(root)?.into_iter();
     Ok(locks
         .flat_map(|(_, bytes)| LockFile::keys_in(&bytes))

@@ -30,6 +30,7 @@ fn lock() -> LockFile {
     LockFile {
         profiles: BTreeMap::from([("quick".to_owned(), stages)]),
         left_over: LeftOver::new(),
+        data: BTreeMap::new(),
     }
 }
 
@@ -69,7 +70,16 @@ fn a_file_with_conflicts_or_cut_short_is_an_error_that_says_what_to_do() {
         text[..text.len() - 40].to_owned(),
     ] {
         std::fs::write(&path, broken).unwrap();
-        let error = update(dir.path(), &path, "quick", [], &BTreeSet::new(), nothing).unwrap_err();
+        let error = update(
+            dir.path(),
+            &path,
+            "quick",
+            [],
+            &BTreeSet::new(),
+            Pins::default(),
+            nothing,
+        )
+        .unwrap_err();
         assert!(
             error.hint().unwrap().contains("restage reproduce"),
             "{error}"
@@ -85,8 +95,26 @@ fn an_update_keeps_other_profiles_drops_unknown_stages_and_is_idle_without_chang
     std::fs::write(&path, lock().to_text()).unwrap();
     let before = std::fs::metadata(&path).unwrap().modified().unwrap();
     let all = BTreeSet::from(["train@a".to_owned(), "train@b".to_owned()]);
-    update(dir.path(), &path, "quick", [], &all, nothing).unwrap();
-    update(dir.path(), &path, "paper", [], &BTreeSet::new(), nothing).unwrap();
+    update(
+        dir.path(),
+        &path,
+        "quick",
+        [],
+        &all,
+        Pins::default(),
+        nothing,
+    )
+    .unwrap();
+    update(
+        dir.path(),
+        &path,
+        "paper",
+        [],
+        &BTreeSet::new(),
+        Pins::default(),
+        nothing,
+    )
+    .unwrap();
     assert_eq!(
         std::fs::metadata(&path).unwrap().modified().unwrap(),
         before
@@ -97,6 +125,7 @@ fn an_update_keeps_other_profiles_drops_unknown_stages_and_is_idle_without_chang
         "quick",
         [],
         &BTreeSet::from(["train@a".to_owned()]),
+        Pins::default(),
         nothing,
     )
     .unwrap();
@@ -107,10 +136,11 @@ fn an_update_keeps_other_profiles_drops_unknown_stages_and_is_idle_without_chang
 proptest! {
     #[test]
     fn any_names_read_back(profile in ".{1,6}", stage in ".{1,6}", out in ".{1,6}") {
+        let data = BTreeMap::from([(out.clone(), Digest::of(b"d"))]);
         let left_over = BTreeMap::from([(stage.clone(), BTreeMap::from([(out.clone(), Digest::of(b"l"))]))]);
         let outs = BTreeMap::from([(out, Some(Digest::of(b"w")))]);
         let stages = BTreeMap::from([(stage, LockEntry { outs, ..entry("a") })]);
-        let lock = LockFile { profiles: BTreeMap::from([(profile, stages)]), left_over };
+        let lock = LockFile { profiles: BTreeMap::from([(profile, stages)]), left_over, data };
         prop_assert_eq!(LockFile::parse(lock.to_text().as_bytes()), Ok(lock));
     }
 }
@@ -147,8 +177,8 @@ fn any_lock() -> impl Strategy<Value = LockFile> {
     let profiles = proptest::collection::btree_map("[pq]", stages(), 0..3);
     let digest = (0..3_u8).prop_map(|seed| Digest::of(&[seed]));
     let files = proptest::collection::btree_map("[xy]", digest, 1..3);
-    let left_over = proptest::collection::btree_map("[ab]", files, 0..3);
-    (profiles, left_over).prop_map(|(profiles, left_over)| {
+    let left_over = proptest::collection::btree_map("[ab]", files.clone(), 0..3);
+    (profiles, left_over, files).prop_map(|(profiles, left_over, data)| {
         let filled = |stages: BTreeMap<String, u8>| {
             let entries = stages.into_iter();
             let entries = entries.map(|(name, seed)| (name, entry(&seed.to_string())));
@@ -162,6 +192,7 @@ fn any_lock() -> impl Strategy<Value = LockFile> {
         LockFile {
             profiles,
             left_over,
+            data,
         }
     })
 }
@@ -221,4 +252,69 @@ fn a_lock_file_names_its_keys_even_if_it_has_conflicts_or_was_cut() {
     );
     let others = format!("# Cargo's\nchecksum = \"{one}\"\n");
     assert!(LockFile::keys_in(others.as_bytes()).is_empty());
+}
+
+#[test]
+fn data_is_pinned_once_and_kept_while_the_pipeline_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipeline.lock");
+    let digest = |text: &str| Digest::of(text.as_bytes());
+    let run = |known: &[&str], read: &[(&str, &str)]| {
+        let pins = Pins {
+            known: known.iter().map(|name| (*name).to_owned()).collect(),
+            read: read
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), digest(text)))
+                .collect(),
+        };
+        update(
+            dir.path(),
+            &path,
+            "quick",
+            [],
+            &BTreeSet::new(),
+            pins,
+            nothing,
+        )
+        .unwrap();
+        LockFile::read(&path).unwrap().pins().clone()
+    };
+    let pins = |all: &[(&str, &str)]| -> BTreeMap<String, Digest> {
+        all.iter()
+            .map(|(name, text)| ((*name).to_owned(), digest(text)))
+            .collect()
+    };
+    assert_eq!(run(&["a", "b"], &[("a", "1")]), pins(&[("a", "1")]));
+    // Another run was faster: what it pinned holds.
+    assert_eq!(
+        run(&["a", "b"], &[("a", "2"), ("b", "1")]),
+        pins(&[("a", "1"), ("b", "1")])
+    );
+    pin(dir.path(), &path, "a", digest("3")).unwrap();
+    assert_eq!(run(&["a"], &[]), pins(&[("a", "3")]));
+}
+
+#[test]
+fn a_merge_never_drops_a_pin_that_one_side_still_has() {
+    let side = |pins: &[(&str, &str)]| LockFile {
+        data: pins
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), Digest::of(text.as_bytes())))
+            .collect(),
+        ..LockFile::default()
+    };
+    let merged = |base: &[(&str, &str)], ours: &[(&str, &str)], theirs: &[(&str, &str)]| {
+        merge(&side(base), &side(ours), &side(theirs)).lock
+    };
+    let one = &[("a", "1")][..];
+    assert_eq!(merged(one, one, &[("a", "2")]), side(&[("a", "2")]));
+    assert_eq!(merged(one, &[("a", "2")], one), side(&[("a", "2")]));
+    let both = merged(one, &[("a", "2")], &[("a", "3")]);
+    assert!(both == side(&[("a", "2")]) || both == side(&[("a", "3")]));
+    assert_eq!(merged(one, &[], &[("a", "3")]), side(&[("a", "3")]));
+    assert_eq!(merged(one, &[], one), side(&[]));
+    assert_eq!(
+        merged(&[], one, &[("b", "1")]),
+        side(&[("a", "1"), ("b", "1")])
+    );
 }

@@ -178,6 +178,42 @@ impl Objects {
         seal(from, to, executable)
     }
 
+    /// Puts data that lies outside the workspace at `dest`: its files as clones where the file system can, else
+    /// as copies if `copy`, else as links to where they are. Its folders are always separate ones, so that nobody
+    /// adds to the data or removes from it.
+    pub fn place_data(
+        &self,
+        source: &Path,
+        found: &Found,
+        dest: &Path,
+        copy: bool,
+    ) -> Result<(), StoreError> {
+        let put_file = |from: &Path, digest: &Digest, executable: bool, to: &Path| {
+            if copy {
+                return self.put_source(from, digest, executable, to);
+            }
+            match self.clone_file(from, to)? {
+                true => seal(from, to, executable),
+                // Where it leads to must not depend on where it lies.
+                false => Ok(fs::symlink(&fs::canonicalize(from)?, to)?),
+            }
+        };
+        self.put(dest, &nothing_to_lose, &|temp| match found {
+            Found::File(content) => {
+                let executable = content.kind == (Kind::File { executable: true });
+                put_file(source, &content.digest, executable, temp)
+            }
+            Found::Folder(tree) => {
+                put_folder(&tree.manifest, temp, &|entry, to| match &entry.node {
+                    Node::File {
+                        digest, executable, ..
+                    } => put_file(&source.join(&entry.path), digest, *executable, to),
+                    other => self.put_node(other, to, Placement::Linked),
+                })
+            }
+        })
+    }
+
     pub(super) fn is_in_place(
         &self,
         content: &PathDigest,

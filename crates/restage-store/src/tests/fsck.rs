@@ -43,6 +43,7 @@ fn published() -> Bench {
         "quick",
         [entry],
         &["train".into()].into(),
+        lockfile::Pins::default(),
         |_| Ok(lockfile::LeftOver::new()),
     )
     .unwrap();

@@ -90,6 +90,7 @@ fn what_the_lock_file_names_what_is_in_place_and_what_the_caller_needs_stays() {
         "paper",
         [("s".into(), record)],
         &["s".into()].into(),
+        lockfile::Pins::default(),
         |_| Ok(lockfile::LeftOver::new()),
     )
     .unwrap();

@@ -215,6 +215,7 @@ fn a_record_that_lost_its_outs_stays_while_any_lock_file_names_it_and_otherwise_
         "quick",
         [("train".into(), Arc::clone(&named))],
         &["train".into()].into(),
+        lockfile::Pins::default(),
         |_| Ok(lockfile::LeftOver::new()),
     )
     .unwrap();
