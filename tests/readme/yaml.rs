@@ -10,7 +10,7 @@ use crate::{RESTAGE, isolated, succeeds};
 
 /// Where a section of docs/reference puts its examples: what comes above them, how far they are
 /// indented, and fields that they need beside them.
-const SECTIONS: [(&str, &str, &str, &[&str]); 12] = [
+const SECTIONS: [(&str, &str, &str, &[&str]); 13] = [
     ("The file", "", "", &[]),
     ("Data", "data:\n  d:\n", "    ", &["path: /data/d"]),
     ("A stage", "stages:\n  s:\n", "    ", &STAGE),

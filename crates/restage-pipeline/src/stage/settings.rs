@@ -6,7 +6,8 @@ use super::reader::{StageReader, wrong_value};
 use crate::diagnostic::Diagnostic;
 use crate::fields::{About, Field, Key, Kind, Mapping, expected};
 use crate::node::{Entry, Node, Value, printable};
-use crate::pipeline::{Cores, Gpus, Resources, Secret, Stage};
+use crate::pipeline::{Secret, Stage};
+use crate::resources::{Cores, Gpus, Resources};
 use crate::units;
 use restage_core::span::Location;
 
