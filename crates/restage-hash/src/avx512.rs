@@ -46,21 +46,28 @@ const SCHEDULE: [[usize; 16]; 7] = {
     rounds
 };
 
-/// The chaining value of these bytes, whose number is a power of two from [`super::LEAST`] on, as
-/// `offset` is a multiple of that. None on a CPU without AVX-512.
-pub(super) fn chaining_value(bytes: &[u8], offset: u64) -> Option<ChainingValue> {
-    if !is_x86_feature_detected!("avx512f") {
-        return None;
-    }
-    let (blocks, _) = bytes.as_chunks::<BLOCK_LEN>();
-    let (groups, _) = blocks.as_chunks::<BLOCKS>().0.as_chunks::<LANES>();
-    // SAFETY: the CPU has what the function is compiled for.
-    Some(unsafe { subtree(groups, offset / CHUNK_LEN as u64) })
+/// Whether this CPU can.
+pub(super) fn is_there() -> bool {
+    is_x86_feature_detected!("avx512f")
 }
 
+/// The chaining value of the `len` bytes from `start` on, which stand at `offset` of the input. `len` is a
+/// power of two from [`super::LEAST`] on, and `offset` a multiple of that.
+///
+/// # Safety
+/// AVX-512 [`is_there`], and the bytes can be read. They may change meanwhile: then the value is of no use.
+pub(super) unsafe fn chaining_value(start: *const u8, len: usize, offset: u64) -> ChainingValue {
+    let groups = len / size_of::<Group>();
+    // SAFETY: as the caller promises.
+    unsafe { subtree(start.cast(), groups, offset / CHUNK_LEN as u64) }
+}
+
+/// # Safety
+/// As many groups can be read.
 #[target_feature(enable = "avx512f")]
-fn subtree(groups: &[Group], first: u64) -> ChainingValue {
-    let mut values = tree(groups, first);
+unsafe fn subtree(start: *const Group, groups: usize, first: u64) -> ChainingValue {
+    // SAFETY: as the caller promises.
+    let mut values = unsafe { tree(start, groups, first) };
     // From sixteen down to one.
     for _ in 0..LANES.ilog2() {
         values = parents(&values, &values);
@@ -73,18 +80,27 @@ fn subtree(groups: &[Group], first: u64) -> ChainingValue {
 }
 
 /// The sixteen subtrees, in order, that these bytes consist of.
+///
+/// # Safety
+/// As many groups can be read.
 #[target_feature(enable = "avx512f")]
-fn tree(groups: &[Group], first: u64) -> Values {
-    if let [group] = groups {
-        return chunks(group, first);
+unsafe fn tree(start: *const Group, groups: usize, first: u64) -> Values {
+    let half = groups / 2;
+    // SAFETY: one is left, or both halves can be read.
+    unsafe {
+        if half == 0 {
+            return chunks(start, first);
+        }
+        let left = tree(start, half, first);
+        let right = tree(start.add(half), half, first + (LANES * half) as u64);
+        parents(&left, &right)
     }
-    let (left, right) = groups.split_at(groups.len() / 2);
-    let middle = first + (LANES * left.len()) as u64;
-    parents(&tree(left, first), &tree(right, middle))
 }
 
+/// # Safety
+/// The group can be read.
 #[target_feature(enable = "avx512f")]
-fn chunks(group: &Group, first: u64) -> Values {
+unsafe fn chunks(group: *const Group, first: u64) -> Values {
     let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     // `first` is a multiple of sixteen: nothing is carried.
     let low = _mm512_or_si512(_mm512_set1_epi32(first as i32), numbers);
@@ -92,13 +108,16 @@ fn chunks(group: &Group, first: u64) -> Values {
     let mut values = start();
     let mut quarters = [_mm512_setzero_si512(); 16];
     let mut next = quarters;
+    // SAFETY: as the caller promises.
+    let load = |block, i, quarters: &mut Words| unsafe { quarter(group, block, i, quarters) };
     for i in 0..4 {
-        quarter(group, 0, i, &mut quarters);
+        load(0, i, &mut quarters);
     }
     for i in 0..4 {
         column(&quarters, i, &mut next);
     }
     for block in 0..BLOCKS {
+        prefetch(group.wrapping_add(1), block);
         let words = next;
         let flags = match block {
             0 => CHUNK_START,
@@ -110,13 +129,13 @@ fn chunks(group: &Group, first: u64) -> Values {
         // transposing alone would leave one of them idle. After the last block it is done in vain.
         let after = (block + 1) % BLOCKS;
         round::<0>(&mut v, &words);
-        quarter(group, after, 0, &mut quarters);
+        load(after, 0, &mut quarters);
         round::<1>(&mut v, &words);
-        quarter(group, after, 1, &mut quarters);
+        load(after, 1, &mut quarters);
         round::<2>(&mut v, &words);
-        quarter(group, after, 2, &mut quarters);
+        load(after, 2, &mut quarters);
         round::<3>(&mut v, &words);
-        quarter(group, after, 3, &mut quarters);
+        load(after, 3, &mut quarters);
         round::<4>(&mut v, &words);
         column(&quarters, 0, &mut next);
         column(&quarters, 1, &mut next);
@@ -127,6 +146,17 @@ fn chunks(group: &Group, first: u64) -> Values {
         values = end(&v);
     }
     values
+}
+
+/// Asks for a sixteenth of a group, which need not be there: memory is far away, and the CPU doesn't foresee
+/// sixteen places at once.
+#[inline]
+fn prefetch(group: *const Group, part: usize) {
+    let lines: *const [u8; 64] = group.cast();
+    for line in 0..LANES {
+        // SAFETY: it is a hint for any address, and never a fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(part * LANES + line).cast()) };
+    }
 }
 
 /// Parents of the sixteen values in `a` and the sixteen in `b`.
@@ -206,13 +236,15 @@ fn mix(v: &mut Words, [a, b, c, d]: [usize; 4], x: __m512i, y: __m512i) {
 }
 
 /// Words of a block that belong together, of four of the lanes: half of the way from lanes to words.
+///
+/// # Safety
+/// The group can be read.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn quarter(group: &Group, block: usize, i: usize, quarters: &mut Words) {
+unsafe fn quarter(group: *const Group, block: usize, i: usize, quarters: &mut Words) {
     let [a, b, c, d] = array::from_fn(|lane| {
-        let bytes: &[u8; 64] = &group[4 * i + lane][block];
-        // SAFETY: as many bytes as are loaded; they may be unaligned.
-        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+        // SAFETY: these 64 bytes are the group's. They may be unaligned.
+        unsafe { _mm512_loadu_si512((&raw const (*group)[4 * i + lane][block]).cast()) }
     });
     let (ab_low, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let (cd_low, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));

@@ -1,13 +1,19 @@
 //! BLAKE3 over many bytes. The `blake3` crate has AVX-512 only as assembly, and restage builds without
-//! a C compiler; so sixteen chunks at a time are hashed here, and all the rest there. It must not know files.
+//! a C compiler; so sixteen chunks at a time are hashed here, and all the rest there.
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod blocks;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod window;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[path = "no_window.rs"]
+mod window;
 
 pub use blocks::{BLOCK, Blocks};
+pub use window::Window;
 
 /// Subtrees from this size on, of a power of two, are hashed here.
 const LEAST: usize = 16 * blake3::CHUNK_LEN;
@@ -32,8 +38,9 @@ pub fn chaining_value(bytes: &[u8], offset: u64) -> ChainingValue {
         return hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash);
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(value) = avx512::chaining_value(bytes, offset) {
-        return value;
+    if avx512::is_there() {
+        // SAFETY: it is there, and these are bytes.
+        return unsafe { avx512::chaining_value(bytes.as_ptr(), bytes.len(), offset) };
     }
     elsewhere(bytes, offset)
 }

@@ -4,25 +4,22 @@
 //! [`super::listing`]). Of permissions only the owner's execute bit counts. A
 //! socket, pipe or device, and a name that is not UTF-8, is an error.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use blake3::hazmat::{self, ChainingValue, Mode};
 use restage_hash::{BLOCK, Blocks};
 
 use super::hash::Digest;
+use super::large::{digest_large, with_buffer};
 use super::listing::{Skip, What, list, nothing};
 use super::manifest::{Manifest, ManifestEntry, Node};
 use super::path::PathDigest;
 use crate::fault;
 use crate::fs::{self, Context, FsError};
 
-/// All cores work within so many bytes of a file, so that a disk reads roughly in order.
-const WINDOW: u64 = 64 << 20;
 /// Zeros that a sparse file's copy leaves out are found in steps of so many bytes.
 const HOLE: usize = 4096;
 
@@ -38,7 +35,7 @@ pub fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError>
     let file = fs::open(path)?;
     let len = file.metadata().at("look at", path)?.len();
     if len > BLOCK as u64 {
-        return Ok(Digest(digest_blocks(&file, len).at("read", path)?));
+        return Ok(Digest(digest_large(&file, len).at("read", path)?));
     }
     // To its end: some files of `/proc` have more than the size that they show.
     Ok(digest_stream(file, path, |_| Ok(()))?.0)
@@ -80,55 +77,6 @@ fn fill(file: &mut File, buffer: &mut [u8; BLOCK]) -> io::Result<usize> {
         }
     }
     Ok(len)
-}
-
-/// Runs `work` with room for a block, which the thread keeps.
-fn with_buffer<T>(work: impl FnOnce(&mut [u8; BLOCK]) -> T) -> T {
-    thread_local! {
-        static KEPT: Cell<Option<Box<[u8; BLOCK]>>> = const { Cell::new(None) };
-    }
-    let mut buffer = KEPT.take().unwrap_or_else(|| Box::new([0; BLOCK]));
-    let done = work(&mut buffer);
-    KEPT.set(Some(buffer));
-    done
-}
-
-/// Digest of a file of `len` bytes, more than [`BLOCK`]: blake3's tree, whose parts all cores read and
-/// hash. The file is not mapped into memory: if it became shorter, or a disk couldn't read it, the
-/// process would end.
-fn digest_blocks(file: &File, len: u64) -> io::Result<[u8; 32]> {
-    let (left, right) = halves(file, 0, len)?;
-    Ok(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
-}
-
-/// The two parts of the tree over the bytes from `offset` on.
-fn halves(file: &File, offset: u64, len: u64) -> io::Result<(ChainingValue, ChainingValue)> {
-    let first = hazmat::left_subtree_len(len);
-    let left = || subtree(file, offset, first);
-    let right = || subtree(file, offset + first, len - first);
-    if len > WINDOW {
-        return Ok((left()?, right()?));
-    }
-    let (left, right) = rayon::join(left, right);
-    Ok((left?, right?))
-}
-
-fn subtree(file: &File, offset: u64, len: u64) -> io::Result<ChainingValue> {
-    if len > BLOCK as u64 {
-        let (left, right) = halves(file, offset, len)?;
-        return Ok(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash));
-    }
-    with_buffer(|buffer| {
-        let block = &mut buffer[..len as usize];
-        file.read_exact_at(block, offset)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    io::Error::new(error.kind(), "it became shorter while it was read")
-                }
-                _ => error,
-            })?;
-        Ok(restage_hash::chaining_value(block, offset))
-    })
 }
 
 /// Copies a file's bytes and digests exactly what was copied.
@@ -312,6 +260,7 @@ fn refused(path: &Path, why: &'static str) -> FsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::FileExt;
 
     fn tempdir_with(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -338,39 +287,6 @@ mod tests {
         let (copy, size) = copy_and_digest(&path, &mut copied, &path).unwrap();
         assert_eq!((copy, size), (Digest::of(&bytes), bytes.len() as u64));
         assert_eq!(copied, bytes);
-    }
-
-    #[test]
-    fn a_file_of_any_size_has_the_digest_of_its_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        let block = BLOCK as u64;
-        let bytes: Vec<u8> = (0..WINDOW + block + 1).map(|i| (i % 251) as u8).collect();
-        for len in [
-            0,
-            1,
-            block - 1,
-            block,
-            block + 1,
-            2 * block - 1,
-            7 * block + 1024,
-            WINDOW,
-            WINDOW + block + 1,
-        ] {
-            let bytes = &bytes[..len as usize];
-            std::fs::write(&path, bytes).unwrap();
-            assert_eq!(digest_file(&path).unwrap(), Digest::of(bytes), "{len}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_becomes_shorter_while_it_is_read_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        std::fs::write(&path, vec![1; 1 << 20]).unwrap();
-        let error = digest_blocks(&fs::open(&path).unwrap(), 2 << 20).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(error.to_string(), "it became shorter while it was read");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod json;
 mod key;
 #[cfg(test)]
 mod key_tests;
+mod large;
 mod listing;
 mod manifest;
 mod part;
