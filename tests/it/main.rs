@@ -12,6 +12,7 @@ mod crash;
 mod damages;
 mod data;
 mod drawing;
+mod dvc_shapes;
 mod edits;
 mod failures;
 mod faults;

@@ -21,20 +21,7 @@ impl Reader<'_, '_> {
     ) {
         let mut found: Vec<Found> = Vec::new();
         for command in commands {
-            found.extend(of_command(command, &self.folder, self.files));
-            for (word, all) in context.filled_words(command) {
-                let there = all.iter().map(|word| paths::join(&self.folder, word));
-                let there: Result<Vec<String>, String> = there.collect();
-                let there = there.unwrap_or_default();
-                if there.is_empty() || !there.iter().all(|path| self.files.is_file(path)) {
-                    continue;
-                }
-                let path = paths::join(&self.folder, &word).ok();
-                found.extend(path.map(|path| Found { path, by: None }));
-                for script in there {
-                    found.extend(of_script(&script, &self.folder, self.files));
-                }
-            }
+            found.extend(self.of_instances(command, context));
         }
         for dep in given.deps.iter().filter(|dep| !dep.contains("${")) {
             if self.files.is_file(dep) {
@@ -77,6 +64,45 @@ impl Reader<'_, '_> {
             ));
         }
         self.undeclared_params(given);
+    }
+
+    /// What a command pulls in, for all instances: a file that each has another one of by its name as it is
+    /// written, `${key}.py`.
+    fn of_instances(&self, command: &str, context: &Context<'_>) -> Vec<Found> {
+        let filled = context.filled(command);
+        let filled = filled.unwrap_or_else(|_| vec![command.to_owned()]);
+        let each: Vec<Vec<Found>> = filled
+            .iter()
+            .map(|command| of_command(command, &self.folder, self.files))
+            .collect();
+        let mut templates: Vec<(String, Vec<String>)> = Vec::new();
+        for (word, all) in context.filled_words(command) {
+            let there = all.iter().map(|word| paths::join(&self.folder, word).ok());
+            let (Some(there), Ok(path)) = (
+                there.collect::<Option<Vec<String>>>(),
+                paths::join(&self.folder, &word),
+            ) else {
+                continue;
+            };
+            let all_found = there.len() == each.len()
+                && each.iter().zip(&there).all(|(found, path)| {
+                    found
+                        .iter()
+                        .any(|one| one.by.is_none() && one.path == *path)
+                });
+            // A value that goes up makes another path than it seems to.
+            let means_them = context.filled(&path).is_ok_and(|paths| paths == there);
+            if all_found && means_them {
+                templates.push((path, there));
+            }
+        }
+        let mut found = Vec::new();
+        for one in each.into_iter().flatten() {
+            let template = templates.iter().find(|(_, all)| all.contains(&one.path));
+            let path = template.map_or(one.path, |(path, _)| path.clone());
+            found.push(Found { path, by: one.by });
+        }
+        found
     }
 
     /// A folder in which stages write is a pattern.

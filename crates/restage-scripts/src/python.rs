@@ -19,13 +19,16 @@ pub(crate) struct Import {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Code {
     pub(crate) imports: Vec<Import>,
-    /// Literals that name scripts.
+    /// Literals that name scripts and settings: files that are not written.
     pub(crate) scripts: Vec<String>,
     /// Literals that are put into `sys.path`.
     pub(crate) search_path: Vec<String>,
     /// `config_path` of Hydra.
     pub(crate) config_folders: Vec<String>,
 }
+
+const SCRIPTS: [&str; 6] = [".py", ".sh", ".R", ".r", ".jl", ".ipynb"];
+const SETTINGS: [&str; 5] = [".yaml", ".yml", ".toml", ".ini", ".cfg"];
 
 pub(crate) fn read(text: &str) -> Code {
     let mut found = Code::default();
@@ -213,9 +216,8 @@ fn literal(before: &str, text: &str, found: &mut Code) {
     } else {
         let words = text.split_whitespace();
         let scripts = words.filter(|word| {
-            [".py", ".sh", ".R", ".r", ".jl", ".ipynb"]
-                .iter()
-                .any(|ending| word.ends_with(ending))
+            let endings = SCRIPTS.iter().chain(&SETTINGS);
+            endings.clone().any(|ending| word.ends_with(ending))
         });
         found.scripts.extend(scripts.map(ToOwned::to_owned));
     }

@@ -1,5 +1,6 @@
 //! The files of a DVC project: its root, its `dvc.yaml`, and what is in them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -24,23 +25,41 @@ pub(super) struct Attempt {
     pub(super) passed_over: Vec<String>,
 }
 
-/// The files below a folder.
-pub(super) struct OnDisk<'a>(pub(super) &'a Path);
+/// The files below a folder, each read once.
+pub(super) struct OnDisk<'a> {
+    folder: &'a Path,
+    texts: RefCell<BTreeMap<String, Option<String>>>,
+}
+
+impl<'a> OnDisk<'a> {
+    pub(super) fn below(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            texts: RefCell::default(),
+        }
+    }
+}
 
 impl Files for OnDisk<'_> {
     fn is_file(&self, path: &str) -> bool {
-        let found = fs::metadata_if_exists(&self.0.join(path));
+        let found = fs::metadata_if_exists(&self.folder.join(path));
         found.is_ok_and(|found| found.is_some_and(|found| found.is_file()))
     }
 
     fn is_folder(&self, path: &str) -> bool {
-        let found = fs::metadata_if_exists(&self.0.join(path));
+        let found = fs::metadata_if_exists(&self.folder.join(path));
         found.is_ok_and(|found| found.is_some_and(|found| found.is_dir()))
     }
 
     fn text(&self, path: &str) -> Option<String> {
-        let bytes = fs::read_if_exists(&self.0.join(path)).ok().flatten()?;
-        String::from_utf8(bytes).ok()
+        if let Some(text) = self.texts.borrow().get(path) {
+            return text.clone();
+        }
+        let bytes = fs::read_if_exists(&self.folder.join(path)).ok().flatten();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let mut texts = self.texts.borrow_mut();
+        texts.insert(path.to_owned(), text.clone());
+        text
     }
 }
 
@@ -201,7 +220,7 @@ fn at(folder: &Path, files: &[(String, PathBuf)], top: Option<&Path>) -> Result<
     for (name, path) in files {
         all.push(read(name, path)?);
     }
-    let project = OnDisk(&root);
+    let project = OnDisk::below(&root);
     // The whole project is one graph to DVC. What can't be read is no part of this one.
     let (mut others, mut passed_over) = (Vec::new(), Vec::new());
     if top.is_none_or(|top| root.starts_with(top)) {

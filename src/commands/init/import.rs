@@ -134,7 +134,7 @@ fn missing(folder: &Path, paths: Vec<String>) -> Result<Vec<Missing>, CliError> 
     let mut found = Vec::new();
     for path in paths {
         if fs::metadata_if_exists(&folder.join(&path))?.is_none() {
-            let tracked = OnDisk(folder).text(&format!("{path}.dvc"));
+            let tracked = OnDisk::below(folder).text(&format!("{path}.dvc"));
             found.push(Missing {
                 md5: tracked.and_then(|text| md5_in(&text)),
                 path,
