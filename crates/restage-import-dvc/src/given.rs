@@ -1,10 +1,10 @@
 //! Which parameters a stage gets from params files, and how each file reaches it.
 
-use super::params::{DEFAULT_FILE, Form};
+use super::params::{DEFAULT_FILE, Form, find_glob};
 use super::paths;
 use super::shape::items;
 use super::stage::{Reader, Refusal, refusal};
-use super::template::{Context, Use};
+use super::template::{Context, Use, normalised};
 use restage_core::span::Location;
 use restage_pipeline::node::{Node, Value};
 
@@ -79,14 +79,43 @@ impl Reader<'_, '_> {
         // Of each instance another one.
         let all = context.filled(written);
         let all = all.map_err(|reason| refusal(at, "params", reason))?;
+        let mut all_written = true;
         for one in all {
             let path = paths::join(&self.folder, &one);
             let path = path.map_err(|reason| refusal(at, "params", reason))?;
             if !self.files.is_file(&path) && !self.written.contains(&path) {
                 return Ok(Form::Missing);
             }
+            all_written &= self.written.contains(&path);
+        }
+        if all_written {
+            return Ok(Form::Whole("a stage writes it".to_owned()));
         }
         Ok(Form::Whole("its name depends on the instance".to_owned()))
+    }
+
+    /// A key that depends on the instance: as it is, or what holds all that its `*` stands for.
+    fn key_of_instances(
+        &self,
+        file: &str,
+        key: &str,
+        path: String,
+        context: &Context<'_>,
+    ) -> Option<String> {
+        let Some(star) = path.find('*') else {
+            return Some(path);
+        };
+        let root = self.params.known(file)?;
+        let plain = path.replace('*', "");
+        let filled = |text: &str| context.filled(text).ok();
+        let found = filled(key)?.into_iter();
+        let found = found.map(|key| find_glob(root, &normalised(&key)).map(|(_, path)| path));
+        let found: Vec<String> = found.collect::<Option<_>>()?;
+        if filled(&plain).is_some_and(|plain| plain == found) {
+            return Some(plain);
+        }
+        let (above, _) = path[..star].rsplit_once('.')?;
+        (!above.contains("${")).then(|| above.to_owned())
     }
 
     fn file(
@@ -122,7 +151,7 @@ impl Reader<'_, '_> {
                         .translate(key, Use::Text, &mut self.said)
                         .map_err(|reason| refusal(at, "params", reason))?;
                     let path = match path.contains("${") {
-                        true => Some(path),
+                        true => self.key_of_instances(name, key, path, context),
                         false => self.params.reachable(name, &path),
                     };
                     match path {

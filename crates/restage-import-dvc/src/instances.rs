@@ -1,7 +1,7 @@
 //! The instances of a stage, as DVC would look at them to tell whether they are up to date.
 
 use super::lock::{Given, Instance};
-use super::params::{DEFAULT_FILE, entry, find, map};
+use super::params::{DEFAULT_FILE, entry, find_glob, map};
 use super::paths;
 use super::shape::{described, items};
 use super::stage::Reader;
@@ -110,7 +110,7 @@ impl Reader<'_, '_> {
             Value::List(keys) if !keys.is_empty() => {
                 for key in keys {
                     let key = filled(&key.scalar_text().unwrap_or_default())?;
-                    let value = find(root, &normalised(&key));
+                    let value = find_glob(root, &normalised(&key));
                     values.extend(value.map(|(value, _)| (key, value.to_json())));
                 }
             }

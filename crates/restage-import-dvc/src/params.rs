@@ -65,6 +65,53 @@ pub(super) fn find<'a>(root: &'a Node, path: &str) -> Option<(&'a Node, bool)> {
     Some((node, ours))
 }
 
+/// The one value whose path matches a pattern, in which `*` stands for any part of a key, and its path.
+pub(super) fn find_glob<'a>(root: &'a Node, path: &str) -> Option<(&'a Node, String)> {
+    if !path.contains('*') {
+        return find(root, path).map(|(node, _)| (node, path.to_owned()));
+    }
+    let mut found = vec![(root, String::new())];
+    for segment in path.split('.') {
+        let mut next = Vec::new();
+        for (node, path) in found {
+            let join = |key: &str| match path.as_str() {
+                "" => key.to_owned(),
+                path => format!("{path}.{key}"),
+            };
+            match &node.value {
+                Value::List(items) => {
+                    let numbers = items.iter().enumerate();
+                    let numbers = numbers.map(|(n, item)| (n.to_string(), item));
+                    let fits = numbers.filter(|(n, _)| matches(segment, n));
+                    next.extend(fits.map(|(n, item)| (item, join(&n))));
+                }
+                _ => {
+                    let entries = node.entries().iter();
+                    let fits = entries.filter(|entry| matches(segment, &entry.key));
+                    next.extend(fits.map(|entry| (&entry.value, join(&entry.key))));
+                }
+            }
+        }
+        found = next;
+    }
+    match found.len() {
+        1 => found.pop(),
+        _ => None,
+    }
+}
+
+/// Whether a key matches a pattern whose `*` stands for any text.
+fn matches(pattern: &str, key: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == key;
+    };
+    let Some(key) = key.strip_prefix(first) else {
+        return false;
+    };
+    let mut ends = (0..=key.len()).filter(|at| key.is_char_boundary(*at));
+    ends.any(|at| matches(rest, &key[at..]))
+}
+
 pub(super) fn map(entries: Vec<Entry>) -> Node {
     Node::new(Value::Map(entries), Location::default())
 }
@@ -240,11 +287,12 @@ impl<'a> Params<'a> {
     /// What a path in a params file is for us: itself, or what holds it.
     pub(super) fn reachable(&self, name: &str, path: &str) -> Option<String> {
         let root = self.known(name)?;
-        let (_, ours) = find(root, path)?;
+        let (_, path) = find_glob(root, path)?;
+        let (_, ours) = find(root, &path)?;
         if ours {
-            return Some(path.to_owned());
+            return Some(path);
         }
-        let mut parent = path;
+        let mut parent = path.as_str();
         while let Some((shorter, _)) = parent.rsplit_once('.') {
             parent = shorter;
             if let Some((_, true)) = find(root, parent) {

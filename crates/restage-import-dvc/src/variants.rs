@@ -60,12 +60,24 @@ pub(super) fn matrix(data: &Node, context: &Context<'_>) -> Result<Variants, Str
     let mut all = vec![(String::new(), Vec::new())];
     let mut as_it_is = true;
     for axis in resolved.entries() {
-        let Value::List(items) = &axis.value.value else {
-            return Err(format!(
-                "`{}` is {}, not a list",
-                axis.key,
-                axis.value.kind()
-            ));
+        let keys: Vec<Node>;
+        let items = match &axis.value.value {
+            Value::List(items) => items,
+            // DVC takes a map for the list of its keys.
+            Value::Map(entries) => {
+                as_it_is = false;
+                let key = |entry: &Entry| Value::Text(entry.key.clone());
+                let all = entries.iter().map(key);
+                keys = all.map(|key| Node::new(key, Location::default())).collect();
+                &keys
+            }
+            _ => {
+                return Err(format!(
+                    "`{}` is {}, not a list",
+                    axis.key,
+                    axis.value.kind()
+                ));
+            }
         };
         as_it_is &= axis.key != "exclude";
         let mut next = Vec::new();
