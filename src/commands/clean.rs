@@ -84,7 +84,7 @@ fn named(pipeline: &Pipeline) -> BTreeSet<RelPath> {
             DepPattern::Glob(_) => None,
         })
         .collect();
-    let mut texts: Vec<&str> = Vec::new();
+    let mut of_claims: Vec<String> = Vec::new();
     for claim in &pipeline.claims {
         let holds = match &claim.rule {
             ClaimRule::Holds(expression) => Some(expression),
@@ -96,9 +96,15 @@ fn named(pipeline: &Pipeline) -> BTreeSet<RelPath> {
             .flatten()
             .chain(holds)
         {
-            texts.extend(expression.text.split(['"', '\'']));
+            let below = |text: &str| match claim.folder.as_str() {
+                "" => text.to_owned(),
+                folder => format!("{folder}/{text}"),
+            };
+            let quoted = expression.text.split(['"', '\'']);
+            of_claims.extend(quoted.map(below));
         }
     }
+    let mut texts: Vec<&str> = of_claims.iter().map(String::as_str).collect();
     texts.extend(pipeline.compare.iter().map(|rule| rule.files.as_str()));
     texts.extend(
         pipeline

@@ -22,6 +22,7 @@ mod gated;
 mod healing;
 mod import;
 mod import_results;
+mod including;
 mod inputs;
 mod isolation;
 mod keeping;

@@ -69,6 +69,18 @@ fn tabs_separate_the_cells_of_a_tsv_and_a_parameter_can_name_it() {
     space.write("sheet.1.tsv", "id\tx\nu\t1,5\n");
     assert_eq!(space.ran(&[]), ["one@u"]);
     assert_eq!(space.read("u"), "1,5\n");
+    // The sheets of some programs.
+    space.write("sheet.1.tsv", "x\tid\n1,5\tu\n");
+    space.stages(
+        &space
+            .read("pipeline.yaml")
+            .split_once("stages:\n")
+            .unwrap()
+            .1
+            .replace("sheet.${a}.tsv", "semi.csv"),
+    );
+    space.write("semi.csv", "id;x\nu;1,5\n");
+    assert_eq!(space.ran(&[]), [""; 0]);
 }
 
 /// What `status` says of a table that can't be used.

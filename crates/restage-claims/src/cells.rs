@@ -57,6 +57,51 @@ pub trait Cells: Send + Sync {
     fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing>;
 }
 
+/// The same tables, for a claim whose paths are relative to a folder.
+pub(crate) struct Below {
+    folder: String,
+    cells: Arc<dyn Cells>,
+}
+
+impl Below {
+    pub(crate) fn new(folder: &str, cells: &Arc<dyn Cells>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            cells: Arc::clone(cells),
+        }
+    }
+
+    fn path(&self, file: &RelPath) -> Result<RelPath, Missing> {
+        let path = format!("{}/{file}", self.folder);
+        RelPath::new(&path).map_err(|error| Missing::Mistake(error.to_string()))
+    }
+}
+
+impl Cells for Below {
+    fn cell(&self, file: &RelPath, row: &RowName, column: &str) -> Result<Cell, Missing> {
+        self.cells.cell(&self.path(file)?, row, column)
+    }
+
+    fn column(&self, file: &RelPath, column: &str) -> Result<(Vec<String>, Decimal), Missing> {
+        self.cells.column(&self.path(file)?, column)
+    }
+
+    fn value(&self, file: &RelPath, pointer: &str) -> Result<Cell, Missing> {
+        self.cells.value(&self.path(file)?, pointer)
+    }
+
+    fn matching(&self, pattern: &Glob) -> Result<Vec<RelPath>, Missing> {
+        let mistake = |error: &dyn std::fmt::Display| Missing::Mistake(error.to_string());
+        let pattern = Glob::new(&format!("{}/{}", self.folder, pattern.as_str()));
+        let pattern = pattern.map_err(|error| mistake(&error))?;
+        let folder = RelPath::new(&self.folder).map_err(|error| mistake(&error))?;
+        let found = self.cells.matching(&pattern)?.into_iter();
+        // As the claim names them.
+        let inside = found.filter_map(|path| RelPath::new(path.inside(&folder)?).ok());
+        Ok(inside.collect())
+    }
+}
+
 type Read = Result<Arc<Lookup>, Missing>;
 
 /// Finds the files that a pattern matches; an error says why it can't.

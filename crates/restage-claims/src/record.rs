@@ -121,6 +121,7 @@ mod tests {
 
     fn claim(id: &str, paper: Option<PaperValue>) -> Claim {
         Claim {
+            folder: String::new(),
             id: id.to_owned(),
             says: "so".to_owned(),
             section: None,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::cells::Cells;
+use super::cells::{Below, Cells};
 use super::expression::{Failure, Outcome, evaluate};
 use super::interval::Estimate;
 use restage_core::span::Location;
@@ -65,6 +65,10 @@ pub struct Judged {
 /// One of its expressions is wrong in a way that shows only with the tables: its place, and what is
 /// wrong.
 pub fn judge(claim: &Claim, cells: &Arc<dyn Cells>) -> Result<Judged, (Location, String)> {
+    let cells = &match claim.folder.as_str() {
+        "" => Arc::clone(cells),
+        folder => Arc::new(Below::new(folder, cells)) as Arc<dyn Cells>,
+    };
     match measure(claim, cells) {
         Ok((ours, verdict)) => Ok(Judged {
             ours,

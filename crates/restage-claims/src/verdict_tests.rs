@@ -85,6 +85,7 @@ fn expression(text: &str) -> Expression {
 
 fn claim(paper: f64, rule: ClaimRule, direction: Option<Direction>) -> Claim {
     Claim {
+        folder: String::new(),
         id: "c".to_owned(),
         says: "so".to_owned(),
         section: None,

@@ -106,6 +106,9 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
     for out in &stage.outs {
         make_parent(&out.path.under(&dir))?;
     }
+    if !stage.folder.is_empty() {
+        fs::create_dir_all(&dir.join(&stage.folder))?;
+    }
     let argv = argv(stage, parts.programs);
     let tracing = parts.audit.map(|audit| {
         let program = argv.first().map(Path::new).filter(|p| p.is_absolute());
@@ -185,7 +188,10 @@ fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
             .into_iter()
             .chain(args.iter().map(OsString::from))
             .collect(),
-        Action::Command(script) => script.argv().into_iter().map(OsString::from).collect(),
+        Action::Command(script) => {
+            let argv = stage.in_folder(script.argv()).into_iter();
+            argv.map(OsString::from).collect()
+        }
     }
 }
 

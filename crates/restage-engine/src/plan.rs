@@ -374,7 +374,7 @@ fn stage_key(
                 args: args.clone(),
             },
             Action::Command(script) => KeyAction::Script {
-                shell: script.shell.words(),
+                shell: stage.in_folder(script.shell.words()),
                 lines: script.for_key(),
             },
         },

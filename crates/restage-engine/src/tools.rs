@@ -33,7 +33,7 @@ impl Question {
         let mut argv = stage.tool_shell().words();
         argv.push(tool.line.clone());
         Self {
-            argv,
+            argv: stage.in_folder(argv),
             env: stage.env.clone(),
             pass_env: stage.pass_env.clone(),
         }

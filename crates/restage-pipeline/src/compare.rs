@@ -120,6 +120,7 @@ impl Reader<'_> {
         let Some(text) = self.templates.text(node, self.report) else {
             return;
         };
+        let text = self.templates.scope.place.below(&text);
         match Glob::new(&text) {
             Ok(glob) => glob.as_str().clone_into(&mut rule.files),
             Err(error) => {

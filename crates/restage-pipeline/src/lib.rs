@@ -20,6 +20,7 @@ mod export;
 mod expression;
 pub mod fields;
 pub mod graph;
+mod include;
 mod init;
 mod isolation;
 mod language;

@@ -9,11 +9,13 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::export::{self, EXPORT};
 use super::expression::CheckExpression;
 use super::fields::{About, Field, Kind, Mapping, expected, expected_of, missing};
+use super::include::{self, Included, Opener};
 use super::isolation;
 use super::node::{Entry, Node, Value};
+use super::params;
 use super::params_files::{self, is_yaml};
 use super::pipeline::Pipeline;
-use super::profiles::{self, Chosen};
+use super::profiles;
 use super::programs::{self, PROGRAMS};
 use super::report::{self, REPORT};
 use super::script::{self, SHELL};
@@ -21,9 +23,10 @@ use super::sources::{FileText, Named, OpenFile};
 use super::stage::{self, Common, STAGE};
 use super::stages;
 use super::table_formats::{self, TABLES};
-use super::template::{Instance, Scope, Templates};
+use super::template::{Instance, Place, Scope, Templates};
 use super::yaml;
 use super::yaml_1_1::{OtherReading, other_readings};
+use restage_core::rel_path::RelPath;
 
 /// The version of the file's format that is read.
 pub const SCHEMA: u64 = 1;
@@ -115,6 +118,22 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 "if there are `profiles`",
                 "The profile that is used without `--profile`.",
             ),
+            None,
+        ),
+        (
+            Field::optional(
+                "include",
+                Kind::ByName(&Kind::Text),
+                "none",
+                "Other pipeline files, by the names under which they are included: of `prep`, stage `clean` is \
+                 `prep.clean` here, parameter `size` is `prep.size`, which `params` and `profiles` here can \
+                 change, and claims have such names too. Paths in the file are relative to its own folder, in \
+                 which its commands run, so that it also works alone; `..` leads as far as this pipeline's \
+                 folder. Of a profile of the same name it takes what it says. Its `report`, `export` and \
+                 `default_profile` hold only where it is run alone.",
+            )
+            .example("include: {prep: prep/pipeline.yaml}")
+            .words(&["includes", "import", "imports", "modules", "module", "subworkflows"]),
             None,
         ),
         (
@@ -338,15 +357,34 @@ fn pipeline(
     if FILE.check(root, "the pipeline", report)? {
         incomplete(root, report);
     }
-    let from_files = params_files::read(root, named, report)?;
-    let Chosen { profile, params } = profiles::choose(
-        root,
-        file_name,
-        options.profile.as_deref(),
-        &options.overrides,
-        &from_files,
-        report,
-    );
+    let own_name = file_name.rsplit('/').next().unwrap_or(file_name);
+    let mut opener = Opener {
+        named,
+        is_field: |word| FILE.fields.iter().any(|(field, _)| field.name == word),
+        open: RelPath::new(own_name).into_iter().collect(),
+    };
+    let included = opener.files(root, Place::default(), report);
+    let from_files = params_files::read(root, Place::default(), named, report);
+    let (included, from_files) = (included?, from_files?);
+    let parts: Vec<&Included> = included.iter().flat_map(Included::all).collect();
+    for part in &parts {
+        // What is missing in it, such as stages, may be all that it is for.
+        if !schema_fits(&part.root, report)
+            || FILE.check(&part.root, "the pipeline", report).is_none()
+        {
+            return None;
+        }
+    }
+    let profile = profiles::choose(root, file_name, options.profile.as_deref(), report);
+    let below = include::given(root, &included, &from_files, &profile, report);
+    let params = profiles::params(root, &profile, &options.overrides, &below, report);
+    let mut other_readings = readings(root, text, &from_files, named);
+    let mut pipeline = Pipeline {
+        profile: profile.clone(),
+        profiles: profiles::names(root),
+        params: params.to_json(),
+        ..Pipeline::default()
+    };
     let mut loader = Loader {
         file_name,
         text: FileText { number: 0, text },
@@ -356,23 +394,59 @@ fn pipeline(
             instance: Instance::Single,
             seed: None,
             named,
+            place: Place::default(),
         },
         check_expression: options.check_expression,
         report,
     };
-    let mut pipeline = Pipeline {
-        profile: profile.clone(),
-        profiles: profiles::names(root),
-        params: params.to_json(),
-        other_readings: readings(root, text, &from_files, named),
-        ..Pipeline::default()
-    };
     for (read, entry) in FILE.present(root) {
         read(&mut loader, &mut pipeline, entry);
     }
+    for part in &parts {
+        let Ok(own) = params::find(&params, &part.namespace) else {
+            continue;
+        };
+        loader.text = FileText {
+            number: part.number,
+            text: &part.text,
+        };
+        loader.scope.params = own;
+        loader.scope.place = part.place();
+        let mut taken = Pipeline::default();
+        for (read, entry) in FILE.present(&part.root) {
+            if include::TAKEN.contains(&entry.key.as_str()) {
+                read(&mut loader, &mut taken, entry);
+            }
+        }
+        let says_isolation = part.root.get("isolation").is_some();
+        merge(&mut pipeline, taken, says_isolation, part.place());
+        other_readings.extend(readings(&part.root, &part.text, &[], named));
+    }
+    stages::no_secret_is_shown(&pipeline.stages, report);
     no_stage_writes_them(&pipeline, named, report);
+    pipeline.other_readings = other_readings;
     pipeline.sources = named.sources();
     Some(pipeline)
+}
+
+/// Adds what an included file says to the whole.
+fn merge(pipeline: &mut Pipeline, part: Pipeline, says_isolation: bool, place: Place<'_>) {
+    for mut stage in part.stages {
+        if says_isolation && stage.isolation.is_none() {
+            stage.isolation = Some(part.isolation);
+        }
+        let common = pipeline.pass_env.iter();
+        let common =
+            common.filter(|name| !stage.env.contains_key(*name) && !stage.has_secret(name));
+        stage.pass_env.extend(common.cloned().collect::<Vec<_>>());
+        pipeline.stages.push(stage);
+    }
+    pipeline.tables.extend(part.tables);
+    pipeline.compare.extend(part.compare);
+    pipeline.claims.extend(part.claims);
+    let copied = part.copied_params.into_iter();
+    let copied = copied.map(|(path, digest)| (place.below(&path), digest));
+    pipeline.copied_params.extend(copied);
 }
 
 /// A file that the pipeline itself consists of is read before any stage runs: what a stage would write

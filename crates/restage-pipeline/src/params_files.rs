@@ -5,7 +5,7 @@ use super::fields::{expected, expected_of};
 use super::node::{Node, Value};
 use super::sources::{Mention, Named, NoText};
 use super::table::unreadable;
-use super::template::RESERVED;
+use super::template::{Place, RESERVED};
 use super::toml_values;
 use super::yaml;
 use restage_core::rel_path::RelPath;
@@ -16,7 +16,12 @@ pub(crate) const FROM: &str = "from";
 
 /// The maps of the files that `params` names, in order. `None`: one is not to be had, which is
 /// reported; without its parameters nothing else that is wrong can be told.
-pub(crate) fn read(root: &Node, named: &Named, report: &mut Vec<Diagnostic>) -> Option<Vec<Node>> {
+pub(crate) fn read(
+    root: &Node,
+    place: Place<'_>,
+    named: &Named,
+    report: &mut Vec<Diagnostic>,
+) -> Option<Vec<Node>> {
     let Some(node) = root.get("params").and_then(|params| params.get(FROM)) else {
         return Some(Vec::new());
     };
@@ -33,7 +38,7 @@ pub(crate) fn read(root: &Node, named: &Named, report: &mut Vec<Diagnostic>) -> 
             ));
             continue;
         };
-        let Some(mut map) = file(name, item.location, named, report) else {
+        let Some(mut map) = file(&place.below(name), item.location, named, report) else {
             continue;
         };
         // They mean something else in templates, and the file may be another program's.
@@ -86,12 +91,7 @@ fn file(name: &str, at: Location, named: &Named, report: &mut Vec<Diagnostic>) -
     });
     let before = report.len();
     let node = params_in(name, &text, report);
-    for item in &mut report[before..] {
-        item.location.file = number;
-        let places = item.notes.iter_mut();
-        let places = places.filter_map(|note| note.location.as_mut());
-        places.for_each(|at| at.file = number);
-    }
+    move_to_file(&mut report[before..], number);
     let mut node = node?;
     set_file(&mut node, number);
     Some(node)
@@ -126,7 +126,18 @@ pub fn is_toml(name: &str) -> bool {
     [".toml"].iter().any(|ending| name.ends_with(ending))
 }
 
-fn set_file(node: &mut Node, file: u32) {
+/// Moves mistakes to the file of this number.
+pub(crate) fn move_to_file(items: &mut [Diagnostic], file: u32) {
+    for item in items {
+        item.location.file = file;
+        let places = item.notes.iter_mut();
+        let places = places.filter_map(|note| note.location.as_mut());
+        places.for_each(|at| at.file = file);
+    }
+}
+
+/// Moves a value to the file of this number.
+pub(crate) fn set_file(node: &mut Node, file: u32) {
     node.location.file = file;
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|item| set_file(item, file)),

@@ -69,8 +69,10 @@ pub struct Stage {
     /// `train@resnet18+43`: the group's name, `@` and the key where there is `foreach` or `matrix`,
     /// `+` and the seed where there are `seeds`.
     pub name: String,
-    /// The name under `stages:`.
+    /// The name under `stages:`, with its file's namespace before it if that is included.
     pub group: String,
+    /// The folder of the included file, in which it runs; empty for the pipeline's own.
+    pub folder: String,
     /// For people; never part of a key.
     pub desc: Option<String>,
     /// What is run.
@@ -113,6 +115,22 @@ impl Stage {
     pub fn variant(&self) -> &str {
         // Neither groups nor keys can have a `+`.
         self.name.split('+').next().unwrap_or_default()
+    }
+
+    /// Whether it is given this variable as a secret.
+    pub(crate) fn has_secret(&self, name: &str) -> bool {
+        self.secrets.iter().any(|secret| secret.name == name)
+    }
+
+    /// Words that run others in the stage's folder; none where that is the pipeline's own.
+    #[must_use]
+    pub fn in_folder(&self, words: Vec<String>) -> Vec<String> {
+        if self.folder.is_empty() {
+            return words;
+        }
+        let enter = ["/bin/sh", "-c", "cd -- \"$0\" && exec \"$@\"", &self.folder];
+        let enter = enter.into_iter().map(str::to_owned);
+        enter.chain(words).collect()
     }
 
     /// What reads its `tools`: what reads its command, or `sh` if that is no shell.
@@ -361,6 +379,8 @@ pub struct StepTables {
 pub struct Claim {
     /// Its name, `accuracy@resnet18` where it was expanded.
     pub id: String,
+    /// What the paths in its expressions are relative to, below the pipeline's folder.
+    pub folder: String,
     /// The paper's words.
     pub says: String,
     /// Where it says so.

@@ -13,32 +13,36 @@ use restage_core::span::Location;
 /// The profile's name where a pipeline declares none.
 const NO_PROFILE: &str = "default";
 
-/// What all else in the file is read with.
-pub(crate) struct Chosen {
-    /// The profile's name.
-    pub(crate) profile: String,
-    /// Defaults, the profile over them, `-S` over both.
-    pub(crate) params: Node,
-}
-
-/// Chooses the profile (`wanted`, or else the default) and makes the parameters. `from_files`: what the
-/// files give that they come from.
+/// Chooses the profile: `wanted`, or else the default.
 pub(crate) fn choose(
     root: &Node,
     file_name: &str,
     wanted: Option<&str>,
-    overrides: &[String],
-    from_files: &[Node],
     report: &mut Vec<Diagnostic>,
-) -> Chosen {
+) -> String {
     let mut reader = Reader {
         root,
-        from_files,
+        below: &[],
         report,
     };
-    let profile = reader.profile(file_name, wanted);
-    let params = reader.params(&profile, overrides);
-    Chosen { profile, params }
+    reader.profile(file_name, wanted)
+}
+
+/// The parameters: what lies `below` them, from other files; the defaults, the profile over them, and
+/// `-S` over all.
+pub(crate) fn params(
+    root: &Node,
+    profile: &str,
+    overrides: &[String],
+    below: &[Node],
+    report: &mut Vec<Diagnostic>,
+) -> Node {
+    let mut reader = Reader {
+        root,
+        below,
+        report,
+    };
+    reader.params(profile, overrides)
 }
 
 /// The profiles of a pipeline; one that declares none has one.
@@ -54,7 +58,7 @@ pub(crate) fn names(root: &Node) -> Vec<String> {
 
 struct Reader<'a> {
     root: &'a Node,
-    from_files: &'a [Node],
+    below: &'a [Node],
     report: &'a mut Vec<Diagnostic>,
 }
 
@@ -127,24 +131,24 @@ impl Reader<'_> {
     fn params(&mut self, profile: &str, overrides: &[String]) -> Node {
         let root = self.root;
         let nothing = Node::new(Value::Map(Vec::new()), root.location);
-        let base = match root.get("params") {
-            None => nothing,
+        let own = match root.get("params") {
+            None => nothing.clone(),
             Some(node) => match &node.value {
                 Value::Map(entries) => {
                     self.reserved(entries);
                     let own = entries.iter().filter(|entry| entry.key != FROM);
-                    let own = Node::new(Value::Map(own.cloned().collect()), node.location);
-                    let files = self.from_files.iter().chain([&own]);
-                    files.fold(nothing, |below, above| params::merge(&below, above))
+                    Node::new(Value::Map(own.cloned().collect()), node.location)
                 }
-                Value::Null => nothing,
+                Value::Null => nothing.clone(),
                 _ => {
                     self.report
                         .push(expected(node, "params", "the pipeline", "a map"));
-                    nothing
+                    nothing.clone()
                 }
             },
         };
+        let all = self.below.iter().chain([&own]);
+        let base = all.fold(nothing, |below, above| params::merge(&below, above));
         let mut merged = base.clone();
         if let Some(profiles) = root.get("profiles") {
             if !matches!(profiles.value, Value::Map(_)) {

@@ -44,12 +44,10 @@ pub(crate) fn read(
         common,
         report,
     };
-    let stages: Vec<Stage> = entries
+    entries
         .iter()
         .flat_map(|entry| reader.stage(entry, scope))
-        .collect();
-    no_secret_is_shown(&stages, report);
-    stages
+        .collect()
 }
 
 struct Reader<'a> {
@@ -62,9 +60,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// All instances of one stage.
     fn stage(&mut self, entry: &Entry, scope: Scope<'_>) -> Vec<Stage> {
-        let group = entry.key.as_str();
+        let group = &scope.place.name(&entry.key);
         let owner = format!("stage `{}`", printable(group));
-        names::check("stage", group, entry.key_location, self.report);
+        names::check("stage", &entry.key, entry.key_location, self.report);
         let Some(known) = STAGE.check(&entry.value, &owner, self.report) else {
             return Vec::new();
         };
@@ -87,7 +85,7 @@ impl Reader<'_> {
                 seed: entry.value.get("seeds").map(|_| &stand_in),
                 ..scope
             };
-            self.instance(entry, &owner, known, group.to_owned(), scope);
+            self.instance(entry, &owner, known, group.clone(), scope);
             return Vec::new();
         };
         if variants.len().saturating_mul(seeds.len()) > expand::INSTANCES {
@@ -168,7 +166,7 @@ impl Reader<'_> {
 
 /// A variable that one stage keeps secret and another declares as `env` or `pass_env` would stand in
 /// the other's key, or in what it prints, for all to see.
-fn no_secret_is_shown(stages: &[Stage], report: &mut Vec<Diagnostic>) {
+pub(crate) fn no_secret_is_shown(stages: &[Stage], report: &mut Vec<Diagnostic>) {
     let mut secrets = BTreeMap::new();
     for stage in stages {
         for secret in &stage.secrets {

@@ -18,7 +18,8 @@ pub(crate) static TABLE: Mapping<()> = Mapping {
         "Table",
         "A table of instances",
         "a table",
-        "A CSV file, or a TSV file by its name, with a header: each row is an instance. `${item.COLUMN}` is \
+        "A table with a header: each row is an instance. Cells are separated by commas, by the semicolons or tabs \
+         of a header that has no comma, or by tabs where the name ends in `.tsv`. `${item.COLUMN}` is \
          a cell of its row, without the spaces around it: a number if it is written as one, and text \
          otherwise. A row's values enter the key of its own instance alone, and only those that the \
          stage uses: adding or editing a row runs that instance. The file is read before any stage \
@@ -93,7 +94,7 @@ pub(crate) fn rows(
     if report.len() > before {
         return None;
     }
-    let path = RelPath::new(&file).map_err(|error| {
+    let path = RelPath::new(&templates.scope.place.below(&file)).map_err(|error| {
         let message = format!("the table of {owner} is not below the pipeline's folder: `{file}`");
         report.push(
             Diagnostic::new(file_at, message, error.to_string())
@@ -119,10 +120,7 @@ pub(crate) fn rows(
     });
     templates.scope.named.mention(mention);
     let (number, text) = opened.ok()?;
-    let delimiter = match path.as_str().to_ascii_lowercase().ends_with(".tsv") {
-        true => b'\t',
-        false => b',',
-    };
+    let delimiter = delimiter(path.as_str(), &text);
     let table = Table {
         path: &path,
         number,
@@ -131,6 +129,19 @@ pub(crate) fn rows(
         named_at: file_at,
     };
     table.rows(&key, key_at, owner, report)
+}
+
+/// Between cells: a tab by the file's name, a comma, or what a header without a comma has instead.
+fn delimiter(path: &str, text: &str) -> u8 {
+    let header = text.lines().find(|line| !line.trim().is_empty());
+    let header = header.unwrap_or_default();
+    let tsv = path.to_ascii_lowercase().ends_with(".tsv");
+    match (tsv, header.contains(',')) {
+        (true, _) => b'\t',
+        (false, false) if header.contains(';') => b';',
+        (false, false) if header.contains('\t') => b'\t',
+        (false, _) => b',',
+    }
 }
 
 /// A file that is there and has no text.

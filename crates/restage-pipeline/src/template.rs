@@ -20,6 +20,36 @@ pub(crate) struct Scope<'a> {
     pub(crate) seed: Option<&'a Node>,
     /// Opens the files that the pipeline names.
     pub(crate) named: &'a Named,
+    /// What the file that is read is in the whole pipeline.
+    pub(crate) place: Place<'a>,
+}
+
+/// What an included file is in the whole pipeline; nothing for the pipeline's own file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place<'a> {
+    /// Stands before its names.
+    pub(crate) namespace: &'a str,
+    /// What its paths are relative to, below the pipeline's folder.
+    pub(crate) folder: &'a str,
+}
+
+impl Place<'_> {
+    /// A name of the file in the whole pipeline.
+    pub(crate) fn name(&self, name: &str) -> String {
+        match self.namespace {
+            "" => name.to_owned(),
+            namespace => format!("{namespace}.{name}"),
+        }
+    }
+
+    /// A path of the file, from the pipeline's folder. What is no path there stays as it is.
+    pub(crate) fn below(&self, path: &str) -> String {
+        match self.folder {
+            "" => path.to_owned(),
+            _ if path.is_empty() || path.starts_with('/') => path.to_owned(),
+            folder => format!("{folder}/{path}"),
+        }
+    }
 }
 
 /// The parameter whose value is an instance's own where there are `seeds`.
@@ -95,7 +125,7 @@ impl<'a> Templates<'a> {
             ..self.scope
         };
         let pattern = Templates { scope, ..*self }.text(node, &mut Vec::new())?;
-        let pattern = RelPath::new(&pattern).ok()?;
+        let pattern = RelPath::new(&self.scope.place.below(&pattern)).ok()?;
         // An out cannot have a `*` otherwise.
         let pattern = pattern.as_str();
         pattern.contains('*').then(|| pattern.to_owned())

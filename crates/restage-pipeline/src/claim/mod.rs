@@ -204,7 +204,7 @@ fn instances(
     check: CheckExpression,
     report: &mut Report,
 ) -> Vec<Claim> {
-    let owner = format!("claim `{}`", printable(&entry.key));
+    let owner = format!("claim `{}`", printable(&scope.place.name(&entry.key)));
     names::check("claim", &entry.key, entry.key_location, report);
     let Some(known) = CLAIM.check(&entry.value, &owner, report) else {
         return Vec::new();
@@ -229,7 +229,7 @@ fn instances(
         one(&mut reader, entry, id, known)
     };
     let Some(foreach) = entry.value.entry("foreach") else {
-        let claim = read(entry.key.clone(), Instance::Single, report);
+        let claim = read(scope.place.name(&entry.key), Instance::Single, report);
         return claim.into_iter().collect();
     };
     let Some(variants) = expand::foreach(foreach, &outside, report) else {
@@ -241,7 +241,7 @@ fn instances(
             key: &variant.key,
             item: &variant.item,
         };
-        let id = format!("{}@{}", entry.key, variant.key);
+        let id = format!("{}@{}", scope.place.name(&entry.key), variant.key);
         claims.extend(read(id, instance, report));
     }
     claims
@@ -251,6 +251,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry, id: String, fields_known: bool) -
     let before = reader.report.len();
     let mut claim = Claim {
         id,
+        folder: reader.templates.scope.place.folder.to_owned(),
         ..Claim::default()
     };
     for (read, entry) in CLAIM.present(&entry.value) {

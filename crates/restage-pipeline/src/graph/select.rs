@@ -70,6 +70,16 @@ impl Graph {
         if !group.is_empty() {
             return Ok(group);
         }
+        let namespace = format!("{target}.");
+        let ids = self.ids.iter().copied();
+        let included = |id: &StageId| {
+            let stage = self.stage(*id);
+            !stage.folder.is_empty() && stage.group.starts_with(&namespace)
+        };
+        let included: BTreeSet<StageId> = ids.filter(included).collect();
+        if !included.is_empty() {
+            return Ok(included);
+        }
         let owner = RelPath::new(target)
             .ok()
             .and_then(|path| self.owner_of(&path));

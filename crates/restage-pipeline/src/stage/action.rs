@@ -18,6 +18,20 @@ impl StageReader<'_> {
             );
             return;
         }
+        if !self.templates.scope.place.namespace.is_empty() {
+            let message = format!(
+                "{} has a `program` in a file that is included",
+                self.owner()
+            );
+            let error = Diagnostic::new(
+                program.key_location,
+                message,
+                "built for the whole pipeline",
+            );
+            self.report
+                .push(error.hint("move the stage into the pipeline's own file, or use `cmd`"));
+            return;
+        }
         let Some(package) = self.text(&program.value, "`program`") else {
             return;
         };

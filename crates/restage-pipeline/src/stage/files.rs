@@ -148,6 +148,7 @@ impl StageReader<'_> {
             path = item.get("path")?;
         }
         let text = self.text(path, "an item of `deps`")?;
+        let text = self.templates.scope.place.below(&text);
         let pattern = paths::dep(&text, path.location, self.owner())
             .map_err(|error| self.report.push(*error))
             .ok()?;
@@ -208,6 +209,7 @@ impl StageReader<'_> {
         }
         let text = self.text(path, "an item of `outs`")?;
         let any_seed = self.templates.of_any_seed(path);
+        let text = self.templates.scope.place.below(&text);
         let path = paths::out(&text, path.location, owner, self.file_name)
             .map_err(|error| self.report.push(*error))
             .ok()?;

@@ -469,7 +469,8 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
     let (node, at) = (&instance.entry.value, instance.entry.key_location);
     let mut stage = Stage {
         name: instance.name,
-        group: instance.entry.key.clone(),
+        group: instance.templates.scope.place.name(&instance.entry.key),
+        folder: instance.templates.scope.place.folder.to_owned(),
         location: at,
         ..Stage::default()
     };

@@ -34,6 +34,7 @@ impl StageReader<'_> {
             return;
         };
         let at = entry.value.location;
+        let text = self.templates.scope.place.below(&text);
         match paths::dep(&text, at, self.owner()) {
             Ok(DepPattern::Path(path)) if path.as_str().ends_with(ENDING) => {
                 stage.notebook = Some(Notebook { path, location: at });
@@ -87,19 +88,30 @@ impl StageReader<'_> {
             let error = not_volatile(out, self.owner(), out.location);
             self.report.push(error);
         }
+        // The command runs in the folder of an included file.
+        let up = match stage
+            .folder
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .count()
+        {
+            0 => "./".to_owned(),
+            depth => "../".repeat(depth),
+        };
         let word = |text: &str| quote(text, Place::Bare).unwrap_or_default();
         let mut text = "papermill --no-progress-bar".to_owned();
         if let Some((folder, _)) = path.rsplit_once('/') {
             // As if it were opened there.
-            text += &format!(" --cwd {}", word(folder));
+            let above = up.strip_prefix("./").unwrap_or(&up);
+            text += &format!(" --cwd {}", word(&format!("{above}{folder}")));
         }
         if !stage.params.is_empty() {
             text += " -f \"$RESTAGE_PARAMS_FILE\"";
         }
         // A name may begin with a dash.
-        text += &format!(" {}", word(&format!("./{path}")));
+        text += &format!(" {}", word(&format!("{up}{path}")));
         text += &match first {
-            Some(out) => format!(" {}", word(&format!("./{}", out.path))),
+            Some(out) => format!(" {}", word(&format!("{up}{}", out.path))),
             None => " \"$RESTAGE_SCRATCH/executed.ipynb\"".to_owned(),
         };
         stage.action = Action::Command(Script {

@@ -93,6 +93,10 @@ pub(super) static REQUIRES: Mapping<Read> = Mapping {
                         let error = Diagnostic::new(item.location, message, "no path");
                         reader.report.push(error);
                     } else {
+                        let path = match path.starts_with("~/") {
+                            true => path,
+                            false => reader.templates.scope.place.below(&path),
+                        };
                         requires.files.push(path);
                     }
                 }
