@@ -33,11 +33,14 @@ pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
 pub fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
     expect_file(path, metadata)?;
     let file = fs::open(path)?;
-    let len = file.metadata().at("look at", path)?.len();
-    if len > BLOCK as u64 {
-        return Ok(Digest(digest_large(&file, len).at("read", path)?));
+    if metadata.len() > BLOCK as u64 {
+        // The file may be another one by now.
+        let len = file.metadata().at("look at", path)?.len();
+        if len > BLOCK as u64 {
+            return Ok(Digest(digest_large(&file, len).at("read", path)?));
+        }
     }
-    // To its end: some files of `/proc` have more than the size that they show.
+    // To its end: it may have grown, and some files of `/proc` have more than the size that they show.
     Ok(digest_stream(file, path, |_| Ok(()))?.0)
 }
 
@@ -287,6 +290,16 @@ mod tests {
         let (copy, size) = copy_and_digest(&path, &mut copied, &path).unwrap();
         assert_eq!((copy, size), (Digest::of(&bytes), bytes.len() as u64));
         assert_eq!(copied, bytes);
+    }
+
+    #[test]
+    fn what_a_file_has_beyond_the_size_it_showed_counts() {
+        let dir = tempdir_with(&["x"]);
+        let path = dir.path().join("x");
+        let before = fs::metadata(&path).unwrap();
+        let bytes: Vec<u8> = (0..2 * BLOCK as u32 + 5).map(|i| (i % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(digest_found(&path, &before).unwrap(), Digest::of(&bytes));
     }
 
     #[test]
