@@ -14,6 +14,7 @@ struct Shape<'a> {
     exit: i32,
     fails: Option<&'a str>,
     needs: Option<&'a str>,
+    again: Vec<&'a str>,
     edits: Vec<Edit<'a>>,
     files: Vec<(&'a str, String)>,
 }
@@ -53,6 +54,7 @@ fn shapes() -> Vec<Shape<'static>> {
                 "exit" => shape.exit = value.parse().unwrap(),
                 "fails" => shape.fails = Some(value),
                 "needs" => shape.needs = Some(value),
+                "again" => shape.again = value.split(", ").collect(),
                 "dvc" => {}
                 _ => panic!("{}: {field}", shape.name),
             }
@@ -111,7 +113,7 @@ fn tried(shape: &Shape<'_>) -> Result<(), String> {
         return Err("nothing ran".to_owned());
     }
     let again = run()?;
-    if !again.is_empty() {
+    if again != shape.again {
         return Err(format!("without an edit {again:?} ran again"));
     }
     for edit in &shape.edits {

@@ -439,9 +439,17 @@ impl Reader<'_, '_> {
                 "cmd" | "wdir" | "deps" | "outs" | "metrics" | "plots" | "params" | "vars"
                 | "desc" | "foreach" | "do" | "matrix" => continue,
                 "frozen" | "always_changed" if !on => continue,
-                "frozen" => "name the stages to run: `restage reproduce STAGE`",
+                "frozen" => {
+                    let advice = "it would run: remove it, and what others read of it is read as it lies there";
+                    self.broken(entry.key_location, &entry.key, advice);
+                    continue;
+                }
                 "always_changed" => {
-                    "it runs when what it declares changes; `restage reproduce -f STAGE` runs it anyway"
+                    self.tools.push("date +%s%N".to_owned());
+                    self.said.change(
+                        "it is `always_changed`: the time among its `tools` makes it run every time",
+                    );
+                    continue;
                 }
                 "meta" => "nothing of it enters a result; write a comment",
                 _ => "a stage has no such field",

@@ -153,6 +153,7 @@ fn next(folder: &Path) -> String {
         "\nA stage runs by `bash -eo pipefail` in a folder that holds only its deps, and sees few of\n\
          your environment variables. If a script misses a file, add the file or its folder to `deps`;\n\
          `env: [NAME]` passes a variable on, `pass_env: [NAME]` one that changes no result (a proxy, a cache).\n\
+         Stages run side by side, where DVC runs one at a time: `-j 1` does too.\n\
          next:\n{cd}  restage reproduce           run it (a second time, nothing runs)\n  \
          restage reproduce --audit   run it and report files it uses without declaring them\n"
     )
