@@ -68,7 +68,7 @@ fn example_of_reference(piece: &Piece, text: &str) -> String {
     }
     for line in *needed {
         let (name, _) = line.split_once(':').expect("a field");
-        let other = name == "cmd" && has(&fields, "program:");
+        let other = name == "cmd" && (has(&fields, "program:") || has(&fields, "notebook:"));
         if !other && !has(&fields, &format!("{name}:")) {
             let mut line = (*line).to_owned();
             for (template, field) in [
@@ -114,6 +114,11 @@ pub(crate) fn loads(piece: &Piece) {
         }
         let dir = TempDir::new().expect("a temporary folder");
         fs::write(dir.path().join("pipeline.yaml"), &pipeline).expect("a file to write");
+        // Files that examples name.
+        fs::write(dir.path().join("params.yaml"), "").expect("a file to write");
+        let included = "schema: 1\nname: prep\nstages: {s: {cmd: 'echo 1 > x', outs: [x]}}\n";
+        fs::create_dir(dir.path().join("prep")).expect("a folder to write in");
+        fs::write(dir.path().join("prep/pipeline.yaml"), included).expect("a file to write");
         let call = |args: &[&str]| {
             let output = isolated(RESTAGE, dir.path()).args(args).output();
             let what = format!("{}\n{pipeline}", args.join(" "));
