@@ -78,13 +78,25 @@ pub(crate) enum Command {
     Fsck(Fsck),
     Init(Init),
     MergeLock(MergeLock),
-    /// Print the JSON Schema of pipeline.yaml, for editors.
-    Schema,
+    Schema(Schema),
     /// Print a shell completion script.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Print the JSON Schema of pipeline.yaml, for editors.
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Write it beside the pipeline file, as pipeline.schema.json, where the first line that
+    /// `restage init` writes looks for it.
+    #[arg(long)]
+    pub(crate) write: bool,
+
+    /// The pipeline file [default: pipeline.yaml, here or in the nearest folder above].
+    #[arg(long, value_name = "FILE", requires = "write")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Run stages that are out of date, restore cached results, skip the rest.

@@ -12,6 +12,7 @@
 mod args;
 mod baseline;
 mod commands;
+mod complete;
 mod error;
 mod exit;
 mod find;
@@ -94,5 +95,6 @@ fn main() -> std::process::ExitCode {
     {
         return restage_exec::launch();
     }
+    complete::answer();
     run().into()
 }

@@ -52,7 +52,7 @@ pub(crate) fn run(
         Command::Fsck(args) => fsck::fsck(settings, args, out),
         Command::Init(args) => init::init(settings, args, out),
         Command::MergeLock(args) => merge_lock::merge_lock(settings, args, out),
-        Command::Schema => schema::schema(out),
+        Command::Schema(args) => schema::schema(settings, args, out),
         Command::Completions { shell } => completions::completions(*shell, out),
     }
 }

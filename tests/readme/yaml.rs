@@ -10,10 +10,12 @@ use crate::{RESTAGE, isolated, succeeds};
 
 /// Where a section of docs/reference puts its examples: what comes above them, how far they are
 /// indented, and fields that they need beside them.
-const SECTIONS: [(&str, &str, &str, &[&str]); 13] = [
+const SECTIONS: [(&str, &str, &str, &[&str]); 15] = [
     ("The file", "", "", &[]),
     ("Data", "data:\n  d:\n", "    ", &["path: /data/d"]),
     ("A stage", "stages:\n  s:\n", "    ", &STAGE),
+    ("A table of instances", "stages:\n  s:\n", "    ", &STAGE),
+    ("What a stage requires", "stages:\n  s:\n", "    ", &STAGE),
     ("A matrix", "stages:\n  s:\n", "    ", &STAGE),
     ("An input", "stages:\n  s:\n", "    ", &STAGE),
     ("An output", "stages:\n  s:\n", "    ", &STAGE),
@@ -87,8 +89,23 @@ fn example_of_reference(piece: &Piece, text: &str) -> String {
         .lines()
         .map(|line| format!("{indent}{line}"))
         .collect();
-    format!("{above}{}\n", fields.join("\n"))
+    let mut text = format!("{above}{}\n", fields.join("\n"));
+    if text.contains("temporary: true") {
+        // It must be read.
+        text.push_str("  reader: {cmd: 'true', deps: [aligned.bam], outs: [read]}\n");
+    }
+    text
 }
+
+/// Files that the documents' pipelines name.
+const NAMED: [(&str, &str); 3] = [
+    ("params.yaml", "seed: 1\n"),
+    ("samples.csv", "sample,condition\ns1,treated\n"),
+    (
+        "prep/pipeline.yaml",
+        "schema: 1\nname: prep\nparams: {size: 1}\nstages: {clean: {cmd: make, outs: [clean.csv]}}\n",
+    ),
+];
 
 /// A whole pipeline, or fields of one to which the rest is added, through the binary.
 pub(crate) fn loads(piece: &Piece) {
@@ -113,12 +130,11 @@ pub(crate) fn loads(piece: &Piece) {
             }
         }
         let dir = TempDir::new().expect("a temporary folder");
+        fs::create_dir(dir.path().join("prep")).expect("a folder");
+        for (name, text) in NAMED {
+            fs::write(dir.path().join(name), text).expect("a file to write");
+        }
         fs::write(dir.path().join("pipeline.yaml"), &pipeline).expect("a file to write");
-        // Files that examples name.
-        fs::write(dir.path().join("params.yaml"), "").expect("a file to write");
-        let included = "schema: 1\nname: prep\nstages: {s: {cmd: 'echo 1 > x', outs: [x]}}\n";
-        fs::create_dir(dir.path().join("prep")).expect("a folder to write in");
-        fs::write(dir.path().join("prep/pipeline.yaml"), included).expect("a file to write");
         let call = |args: &[&str]| {
             let output = isolated(RESTAGE, dir.path()).args(args).output();
             let what = format!("{}\n{pipeline}", args.join(" "));

@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::settings::Settings;
 use restage_core::files::LOCAL_FILE;
+use restage_core::files::SCHEMA_FILE;
 use restage_core::fs;
 
 /// Keeps git from what is for one machine alone. What else the file says stays.
@@ -62,7 +63,12 @@ pub(crate) fn init(settings: &Settings, args: &Init, out: &mut Output) -> Result
             .with_hint("name another folder: `restage init DIR`"));
         }
     }
-    for (name, text) in &files {
+    let schema =
+        serde_json::to_string_pretty(&restage_pipeline::schema()).map_err(CliError::bug)?;
+    let schema = (SCHEMA_FILE, format!("{schema}\n"));
+    let schema = (!fs::exists(&place(SCHEMA_FILE))?).then_some(&schema);
+    let files = files.map(|(name, text)| (name, text.to_owned()));
+    for (name, text) in files.iter().chain(schema) {
         let path = place(name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;

@@ -1,0 +1,105 @@
+//! The pipelines in `examples/` run.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::python::python_with;
+use crate::space::{Said, Space};
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A copy of an example.
+fn example(name: &str) -> Space {
+    let space = Space::empty();
+    let folder = repository().join("examples").join(name);
+    for entry in fs::read_dir(folder).expect("an example") {
+        let path = entry.expect("an entry").path();
+        let file = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        fs::copy(&path, space.path(&file)).expect("a copy");
+    }
+    space
+}
+
+#[test]
+fn the_sample_sheet_runs_a_row_alone_and_its_effect_is_found() {
+    let space = example("sample-sheet");
+    let said = space.restage(&["status"]).exits(0);
+    assert!(
+        said.out.contains("0 of 1,001 stages") || said.out.contains("0 of 1001 stages"),
+        "{}",
+        &said.out[said.out.len() - 200..]
+    );
+    // A thousand processes take long where many tests run.
+    let sheet: Vec<String> = space
+        .read("samples.csv")
+        .lines()
+        .take(41)
+        .map(str::to_owned)
+        .collect();
+    space.write("samples.csv", &format!("{}\n", sheet.join("\n")));
+    assert_eq!(space.ran(&[]).len(), 41);
+    let edited = sheet
+        .join("\n")
+        .replace("s0003,treated,12.5", "s0003,treated,13");
+    space.write("samples.csv", &edited);
+    assert_eq!(space.ran(&[]), ["measure@s0003", "summary"]);
+    let said = space.restage(&["claims"]).exits(0);
+    assert!(said.out.contains("reproduced"), "{}", said.out);
+    let sheet = std::process::Command::new("sh")
+        .arg(space.path("make-samples.sh"))
+        .output();
+    let made = sheet.expect("sh starts").stdout;
+    let committed = repository().join("examples/sample-sheet/samples.csv");
+    assert!(
+        made == fs::read(committed).expect("a sheet"),
+        "make-samples.sh makes another sheet"
+    );
+}
+
+#[test]
+fn statistics_of_the_shell_are_right() {
+    let space = example("shell");
+    let said = space.reproduce(&[]).exits(0);
+    assert_eq!(
+        said.with_outcome("ran").len() + said.with_outcome("gated").len(),
+        4
+    );
+    let table = space.read("results/length.csv");
+    assert!(table.contains("\nadelie,4,38.900,1.342\n"), "{table}");
+    assert!(!space.exists("sorted.csv"));
+    space.write("data.csv", &(space.read("data.csv") + "gentoo,49.3,15.7\n"));
+    let ran = space.ran(&[]);
+    assert_eq!(ran[0], "sorted");
+    assert!(ran.len() >= 3, "{ran:?}");
+}
+
+#[test]
+fn the_notebook_gives_means() {
+    let Some(python) = python_with("papermill, ipykernel") else {
+        return;
+    };
+    let space = example("notebook");
+    let bin = tempfile::tempdir().expect("a folder");
+    let script = bin.path().join("papermill");
+    fs::write(
+        &script,
+        format!("#!/bin/sh\nexec {python} -m papermill \"$@\"\n"),
+    )
+    .expect("a script");
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("a script");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = format!("{}:{}", bin.path().display(), path.display());
+    let output = space.command(&["reproduce"]).env("PATH", path).output();
+    Said::from(output.expect("restage starts"))
+        .exits(0)
+        .says("1 ran");
+    let means = space.read("results/means.csv");
+    assert!(means.contains("adelie,39.633\n"), "{means}");
+}
