@@ -15,6 +15,7 @@ mod commands;
 mod complete;
 mod error;
 mod exit;
+mod fetching;
 mod find;
 mod format;
 mod interrupts;
@@ -34,6 +35,7 @@ use std::process::Command;
 use clap::Parser;
 
 use restage_core::fault;
+use restage_engine::FETCH_ARGUMENT;
 use restage_exec::{HELPER_ARGUMENT, LAUNCHER_ARGUMENT};
 
 use args::Cli;
@@ -59,6 +61,11 @@ fn run() -> Exit {
         && first == HELPER_ARGUMENT
     {
         return become_traced(program, rest);
+    }
+    if let [first, rest @ ..] = &arguments[..]
+        && first == FETCH_ARGUMENT
+    {
+        return fetching::fetch(rest);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

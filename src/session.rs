@@ -19,7 +19,9 @@ use restage_engine::{
     in_folders, plan,
 };
 use restage_pipeline::graph::{Graph, StageId};
-use restage_pipeline::{Diagnostic, Diagnostics, LoadOptions, OpenFile, OtherReading, Pipeline};
+use restage_pipeline::{
+    Action, Diagnostic, Diagnostics, LoadOptions, OpenFile, OtherReading, Pipeline,
+};
 use restage_store::{Location, Store};
 
 /// A pipeline file that is read but not parsed: a run with nothing to do needs no more.
@@ -186,6 +188,16 @@ impl Loaded {
             all.extend(self.graph.named(&target)?);
         }
         Ok(all)
+    }
+
+    /// The stages that are not downloads of data.
+    pub(crate) fn without_downloads(&self, stages: &BTreeSet<StageId>) -> BTreeSet<StageId> {
+        let is_download = |id: &&StageId| matches!(self.graph.stage(**id).action, Action::Fetch(_));
+        stages
+            .iter()
+            .filter(|id| !is_download(id))
+            .copied()
+            .collect()
     }
 
     /// Warns of params files that were edited after their values were copied into the pipeline.

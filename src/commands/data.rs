@@ -1,5 +1,7 @@
 //! `restage data`: what lies outside the pipeline's folder and is read all the same (docs/adr/0025).
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::args::{Data, DataCommand};
@@ -11,8 +13,9 @@ use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_core::digest::Kind;
 use restage_engine::{DataDifference, DataError, DataNow};
+use restage_pipeline::graph::StageId;
 use restage_pipeline::suggest::hint_among;
-use restage_pipeline::{Data as Declared, size_text};
+use restage_pipeline::{Action, Data as Declared, Fetch, size_text};
 use restage_store::lockfile;
 
 pub(crate) fn data(settings: &Settings, args: &Data, out: &mut Output) -> Result<Exit, CliError> {
@@ -70,14 +73,23 @@ fn state<'a>(session: &'a Session<'_>, data: &Declared) -> Option<State<'a>> {
 fn list(settings: &Settings, loaded: &Loaded, out: &mut Output) -> Result<Exit, CliError> {
     let session = Session::look(settings, loaded)?;
     let all = &loaded.pipeline().data;
-    if all.is_empty() && !settings.json {
+    let downloads = downloads(&session)?;
+    if all.is_empty() && downloads.is_empty() && !settings.json {
         out.note(&format!("{} declares no data\n", loaded.file_name));
     }
     loaded.warn_of_committed_local_file(out)?;
     let mut text = String::new();
-    let names = all.iter().map(|data| data.name.len()).max().unwrap_or(0);
-    let places = all.iter().map(|data| data.place.as_str().len()).max();
-    let places = places.unwrap_or(0);
+    let widths = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
+    let all_names = all.iter().map(|data| data.name.as_str());
+    let mut names = all_names
+        .chain(downloads.iter().map(|one| one.name))
+        .map(str::len);
+    let names = widths(&mut names);
+    let all_places = all.iter().map(|data| data.place.as_str());
+    let mut places = all_places
+        .chain(downloads.iter().map(|one| one.place))
+        .map(str::len);
+    let places = widths(&mut places);
     for data in all {
         let Some(state) = state(&session, data) else {
             continue;
@@ -129,9 +141,66 @@ fn list(settings: &Settings, loaded: &Loaded, out: &mut Output) -> Result<Exit, 
             State::Pinned(_) | State::New(_) => {}
         }
     }
+    for Download {
+        name,
+        place,
+        url,
+        sha256,
+        kept,
+    } in downloads
+    {
+        let word = if kept { "here" } else { "not here" };
+        text += &match settings.json {
+            true => {
+                let value = json!({
+                    "data": name, "state": word, "place": place, "url": url, "sha256": sha256,
+                });
+                format!("{value}\n")
+            }
+            false => format!("{word:10}  {name:names$}  {place:places$}  {url}\n"),
+        };
+    }
     session.workspace.save_cache();
     out.data(&text)?;
     Ok(Exit::Ok)
+}
+
+/// Data that is downloaded.
+struct Download<'a> {
+    name: &'a str,
+    place: &'a str,
+    url: &'a str,
+    sha256: &'a str,
+    /// Whether the store has it.
+    kept: bool,
+}
+
+fn downloads<'a>(session: &'a Session<'_>) -> Result<Vec<Download<'a>>, CliError> {
+    let graph = &session.loaded.graph;
+    let fetches = graph
+        .ids()
+        .iter()
+        .filter_map(|id| match &graph.stage(*id).action {
+            Action::Fetch(fetch) => Some((*id, fetch)),
+            Action::Program { .. } | Action::Command(_) => None,
+        });
+    let fetches: Vec<(StageId, &Fetch)> = fetches.collect();
+    let ids = fetches.iter().map(|(id, _)| *id).collect();
+    let plan = session.plan(&ids, &BTreeSet::new())?;
+    let all = fetches.into_iter().map(|(id, fetch)| {
+        let stage = graph.stage(id);
+        Download {
+            name: &stage.name,
+            place: stage.outs.first().map_or("", |out| out.path.as_str()),
+            url: &fetch.url,
+            sha256: &fetch.sha256,
+            kept: plan
+                .stages
+                .get(&id)
+                .is_some_and(|planned| planned.record().is_some()),
+        }
+    });
+    Ok(all.collect())
 }
 
 /// " (12 files, 3.4 GiB)".
@@ -153,6 +222,15 @@ fn accept(
 ) -> Result<Exit, CliError> {
     let all = &loaded.pipeline().data;
     for name in names {
+        let downloaded = loaded
+            .graph
+            .id(name)
+            .map(|id| &loaded.graph.stage(id).action);
+        if let Some(Action::Fetch(_)) = downloaded {
+            let message = format!("data `{name}` is downloaded, and its `sha256` says what it is");
+            let hint = format!("for another file, change `sha256` in {}", loaded.file_name);
+            return Err(CliError::usage(message).with_hint(hint));
+        }
         if !all.iter().any(|data| data.name == *name) {
             let known = all.iter().map(|data| data.name.as_str());
             let message = format!("{} has no data `{name}`", loaded.file_name);

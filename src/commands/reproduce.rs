@@ -68,7 +68,8 @@ pub(crate) fn reproduce(
     let selected = loaded.select(&args.targets, args.downstream)?;
     let forced = match (args.force, args.targets.is_empty()) {
         (false, _) => BTreeSet::new(),
-        (true, true) => selected.clone(),
+        // A download can't give anything else: its digest is known.
+        (true, true) => loaded.without_downloads(&selected),
         (true, false) => loaded.named(&args.targets)?,
     };
     let capacity = settings.capacity(args.jobs);

@@ -219,7 +219,9 @@ impl Drawing<'_> {
                 let args: Vec<String> = args.iter().map(|arg| shell_word(arg)).collect();
                 lines.push(("args".to_owned(), args.join(" ")));
             }
-            action @ (KeyAction::Command(_) | KeyAction::Script { .. }) => {
+            action @ (KeyAction::Command(_)
+            | KeyAction::Script { .. }
+            | KeyAction::Fetch { .. }) => {
                 lines.extend(action.command().map(|line| ("command".to_owned(), line)));
             }
         }

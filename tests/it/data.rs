@@ -2,6 +2,7 @@
 //! machine has it.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -421,4 +422,158 @@ fn other_commands_know_data_too() {
         (value["state"].as_str(), value["files"].as_u64()),
         (Some("changed"), Some(3))
     );
+}
+
+/// A server that gives these answers, one a connection, and counts connections.
+fn server(answers: Vec<Vec<u8>>) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!(
+        "http://{}/a.tar.gz",
+        listener.local_addr().expect("an address")
+    );
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for answer in answers {
+            let Ok((mut stream, _)) = listener.accept() else {
+                return;
+            };
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let mut byte = [0];
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n > 0) {
+                head.push(byte[0]);
+            }
+            let _ = stream.write_all(&answer);
+        }
+    });
+    (url, asked)
+}
+
+fn answer(status: &str, body: &[u8], sent: usize) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: \"1\"\r\nConnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), &body[..sent]].concat()
+}
+
+/// An archive with `d/one.csv`, and its SHA-256; `None` where there are no programs to make it.
+fn archive() -> Option<(Vec<u8>, String)> {
+    let dir = elsewhere();
+    let run = |program: &str, args: &[&str]| {
+        let output = std::process::Command::new(program)
+            .args(args)
+            .current_dir(dir.path())
+            .output();
+        output.ok().filter(|output| output.status.success())
+    };
+    let made = run("tar", &["-czf", "a.tar.gz", "d/one.csv"]);
+    let digest = made.and_then(|_| run("sha256sum", &["a.tar.gz"]));
+    let Some(digest) = digest else {
+        println!("skipped: no tar, gzip or sha256sum");
+        return None;
+    };
+    let bytes = fs::read(dir.path().join("a.tar.gz")).expect("a file");
+    let digest = String::from_utf8_lossy(&digest.stdout)[..64].to_owned();
+    Some((bytes, digest))
+}
+
+fn downloaded(url: &str, sha256: &str) -> String {
+    format!("  set: {{url: \"{url}\", sha256: \"{sha256}\", unpack: tar.gz, place: in/set}}\n")
+}
+
+const READ: &str = "  s: {cmd: 'cat in/set/d/*.csv > n', deps: [in/set], outs: [n]}\n";
+
+#[test]
+fn a_download_is_resumed_checked_unpacked_and_never_repeated() {
+    let Some((bytes, sha256)) = archive() else {
+        return;
+    };
+    let (url, asked) = server(vec![
+        answer("503 Service Unavailable", b"", 0),
+        answer("200 OK", &bytes, 50),
+        answer("200 OK", &bytes, bytes.len()),
+    ]);
+    let count = || asked.load(std::sync::atomic::Ordering::SeqCst);
+    let shared = TempDir::new().expect("a temporary folder");
+    let store = shared.path().join("store");
+    let with_store = |space: &Space, args: &[&str]| -> Said {
+        let mut command = space.command(args);
+        // Nobody's proxy knows this machine.
+        command
+            .env("RESTAGE_STORE", &store)
+            .env("no_proxy", "127.0.0.1");
+        command.output().expect("restage starts").into()
+    };
+    let space = space(&downloaded(&url, &sha256), READ);
+    let _ = with_store(&space, &["reproduce"]).exits(0).says("2 ran");
+    assert_eq!((space.read("n").as_str(), count()), ("1\n", 3));
+    // Offline from here on: the server is gone.
+    let _ = with_store(&space, &["reproduce"]).exits(0).says("2 fresh");
+    fs::remove_dir_all(space.path("in")).expect("a folder");
+    let _ = with_store(&space, &["reproduce"])
+        .exits(0)
+        .says("1 restored");
+    assert_eq!(space.read("in/set/d/one.csv"), "1\n");
+    for command in [&["gc"][..], &["fsck"], &["verify"], &["reproduce", "-f"]] {
+        let _ = with_store(&space, command).exits(0);
+    }
+    let list = with_store(&space, &["data"]).exits(0).out;
+    assert!(list.starts_with("here ") && list.contains(&url), "{list}");
+    // Another address of the same bytes, in another workspace.
+    let other = self::space(&downloaded("https://example.org/x", &sha256), READ);
+    let _ = with_store(&other, &["reproduce"])
+        .exits(0)
+        .says("2 restored");
+    assert_eq!((other.read("n").as_str(), count()), ("1\n", 3));
+    let _ = with_store(&space, &["data", "update", "set"])
+        .exits(2)
+        .says("its `sha256` says what it is");
+}
+
+#[test]
+fn a_download_of_other_bytes_is_refused_with_what_they_are() {
+    let Some((bytes, sha256)) = archive() else {
+        return;
+    };
+    let files = TempDir::new().expect("a temporary folder");
+    fs::write(files.path().join("a.tar.gz"), &bytes).expect("a file");
+    let url = format!("file://{}/a.tar.gz", files.path().display());
+    everywhere(|restage, _| {
+        let space = space(&downloaded(&url, &"0".repeat(64)), READ);
+        let Some(said) = restage(&space, &["reproduce"]) else {
+            return;
+        };
+        let _: Said = said.exits(1).says(&sha256);
+        assert!(!space.exists("in") && !space.exists("n"));
+        let text = space
+            .read("pipeline.yaml")
+            .replace(&"0".repeat(64), &sha256.to_uppercase());
+        space.write("pipeline.yaml", &text);
+        let _: Said = restage(&space, &["reproduce"]).expect("as before").exits(0);
+        assert_eq!(space.read("n"), "1\n");
+    });
+}
+
+#[test]
+fn what_is_wrong_with_data_is_said_at_its_place() {
+    let space = space(
+        "  a: {url: \"https://x/y\"}\n  b: {path: /x, url: \"https://x/y\"}\n  c: {}\n  d: {path: /x, unpack: zip}\n  \
+         e: {url: \"ftp://x\", sha256: 12, unpack: rar, place: p}\n  f: {path: /x, place: p/q}\n  g: {path: ~/x}\n",
+        OTHER,
+    );
+    let mut said = space.restage(&["status"]).exits(2);
+    for text in [
+        "data `a` has no `sha256`",
+        "data `b` has both `path` and `url`",
+        "data `c` has no `path`",
+        "data `d` has `unpack` without `url`",
+        "`url` of data `e` cannot be `ftp://x`",
+        "`unpack` of data `e` cannot be `rar`",
+        "data `f` is placed at `p/q`, and `e` at `p`",
+        "`path` of data `g` begins with `~`",
+    ] {
+        said = said.says(text);
+    }
 }

@@ -28,6 +28,10 @@ use restage_store::{KeptApart, KeyLock, LogPaths, Record};
 /// Between TERM and KILL: long enough to finish writing a checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The first argument of a restage that downloads data: the address, the SHA-256, what it is unpacked
+/// from (or nothing) and the path to make follow.
+pub const FETCH_ARGUMENT: &str = "__fetch";
+
 /// A stage ready to be started.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -191,6 +195,19 @@ fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
         Action::Command(script) => {
             let argv = stage.in_folder(script.argv()).into_iter();
             argv.map(OsString::from).collect()
+        }
+        Action::Fetch(fetch) => {
+            let out = stage.outs.first().map(|out| out.path.as_str());
+            let unpack = fetch.unpack.as_deref().unwrap_or_default();
+            let words = [
+                "/proc/self/exe",
+                FETCH_ARGUMENT,
+                &fetch.url,
+                &fetch.sha256,
+                unpack,
+            ];
+            let words = words.into_iter().chain(out);
+            words.map(OsString::from).collect()
         }
     }
 }

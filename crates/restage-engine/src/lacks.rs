@@ -98,7 +98,7 @@ fn no_bash(stage: &Stage, attempt: &Attempt) -> Option<String> {
 fn script(stage: &Stage, dir: &Path, said: &Said) -> Option<String> {
     let texts = match &stage.action {
         Action::Command(script) => script.texts.as_slice(),
-        Action::Program { .. } => &[],
+        Action::Program { .. } | Action::Fetch(_) => &[],
     };
     let windows = |name: &str| {
         let (_, reader) = called(dir, name)?;
@@ -154,7 +154,7 @@ fn called(dir: &Path, name: &str) -> Option<(Metadata, String)> {
 fn broken_pipe(stage: &Stage) -> Option<String> {
     let in_pipe = match &stage.action {
         Action::Command(script) => script.texts.iter().any(|text| text.contains('|')),
-        Action::Program { .. } => false,
+        Action::Program { .. } | Action::Fetch(_) => false,
     };
     in_pipe.then(|| HAD_MORE_TO_SAY.to_owned())
 }

@@ -66,6 +66,7 @@ mod view;
 mod workspace;
 
 pub use adopt::{AdoptError, Adopted, Word, adopt};
+pub use attempt::FETCH_ARGUMENT;
 pub use audit::Audit;
 pub use baseline::{Difference, Verdict};
 pub use cards::Card;

@@ -373,6 +373,10 @@ fn stage_key(
                 code: facts.code(package)?,
                 args: args.clone(),
             },
+            Action::Fetch(fetch) => KeyAction::Fetch {
+                sha256: fetch.sha256.clone(),
+                unpack: fetch.unpack.clone(),
+            },
             Action::Command(script) => KeyAction::Script {
                 shell: stage.in_folder(script.shell.words()),
                 lines: script.for_key(),
@@ -415,7 +419,7 @@ pub(super) const OWN_NAME: &str = "RESTAGE_STAGE";
 /// can't know its name keeps its result when it is renamed.
 pub(super) fn own_name(stage: &Stage) -> Option<String> {
     let asks = match &stage.action {
-        Action::Program { .. } => false,
+        Action::Program { .. } | Action::Fetch(_) => false,
         Action::Command(script) => script.for_key().iter().any(|line| line.contains(OWN_NAME)),
     };
     asks.then(|| stage.name.clone())

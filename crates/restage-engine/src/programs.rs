@@ -36,7 +36,7 @@ pub(super) fn build(
 ) -> Result<Programs, RunError> {
     let package = |id| match &graph.stage(id).action {
         Action::Program { package, .. } => Some(package.clone()),
-        Action::Command(_) => None,
+        Action::Command(_) | Action::Fetch(_) => None,
     };
     let packages: BTreeSet<String> = plan.pending().filter_map(package).collect();
     if packages.is_empty() {

@@ -28,6 +28,20 @@ impl Data {
     }
 }
 
+/// What data is downloaded from, checked by and unpacked from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fetch {
+    /// Where it comes from; part of no key.
+    pub url: String,
+    /// Of what is downloaded, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// What it is unpacked from, one of [`UNPACKED`]; `None`: it is kept as it is.
+    pub unpack: Option<String>,
+}
+
+/// What can be unpacked.
+pub const UNPACKED: [&str; 5] = ["tar", "tar.gz", "tar.xz", "tar.zst", "zip"];
+
 /// A path that may be made up from the caller's variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataPath(Vec<Piece>);

@@ -58,7 +58,7 @@ pub mod yaml;
 mod yaml_1_1;
 
 pub use copied_params::EditedCopy;
-pub use data_path::{Data, DataPath};
+pub use data_path::{Data, DataPath, Fetch, UNPACKED};
 pub use diagnostic::{Diagnostic, Diagnostics, Note};
 pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
 pub use init::init_files;

@@ -199,7 +199,10 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
             .example("data:\n  imagenet: {path: /data/imagenet, place: data/imagenet}")
             .words(&["datasets", "dataset", "inputs", "sources", "external"]),
             Some(|loader, pipeline, entry| {
-                pipeline.data = data::read(entry, loader.file_name, loader.report);
+                let templates = loader.templates("`data`");
+                let declared = data::read(entry, &templates, loader.file_name, loader.report);
+                pipeline.data = declared.data;
+                pipeline.stages = declared.downloads;
             }),
         ),
         (
@@ -219,7 +222,8 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                     pass_env: &pipeline.pass_env,
                 };
                 let (text, scope, file) = (loader.text, loader.scope, loader.file_name);
-                pipeline.stages = stages::read(entry, text, scope, file, common, loader.report);
+                let stages = stages::read(entry, text, scope, file, common, loader.report);
+                pipeline.stages.extend(stages);
             }),
         ),
         (

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::copied_params::EditedCopy;
-use super::data_path::Data;
+use super::data_path::{Data, Fetch};
 use super::expression::Expression;
 use super::resources::Resources;
 use super::script::{Script, Shell};
@@ -138,7 +138,7 @@ impl Stage {
     pub fn tool_shell(&self) -> Shell {
         match &self.action {
             Action::Command(script) if script.shell.is_sh() => script.shell.clone(),
-            Action::Command(_) | Action::Program { .. } => Shell::Sh,
+            Action::Command(_) | Action::Program { .. } | Action::Fetch(_) => Shell::Sh,
         }
     }
 }
@@ -155,6 +155,8 @@ pub enum Action {
     },
     /// A command.
     Command(Script),
+    /// A download, by restage itself: of `data:` with a `url`.
+    Fetch(Fetch),
 }
 
 impl Default for Action {

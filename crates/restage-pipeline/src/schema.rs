@@ -177,6 +177,7 @@ copied_params: {params.yaml: "1"}
 profiles: {p: {seed: 2}}
 default_profile: p
 programs: {workspace: stages}
+data: {d: {path: /d, place: d}}
 pass_env: [A]
 shell: [sh, -c]
 stages:

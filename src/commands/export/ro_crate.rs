@@ -225,7 +225,7 @@ fn stage_run(graph: &Graph, id: StageId, record: &Record) -> StageRun {
                 words.collect::<Vec<_>>().join(" "),
             )
         }
-        action @ (KeyAction::Command(_) | KeyAction::Script { .. }) => {
+        action @ (KeyAction::Command(_) | KeyAction::Script { .. } | KeyAction::Fetch { .. }) => {
             (Tool::Command, action.command().unwrap_or_default())
         }
     };

@@ -217,7 +217,7 @@ fn run(run: &Ran) -> Run {
             }
             command
         }
-        action @ (KeyAction::Command(_) | KeyAction::Script { .. }) => {
+        action @ (KeyAction::Command(_) | KeyAction::Script { .. } | KeyAction::Fetch { .. }) => {
             let command = action.command().into_iter();
             command.map(|line| ("Command".to_owned(), line)).collect()
         }

@@ -74,6 +74,13 @@ pub enum KeyAction {
         /// The texts, without the layout that the shell does not see.
         lines: Vec<String>,
     },
+    /// A download by restage itself, wherever it comes from.
+    Fetch {
+        /// Of what is downloaded, in hexadecimal digits.
+        sha256: String,
+        /// What it is unpacked from, if it is.
+        unpack: Option<String>,
+    },
 }
 
 impl KeyAction {
@@ -81,6 +88,10 @@ impl KeyAction {
     pub fn command(&self) -> Option<String> {
         match self {
             Self::Program { .. } => None,
+            Self::Fetch { sha256, unpack } => Some(match unpack {
+                Some(kind) => format!("download and unpack the {kind} with SHA-256 {sha256}"),
+                None => format!("download the file with SHA-256 {sha256}"),
+            }),
             Self::Command(line) => Some(line.clone()),
             Self::Script { lines, .. } => Some(lines.join("\n")),
         }
@@ -199,6 +210,12 @@ impl StageKey {
                 for line in lines {
                     sink.value(format_args!("command"), line);
                 }
+            }
+            KeyAction::Fetch { sha256, unpack } => {
+                sink.number(3);
+                sink.value(format_args!("sha256"), sha256);
+                sink.number(u64::from(unpack.is_some()));
+                sink.value(format_args!("unpack"), unpack.as_deref().unwrap_or("no"));
             }
         }
         sink.number(self.params.len() as u64);

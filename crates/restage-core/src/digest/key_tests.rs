@@ -156,6 +156,14 @@ const EDITS: &[Edit] = &[
         _ = tool(k, "cc --version", "gcc 13");
         _ = tool(k, "gcc --version", "gcc 13");
     }),
+    ("download", |k| k.action = download("12", None)),
+    ("download's digest", |k| k.action = download("13", None)),
+    ("download unpacked", |k| {
+        k.action = download("12", Some("zip"))
+    }),
+    ("download unpacked otherwise", |k| {
+        k.action = download("12", Some("tar"))
+    }),
     ("secret", |k| _ = k.secrets.insert("TOKEN".into())),
     ("secret's name", |k| _ = k.secrets.insert("KEY".into())),
     ("tool and secret", |k| {
@@ -175,6 +183,13 @@ fn script(shell: &[&str], lines: &[&str]) -> KeyAction {
     }
 }
 
+fn download(sha256: &str, unpack: Option<&str>) -> KeyAction {
+    KeyAction::Fetch {
+        sha256: sha256.into(),
+        unpack: unpack.map(str::to_owned),
+    }
+}
+
 fn tool(key: &mut StageKey, command: &str, said: &str) -> Option<String> {
     key.tools.insert(command.into(), said.into())
 }
@@ -186,7 +201,7 @@ fn program(key: &mut StageKey) -> (&mut String, &mut Digest, &mut Vec<String>) {
             code,
             args,
         } => (package, code, args),
-        KeyAction::Command(_) | KeyAction::Script { .. } => {
+        KeyAction::Command(_) | KeyAction::Script { .. } | KeyAction::Fetch { .. } => {
             panic!("the test's key is a program's")
         }
     }

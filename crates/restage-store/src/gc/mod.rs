@@ -60,7 +60,7 @@ pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreE
         .iter()
         .filter_map(|record| match &record.inputs.action {
             KeyAction::Program { code, .. } => Some(*code),
-            KeyAction::Command(_) | KeyAction::Script { .. } => None,
+            KeyAction::Command(_) | KeyAction::Script { .. } | KeyAction::Fetch { .. } => None,
         });
     let programs = attempts::live_programs(store, code.collect(), needs.programs.as_ref())?;
     garbage.settle_listed(Category::Programs, attempts::programs(store)?, &programs)?;
