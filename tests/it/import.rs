@@ -320,3 +320,61 @@ fn a_params_file_that_cannot_be_read_is_named_with_the_reason_where_its_value_is
         said.says("`params.yaml` was not read: ").says(why);
     }
 }
+
+#[test]
+fn a_pipeline_goes_into_the_folder_that_is_named_or_marked() {
+    let dvc = "stages: {a: {cmd: 'echo 1 > x', outs: [x]}}\n";
+    let space = Space::empty();
+    space.write("sub/deep/dvc.yaml", dvc);
+    space
+        .restage(&["init", "--from", "sub/deep/dvc.yaml", "sub"])
+        .exits(0);
+    assert!(space.exists("sub/pipeline.yaml"));
+    let other = ["init", "--from", "sub/deep/dvc.yaml", "other"];
+    space
+        .restage(&other)
+        .exits(2)
+        .says("there is no folder `other`");
+    space.write("other/keep", "");
+    space
+        .restage(&other)
+        .exits(2)
+        .says("`sub/deep/dvc.yaml` does not lie in `other`");
+    space.write("marked/.git/HEAD", "");
+    space.write("marked/deep/dvc.yaml", dvc);
+    space
+        .restage(&["init", "--from", "marked/deep/dvc.yaml"])
+        .exits(0)
+        .says("wrote marked/pipeline.yaml");
+    space.write("all/a/dvc.yaml", dvc);
+    space.write("all/b/dvc.yaml", dvc);
+    space.write("all/wrong/dvc.yaml", "stages: 1\n");
+    space.restage(&["init", "--from", "all", "all"]).exits(2);
+    std::fs::remove_dir_all(space.path("all/wrong")).unwrap();
+    let said = space.restage(&["init", "--from", "all", "all"]).exits(0);
+    assert!(
+        said.out.contains("imported 2 stages: a-a, b-a\n"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn a_dep_that_dvc_tracks_is_told_with_its_md5_where_it_is_missing() {
+    let space = Space::empty();
+    space.write(
+        "data.xml.dvc",
+        "outs:\n- md5: a304afb96060aad90176268345e10355\n  path: data.xml\n",
+    );
+    space.write(
+        "dvc.yaml",
+        "stages: {a: {cmd: cat data.xml > x, deps: [data.xml.dvc], outs: [x]}}\n",
+    );
+    let said = space.restage(&["init", "--from", "dvc.yaml"]).exits(0);
+    for text in [
+        "dep `data.xml.dvc` is `data.xml` here: what it tracks, md5 a304afb96060aad90176268345e10355",
+        "missing `data.xml` (md5 a304afb96060aad90176268345e10355): DVC tracks it: run `dvc pull`",
+    ] {
+        assert!(said.out.contains(text), "{text}\n{}", said.out);
+    }
+}

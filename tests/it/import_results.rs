@@ -400,3 +400,47 @@ fn a_dvc_lock_below_the_pipeline_names_files_from_its_own_folder() {
     );
     assert_eq!(space.ran(&[]), [""; 0]);
 }
+
+#[test]
+fn results_of_several_dvc_yaml_are_adopted_from_the_lock_beside_each() {
+    let space = Space::empty();
+    space.write(".dvc/config", "");
+    space.write("raw", "1\n");
+    space.write(
+        "data/dvc.yaml",
+        "stages: {prep: {cmd: cat ../raw > clean, deps: [../raw], outs: [clean]}}\n",
+    );
+    space.write(
+        "train/dvc.yaml",
+        "stages: {prep: {cmd: cat ../data/clean > model, deps: [../data/clean], outs: [model]}}\n",
+    );
+    let lock = |cmd: &str, dep: &str, out: &str| {
+        let md5 = "b026324c6904b2a9cb4b88d6d61c81d1";
+        format!(
+            "schema: '2.0'\nstages:\n  prep:\n    cmd: {cmd}\n    deps:\n    - path: {dep}\n      md5: {md5}\n    \
+             outs:\n    - path: {out}\n      md5: {md5}\n"
+        )
+    };
+    space.write(
+        "data/dvc.lock",
+        &lock("cat ../raw > clean", "../raw", "clean"),
+    );
+    space.write(
+        "train/dvc.lock",
+        &lock("cat ../data/clean > model", "../data/clean", "model"),
+    );
+    space.write("data/clean", "1\n");
+    space.write("train/model", "1\n");
+    let said = space
+        .restage(&["init", "--from", "train/dvc.yaml"])
+        .exits(0);
+    assert!(
+        said.out
+            .contains("adopted 2 results from dvc.lock: data-prep, train-prep"),
+        "{}",
+        said.out
+    );
+    assert_eq!(space.ran(&[]), Vec::<String>::new());
+    space.write("raw", "2\n");
+    assert_eq!(space.ran(&[]), ["data-prep", "train-prep"]);
+}

@@ -17,6 +17,9 @@ pub(super) struct Given {
     pub(super) files: Vec<String>,
 }
 
+/// Why a file that a stage writes gives no parameters.
+const WRITTEN: &str = "a stage writes it";
+
 impl Reader<'_, '_> {
     /// Its params, and how each params file reaches it.
     pub(super) fn given(
@@ -67,11 +70,17 @@ impl Reader<'_, '_> {
         context: &Context<'_>,
         given: &Given,
     ) -> Result<Form, Refusal> {
+        // They are compared with dvc.lock, whatever becomes of them.
+        for one in context.filled(written).unwrap_or_default() {
+            let path = paths::join(&self.folder, &one);
+            path.into_iter()
+                .for_each(|path| drop(self.params.file(&path)));
+        }
         if given.deps.iter().any(|dep| paths::is_within(name, dep)) {
             return Ok(Form::Whole("it is a dep".to_owned()));
         }
         if self.written.contains(name) {
-            return Ok(Form::Whole("a stage writes it".to_owned()));
+            return Ok(Form::Whole(WRITTEN.to_owned()));
         }
         if !name.contains("${") {
             return Ok(self.params.form(name));
@@ -89,7 +98,7 @@ impl Reader<'_, '_> {
             all_written &= self.written.contains(&path);
         }
         if all_written {
-            return Ok(Form::Whole("a stage writes it".to_owned()));
+            return Ok(Form::Whole(WRITTEN.to_owned()));
         }
         Ok(Form::Whole("its name depends on the instance".to_owned()))
     }
@@ -139,9 +148,12 @@ impl Reader<'_, '_> {
                 if !given.deps.iter().any(|dep| paths::is_within(name, dep)) {
                     given.deps.push(name.to_owned());
                 }
-                self.said.change(format!(
-                    "it reads `{name}` whole, since {reason}: edit that file; any edit reruns it"
-                ));
+                let edit = match reason == WRITTEN {
+                    true => "any change of it reruns it",
+                    false => "edit that file; any edit reruns it",
+                };
+                self.said
+                    .change(format!("it reads `{name}` whole, since {reason}: {edit}"));
             }
             Form::Given => {
                 let all = self.params.keys(name);

@@ -135,6 +135,11 @@ pub(super) fn attempt(
         Ok(fs::exists(&folder.join(".dvc"))? || fs::exists(&folder.join(".git"))?)
     };
     if let Some(wanted) = wanted {
+        if !fs::exists(&settings.path(wanted))? {
+            let message = format!("there is no folder `{}`", wanted.display());
+            let hint = "name a folder above dvc.yaml: `restage init --from dvc.yaml FOLDER`";
+            return Err(CliError::usage(message).with_hint(hint));
+        }
         return at(&settings.path(wanted), files, None);
     }
     for folder in real.ancestors() {
