@@ -103,3 +103,35 @@ fn the_notebook_gives_means() {
     let means = space.read("results/means.csv");
     assert!(means.contains("adelie,39.633\n"), "{means}");
 }
+
+#[test]
+fn data_that_lies_elsewhere_is_pinned_and_may_move() {
+    let space = example("data-outside");
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let made = |name: &str| place.path().join(name);
+    let run = std::process::Command::new("sh")
+        .arg(space.path("make-weather.sh"))
+        .arg(made("weather"))
+        .status();
+    assert!(run.is_ok_and(|status| status.success()));
+    let restage = |args: &[&str]| -> Said {
+        let mut command = space.command(args);
+        command.env("WEATHER", made("weather"));
+        command.output().expect("restage starts").into()
+    };
+    let _ = restage(&["reproduce"]).exits(0).says("2 ran");
+    assert_eq!(space.read("results/days.txt").trim(), "2");
+    assert_eq!(space.read("results/warmest.txt"), "2026-06-02,31.0\n");
+    let june = made("weather").join("2026/june.csv");
+    let text = fs::read_to_string(&june).expect("a file") + "2026-06-03,41.5\n";
+    fs::write(&june, text).expect("a file");
+    let said = restage(&["reproduce"]).exits(1);
+    let _ = said.says("1 file differs (`2026/june.csv`)");
+    let _ = restage(&["data", "update", "weather"]).exits(0);
+    let _ = restage(&["reproduce"]).exits(0).says("1 ran, 1 fresh");
+    assert_eq!(space.read("results/warmest.txt"), "2026-06-03,41.5\n");
+    fs::rename(made("weather"), made("moved")).expect("one file system");
+    let local = format!("[data]\nweather = \"{}\"\n", made("moved").display());
+    space.write("restage.local.toml", &local);
+    let _ = restage(&["reproduce"]).exits(0).says("2 fresh");
+}

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::space::{RESTAGE, WITHOUT_VIEW};
 
 /// Tests of what depends on who may read and write what.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "inputs::",
     "links::",
     "patterns::",
@@ -18,6 +18,7 @@ const MODULES: [&str; 9] = [
     "removing::",
     "finding::",
     "meaning::",
+    "data::",
 ];
 
 #[test]

@@ -70,7 +70,8 @@ fn example_of_reference(piece: &Piece, text: &str) -> String {
     }
     for line in *needed {
         let (name, _) = line.split_once(':').expect("a field");
-        let other = name == "cmd" && (has(&fields, "program:") || has(&fields, "notebook:"));
+        let other = (name == "cmd" && (has(&fields, "program:") || has(&fields, "notebook:")))
+            || (name == "path" && has(&fields, "url:"));
         if !other && !has(&fields, &format!("{name}:")) {
             let mut line = (*line).to_owned();
             for (template, field) in [
