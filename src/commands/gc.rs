@@ -70,6 +70,7 @@ fn needs(
         runs: args.keep_runs,
         scratch: Some(BTreeSet::new()),
         programs: Some(BTreeSet::new()),
+        environments: Some(BTreeSet::new()),
         drop_adopted: args.drop_adopted.iter().cloned().collect(),
         forget_unseen: args.forget_unseen,
         ..Needs::default()
@@ -90,10 +91,10 @@ fn needs(
     }
     if let Some(why) = unknown {
         out.warning(&format!(
-            "{why}\n  so what would run next is unknown: checkpoints and the newest programs \
+            "{why}\n  so what would run next is unknown: checkpoints, environments and the newest programs \
              are kept"
         ));
-        (needs.scratch, needs.programs) = (None, None);
+        (needs.scratch, needs.programs, needs.environments) = (None, None, None);
     }
     for root in roots {
         match git::kept_texts(&root, ".lock") {
@@ -138,6 +139,8 @@ fn add_live_keys(
                     .for_each(|keys| keys.extend(&live.runs));
                 let programs = needs.programs.iter_mut();
                 programs.for_each(|code| code.extend(&live.programs));
+                let environments = needs.environments.iter_mut();
+                environments.for_each(|all| all.extend(&live.environments));
             }
             Err(error) => unknown = Some(format!("profile `{}`: {error}", loaded.profile())),
         }

@@ -14,7 +14,7 @@ use crate::render::{painted_state, reason_text, state, state_reasons};
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use crate::style::Style;
-use restage_engine::{Decision, Plan};
+use restage_engine::{Decision, EnvironmentState, Plan, environments};
 use restage_pipeline::suggest::list;
 use restage_store::StoreError;
 use restage_store::lockfile::{self, LockFile};
@@ -36,10 +36,12 @@ pub(crate) fn status(
     loaded.warn_of_other_readings(out);
     loaded.warn_of_copied_params(out)?;
     loaded.warn_of_committed_local_file(out)?;
+    let pending: Vec<_> = plan.pending().map(|id| loaded.graph.stage(id)).collect();
+    let environments = environments(workspace, pending.into_iter())?;
     let text = if settings.json {
         lines_json(&loaded, &plan)
     } else {
-        table(&loaded, &plan, settings.out_style)
+        not_built(&environments) + &table(&loaded, &plan, settings.out_style)
     };
     out.data(&text)?;
     Ok(if args.check && !plan.is_fresh() {
@@ -101,6 +103,21 @@ fn lines_json(loaded: &Loaded, plan: &Plan) -> String {
             format!("{value}\n")
         })
         .collect()
+}
+
+/// A line for each environment that a stage which runs, or may, waits for.
+fn not_built(environments: &[EnvironmentState]) -> String {
+    let missing = environments.iter().filter(|one| one.built == Some(false));
+    let lines = missing.map(|one| {
+        let lock = one.lock.as_ref();
+        let lock = lock.map(|(file, digest)| format!(" ({file} {})", digest.short()));
+        format!(
+            "environment {}: not built{}\n",
+            one.name,
+            lock.unwrap_or_default()
+        )
+    });
+    lines.collect()
 }
 
 /// A line for each stage, in declared order, then a count.

@@ -64,6 +64,16 @@ fn encode(event: &Event<'_>) -> Value {
         Event::Building { packages } => json!({"event": "building", "packages": packages}),
         Event::BuildLine { text } => json!({"event": "build_line", "text": text}),
         Event::Built { seconds } => json!({"event": "built", "seconds": seconds}),
+        Event::MakingEnvironment { name, kind } => {
+            json!({"event": "making_environment", "environment": name, "kind": kind})
+        }
+        Event::EnvironmentMade {
+            name,
+            seconds,
+            failed,
+        } => json!({
+            "event": "environment_made", "environment": name, "seconds": seconds, "failed": failed,
+        }),
         Event::WaitingForOther { stage } => json!({"event": "waiting", "stage": stage}),
         Event::Started {
             stage,

@@ -104,6 +104,14 @@ impl Observer for PlainRenderer<'_> {
             }
             Event::BuildLine { .. } => {}
             Event::Built { seconds } => self.line(&format!("built in {}", duration(*seconds))),
+            Event::MakingEnvironment { name, kind } => {
+                self.line(&format!("building environment {name} ({kind})"));
+            }
+            Event::EnvironmentMade { failed: true, .. } => {}
+            Event::EnvironmentMade { name, seconds, .. } => {
+                let took = duration(*seconds);
+                self.line(&format!("built environment {name} in {took}"));
+            }
             Event::WaitingForOther { stage } => {
                 self.line(&format!(
                     "{stage}: waiting for another restage that is running it"

@@ -157,6 +157,24 @@ impl Observer for TtyRenderer<'_> {
                     self.style.dim(&duration(*seconds))
                 ));
             }
+            Event::MakingEnvironment { name, kind } => {
+                let what = format!("building environment {name}");
+                self.build = Some(self.spinner(&what, (*kind).to_owned()));
+            }
+            Event::EnvironmentMade {
+                name,
+                seconds,
+                failed,
+            } => {
+                if let Some(bar) = self.build.take() {
+                    bar.finish_and_clear();
+                }
+                if !failed {
+                    let took = self.style.dim(&duration(*seconds));
+                    let good = self.style.good("✓");
+                    self.line(&format!("{good} built environment {name} {took}"));
+                }
+            }
             Event::WaitingForOther { stage } => {
                 let bar = self.spinner(stage, "another restage is running it".to_owned());
                 if let Some(old) = self.running.insert((*stage).to_owned(), bar) {

@@ -15,6 +15,7 @@ mod drawing;
 mod dvc_shapes;
 mod editors;
 mod edits;
+mod environments;
 mod examples;
 mod failures;
 mod faults;

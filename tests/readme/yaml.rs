@@ -10,7 +10,7 @@ use crate::{RESTAGE, isolated, succeeds};
 
 /// Where a section of docs/reference puts its examples: what comes above them, how far they are
 /// indented, and fields that they need beside them.
-const SECTIONS: [(&str, &str, &str, &[&str]); 15] = [
+const SECTIONS: [(&str, &str, &str, &[&str]); 16] = [
     ("The file", "", "", &[]),
     ("Data", "data:\n  d:\n", "    ", &["path: /data/d"]),
     ("A stage", "stages:\n  s:\n", "    ", &STAGE),
@@ -33,6 +33,7 @@ const SECTIONS: [(&str, &str, &str, &[&str]); 15] = [
     ),
     ("A claim", "claims:\n  c:\n", "    ", &CLAIM),
     ("Programs", "", "", &[]),
+    ("An environment", "", "", &[]),
     ("About the RO-Crate", "export:\n  ro_crate:\n", "    ", &[]),
     ("The report", "report:\n", "  ", &REPORT),
     ("An item of `show`", SHOW, "          ", &["table: t.csv"]),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::audit::{self, Audit};
+use super::container::{Container, Inside};
+use super::environment_builds::Ready;
 use super::error::RunError;
 use super::host::stage_environment;
 use super::inputs::{Inputs, Sought};
@@ -47,6 +49,8 @@ pub(super) struct Attempt {
     pub(super) job: Job,
     /// How it is kept apart.
     pub(super) kept: KeptApart,
+    /// The container that it runs in.
+    pub(super) container: Option<Container>,
     /// From 1.
     pub(super) number: u32,
     /// Values to hide in everything that is kept or shown of it.
@@ -78,6 +82,8 @@ pub(super) struct Parts<'a> {
     /// The records whose outs it reads.
     pub(super) inputs: &'a dyn Fn(StageId) -> Option<Arc<Record>>,
     pub(super) programs: &'a Programs,
+    /// What it runs in, if it names an environment.
+    pub(super) ready: Option<&'a Ready>,
     /// From 1.
     pub(super) number: u32,
     pub(super) audit: Option<&'a Audit>,
@@ -114,11 +120,15 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         fs::create_dir_all(&dir.join(&stage.folder))?;
     }
     let argv = argv(stage, parts.programs);
-    let tracing = parts.audit.map(|audit| {
+    let image = parts.ready.and_then(Ready::image);
+    // It would trace what runs the image.
+    let audit = parts.audit.filter(|_| image.is_none());
+    let tracing = audit.map(|audit| {
         let program = argv.first().map(Path::new).filter(|p| p.is_absolute());
         let mut own = vec![dir.as_path(), logs.dir.as_path(), scratch.as_path()];
         own.extend(ws.data_places(&graph.data_of(id)));
         own.extend(program);
+        own.extend(parts.ready.and_then(Ready::path));
         Tracing {
             helper: audit.helper.clone(),
             scope: audit::scope(&ws.root, &ws.env, &own),
@@ -134,33 +144,64 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
     let mut isolation = parts.apart.of(stage);
     if let (true, Some(isolation)) = (has_view, &mut isolation) {
         let program = argv.first().map(Path::new);
+        let mut read: Vec<&Path> = program
+            .filter(|path| path.is_absolute())
+            .into_iter()
+            .collect();
+        read.extend(parts.ready.and_then(Ready::path));
+        let seen: Vec<&Path> = parts
+            .ready
+            .and_then(Ready::interpreter)
+            .into_iter()
+            .collect();
         let own = Own {
             written: [&scratch, &logs.dir],
-            program: program.filter(|path| path.is_absolute()),
+            read: &read,
+            seen: &seen,
         };
         isolation.view = Some(view::view(ws, stage, &dir, &mut inputs, &own)?);
     }
     let kept = parts.apart.kept(stage, isolation.as_ref());
+    let places: [(&str, &Path); 3] = [
+        ("RESTAGE_PARAMS_FILE", file),
+        ("RESTAGE_EVENTS", written),
+        ("RESTAGE_SCRATCH", &scratch),
+    ];
+    let mut env = environment(ws, stage, &held.lease, params, &places);
+    if let Some(ready) = parts.ready {
+        ready.enter(&mut env);
+    }
+    let mut argv = argv;
+    let container = image.map(|(image, by)| -> Result<_, RunError> {
+        let key = held.key.digest();
+        let container = Container::of(by, &key, ws.run_store().location().dir());
+        container.remove(&ws.env, &ws.root);
+        let inside = Inside {
+            stage,
+            image,
+            by,
+            at: &fs::canonicalize(&ws.root)?,
+            work: &fs::canonicalize(&dir)?,
+            written: [&scratch, &logs.dir],
+            placed: &inputs.placed,
+            has_cards: !held.lease.gpus.is_empty(),
+            name: &container,
+        };
+        (argv, env) = inside.command(&argv, &env, &ws.env);
+        Ok(container)
+    });
+    let container = container.transpose()?;
     let job = Job {
         name: stage.name.clone(),
         argv,
-        env: environment(
-            ws,
-            stage,
-            &held.lease,
-            params,
-            &[
-                ("RESTAGE_PARAMS_FILE", file),
-                ("RESTAGE_EVENTS", written),
-                ("RESTAGE_SCRATCH", &scratch),
-            ],
-        ),
+        env,
         dir: dir.clone(),
         isolation,
         stdout: logs.stdout.clone(),
         stderr: logs.stderr.clone(),
         timeout: stage.timeout,
-        memory: stage.resources.mem,
+        // What runs the image sees to it.
+        memory: stage.resources.mem.filter(|_| image.is_none()),
         tracing,
         redaction,
         grace: GRACE,
@@ -171,6 +212,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         events,
         inputs,
         job,
+        container,
         kept,
         number: parts.number,
         secrets,

@@ -70,6 +70,12 @@ pub(super) struct Ended<'a> {
 impl Ended<'_> {
     /// Looks at what the attempt left. Its outs are in the store afterwards, if it succeeded.
     pub(super) fn complete(&self) -> Completion {
+        // What started it may have been killed, and the container lives on.
+        if let Some(container) = &self.attempt.container
+            && !matches!(self.finished.outcome, Outcome::Exited(_))
+        {
+            container.remove(&self.ws.env, &self.ws.root);
+        }
         let audited = self
             .finished
             .trace

@@ -38,6 +38,22 @@ pub enum Event<'a> {
         /// Wall time.
         seconds: f64,
     },
+    /// An environment starts to be built.
+    MakingEnvironment {
+        /// Its name.
+        name: &'a str,
+        /// By what.
+        kind: &'a str,
+    },
+    /// An environment is there, or can't be built.
+    EnvironmentMade {
+        /// Its name.
+        name: &'a str,
+        /// Wall time.
+        seconds: f64,
+        /// Whether it can't be.
+        failed: bool,
+    },
     /// Another restage runs this stage; this one waits for it.
     WaitingForOther {
         /// The stage's name.

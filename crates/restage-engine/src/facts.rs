@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::cards::Card;
 use super::data_error::DataError;
+use super::environments::Unnamed;
 use super::stands::Stands;
-use restage_core::digest::{Digest, StageKey};
+use restage_core::digest::{Digest, KeyEnvironment, StageKey};
 use restage_core::fs::FsError;
 use restage_core::ignored::IgnoredError;
 use restage_core::rel_path::RelPath;
@@ -38,6 +39,10 @@ pub trait Facts {
     fn host_env(&self, name: &str) -> Option<String>;
     /// Graphics cards that stages may use.
     fn cards(&self) -> &[Card];
+    /// The software that a stage runs in, if it names an environment.
+    fn environment(&self, _stage: &Stage) -> Result<Option<KeyEnvironment>, Unnamed> {
+        Ok(None)
+    }
     /// Announces that the tools of these stages will be asked, so that they can run in parallel.
     fn ask_tools(&self, _graph: &Graph, _stages: &BTreeSet<StageId>) {}
     /// What the stage requires and this machine lacks, for people.

@@ -70,6 +70,11 @@ impl HostEnv {
         }
     }
 
+    /// Every variable.
+    pub(super) fn all(&self) -> &BTreeMap<OsString, OsString> {
+        &self.variables
+    }
+
     /// A variable's value.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         let value = self.variables.get(OsStr::new(name));

@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::workspace::Workspace;
 use restage_exec::{Allowed, Isolation, Network, Processes, probe};
 use restage_pipeline::graph::Graph;
-use restage_pipeline::{IsolationRule, Stage};
+use restage_pipeline::{IsolationRule, Runtime, Stage};
 use restage_store::KeptApart;
 
 /// What stages of this run can be given.
@@ -35,7 +35,8 @@ impl Apart {
             machine: None,
             rule,
         };
-        let pending: Vec<&Stage> = plan.pending().map(|id| graph.stage(id)).collect();
+        let pending = plan.pending().map(|id| graph.stage(id));
+        let pending: Vec<&Stage> = pending.filter(|stage| runtime(stage).is_none()).collect();
         let wants = |stage: &&&Stage| none.rule(stage) != IsolationRule::None;
         let Some(launcher) = launcher else {
             return Ok(none);
@@ -82,6 +83,13 @@ impl Apart {
 
     /// What a stage's record says of it, `isolation` being what it was given.
     pub(super) fn kept(&self, stage: &Stage, isolation: Option<&Isolation>) -> KeptApart {
+        if let Some(by) = runtime(stage) {
+            return KeptApart {
+                files: true,
+                processes: by != Runtime::Apptainer,
+                why: Some(format!("a container, by {}", by.program())),
+            };
+        }
         let files = isolation.is_some_and(|it| it.view.is_some());
         let processes = isolation.is_some_and(|it| it.processes == Processes::Namespace);
         let refusal = || {
@@ -110,13 +118,15 @@ impl Apart {
     /// Whether a stage can be given a view of its files.
     pub(super) fn has_view(&self, stage: &Stage) -> bool {
         let machine = self.machine.as_ref();
-        self.rule(stage) != IsolationRule::None && machine.is_some_and(|(_, it)| it.files)
+        runtime(stage).is_none()
+            && self.rule(stage) != IsolationRule::None
+            && machine.is_some_and(|(_, it)| it.files)
     }
 
     /// How a stage is kept apart, but for a view.
     pub(super) fn of(&self, stage: &Stage) -> Option<Isolation> {
         let (launcher, allowed) = self.machine.as_ref()?;
-        if self.rule(stage) == IsolationRule::None {
+        if self.rule(stage) == IsolationRule::None || runtime(stage).is_some() {
             return None;
         }
         Some(Isolation {
@@ -129,6 +139,12 @@ impl Apart {
             view: None,
         })
     }
+}
+
+/// What runs the image that a stage runs in: it makes namespaces of its own.
+fn runtime(stage: &Stage) -> Option<Runtime> {
+    let environment = stage.environment.as_ref()?;
+    environment.image().map(|(_, by)| by)
 }
 
 /// What the machine does not allow, for people.

@@ -21,6 +21,8 @@ pub struct LiveKeys {
     pub runs: BTreeSet<Digest>,
     /// Code of the programs.
     pub programs: BTreeSet<Digest>,
+    /// Software that stages run in.
+    pub environments: BTreeSet<Digest>,
 }
 
 /// What the next run would use, whatever its targets.
@@ -31,6 +33,10 @@ pub fn live_keys(ws: &Workspace, graph: &Graph) -> Result<LiveKeys, FactsError> 
         let stage = graph.stage(*id);
         if let Action::Program { package, .. } = &stage.action {
             live.programs.insert(ws.code(package)?);
+        }
+        let named = stage.environment.as_deref().map(|it| ws.environment(it));
+        if let Some(Ok(named)) = named {
+            live.environments.insert(named.digest);
         }
         match (&planned.decision, &planned.key) {
             (Decision::Fresh(record) | Decision::Restore(record, _), _) => {
@@ -67,7 +73,11 @@ fn likely_key(
     };
     match &planned.decision {
         // It has the same key again once its source can be read.
-        Decision::Run(reasons) if reasons.iter().any(|r| matches!(r, Reason::Unreadable(_))) => {
+        Decision::Run(reasons)
+            if reasons
+                .iter()
+                .any(|r| matches!(r, Reason::Unreadable(_) | Reason::NoEnvironment(_))) =>
+        {
             Err(no_key(graph.stage(id), reasons))
         }
         _ => Ok(planned.key.map(|key| key.digest())),

@@ -110,6 +110,9 @@ struct NoopSnapshot {
     /// Each tool's answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<(Question, String)>,
+    /// Files that would change an environment if they were there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    absent: BTreeSet<String>,
     /// The graphics cards, if a stage asks for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cards: Option<Vec<Card>>,
@@ -157,6 +160,11 @@ fn unchanged(request: &NoopRequest<'_>) -> Result<Option<usize>, StoreError> {
     }
     if !edited_since_copied(root, &found.copied_params)?.is_empty() {
         return Ok(None);
+    }
+    for path in &found.absent {
+        if fs::exists(&root.join(path))? {
+            return Ok(None);
+        }
     }
     if found.cards.is_some_and(|cards| cards != env.cards()) {
         return Ok(None);
@@ -283,6 +291,7 @@ pub fn remember_noop(
     let mut tools = BTreeMap::new();
     let mut cards = None;
     let mut reads_data = false;
+    let mut absent = BTreeSet::new();
     for &id in selected {
         let stage = graph.stage(id);
         for data in graph.data_of(id) {
@@ -330,6 +339,13 @@ pub fn remember_noop(
         if !matches!(stage.resources.gpu, Gpus::Unstated | Gpus::Count(0)) {
             cards = Some(ws.env.cards().to_vec());
         }
+        if let Some(environment) = &stage.environment {
+            let Ok(named) = ws.environment(environment) else {
+                return Ok(());
+            };
+            paths.extend(named.files.iter().cloned());
+            absent.extend(named.absent.iter().cloned());
+        }
         for tool in &stage.tools {
             tools.insert(Question::of(stage, tool), ws.tool(stage, tool)?);
         }
@@ -370,6 +386,7 @@ pub fn remember_noop(
             reads_data,
             copied_params: pipeline.copied_params.clone(),
             tools: tools.into_iter().collect(),
+            absent,
             cards,
         };
         let text = serde_json::to_string(&found).expect("texts, numbers and maps by text alone");

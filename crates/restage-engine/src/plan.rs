@@ -365,6 +365,8 @@ fn stage_key(
     }
     deps.sort();
     deps.dedup();
+    let environment = facts.environment(stage);
+    let environment = environment.map_err(|no| NoKey::CanNotRun(Reason::NoEnvironment(no)))?;
     Ok(StageKey {
         version: StageKey::VERSION,
         action: match &stage.action {
@@ -409,6 +411,7 @@ fn stage_key(
             .map(|tool| Ok((tool.line.clone(), facts.tool(stage, tool)?)))
             .collect::<Result<_, FactsError>>()?,
         secrets: stage.secrets.iter().map(|s| s.name.clone()).collect(),
+        environment,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Why a stage runs, or can't.
 
 use super::data_error::DataError;
+use super::environments::Unnamed;
 use restage_core::digest::Change;
 use restage_pipeline::suggest;
 
@@ -28,6 +29,8 @@ pub enum Reason {
     Unreadable(Unreadable),
     /// It can't run: data that it reads is not there, or is not what it is pinned to.
     Data(DataError),
+    /// It can't run: what it would run in is not known.
+    NoEnvironment(Unnamed),
 }
 
 /// Why a source can't be read.
@@ -64,6 +67,11 @@ impl std::fmt::Display for Reason {
             Self::Lacks(lack) => write!(f, "{lack}"),
             Self::Unreadable(source) => write!(f, "can't read its input: {}", source.error),
             Self::Data(error) => write!(f, "{error}"),
+            Self::NoEnvironment(Unnamed {
+                environment, error, ..
+            }) => {
+                write!(f, "has no environment `{environment}`: {error}")
+            }
         }
     }
 }
@@ -87,6 +95,7 @@ impl Reason {
             Self::Lacks(lack) => Some(lack.hint()),
             Self::Unreadable(source) => source.hint.map(str::to_owned),
             Self::Data(error) => error.hint(),
+            Self::NoEnvironment(unnamed) => unnamed.hint.clone(),
             _ => None,
         }
     }

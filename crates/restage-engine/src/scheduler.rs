@@ -22,6 +22,7 @@ use super::attempt::{self, Attempt, Held, Parts};
 use super::audit::Audit;
 use super::completion::{self, Ended, Success};
 use super::dispatch::{self, Reserved, Running};
+use super::environment_builds::{self, Built};
 use super::error::RunError;
 use super::event::{Event, Failure, Observer, StageOutcome, Summary};
 use super::facts::Facts;
@@ -35,6 +36,7 @@ use super::publish::Publisher;
 use super::shared_inputs::SharedInputs;
 use super::standing::Foreigners;
 use super::tokens::{Capacity, Tokens};
+use super::unkeyed;
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
 use restage_exec::{Executor, Finished, Outcome};
@@ -89,14 +91,16 @@ pub fn run(
     let launcher = options.launcher.as_deref();
     let apart = Apart::prepare(ws, graph, &plan, launcher, observer)?;
     observer.event(&Event::Planned { graph, plan: &plan });
+    unkeyed::warn(graph, &plan, observer);
     let programs = programs::build(ws, graph, &plan, observer)?;
+    let built = environment_builds::build(ws, graph, &plan, executor, observer, interrupted)?;
     let mut scheduler = Scheduler::new(
         ws,
         graph,
         options,
         executor,
         observer,
-        (programs, apart),
+        (programs, built, apart),
         plan,
     )?;
     let result = scheduler.carry_out(interrupted);
@@ -141,6 +145,7 @@ struct Scheduler<'a> {
     executor: &'a mut dyn Executor,
     observer: &'a mut dyn Observer,
     programs: Programs,
+    built: Built,
     apart: Apart,
     plan: Plan,
     states: States<'a, Box<Running>>,
@@ -173,7 +178,7 @@ impl<'a> Scheduler<'a> {
         options: &'a RunOptions,
         executor: &'a mut dyn Executor,
         observer: &'a mut dyn Observer,
-        (programs, apart): (Programs, Apart),
+        (programs, built, apart): (Programs, Built, Apart),
         plan: Plan,
     ) -> Result<Self, RunError> {
         let stages = plan.stages.keys().copied();
@@ -199,6 +204,7 @@ impl<'a> Scheduler<'a> {
             executor,
             observer,
             programs,
+            built,
             apart,
             plan,
         })
@@ -376,12 +382,21 @@ impl<'a> Scheduler<'a> {
 
     /// Starts an attempt; the first is number 1.
     fn start(&mut self, id: StageId, held: Held, number: u32) -> Result<(), RunError> {
+        let environment = self.graph.stage(id).environment.as_deref();
+        let ready = match self.built.get(environment) {
+            Ok(ready) => ready.cloned(),
+            Err(failure) => {
+                self.failed(id, held, *failure);
+                return self.decide_due();
+            }
+        };
         let parts = Parts {
             ws: self.ws,
             graph: self.graph,
             id,
             inputs: &|up| input(self.ws, &self.states, up),
             programs: &self.programs,
+            ready: ready.as_ref(),
             number,
             audit: self.options.audit.as_ref(),
             apart: &self.apart,

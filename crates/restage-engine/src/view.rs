@@ -30,8 +30,10 @@ const ENVIRONMENTS: [&str; 2] = ["pyvenv.cfg", "conda-meta"];
 pub(super) struct Own<'a> {
     /// Where it writes: checkpoints, events.
     pub(super) written: [&'a Path; 2],
-    /// The program that it is.
-    pub(super) program: Option<&'a Path>,
+    /// What it runs: its program, its environment. Read-only, wherever that lies.
+    pub(super) read: &'a [&'a Path],
+    /// What it needs besides, if that lies in the workspace.
+    pub(super) seen: &'a [&'a Path],
 }
 
 /// The view of a stage whose inputs lie in `work`. Places that are made there for what is bound are
@@ -63,8 +65,14 @@ pub(super) fn view(
             inputs.kept.push(place);
         }
     }
-    if let Some(program) = own.program {
-        others.insert((fs::canonicalize(program)?, false));
+    let read: BTreeSet<PathBuf> = own
+        .read
+        .iter()
+        .map(|path| fs::canonicalize(path))
+        .collect::<Result<_, FsError>>()?;
+    others.extend(read.iter().map(|path| (path.clone(), false)));
+    for path in own.seen {
+        others.insert((fs::canonicalize(path)?, false));
     }
     if let Some(folder) = temporary(ws, stage, &at)?
         && let Some(place) = below(&folder, &at)
@@ -79,7 +87,8 @@ pub(super) fn view(
     let mut last: Option<&Path> = None;
     for (path, writable) in &others {
         let inside = last.is_some_and(|last| path.starts_with(last));
-        if below(path, &at).is_none() || (inside && !writable) {
+        let wanted = read.contains(path) || below(path, &at).is_some();
+        if !wanted || (inside && !writable) {
             continue;
         }
         if !inside {

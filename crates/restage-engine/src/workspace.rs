@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::cards::Card;
 use super::data::DataSets;
+use super::environments::{Environments, Unnamed};
 use super::facts::{Facts, FactsError, InFolder};
 use super::former::Former;
 use super::gate;
@@ -17,7 +18,7 @@ use super::host::HostEnv;
 use super::stands::Stands;
 use super::tools::{Answers, Question};
 use restage_core::digest::{
-    Digest, Found, Kind, Manifest, PathDigest, StageKey, check_link, nothing,
+    Digest, Found, KeyEnvironment, Kind, Manifest, PathDigest, StageKey, check_link, nothing,
 };
 use restage_core::files::{Below, HIDDEN, matching};
 use restage_core::fs;
@@ -28,7 +29,7 @@ use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{OtherSeeds, Stage, Tool};
 use restage_programs::CodeDigests;
 use restage_store::lockfile::{LeftOver, LockFile};
-use restage_store::{LogPaths, Record, RecordedOut, Store, StoreError, lockfile, members};
+use restage_store::{Record, RecordedOut, Store, StoreError, lockfile};
 
 /// Files in the workspace's folder by which pyenv, uv, asdf, mise and rustup choose the program that they
 /// run: where one is, every command depends on it.
@@ -76,6 +77,7 @@ pub struct Workspace {
     known: OnceCell<Vec<Arc<Record>>>,
     code: OnceCell<CodeDigests>,
     tools: Answers,
+    pub(super) environments: Environments,
     /// What [`out_of_memory_kills`] was when a run began.
     kills_before: OnceCell<Option<u64>>,
     /// Folders of which stages read parts: many may read parts of one.
@@ -122,6 +124,7 @@ impl Workspace {
             known: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
+            environments: Environments::default(),
             kills_before: OnceCell::new(),
             folders: RefCell::default(),
             ignored: OnceCell::new(),
@@ -159,6 +162,7 @@ impl Workspace {
             known: OnceCell::new(),
             code: OnceCell::new(),
             tools: Answers::default(),
+            environments: Environments::default(),
             kills_before: OnceCell::new(),
             folders: RefCell::default(),
             ignored: OnceCell::new(),
@@ -181,30 +185,6 @@ impl Workspace {
     /// A stage's name in the store, where all profiles meet.
     pub(crate) fn qualified(&self, stage: &str) -> String {
         format!("{}/{stage}", self.profile)
-    }
-
-    /// Logs of the stage's last attempt.
-    pub fn last_logs(&self, stage: &str) -> Result<Option<LogPaths>, StoreError> {
-        self.store.workdirs().last_logs(&self.qualified(stage))
-    }
-
-    /// The stage's different results in the store, the current one first.
-    pub fn results(&self, stage: &str) -> Result<Vec<Arc<Record>>, StoreError> {
-        self.store.records().results(&self.qualified(stage))
-    }
-
-    /// The folder of another workspace that made this result and has its logs.
-    pub fn ran_in(&self, record: &Record) -> Result<Option<PathBuf>, StoreError> {
-        for member in members(self.store.location())? {
-            let store = self.store.seen_by(&member);
-            let last = store.records().last(&record.stage);
-            if last.is_some_and(|last| last.key == record.key)
-                && store.workdirs().last_logs(&record.stage)?.is_some()
-            {
-                return Ok(Some(member.root));
-            }
-        }
-        Ok(None)
     }
 
     /// The record of the stage's last success.
@@ -486,6 +466,14 @@ impl Facts for Workspace {
 
     fn cards(&self) -> &[Card] {
         self.env.cards()
+    }
+
+    fn environment(&self, stage: &Stage) -> Result<Option<KeyEnvironment>, Unnamed> {
+        let environment = stage.environment.as_deref();
+        let named = environment
+            .map(|it| Workspace::environment(self, it))
+            .transpose()?;
+        Ok(named.map(|named| named.key.clone()))
     }
 
     fn ask_tools(&self, graph: &Graph, stages: &BTreeSet<StageId>) {

@@ -19,11 +19,13 @@ use restage_core::rel_path::RelPath;
 use restage_core::span::Location;
 
 /// The fields of an included file that hold in the whole.
-pub(crate) const TAKEN: [&str; 8] = [
+pub(crate) const TAKEN: [&str; 10] = [
     "isolation",
     "shell",
     "pass_env",
     "copied_params",
+    "environments",
+    "default_environment",
     "stages",
     "tables",
     "compare",

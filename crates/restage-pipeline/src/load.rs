@@ -6,6 +6,7 @@ use super::compare::{self, COMPARE};
 use super::copied_params;
 use super::data::{self, DATA};
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::environment::{self, ENVIRONMENT};
 use super::export::{self, EXPORT};
 use super::expression::CheckExpression;
 use super::fields::{About, Field, Kind, Mapping, expected, expected_of, missing};
@@ -18,6 +19,7 @@ use super::pipeline::Pipeline;
 use super::profiles;
 use super::programs::{self, PROGRAMS};
 use super::report::{self, REPORT};
+use super::schema_version::{self, SCHEMA};
 use super::script::{self, SHELL};
 use super::sources::{FileText, Named, OpenFile};
 use super::stage::{self, Common, STAGE};
@@ -27,9 +29,6 @@ use super::template::{Instance, Place, Scope, Templates};
 use super::yaml;
 use super::yaml_1_1::{OtherReading, other_readings};
 use restage_core::rel_path::RelPath;
-
-/// The version of the file's format that is read.
-pub const SCHEMA: u64 = 1;
 
 /// Reads a field at the top of the file.
 type Read = fn(&mut Loader<'_>, &mut Pipeline, &Entry);
@@ -108,7 +107,7 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                  profile can only change parameters that exist.",
             )
             .example("profiles:\n  quick: {train: {epochs: 2}}\n  paper:\ndefault_profile: quick")
-            .words(&["profile", "environments", "configs"]),
+            .words(&["profile", "configs"]),
             None,
         ),
         (
@@ -206,6 +205,33 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
             }),
         ),
         (
+            Field::optional(
+                "environments",
+                Kind::ByName(&Kind::Map(&ENVIRONMENT)),
+                "stages run with the programs that `PATH` finds, which are in no key",
+                "The software that stages run in, by name: a stage says `in: NAME`.",
+            )
+            .example("environments:\n  py: {uv: pyproject.toml}\ndefault_environment: py")
+            .words(&["environment", "envs", "containers", "images", "conda", "venv"]),
+            Some(|loader, pipeline, entry| {
+                let (file, scope) = (loader.text, loader.scope);
+                pipeline.environments = environment::read(entry, file, scope, loader.report);
+            }),
+        ),
+        (
+            Field::optional(
+                "default_environment",
+                Kind::Text,
+                "none",
+                "The environment of every stage with a `cmd` that does not say `in`.",
+            )
+            .words(&["environment_default"]),
+            Some(|loader, pipeline, entry| {
+                let all = &pipeline.environments;
+                pipeline.default_environment = environment::default(entry, all, loader.report);
+            }),
+        ),
+        (
             Field::required(
                 "stages",
                 Kind::ByName(&Kind::Map(&STAGE)),
@@ -220,6 +246,8 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 let common = Common {
                     shell: &pipeline.shell,
                     pass_env: &pipeline.pass_env,
+                    environments: &pipeline.environments,
+                    environment: pipeline.default_environment.as_ref(),
                 };
                 let (text, scope, file) = (loader.text, loader.scope, loader.file_name);
                 let stages = stages::read(entry, text, scope, file, common, loader.report);
@@ -355,7 +383,7 @@ fn pipeline(
         );
         return None;
     }
-    if !schema_fits(root, report) {
+    if !schema_version::fits(root, report) {
         return None;
     }
     if FILE.check(root, "the pipeline", report)? {
@@ -373,7 +401,7 @@ fn pipeline(
     let parts: Vec<&Included> = included.iter().flat_map(Included::all).collect();
     for part in &parts {
         // What is missing in it, such as stages, may be all that it is for.
-        if !schema_fits(&part.root, report)
+        if !schema_version::fits(&part.root, report)
             || FILE.check(&part.root, "the pipeline", report).is_none()
         {
             return None;
@@ -547,30 +575,6 @@ impl<'a> Loader<'a> {
                 .push(expected(node, "name", "the pipeline", "text")),
         }
     }
-}
-
-/// A file of another schema is not looked at further: its fields may mean other things.
-fn schema_fits(root: &Node, report: &mut Vec<Diagnostic>) -> bool {
-    let Some(node) = root.get("schema") else {
-        return true;
-    };
-    let found = match &node.value {
-        Value::Number(number) => number.as_u64(),
-        _ => None,
-    };
-    if found == Some(SCHEMA) {
-        return true;
-    }
-    let hint = match found {
-        Some(found) if found > SCHEMA => "install a newer restage for this file",
-        _ => "write `schema: 1`",
-    };
-    let written = node
-        .scalar_text()
-        .map_or(node.kind().to_owned(), |text| format!("`{text}`"));
-    let message = format!("the pipeline's schema is {written}, and this restage reads {SCHEMA}");
-    report.push(Diagnostic::new(node.location, message, format!("expected {SCHEMA}")).hint(hint));
-    false
 }
 
 /// Reports the fields that the file must have and lacks.

@@ -2,12 +2,14 @@
 //! It knows neither YAML nor the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::copied_params::EditedCopy;
 use super::data_path::{Data, Fetch};
+use super::environment::{Environment, Tool};
 use super::expression::Expression;
 use super::resources::Resources;
 use super::script::{Script, Shell};
@@ -44,6 +46,10 @@ pub struct Pipeline {
     pub pass_env: BTreeSet<String>,
     /// Files and folders outside the pipeline's folder that stages read.
     pub data: Vec<Data>,
+    /// The software that stages run in, by name.
+    pub environments: BTreeMap<String, Arc<Environment>>,
+    /// Of stages with a command that say nothing of it.
+    pub default_environment: Option<Arc<Environment>>,
     /// Stage instances in the order in which the file declares them.
     pub stages: Vec<Stage>,
     /// How tables are written that are not what their names say, in order; a later item wins.
@@ -93,6 +99,8 @@ pub struct Stage {
     pub secrets: Vec<Secret>,
     /// Commands whose output is an input.
     pub tools: Vec<Tool>,
+    /// The software that it runs in, if restage makes or runs that.
+    pub environment: Option<Arc<Environment>>,
     /// What is reserved, and the memory that is enforced; never part of a key.
     pub resources: Resources,
     /// Without what it is skipped; never part of a key.
@@ -213,15 +221,6 @@ pub enum DepPattern {
 pub struct Secret {
     /// The variable's name.
     pub name: String,
-    /// Where it stands in the file.
-    pub location: Location,
-}
-
-/// A command that says which version of a tool there is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tool {
-    /// A line for `sh -c`, templates filled in and quoted.
-    pub line: String,
     /// Where it stands in the file.
     pub location: Location,
 }

@@ -194,6 +194,7 @@ stages:
   many: {matrix: {a: [1, 2], exclude: [{a: 2}]}, program: p, args: [x], outs: ["many/${key}"]}
 tables: [{files: "*.csv", delimiter: ";", decimal: ","}]
 compare: [{files: "*.csv", key: [k], columns: {a: exact, b: {abs: 1}}}]
+environments: {e: {uv: pyproject.toml, groups: [g], extras: [x], python: "3.11"}, t: {tools: [x]}}
 claims: {c: {says: x, paper: 1, ours: "1", tolerance: {abs: 1}}}
 export:
   tensorboard: [{tables: a.csv, step: e}]

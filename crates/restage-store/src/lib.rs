@@ -18,6 +18,7 @@
 
 mod commit;
 pub mod data_lists;
+mod environments;
 mod error;
 mod freeing;
 pub mod fsck;
@@ -44,6 +45,7 @@ mod unflushed;
 mod workdirs;
 
 pub use commit::CommitOutcome;
+pub use environments::{EnvironmentNote, EnvironmentPlace, Environments};
 pub use error::{StoreError, object_gone};
 pub use freeing::Uses;
 pub use history::LastRun;

@@ -247,9 +247,11 @@ fn unusable(dir: &Path, error: FsError) -> StoreError {
 const FIRST: [&str; 3] = ["lock", "CACHEDIR.TAG", ".gitignore"];
 
 /// The names that come later, besides those of folders.
-const OTHER: [&str; 8] = [
+const OTHER: [&str; 10] = [
     FORMAT_FILE,
     "programs",
+    "environments",
+    "interpreters",
     "history.jsonl",
     "stat-cache",
     "noop",

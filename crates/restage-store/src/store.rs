@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::environments::Environments;
 use super::error::StoreError;
 use super::listing;
 use super::location::Location;
@@ -31,6 +32,7 @@ struct Inner {
     records: Records,
     locks: Locks,
     workdirs: Workdirs,
+    environments: Environments,
 }
 
 impl Store {
@@ -114,6 +116,7 @@ impl Store {
             records: Records::new(location, history),
             locks: Locks::new(location, &trash, lock),
             workdirs: Workdirs::new(location, &trash),
+            environments: Environments::new(location, &trash),
             cache,
         }))
     }
@@ -146,6 +149,11 @@ impl Store {
     /// Work folders, logs and the trash.
     pub fn workdirs(&self) -> &Workdirs {
         &self.0.workdirs
+    }
+
+    /// Software that stages run in.
+    pub fn environments(&self) -> &Environments {
+        &self.0.environments
     }
 
     /// What went wrong without doing harm since the last call: damaged caches and records.

@@ -107,10 +107,17 @@ fn compare(label: &str, old: &[String], new: &[String], changes: &mut Vec<Change
     );
 }
 
-/// `param train.lr: 0.001 -> 0.0005`; digests are cut to 12 digits.
+/// `param train.lr: 0.001 -> 0.0005`; digests are cut to 12 digits, and left out where the words
+/// before them say what differs: `package numpy: 2.2.6 -> 2.4.6`.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let label = &self.label;
+        if let (Some(old), Some(new)) = (&self.old, &self.new)
+            && let (Some((old, _)), Some((new, _))) = (with_digest(old), with_digest(new))
+            && old != new
+        {
+            return write!(f, "{label}: {old} -> {new}");
+        }
         match (&self.old, &self.new) {
             (Some(old), Some(new)) => write!(f, "{label}: {} -> {}", short(old), short(new)),
             (None, Some(new)) => write!(f, "{label}: new, {}", short(new)),
@@ -120,13 +127,16 @@ impl fmt::Display for Change {
     }
 }
 
+/// Words and the digest that follows them.
+fn with_digest(value: &str) -> Option<(&str, Digest)> {
+    let (words, last) = value.rsplit_once(' ')?;
+    Some((words, last.parse().ok()?))
+}
+
 fn short(value: &str) -> String {
-    let (words, last) = match value.rsplit_once(' ') {
-        Some((words, last)) => (format!("{words} "), last),
-        None => (String::new(), value),
-    };
-    match last.parse::<Digest>() {
-        Ok(digest) => format!("{words}{}", digest.short()),
-        Err(_) => value.to_owned(),
+    match (with_digest(value), value.parse::<Digest>()) {
+        (Some((words, digest)), _) => format!("{words} {}", digest.short()),
+        (None, Ok(digest)) => digest.short(),
+        (None, Err(_)) => value.to_owned(),
     }
 }

@@ -9,8 +9,8 @@
 //! apart.
 //!
 //! History of `version` (docs/adr/0023):
-//! 1, the first. `tools` and `secrets` came later; they did not need a new version because a key
-//! without them is what it was before.
+//! 1, the first. `tools`, `secrets` and `environment` came later; they did not need a new version
+//! because a key without them is what it was before.
 //! 2: a command names its shell, and its layout does not count; the environment of every stage is
 //! the same. Keys of version 1 can still be read, to say what changed.
 
@@ -20,6 +20,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::environment::KeyEnvironment;
 use super::frame::Frame;
 use super::hash::Digest;
 use super::json::{canonical_json, escaped};
@@ -50,6 +51,9 @@ pub struct StageKey {
     /// Names of variables whose values must not change the result.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub secrets: BTreeSet<String>,
+    /// The software that it runs in, if that is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<KeyEnvironment>,
 }
 
 /// What a stage runs.
@@ -171,9 +175,17 @@ impl StageKey {
     }
 
     /// The part of [`explain`](Self::explain) that is not code, command or files: parameters,
-    /// environment, names of secrets, tools and the machine's facts.
+    /// variables, names of secrets, tools, packages and the machine's facts.
     pub fn given(&self) -> Vec<(String, String)> {
-        let kinds = ["param ", "env ", "machine ", "tool ", "secret "];
+        let kinds = [
+            "param ",
+            "env ",
+            "machine ",
+            "tool ",
+            "secret ",
+            "environment ",
+            "package ",
+        ];
         let mut given = self.explain();
         given.retain(|(label, _)| kinds.iter().any(|kind| label.starts_with(kind)));
         given
@@ -306,6 +318,35 @@ impl StageKey {
                 sink.value(format_args!("secret {name}"), "whatever its value");
             }
         }
+        if let Some(environment) = &self.environment {
+            sink.name("environment");
+            walk_environment(environment, sink);
+        }
+    }
+}
+
+impl KeyEnvironment {
+    /// The digest that names it: equal for equal software.
+    pub fn digest(&self) -> Digest {
+        let mut frame = Frame::new("restage environment 1");
+        walk_environment(self, &mut frame);
+        frame.finish()
+    }
+}
+
+fn walk_environment(environment: &KeyEnvironment, sink: &mut impl Sink) {
+    sink.value(format_args!("environment kind"), &environment.kind);
+    sink.number(environment.facts.len() as u64);
+    for (name, value) in &environment.facts {
+        sink.name(name);
+        sink.value(format_args!("environment {name}"), value);
+    }
+    sink.number(environment.packages.len() as u64);
+    for (name, package) in &environment.packages {
+        sink.name(name);
+        sink.name(&package.version);
+        let role = format!("{} ", package.version);
+        sink.digest(format_args!("package {name}"), &role, &package.content);
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Change, DepContent, Digest, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff};
+use super::{
+    Change, DepContent, Digest, KeyAction, KeyDep, KeyEnvironment, KeyGlob, KeyOut, KeyPackage,
+    StageKey, diff,
+};
 
 fn key() -> StageKey {
     let content = DepContent::Bytes(Digest::of(b"data"));
@@ -51,6 +54,7 @@ fn key() -> StageKey {
         machine: BTreeMap::from([("gpu".into(), "h100".into())]),
         tools: BTreeMap::new(),
         secrets: BTreeSet::new(),
+        environment: None,
     }
 }
 
@@ -173,7 +177,83 @@ const EDITS: &[Edit] = &[
     ("tool with a secret's words", |k| {
         _ = tool(k, "secrets", "TOKEN\nwhatever its value")
     }),
+    ("environment", |k| k.environment = Some(environment("1.0"))),
+    ("package's version", |k| {
+        k.environment = Some(environment("1.1"))
+    }),
+    ("package's bytes", |k| {
+        in_environment(k, |e| {
+            e.packages.get_mut("numpy").unwrap().content = Digest::of(b"other")
+        })
+    }),
+    ("package's name", |k| {
+        in_environment(k, |e| {
+            let numpy = e.packages.remove("numpy").unwrap();
+            e.packages.insert("scipy".into(), numpy);
+        })
+    }),
+    ("environment's kind", |k| {
+        in_environment(k, |e| e.kind = "venv".into())
+    }),
+    ("interpreter", |k| {
+        in_environment(k, |e| {
+            e.facts.insert("python".into(), "CPython 3.12.1".into());
+        })
+    }),
+    ("environment's fact removed", |k| {
+        in_environment(k, |e| e.facts.clear())
+    }),
 ];
+
+fn environment(numpy: &str) -> KeyEnvironment {
+    KeyEnvironment {
+        kind: "uv".into(),
+        facts: BTreeMap::from([("python".into(), "CPython 3.11.7".into())]),
+        packages: BTreeMap::from([(
+            "numpy".into(),
+            KeyPackage {
+                version: numpy.into(),
+                content: Digest::of(numpy.as_bytes()),
+            },
+        )]),
+    }
+}
+
+fn in_environment(key: &mut StageKey, edit: impl Fn(&mut KeyEnvironment)) {
+    edit(key.environment.insert(environment("1.0")));
+}
+
+#[test]
+fn a_package_that_changes_is_named_by_its_versions_and_by_its_bytes_if_the_version_stays() {
+    let with = |edit: fn(&mut KeyEnvironment)| {
+        let mut key = key();
+        in_environment(&mut key, edit);
+        key
+    };
+    let changes = |new: &StageKey| {
+        let all = diff(&with(|_| {}), new);
+        all.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let newer = with(|e| *e = environment("1.1"));
+    assert_eq!(changes(&newer), ["package numpy: 1.0 -> 1.1"]);
+    let other = with(|e| e.packages.get_mut("numpy").unwrap().content = Digest::of(b"other"));
+    let [old, new] = [b"1.0", &b"other"[..]].map(|bytes| Digest::of(bytes).short());
+    let change = format!("package numpy: 1.0 {old} -> 1.0 {new}");
+    assert_eq!(changes(&other), [change]);
+    let none = with(|e| e.packages.clear());
+    let change = format!("package numpy: gone, was 1.0 {old}");
+    assert_eq!(changes(&none), [change]);
+}
+
+#[test]
+fn an_environment_keeps_its_name_and_another_one_has_another() {
+    // Should this fail, every environment is built again: say so in the frame's name.
+    insta::assert_snapshot!(environment("1.0").digest(), @"5d7daa2edbe866c0ecb89e934739317d58e570003b7d527f5eae2520539b70f5");
+    assert_ne!(environment("1.0").digest(), environment("1.1").digest());
+    let mut other = environment("1.0");
+    other.kind = "venv".into();
+    assert_ne!(environment("1.0").digest(), other.digest());
+}
 
 fn script(shell: &[&str], lines: &[&str]) -> KeyAction {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

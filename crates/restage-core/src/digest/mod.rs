@@ -2,6 +2,7 @@
 //! this one, so that their order shows.
 
 mod diff;
+mod environment;
 mod file;
 mod frame;
 mod hash;
@@ -19,6 +20,7 @@ mod stat_snapshot;
 mod witness;
 
 pub use diff::{Change, diff};
+pub use environment::{KeyEnvironment, KeyPackage};
 pub use file::digest_found;
 pub use file::{Tree, is_executable, tree};
 pub use file::{copy_and_digest, copy_to_new_and_digest, digest_file, digest_tree};

@@ -33,6 +33,7 @@ fn record(command: &str, outs: &[(&str, &str)]) -> Record {
         machine: BTreeMap::new(),
         tools: BTreeMap::new(),
         secrets: BTreeSet::new(),
+        environment: None,
     };
     let outs = outs.iter().map(|(path, text)| RecordedOut {
         freed: false,

@@ -43,6 +43,7 @@ fn key() -> Arc<StageKey> {
         machine: BTreeMap::new(),
         tools: BTreeMap::new(),
         secrets: Default::default(),
+        environment: None,
     })
 }
 

@@ -2,9 +2,10 @@
 
 use super::reader::StageReader;
 use crate::diagnostic::Diagnostic;
+use crate::environment::Tool;
 use crate::layout;
 use crate::node::{Entry, Value, printable};
-use crate::pipeline::{Action, Stage, Tool};
+use crate::pipeline::{Action, Stage};
 use crate::script::Script;
 
 impl StageReader<'_> {

@@ -9,8 +9,10 @@ mod requires;
 mod settings;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
+use super::environment::{Environment, Environments};
 use super::expand::{FOREACH, MATRIX};
 use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE};
 use super::isolation;
@@ -301,6 +303,18 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
         ),
         (
             Field::optional(
+                "in",
+                Kind::Text,
+                "the pipeline's `default_environment`, for a `cmd`",
+                "The environment that it runs in, by its name under `environments`; `none`: in none. What is \
+                 installed there is part of the key.",
+            )
+            .key(Key::Part)
+            .words(&["within", "venv", "conda", "container", "image", "docker", "singularity"]),
+            Some(|reader, stage, entry| reader.environment(stage, entry)),
+        ),
+        (
+            Field::optional(
                 "tools",
                 TEXTS,
                 "none",
@@ -461,6 +475,10 @@ pub(crate) struct Instance<'a> {
 pub(crate) struct Common<'a> {
     pub(crate) shell: &'a Shell,
     pub(crate) pass_env: &'a BTreeSet<String>,
+    /// By name.
+    pub(crate) environments: &'a Environments,
+    /// Of those with a command.
+    pub(crate) environment: Option<&'a Arc<Environment>>,
 }
 
 /// Reads an instance; `None` if a field was wrong, which was reported.
@@ -479,6 +497,7 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
         node,
         file_name: instance.file_name,
         shell: instance.common.shell.clone(),
+        environments: instance.common.environments,
         report,
     };
     for (read, entry) in STAGE.present(node) {
@@ -487,6 +506,9 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
         } else {
             read(&mut reader, &mut stage, entry);
         }
+    }
+    if node.get("in").is_none() && node.get("cmd").is_some() {
+        reader.enter(&mut stage, instance.common.environment);
     }
     let common = instance.common.pass_env.iter();
     let common = common.filter(|name| {

@@ -1,6 +1,7 @@
 //! Reads the values that a stage's fields are made of: text, lists, counts.
 
 use crate::diagnostic::Diagnostic;
+use crate::environment::Environments;
 use crate::fields::{expected, expected_of};
 use crate::node::{Entry, Node, Value, printable};
 use crate::script::Shell;
@@ -15,6 +16,8 @@ pub(crate) struct StageReader<'a> {
     pub(super) file_name: &'a str,
     /// What reads its command.
     pub(super) shell: Shell,
+    /// By name.
+    pub(super) environments: &'a Environments,
     pub(super) report: &'a mut Vec<Diagnostic>,
 }
 

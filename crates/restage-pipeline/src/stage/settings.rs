@@ -1,12 +1,14 @@
 //! What a stage is given: its environment, and its share of the machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::reader::{StageReader, wrong_value};
 use crate::diagnostic::Diagnostic;
+use crate::environment::{self, Environment, Made, NO_ENVIRONMENT};
 use crate::fields::{About, Field, Key, Kind, Mapping, expected};
 use crate::node::{Entry, Node, Value, printable};
-use crate::pipeline::{Secret, Stage};
+use crate::pipeline::{Action, Secret, Stage};
 use crate::resources::{Cores, Gpus, Resources};
 use crate::units;
 use restage_core::span::Location;
@@ -169,6 +171,41 @@ impl StageReader<'_> {
             } else if stage.secrets.iter().all(|secret| secret.name != name) {
                 stage.secrets.push(Secret { name, location });
             }
+        }
+    }
+
+    /// The environment that the stage names.
+    pub(super) fn environment(&mut self, stage: &mut Stage, entry: &Entry) {
+        let Some(name) = self.text(&entry.value, "`in`") else {
+            return;
+        };
+        if name == NO_ENVIRONMENT {
+            return;
+        }
+        let (at, owner) = (entry.value.location, self.owner());
+        let found = environment::named(&name, at, "in", owner, self.environments, self.report);
+        let is_image = found.as_ref().is_some_and(|found| found.image().is_some());
+        if let (Action::Program { .. }, true) = (&stage.action, is_image) {
+            let message =
+                format!("{owner} has a `program`, which can't run in the image of `{name}`");
+            let error = Diagnostic::new(at, message, "cargo builds it for this machine");
+            self.report.push(
+                error.hint("run it in no environment, or write what runs in the image as `cmd`"),
+            );
+            return;
+        }
+        self.enter(stage, found.as_ref());
+    }
+
+    /// Puts a stage into an environment, if there is one.
+    pub(super) fn enter(&mut self, stage: &mut Stage, environment: Option<&Arc<Environment>>) {
+        match environment {
+            Some(environment) => match &environment.made {
+                // As if the stage had them.
+                Made::Tools(tools) => stage.tools.extend(tools.iter().cloned()),
+                _ => stage.environment = Some(Arc::clone(environment)),
+            },
+            None => {}
         }
     }
 

@@ -7,6 +7,7 @@
 //! writes it runs again.
 
 mod check;
+mod environments;
 mod metadata;
 mod objects;
 mod records;
@@ -49,6 +50,7 @@ pub fn check(
     check.read_locks()?;
     check.read_records()?;
     check.read_objects()?;
+    check.environments()?;
     check.read_worktree();
     check.repair()?;
     check.histories()?;

@@ -85,6 +85,13 @@ pub enum Problem {
         /// Its permission bits.
         mode: u32,
     },
+    /// A software environment that is not as it was made.
+    DamagedEnvironment {
+        /// Where.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
     /// A record that was cut or altered.
     DamagedRecord {
         /// Its name.
@@ -165,6 +172,7 @@ impl Problem {
             Self::DamagedObject { .. } => "damaged-object",
             Self::MissingObject { .. } => "missing-object",
             Self::ObjectMode { .. } => "object-mode",
+            Self::DamagedEnvironment { .. } => "damaged-environment",
             Self::DamagedRecord { .. } => "damaged-record",
             Self::MissingRecord { .. } => "missing-record",
             Self::IncompleteRecord { .. } => "incomplete-record",
@@ -231,6 +239,9 @@ impl fmt::Display for Problem {
                     "object {} has mode {mode:03o}, and must be read-only",
                     digest.short()
                 )
+            }
+            Self::DamagedEnvironment { path, reason } => {
+                write!(f, "environment `{}` is damaged: {reason}", path.display())
             }
             Self::DamagedRecord { key, reason } => {
                 write!(f, "record {} is damaged: {reason}", key.short())

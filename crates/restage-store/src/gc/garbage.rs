@@ -20,6 +20,8 @@ pub enum Category {
     Objects,
     /// Binaries of sources that nothing depends on.
     Programs,
+    /// Software environments that no result and no stage names.
+    Environments,
     /// Work folders of old failed attempts.
     Work,
     /// Checkpoints of keys that will not run.
@@ -36,10 +38,11 @@ pub enum Category {
 
 impl Category {
     /// Every category, in order.
-    pub const ALL: [Category; 9] = [
+    pub const ALL: [Category; 10] = [
         Self::Records,
         Self::Objects,
         Self::Programs,
+        Self::Environments,
         Self::Work,
         Self::Scratch,
         Self::Logs,
@@ -54,6 +57,7 @@ impl Category {
             Self::Records => "records",
             Self::Objects => "objects",
             Self::Programs => "programs",
+            Self::Environments => "environments",
             Self::Work => "work folders",
             Self::Scratch => "scratch folders",
             Self::Logs => "logs",

@@ -64,6 +64,7 @@ pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreE
         });
     let programs = attempts::live_programs(store, code.collect(), needs.programs.as_ref())?;
     garbage.settle_listed(Category::Programs, attempts::programs(store)?, &programs)?;
+    environments(&mut garbage, store, &live_records, needs)?;
     attempts::work(&mut garbage, store, &roots::own(store, &records)?)?;
     scratch(&mut garbage, store, needs.scratch.as_ref())?;
     attempts::logs(&mut garbage, store, needs.runs)?;
@@ -86,6 +87,29 @@ pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreE
         }
     }
     Ok(garbage)
+}
+
+/// Keeps those that a kept record was made in, and those that the pipelines name.
+fn environments(
+    garbage: &mut Garbage,
+    store: &Store,
+    records: &[&Arc<Record>],
+    needs: &Needs,
+) -> Result<(), StoreError> {
+    let listing = store.environments().list()?;
+    let live: BTreeSet<Digest> = match &needs.environments {
+        None => listing.named.iter().map(|(digest, _)| *digest).collect(),
+        Some(named) => {
+            let made_in = records
+                .iter()
+                .filter_map(|record| record.inputs.environment.as_ref());
+            made_in
+                .map(|it| it.digest())
+                .chain(named.iter().copied())
+                .collect()
+        }
+    };
+    garbage.settle_listed(Category::Environments, listing, &live)
 }
 
 fn scratch(

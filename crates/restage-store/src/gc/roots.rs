@@ -26,6 +26,8 @@ pub struct Needs {
     pub scratch: Option<BTreeSet<Digest>>,
     /// Code whose programs are needed; `None` if unknown: the newest of each program is kept.
     pub programs: Option<BTreeSet<Digest>>,
+    /// Environments that the pipelines name; `None` if unknown: all are kept.
+    pub environments: Option<BTreeSet<Digest>>,
     /// Stages, with their profiles, whose adopted results are not needed just because no run can make
     /// them again.
     pub drop_adopted: BTreeSet<String>,

@@ -154,6 +154,7 @@ fn key(seed: u64) -> StageKey {
         machine: BTreeMap::new(),
         tools: BTreeMap::new(),
         secrets: BTreeSet::new(),
+        environment: None,
     }
 }
 

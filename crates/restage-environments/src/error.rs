@@ -1,0 +1,141 @@
+//! Why the software of an environment is not known, or not the one that was asked for.
+
+use restage_core::fs::FsError;
+
+/// Why an environment can't be named or made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvironmentError {
+    /// A lock file is not what its tool writes.
+    #[error("cannot understand `{file}`: {message}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// What is wrong, with its line where that is known.
+        message: String,
+    },
+    /// A lock file is missing.
+    #[error("`{file}` does not exist")]
+    NoLock {
+        /// The file.
+        file: String,
+        /// What makes it.
+        hint: String,
+    },
+    /// The lock file knows no such group or extra.
+    #[error("`{file}` has no {what} `{name}`")]
+    Unknown {
+        /// The file.
+        file: String,
+        /// `group` or `extra`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// What the lock file names is a folder, whose content it does not say.
+    #[error(
+        "package `{package}` of `{file}` is the folder `{path}`, whose content no lock file says"
+    )]
+    Folder {
+        /// The lock file.
+        file: String,
+        /// The package.
+        package: String,
+        /// The folder.
+        path: String,
+    },
+    /// A line of a requirements file leaves open what is installed.
+    #[error("`{file}`, line {line}: `{text}` {problem}")]
+    Open {
+        /// The file.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// There is no such interpreter, or nothing that finds one.
+    #[error("there is no {wanted} here")]
+    NoInterpreter {
+        /// `Python 3.11`, `uv`.
+        wanted: String,
+        /// What to do.
+        hint: String,
+    },
+    /// An interpreter's answer makes no sense.
+    #[error("`{program}` does not say which Python it is: {reason}")]
+    Interpreter {
+        /// What was asked.
+        program: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What was installed is not what the lock file says.
+    #[error("what was installed is not what `{file}` says: {what}")]
+    OtherPackages {
+        /// The lock file.
+        file: String,
+        /// What differs.
+        what: String,
+    },
+    /// A file can't be read.
+    #[error("{0}")]
+    Fs(String),
+}
+
+impl From<FsError> for EnvironmentError {
+    fn from(error: FsError) -> Self {
+        Self::Fs(error.to_string())
+    }
+}
+
+impl EnvironmentError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Malformed { .. } => Some("write it anew with its own tool".to_owned()),
+            Self::NoLock { hint, .. } | Self::NoInterpreter { hint, .. } => Some(hint.clone()),
+            Self::Unknown { name, known, what, .. } => Some(among(name, what, known)),
+            Self::Folder { package, path, .. } => Some(format!(
+                "declare `{path}` under `deps` of the stages that import `{package}` and set `env: {{PYTHONPATH: ..}}`, and \
+                 remove it from the project's dependencies; or depend on a version, a wheel or a commit"
+            )),
+            Self::Open { .. } => Some(
+                "name each package by `name==version`, those that others need too: `pip freeze` and \
+                 `uv pip compile --generate-hashes` write such files"
+                    .to_owned(),
+            ),
+            Self::Interpreter { .. } => {
+                Some("name a version by `python:`, and look at what `PATH` finds for it".to_owned())
+            }
+            Self::OtherPackages { .. } => Some(
+                "nothing ran in it; settings of the installer may add or leave out packages: look at the \
+                 variables that begin with UV_ or PIP_, and at its configuration files"
+                    .to_owned(),
+            ),
+            Self::Fs(_) => None,
+        }
+    }
+}
+
+/// The closest name, else all of them.
+fn among(wanted: &str, what: &str, known: &[String]) -> String {
+    let near = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .min();
+    match near {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => {
+            format!("it has no {what}s; add one to pyproject.toml and lock again")
+        }
+        None => format!(
+            "it has `{}`; after an edit of pyproject.toml lock again",
+            known.join("`, `")
+        ),
+    }
+}

@@ -1,0 +1,25 @@
+//! The software that a stage runs in (docs/adr/0027): what a lock file installs on this platform, what
+//! an interpreter says of itself, which commands install it, and whether they did. Nothing is run here.
+
+#![forbid(unsafe_code)]
+// Tests may touch the disk and the clock directly (see clippy.toml).
+#![cfg_attr(
+    not(test),
+    warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
+)]
+
+mod error;
+mod installed;
+mod interpreter;
+mod marker;
+mod names;
+mod requirements;
+mod resolved;
+mod uv;
+
+pub use error::EnvironmentError;
+pub use installed::{Installed, installed};
+pub use interpreter::{Interpreter, PythonRequest};
+pub use requirements::requirements;
+pub use resolved::Resolved;
+pub use uv::{UvLock, UvWanted};
