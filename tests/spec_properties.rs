@@ -1,10 +1,11 @@
 //! What holds for any text, any damage, any override, any matrix. Single cases are in specs.rs.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use proptest::prelude::*;
 use restage_pipeline::render::render;
-use restage_pipeline::{self as spec, LoadOptions};
+use restage_pipeline::{self as spec, LoadOptions, OpenFile};
 
 #[path = "specs/common.rs"]
 mod common;
@@ -20,6 +21,15 @@ fn any_pipeline() -> impl Strategy<Value = String> {
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
     prop::sample::select(all)
+}
+
+/// Opens these files.
+fn of_files(files: &[(&str, &str)]) -> OpenFile {
+    let files = files
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+    let files: BTreeMap<String, Vec<u8>> = files.collect();
+    OpenFile::by(move |path| Ok(files.get(path.as_str()).cloned()))
 }
 
 const SEEDS: &str = r#"
@@ -43,6 +53,31 @@ proptest! {
     fn any_text_gives_a_pipeline_or_places_in_it(text in "\\PC*|(?s).{0,80}|[-a-z:{}\\[\\]$&*!|>'\"\n\t #%@,?0-9é]{0,120}") {
         if let Err(diagnostics) = build(&text, &LoadOptions::default()) {
             check_places(&diagnostics);
+        }
+    }
+
+    #[test]
+    fn any_table_of_instances_gives_instances_or_places_in_it(
+        table in "\\PC*|(?s).{0,80}|id,x\n[-a-z,;\"'\r\n\t #0-9é\u{feff}]{0,120}",
+    ) {
+        let text = "schema: 1\nname: t\nstages:\n  s: {foreach: {table: t.csv, key: id}, cmd: 'echo ${key}', \
+                    outs: ['${key}']}\n";
+        let options = LoadOptions { open: of_files(&[("t.csv", &table)]), ..LoadOptions::default() };
+        match build(text, &options) {
+            Ok(graph) => prop_assert!(!graph.stages().is_empty()),
+            Err(diagnostics) => check_places(&diagnostics),
+        }
+    }
+
+    #[test]
+    fn any_included_text_gives_a_pipeline_or_places_in_it(text in any_pipeline(), cut in any::<prop::sample::Index>()) {
+        let cut = text.floor_char_boundary(cut.index(text.len() + 1));
+        let whole = "schema: 1\nname: t\ninclude: {a: x/p.yaml}\nstages: {s: {cmd: x, outs: [s]}}\n";
+        for text in [&text[..cut], &text] {
+            let options = LoadOptions { open: of_files(&[("x/p.yaml", text)]), ..LoadOptions::default() };
+            if let Err(diagnostics) = build(whole, &options) {
+                check_places(&diagnostics);
+            }
         }
     }
 

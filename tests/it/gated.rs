@@ -48,6 +48,10 @@ fn a_stage_runs_where_there_is_what_it_requires_and_needs_none_of_it_once_it_is_
         .says("3 ran");
     fs::remove_file(space.path("licence.lic")).expect("a file");
     call(&space, &["reproduce"], None).exits(0).says("3 fresh");
+    fs::remove_file(space.path("weights.txt")).expect("an out");
+    call(&space, &["reproduce"], None)
+        .exits(0)
+        .says("1 restored, 2 fresh");
 }
 
 #[test]

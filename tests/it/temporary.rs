@@ -178,3 +178,33 @@ fn a_lost_object_that_was_not_given_up_is_still_damage() {
     let said = space.restage(&["status", "align"]).exits(0);
     assert!(said.out.contains("the store has lost"), "{}", said.out);
 }
+
+#[test]
+fn killed_while_bytes_are_given_up_nothing_is_missing_that_was_promised() {
+    let call = |plan: &str| {
+        let space = Space::new(STAGES);
+        space.write(
+            "reads.txt",
+            "a long text that only the temporary outs hold\n",
+        );
+        let mut command = space.command(&["reproduce", "-j1"]);
+        let output = command.env("RESTAGE_FAULTS", plan).output();
+        (space, output.expect("restage starts"))
+    };
+    let (space, _) = call("log:points.log");
+    let points = space.read("points.log").lines().count();
+    let mut died = 0;
+    // Bytes go at the end, when the last reader has its record.
+    for n in points.saturating_sub(40)..points {
+        let (space, output) = call(&format!("die:{n}"));
+        died += usize::from(!output.status.success());
+        space.restage(&["fsck"]).exits(0);
+        space.restage(&["reproduce"]).exits(0);
+        let said = space.restage(&["status", "--check"]);
+        assert_eq!(said.code, Some(0), "point {n}: {}", said.out);
+        assert_eq!(space.read("count.txt"), "1\n1\n", "point {n}");
+        space.restage(&["gc"]).exits(0);
+        assert!(!is_stored(&space), "point {n}");
+    }
+    assert!(died > 20, "{died} of the last points of {points}");
+}

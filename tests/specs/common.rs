@@ -31,7 +31,9 @@ pub(crate) fn build(text: &str, options: &LoadOptions) -> Result<Graph, Diagnost
         ..options.clone()
     };
     let pipeline = spec::load("pipeline.yaml", text, &options)?;
-    Graph::build(pipeline).map_err(|items| Diagnostics::new("pipeline.yaml", text, items))
+    let sources = pipeline.sources.clone();
+    let wrong = |items| Diagnostics::new("pipeline.yaml", text, items).with(&sources);
+    Graph::build(pipeline).map_err(wrong)
 }
 
 pub(crate) fn valid(name: &str) -> String {
