@@ -5,13 +5,19 @@
 //! a folder that it lies in, is an error.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use rayon::prelude::*;
+
 use crate::fs::{self, FsError};
+
+/// From so many names on a folder is looked at by all cores; waking them costs more than a few looks.
+const MANY: usize = 200;
 
 /// Whether to pass over something: its path relative to the folder that is listed, and whether it
 /// is a folder.
@@ -104,11 +110,7 @@ pub fn list(root: &Path, skip: &Skip<'_>) -> Result<Listing, FsError> {
             empty.insert(folder.clone());
         }
         let behind_link = place.outer.is_some();
-        for name in names {
-            let path = folder.join(name);
-            let Some(metadata) = fs::symlink_metadata_if_exists(&root.join(&path))? else {
-                continue;
-            };
+        for (path, metadata) in look_at(root, &folder, names)? {
             if skip(&path, metadata.is_dir()) {
                 listing.skipped = true;
                 continue;
@@ -151,6 +153,25 @@ pub fn list(root: &Path, skip: &Skip<'_>) -> Result<Listing, FsError> {
     let bytes = |found: &Entry| found.path.as_os_str().as_bytes().to_owned();
     listing.found.sort_by_cached_key(bytes);
     Ok(listing)
+}
+
+/// What stands at these names in a folder; without those that are gone meanwhile.
+fn look_at(
+    root: &Path,
+    folder: &Path,
+    names: Vec<OsString>,
+) -> Result<Vec<(PathBuf, Metadata)>, FsError> {
+    let look = |name: OsString| {
+        let path = folder.join(name);
+        let found = fs::symlink_metadata_if_exists(&root.join(&path))?;
+        Ok(found.map(|metadata| (path, metadata)))
+    };
+    let found: Vec<Option<_>> = if names.len() < MANY {
+        names.into_iter().map(look).collect::<Result<_, _>>()?
+    } else {
+        names.into_par_iter().map(look).collect::<Result<_, _>>()?
+    };
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Tells empty folders from others, and drops those that hold nothing that is listed.
