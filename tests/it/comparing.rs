@@ -1,5 +1,6 @@
 //! `restage compare`: the baseline, the files, and the differences it shows.
 
+use crate::python::{python_with, script};
 use crate::space::{Said, Space};
 
 const PIPELINE: &str = r"schema: 1
@@ -353,6 +354,21 @@ fn most_differences_are_left_out_of_json_too_and_counted() {
         "50 cells differ, in 50 of 50 rows; 10 rows missing or added",
     );
     has(said, "... and 60 more differences");
+}
+
+#[test]
+fn verdicts_and_values_are_those_of_pandas_and_numpy() {
+    let Some(python) = python_with("numpy, pandas") else {
+        return;
+    };
+    let output = script(&python, "metrics-check")
+        .arg(env!("CARGO_BIN_EXE_restage"))
+        .args(["--trials", "200"])
+        .output()
+        .expect("Python starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{output:?}");
+    assert!(said.starts_with("200 pairs of tables"), "{said}");
 }
 
 #[test]

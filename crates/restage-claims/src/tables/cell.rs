@@ -1,5 +1,8 @@
 //! Compares one cell with another.
 
+use std::borrow::Cow;
+
+use super::decimal;
 use restage_pipeline::ColumnRule;
 
 /// What separates the whole part of a number from its fraction.
@@ -21,7 +24,15 @@ impl Decimal {
         match self {
             Self::Point => number(cell),
             Self::Comma if cell.contains('.') => None,
-            Self::Comma => number(&cell.replacen(',', ".", 1)),
+            Self::Comma => number(&self.plain(cell)),
+        }
+    }
+
+    /// A number with a point, and without spaces.
+    fn plain(self, cell: &str) -> Cow<'_, str> {
+        match self {
+            Self::Point => Cow::Borrowed(cell.trim()),
+            Self::Comma => Cow::Owned(cell.trim().replacen(',', ".", 1)),
         }
     }
 }
@@ -41,8 +52,8 @@ pub(super) fn matches(rule: ColumnRule, decimal: Decimal, expected: &str, actual
     }
 }
 
-fn within(decimal: Decimal, expected: &str, actual: &str, absolute: f64, relative: f64) -> bool {
-    let (Some(e), Some(a)) = (decimal.number(expected), decimal.number(actual)) else {
+fn within(mark: Decimal, expected: &str, actual: &str, absolute: f64, relative: f64) -> bool {
+    let (Some(e), Some(a)) = (mark.number(expected), mark.number(actual)) else {
         return false;
     };
     if e.is_nan() || a.is_nan() {
@@ -51,28 +62,24 @@ fn within(decimal: Decimal, expected: &str, actual: &str, absolute: f64, relativ
     if e.is_infinite() || a.is_infinite() {
         return e == a;
     }
-    let allowed = absolute + relative * e.abs();
-    // Doubles don't tell large whole numbers from their neighbours.
-    if e.abs().max(a.abs()) >= EXACT
-        && let (Some(e), Some(a)) = (whole(expected), whole(actual))
-    {
-        return e.abs_diff(a) as f64 <= allowed * (1.0 + 4.0 * f64::EPSILON);
-    }
-    // Decimals are rounded when they are read and subtracted: 0.4 and 0.3 differ by "at most 0.1".
-    let slack = if allowed > 0.0 {
-        4.0 * f64::EPSILON * e.abs().max(a.abs())
-    } else {
-        0.0
+    let (allowed, difference) = (absolute + relative * e.abs(), (a - e).abs());
+    let largest = e.abs().max(a.abs());
+    // How far reading, subtracting and adding up may have rounded.
+    let rounding = match allowed > 0.0 {
+        true => f64::EPSILON * (largest + 4.0 * allowed),
+        false => 0.0,
     };
-    (a - e).abs() <= allowed + slack
+    let is_clear = (difference - allowed).abs() > rounding || allowed == 0.0;
+    if is_clear && largest < EXACT {
+        return difference <= allowed;
+    }
+    // 0.4 and 0.3 differ by "at most 0.1"; large whole numbers share their doubles.
+    let (e, a) = (mark.plain(expected), mark.plain(actual));
+    decimal::within(&e, &a, absolute, relative).unwrap_or(difference <= allowed + rounding)
 }
 
 /// Every whole number up to this is a double.
 const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
-
-fn whole(cell: &str) -> Option<i128> {
-    cell.trim().parse().ok()
-}
 
 /// The absolute difference of two numbers; `None` unless both are finite.
 pub(super) fn difference(decimal: Decimal, expected: &str, actual: &str) -> Option<f64> {
@@ -107,6 +114,16 @@ mod tests {
         assert!(!matches(ColumnRule::relative(1e-17), least, next));
         let (low, high) = ("-170141183460469231731687303715884105728", "-1e38");
         assert!(matches(ColumnRule::absolute(1e38), low, high));
+        assert!(!matches(
+            ColumnRule::absolute(0.5),
+            "1000000000000001",
+            "1000000000000002"
+        ));
+        assert!(!matches(
+            ColumnRule::absolute(0.0),
+            "9007199254740993.0",
+            "9007199254740992"
+        ));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::cell::Decimal;
-use restage_core::glob::Glob;
+use super::rule::is_for;
 use restage_core::rel_path::RelPath;
 use restage_pipeline::TableFormat;
 
@@ -52,7 +52,7 @@ impl Format {
         let Ok(path) = RelPath::new(path) else {
             return by_name;
         };
-        let fits = |one: &&TableFormat| Glob::new(&one.files).is_ok_and(|glob| glob.matches(&path));
+        let fits = |one: &&TableFormat| is_for(&one.files, &path);
         let Some(said) = tables.iter().rev().find(fits) else {
             return by_name;
         };

@@ -8,9 +8,9 @@
 //! - **Exact** (the default): the same text. `1.0` is not `1.00`, `0` not `-0`, `NaN` not `nan`.
 //! - **Absolute, relative**: the same text, or two numbers whose difference is at most the bound;
 //!   a relative bound is a share of the *expected* value, so for 0 it allows nothing. With both bounds their
-//!   sum is allowed, as in `numpy.isclose(actual, expected)`. Numbers are read as doubles, whole numbers
-//!   beyond 2^53 exactly; spaces around them don't matter, and a bound above 0 also forgives the
-//!   rounding of doubles. NaN matches only NaN, an infinity only itself, -0 is 0. A number too large for a
+//!   sum is allowed, as in `numpy.isclose(actual, expected)`. Numbers are read as doubles; spaces around
+//!   them don't matter. Where rounding could decide, as for 0.3 and 0.4 with a bound of 0.1, and beyond
+//!   2^53, the decimals decide as they are written. NaN matches only NaN, an infinity only itself, -0 is 0. A number too large for a
 //!   double is text.
 //! - **Ignored**: any text. The column itself must be there.
 //! - **Empty cells** match only empty cells: not 0, NaN or a space.
@@ -37,6 +37,7 @@ mod columns;
 mod compare;
 mod content;
 mod data;
+mod decimal;
 mod diff;
 mod fault;
 mod format;

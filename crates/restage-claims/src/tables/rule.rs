@@ -120,7 +120,11 @@ pub fn effective_rule(rules: &[CompareRule], path: &RelPath) -> Option<Effective
 
 /// Whether a rule is for the file at `path`.
 pub fn applies(rule: &CompareRule, path: &RelPath) -> bool {
-    let pattern = rule.files.as_str();
+    is_for(&rule.files, path)
+}
+
+/// Whether a pattern matches a path; an invalid one matches nothing.
+pub(super) fn is_for(pattern: &str, path: &RelPath) -> bool {
     // Most files are in other folders than the rule's: don't compile the pattern for them.
     let plain = pattern
         .trim_start_matches("./")
