@@ -9,7 +9,7 @@ use restage_core::files::LOCAL_FILE;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DataError {
     /// A variable that its path is made up from has no value.
-    #[error("where data `{name}` is can't be said: `{variable}` is not set")]
+    #[error("nothing says where data `{name}` is: `{variable}` is not set")]
     NotSet {
         /// Its name.
         name: String,

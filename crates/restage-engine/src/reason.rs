@@ -66,7 +66,7 @@ impl std::fmt::Display for Reason {
             Self::NotKept(out) => write!(f, "`{out}` was not kept, and is read again"),
             Self::Lacks(lack) => write!(f, "{lack}"),
             Self::Unreadable(source) => write!(f, "can't read its input: {}", source.error),
-            Self::Data(error) => write!(f, "{error}"),
+            Self::Data(error) => write!(f, "can't run: {error}"),
             Self::NoEnvironment(Unnamed {
                 environment, error, ..
             }) => {
