@@ -14,6 +14,9 @@ use restage_scripts::Files;
 /// What DVC reads by default.
 pub(super) const DEFAULT_FILE: &str = "params.yaml";
 
+/// The key under our `params` that names files.
+const FROM: &str = "from";
+
 /// How a params file reaches a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
@@ -192,11 +195,14 @@ impl<'a> Params<'a> {
         let Value::Text(text) = &item.value else {
             scope.add(item)?;
             let mut values = self.values.clone();
-            // Where another one has its place it is the scope's alone, and written out.
-            if lay(&mut values, item, "").is_ok() {
+            // Where another one has its place it is the scope's alone, and written out. So is `from`, which
+            // names files here.
+            let entries = item.entries().iter().filter(|entry| entry.key != FROM);
+            let item = map(entries.cloned().collect());
+            if lay(&mut values, &item, "").is_ok() {
                 self.values = values;
                 // What a file gives already is not written again.
-                let new = without(item, &self.given_by_files());
+                let new = without(&item, &self.given_by_files());
                 lay(&mut self.own, &new, "")?;
             }
             return Ok(());
@@ -311,7 +317,7 @@ impl<'a> Params<'a> {
         let mut text = "params:\n".to_owned();
         if !self.from.is_empty() {
             text += "  # Edit the values there: what declares them runs again.\n";
-            text += &super::list_line("from", &self.from, 2);
+            text += &super::list_line(FROM, &self.from, 2);
         }
         for Entry { key, value, .. } in own.entries() {
             text += &emit::entry(key, value, 2);

@@ -156,3 +156,34 @@ fn a_script_itself_is_not_among_what_it_pulls_in() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].path, "b.py");
 }
+
+#[test]
+fn a_folder_of_configurations_and_settings_that_are_opened_count() {
+    let files = [
+        (
+            "src/x.py",
+            "@hydra.main(version_base=None, config_path='../conf')\nopen('set.toml'); open('out.json', 'w')",
+        ),
+        ("conf/c.yaml", ""),
+        ("set.toml", ""),
+        ("out.json", ""),
+    ];
+    assert_eq!(
+        found("python src/x.py", "", &files)[1..],
+        ["set.toml<src/x.py", "conf<src/x.py"]
+    );
+}
+
+#[test]
+fn scripts_that_name_each_other_end() {
+    let files = [
+        ("a.sh", "bash b.sh"),
+        ("b.sh", "bash a.sh; python3 c.py"),
+        ("c.py", "import c, d"),
+        ("d.py", "import c"),
+    ];
+    assert_eq!(
+        found("bash a.sh", "", &files),
+        ["a.sh", "b.sh<a.sh", "c.py<b.sh", "d.py<c.py"]
+    );
+}
