@@ -476,3 +476,50 @@ fn packages_that_are_in_no_key_are_warned_of_once() {
     let said = space.restage(&["reproduce"]).exits(0);
     assert!(!said.err.contains("no key"), "{}", said.err);
 }
+
+#[test]
+fn the_example_compares_polynomials_with_numpy() {
+    if !has("uv", &["--version"]) {
+        return;
+    }
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python-uv");
+    let space = Space::empty();
+    for entry in fs::read_dir(example).expect("the example") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_owned();
+        fs::copy(&path, space.root().join(name)).expect("a copy");
+    }
+    // The wheels may be in the cache of whoever runs this.
+    let cache = std::env::var_os("UV_CACHE_DIR").map(std::path::PathBuf::from);
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let cache = cache.unwrap_or_else(|| std::path::Path::new(&home).join(".cache/uv"));
+    let call = |args: &[&str]| -> Said {
+        let mut command = space.command(args);
+        command.env("UV_CACHE_DIR", &cache);
+        for name in [
+            "UV_INDEX_URL",
+            "UV_DEFAULT_INDEX",
+            "SSL_CERT_FILE",
+            "https_proxy",
+        ] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.output().expect("restage starts").into()
+    };
+    let said = call(&["reproduce"]);
+    if said.err.contains("`uv sync` exited with") {
+        println!("skipped: numpy is not to be had here: {}", said.err);
+        return;
+    }
+    said.exits(0).says("5 ran");
+    let table = space.read("errors.csv");
+    assert!(table.starts_with("model,train,test\ncubic,0.30"), "{table}");
+    let claims = call(&["claims"]).exits(0).out;
+    assert!(
+        claims.contains("cubic_is_best") && claims.contains("reproduced"),
+        "{claims}"
+    );
+    let why = call(&["why", "evaluate"]).exits(0).out;
+    assert!(why.contains("package numpy"), "{why}");
+    call(&["reproduce"]).exits(0).says("5 fresh");
+}

@@ -549,9 +549,9 @@ impl Reader<'_> {
                 "write such as \"3.11\" or \"3.11.7\"".to_owned(),
             ),
             // 3.10 would be 3.1.
-            Value::Number(number) => (
+            Value::Number(_) => (
                 String::new(),
-                format!("put it in quotes, `python: \"{number}\"`: as a number 3.10 would be 3.1"),
+                "put it in quotes, as in `python: \"3.11\"`: as a number 3.10 is 3.1".to_owned(),
             ),
             _ => (
                 String::new(),

@@ -332,6 +332,9 @@ mod tests {
             .unwrap();
     }
 
+    /// The file that is changed, and how.
+    type Change = (&'static str, fn(&Path));
+
     /// Lets even somebody who is not root change what is in it.
     fn open(place: &EnvironmentPlace) {
         for path in [place.path(), &place.path().join("lib")] {
@@ -354,7 +357,7 @@ mod tests {
         assert!(!place.is_ready().unwrap());
         make(&setup);
         assert!(place.is_ready().unwrap() && !place.path().join("half").exists());
-        assert_eq!(environments.all().unwrap(), [place.clone()]);
+        assert_eq!(environments.all().unwrap(), std::slice::from_ref(place));
         assert_eq!(
             std::fs::metadata(place.path().join("lib")).unwrap().mode() & 0o222,
             0
@@ -401,7 +404,7 @@ mod tests {
 
     #[test]
     fn every_change_of_a_file_or_a_link_is_found() {
-        let changes: [(&str, fn(&Path)); 4] = [
+        let changes: [Change; 4] = [
             ("lib/a.py", |root| {
                 std::fs::write(root.join("lib/a.py"), "2").unwrap()
             }),

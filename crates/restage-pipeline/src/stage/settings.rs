@@ -199,13 +199,13 @@ impl StageReader<'_> {
 
     /// Puts a stage into an environment, if there is one.
     pub(super) fn enter(&mut self, stage: &mut Stage, environment: Option<&Arc<Environment>>) {
-        match environment {
-            Some(environment) => match &environment.made {
-                // As if the stage had them.
-                Made::Tools(tools) => stage.tools.extend(tools.iter().cloned()),
-                _ => stage.environment = Some(Arc::clone(environment)),
-            },
-            None => {}
+        let Some(environment) = environment else {
+            return;
+        };
+        match &environment.made {
+            // As if the stage had them.
+            Made::Tools(tools) => stage.tools.extend(tools.iter().cloned()),
+            _ => stage.environment = Some(Arc::clone(environment)),
         }
     }
 
