@@ -28,13 +28,25 @@ pub(crate) fn fsck(settings: &Settings, args: &Fsck, out: &mut Output) -> Result
         }
         return Ok(Exit::Ok);
     };
-    let report = check(settings, &maintenance)?;
+    let mut report = check(settings, &maintenance)?;
     let mut next = Vec::new();
     let profiles = match report.findings.is_empty() && report.outs.is_empty() {
         true => Vec::new(),
         false => maintenance.profiles(settings, &file),
     };
-    for loaded in profiles.into_iter().flatten() {
+    let profiles: Vec<_> = profiles.into_iter().flatten().collect();
+    // What is temporary is never put into the workspace.
+    let stages = profiles.iter().flat_map(|loaded| loaded.graph.stages());
+    for out in stages
+        .flat_map(|stage| &stage.outs)
+        .filter(|out| out.temporary)
+    {
+        let path = out.path.as_str();
+        if report.outs.get(path) == Some(&OutState::Missing) {
+            report.outs.remove(path);
+        }
+    }
+    for loaded in profiles {
         // What can't be planned can't run: `reproduce` will say why.
         if let Ok(stages) = next_run(&maintenance.workspace(settings, &loaded), &loaded.graph)
             && stages != NextRun::default()

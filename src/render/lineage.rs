@@ -107,11 +107,19 @@ impl Drawing<'_> {
                         style.bad("edited:"),
                         content(recorded)
                     )),
-                    Bytes::Missing { recorded } => say(&format!(
-                        "{} `{stage}` wrote {}{part}. What follows is about that.",
-                        style.bad("missing:"),
-                        content(recorded)
-                    )),
+                    Bytes::Missing {
+                        recorded,
+                        temporary,
+                    } => {
+                        let word = match temporary {
+                            true => style.busy("temporary, never put here:"),
+                            false => style.bad("missing:"),
+                        };
+                        say(&format!(
+                            "{word} `{stage}` wrote {}{part}. What follows is about that.",
+                            content(recorded)
+                        ));
+                    }
                 }
             }
             Origin::Source(at) => {
@@ -285,7 +293,9 @@ impl Drawing<'_> {
                  `{SET_ASIDE}/`, unless git has it"
             )),
             Origin::Run {
-                bytes: Bytes::Missing { .. },
+                bytes: Bytes::Missing {
+                    temporary: false, ..
+                },
                 ..
             } => Some(format!("`restage reproduce {path}` restores it")),
             Origin::Unrecorded { .. } => Some(format!(
@@ -382,7 +392,7 @@ impl Drawing<'_> {
                     Bytes::Recorded => ("recorded", None),
                     Bytes::OfAnotherRun => ("of another run", None),
                     Bytes::Edited { recorded } => ("edited", Some(recorded)),
-                    Bytes::Missing { recorded } => ("missing", Some(recorded)),
+                    Bytes::Missing { recorded, .. } => ("missing", Some(recorded)),
                 };
                 json!({"from": "run", "run": run, "stage": stage(run), "out": out, "bytes": bytes,
                     "recorded": recorded})

@@ -30,7 +30,10 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     if run.is_empty() && may.is_empty() {
         return gated.into_iter().collect();
     }
-    let mut lines = vec![format!("{} {}", style.bold("to run:"), names(&run))];
+    let mut lines = Vec::new();
+    if !run.is_empty() {
+        lines.push(format!("{} {}", style.bold("to run:"), names(&run)));
+    }
     lines.extend(gated);
     if !may.is_empty() {
         lines.push(format!("then, if their inputs change: {}", names(&may)));

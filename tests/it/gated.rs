@@ -105,6 +105,29 @@ fn outs_that_are_not_those_of_pipeline_lock_do_not_stand() {
 }
 
 #[test]
+fn what_was_made_of_committed_volatile_outs_is_never_taken_for_the_result_of_a_run() {
+    let reads = "  late: {cmd: cat times.txt > late.txt, deps: [times.txt], outs: [late.txt]}\n";
+    let space = cloned();
+    space.stages(&format!("{STAGES}{reads}"));
+    // pipeline.lock has no digest by which this could be told from what the run wrote.
+    space.write("times.txt", "mine\n");
+    let said = space.reproduce(&["-j1", "late"]).exits(0);
+    assert_eq!(said.with_outcome("gated"), ["train"]);
+    assert_eq!(space.read("late.txt"), "mine\n");
+    space.write("licence.lic", "");
+    call(&space, &["reproduce", "--replace"], Some("t"))
+        .exits(0)
+        .says("late: done");
+    assert_eq!(space.read("late.txt"), space.read("times.txt"));
+    // The store knows these bytes as those of the run: its results count.
+    fs::remove_file(space.path("licence.lic")).expect("a file");
+    space.write("data.txt", "two\n");
+    let said = space.reproduce(&["-j1", "late"]).exits(0);
+    assert_eq!(said.with_outcome("gated"), ["train"]);
+    assert_eq!(said.with_outcome("fresh"), ["late"]);
+}
+
+#[test]
 fn a_gated_stage_that_nobody_reads_fails_no_run_and_asks_for_no_secret() {
     let space = Space::new(
         "  one: {cmd: 'echo $TOKEN | wc -c > one.txt', secret: [TOKEN], requires: {env: [TOKEN]}, outs: [one.txt]}\n",

@@ -210,6 +210,32 @@ fn mistakes_are_shown_in_the_file_that_has_them() {
 }
 
 #[test]
+fn all_stages_can_be_in_included_files() {
+    let space = space();
+    let only = "schema: 1\nname: whole\ninclude: {prep: prep/pipeline.yaml}\nstages: {}\n";
+    space.write("pipeline.yaml", only);
+    let ran = space.ran(&["-j1"]);
+    assert_eq!(ran, ["prep.clean", "prep.each@u", "prep.each@w"]);
+    space.write("prep/pipeline.yaml", "schema: 1\nname: prep\nstages: {}\n");
+    let said = space.restage(&["status"]).exits(2);
+    said.says("the pipeline has no stages\n --> pipeline.yaml:4:9");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_circle_through_links_to_folders_is_told_and_ends() {
+    let space = space();
+    let text = ROOT.replace(
+        "{prep: prep/pipeline.yaml}",
+        "{a: here/pipeline.yaml, b: here/pipeline.yaml}",
+    );
+    space.write("pipeline.yaml", &text);
+    std::os::unix::fs::symlink(".", space.path("here")).expect("a link");
+    let said = space.restage(&["status"]).exits(2);
+    said.says("files include each other more than 8 deep");
+}
+
+#[test]
 fn what_can_not_be_included_says_why() {
     let space = space();
     let wrong = |include: &str| {

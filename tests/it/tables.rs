@@ -145,6 +145,26 @@ fn a_table_that_can_not_be_used_is_told_with_its_line() {
 }
 
 #[test]
+fn a_quote_that_is_not_closed_swallows_no_rows() {
+    let said = wrong("sample,condition,depth\ns1,\"a,1\ns2,b,2\n");
+    insta::assert_snapshot!(said.err, @r#"
+    error: `samples.csv` has a quoted cell that is never closed
+     --> samples.csv:2:4
+      |
+    2 | s1,"a,1
+      |    ^^^^ this quote is never closed
+      |
+      = hint: close it before the delimiter or the end of the line; a quote within it is written twice, as in `"say ""hello"""`
+    "#);
+    // Here the quote of the next row closes it, and the cells are as many as they should be.
+    let said = wrong("sample,condition,depth\ns1,\"a,1\ns2,\"b,2\n");
+    said.says("`samples.csv` has a quoted cell that ends before its cell does");
+    let fine = "\u{feff}\"sample\",condition,depth\r\n\"s1\" ,\"a, \"\"b\"\"\r\nc\",1\r\ns2,5\" disk,\"\"\r\n\"s3\",\"\"\"\",\"1\"";
+    let said = space(fine).restage(&["status", "align"]).exits(0);
+    assert_eq!(said.out.matches("never ran").count(), 3, "{}", said.out);
+}
+
+#[test]
 fn a_table_that_is_not_there_or_that_a_stage_writes_is_refused() {
     let space = Space::new(ALIGN);
     let said = space.restage(&["status"]).exits(2);

@@ -145,6 +145,19 @@ fn what_another_result_holds_too_stays() {
 }
 
 #[test]
+fn nobody_misses_in_the_workspace_what_is_never_put_there() {
+    let space = space();
+    fs::remove_file(space.path("part.txt")).expect("an out");
+    let out = space.restage(&["fsck"]).exits(0).out;
+    let missing = "missing since the last `restage reproduce`: `part.txt`\n";
+    assert!(out.contains(missing), "{out}");
+    let said = space.restage(&["trace", "aligned.txt"]).exits(3);
+    let never = "temporary, never put here: `align` wrote";
+    assert!(said.out.contains(never), "{}", said.out);
+    assert!(!said.err.contains("restores it"), "{}", said.err);
+}
+
+#[test]
 fn without_temporary_it_is_made_again_and_kept() {
     let space = space();
     let said = space.restage(&["verify", "count"]).exits(2);

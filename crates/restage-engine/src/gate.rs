@@ -51,14 +51,19 @@ fn in_full(env: &HostEnv, path: &str) -> Option<PathBuf> {
 }
 
 /// The outs that an entry of `pipeline.lock` names for a stage, if all of them are in the workspace.
-/// `name` is the stage's in the store.
+/// `name` is the stage's in the store; `known`, what the store has of the run that the entry is of.
 pub(super) fn stands(
     stage: &Stage,
     key: &StageKey,
     name: String,
     entry: &LockEntry,
+    known: Option<&Record>,
     content: &dyn Fn(&RelPath) -> Result<Option<PathDigest>, FactsError>,
 ) -> Result<Option<Stands>, FactsError> {
+    let ran_with = |path: &str, content: &PathDigest| {
+        let mut outs = known.iter().flat_map(|record| &record.outs);
+        outs.any(|out| out.path == path && out.content == *content)
+    };
     let mut outs = Vec::new();
     for out in &stage.outs {
         let Some(locked) = entry.outs.get(out.path.as_str()) else {
@@ -74,7 +79,9 @@ pub(super) fn stands(
         outs.push(RecordedOut {
             freed: false,
             path: out.path.to_string(),
-            volatile: out.volatile,
+            // No digest says that these are the bytes of that run, so that what reads them must not count as
+            // a result of it: unless the store knows them, they count themselves.
+            volatile: out.volatile && ran_with(out.path.as_str(), &content),
             content,
         });
     }

@@ -456,7 +456,7 @@ fn produced(
             }
         },
     };
-    Ok(match declared.volatile {
+    Ok(match declared.volatile && recorded.volatile {
         true => DepContent::VolatileOf(record.key),
         false => DepContent::Bytes(content),
     })

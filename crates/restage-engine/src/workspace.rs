@@ -498,7 +498,10 @@ impl Facts for Workspace {
             return Ok(None);
         };
         let name = self.qualified(&stage.name);
-        gate::stands(stage, key, name, entry, &|path| self.content(path))
+        let known = self.record(&entry.key)?;
+        gate::stands(stage, key, name, entry, known.as_deref(), &|path| {
+            self.content(path)
+        })
     }
 
     fn tool(&self, stage: &Stage, tool: &Tool) -> Result<String, FactsError> {

@@ -44,6 +44,10 @@ const ALONE: [&str; 8] = [
     "export",
 ];
 
+/// How deep files may include each other. A circle that goes through links to folders has a new path each
+/// time, and two such links would double the files with each turn.
+const MOST_NESTED: usize = 8;
+
 /// A file that is included, with those that it includes.
 pub(crate) struct Included {
     /// `prep`, or `prep.inner` where an included file includes it.
@@ -159,6 +163,13 @@ impl Opener<'_> {
             );
             let hint = "remove one of these lines; what both need can be a third file";
             report.push(Diagnostic::new(at, message, "closes the circle").hint(hint));
+            return None;
+        }
+        if self.open.len() > MOST_NESTED {
+            let message = format!("files include each other more than {MOST_NESTED} deep");
+            let hint =
+                "a link to a folder may lead round in a circle: include the file by its own path";
+            report.push(Diagnostic::new(at, message, "one too many").hint(hint));
             return None;
         }
         let (number, text) = self.open_file(&path, at, report)?;

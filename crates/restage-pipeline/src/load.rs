@@ -235,7 +235,8 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
             Field::required(
                 "stages",
                 Kind::ByName(&Kind::Map(&STAGE)),
-                "write `stages:` with at least one stage; `restage init` shows how",
+                "write `stages:` with at least one stage, or `stages: {}` where all are in files under `include`; \
+                 `restage init` shows how",
                 "What is run, by name.",
             )
             .example(
@@ -434,6 +435,7 @@ fn pipeline(
     for (read, entry) in FILE.present(root) {
         read(&mut loader, &mut pipeline, entry);
     }
+    stages::are_there(root, parts.iter().map(|part| &part.root), loader.report);
     for part in &parts {
         let Ok(own) = params::find(&params, &part.namespace) else {
             continue;

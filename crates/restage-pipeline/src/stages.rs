@@ -31,13 +31,6 @@ pub(crate) fn read(
         );
         return Vec::new();
     };
-    if entries.is_empty() {
-        let message = "the pipeline has no stages";
-        report.push(
-            Diagnostic::new(node.location, message, "nothing to run")
-                .hint("`restage init` shows a small working pipeline"),
-        );
-    }
     let mut reader = Reader {
         file_name,
         text,
@@ -48,6 +41,32 @@ pub(crate) fn read(
         .iter()
         .flat_map(|entry| reader.stage(entry, scope))
         .collect()
+}
+
+/// Reports that neither the pipeline nor a file that it includes has a stage.
+pub(crate) fn are_there<'a>(
+    root: &Node,
+    included: impl Iterator<Item = &'a Node>,
+    report: &mut Vec<Diagnostic>,
+) {
+    let none = |root: &Node| {
+        root.get("stages")
+            .is_none_or(|stages| is_empty(&stages.value))
+    };
+    let Some(stages) = root.get("stages") else {
+        return;
+    };
+    if none(root) && included.map(none).all(|none| none) {
+        let message = "the pipeline has no stages";
+        report.push(
+            Diagnostic::new(stages.location, message, "nothing to run")
+                .hint("`restage init` shows a small working pipeline"),
+        );
+    }
+}
+
+fn is_empty(stages: &Value) -> bool {
+    matches!(stages, Value::Map(entries) if entries.is_empty())
 }
 
 struct Reader<'a> {

@@ -182,6 +182,7 @@ impl Table<'_> {
         report: &mut Report,
     ) -> Option<Vec<Row>> {
         let path = self.path;
+        self.quotes_close(report)?;
         let mut records = self.records().into_iter();
         let Some(header) = records.next() else {
             let message = format!("`{path}`, the table of {owner}, is empty");
@@ -210,8 +211,9 @@ impl Table<'_> {
         for record in records {
             let (found, expected) = (record.cells.len(), columns.len());
             if found != expected {
+                let cells = if found == 1 { "cell" } else { "cells" };
                 let message =
-                    format!("`{path}` has {found} cells in a row, and {expected} columns");
+                    format!("`{path}` has {found} {cells} in a row, and {expected} columns");
                 let label = format!("row of {found}");
                 let hint = "give it as many; a cell that holds the delimiter, a quote or a line break stands \
                             in double quotes";
@@ -256,6 +258,64 @@ impl Table<'_> {
         (report.len() == before || !rows.is_empty()).then_some(rows)
     }
 
+    /// Reports the first quoted cell that doesn't end with its quote: a reader would take the rows that follow
+    /// into it, and their instances would be gone without a word.
+    fn quotes_close(&self, report: &mut Report) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        let start = self.start();
+        let is_end = |at: usize| {
+            let byte = bytes.get(at);
+            byte.is_none_or(|byte| *byte == self.delimiter || b"\r\n".contains(byte))
+        };
+        let mut at = start;
+        while at < bytes.len() {
+            if bytes[at] != b'"' || (at > start && !is_end(at - 1)) {
+                at += 1;
+                continue;
+            }
+            let opened = at;
+            at += 1;
+            while bytes.get(at).is_some_and(|byte| *byte != b'"')
+                || bytes.get(at + 1) == Some(&b'"')
+            {
+                at += if bytes[at] == b'"' { 2 } else { 1 };
+            }
+            let closed = at < bytes.len();
+            at += 1;
+            while bytes.get(at) == Some(&b' ') {
+                at += 1;
+            }
+            if closed && is_end(at) {
+                continue;
+            }
+            let label = match closed {
+                true => "ends before its cell does",
+                false => "is never closed",
+            };
+            let rest = &self.text[opened..];
+            let place = Location {
+                file: self.number,
+                offset: opened,
+                len: rest.find(['\r', '\n']).unwrap_or(rest.len()),
+                line: 1 + self.text[..opened].matches('\n').count(),
+            };
+            let message = format!("`{}` has a quoted cell that {label}", self.path);
+            let hint = "close it before the delimiter or the end of the line; a quote within it is written twice, \
+                        as in `\"say \"\"hello\"\"\"`";
+            report.push(Diagnostic::new(place, message, format!("this quote {label}")).hint(hint));
+            return None;
+        }
+        Some(())
+    }
+
+    /// Where the header begins: a byte order mark is no part of the first name.
+    fn start(&self) -> usize {
+        match self.text.starts_with('\u{feff}') {
+            true => '\u{feff}'.len_utf8(),
+            false => 0,
+        }
+    }
+
     /// Reports the columns that share a name.
     fn each_once(&self, columns: &[&str], header: &Record, report: &mut Report) -> Option<()> {
         let named = columns
@@ -273,11 +333,7 @@ impl Table<'_> {
     }
 
     fn records(&self) -> Vec<Record> {
-        // A byte order mark is no part of the first name.
-        let start = match self.text.starts_with('\u{feff}') {
-            true => '\u{feff}'.len_utf8(),
-            false => 0,
-        };
+        let start = self.start();
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)

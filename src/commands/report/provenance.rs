@@ -112,7 +112,7 @@ impl Provenance<'_> {
                         let digest = recorded.digest;
                         (format!("Edited: {stage} wrote {digest}"), false)
                     }
-                    Bytes::Missing { recorded } => {
+                    Bytes::Missing { recorded, .. } => {
                         let digest = recorded.digest;
                         (format!("Missing: {stage} wrote {digest}"), false)
                     }

@@ -80,6 +80,8 @@ pub enum Bytes {
     Missing {
         /// What the run wrote.
         recorded: PathDigest,
+        /// Whether it is never put into the workspace.
+        temporary: bool,
     },
 }
 

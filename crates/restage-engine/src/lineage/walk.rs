@@ -105,7 +105,15 @@ impl Walk<'_> {
                 };
                 let bytes = match now {
                     Some(_) => Bytes::Edited { recorded },
-                    None => Bytes::Missing { recorded },
+                    None => {
+                        let declared = &self.graph.stage(id).outs;
+                        let mut declared = declared.iter().filter(|one| one.path == out);
+                        let temporary = declared.any(|one| one.temporary);
+                        Bytes::Missing {
+                            recorded,
+                            temporary,
+                        }
+                    }
                 };
                 (record, bytes)
             }
