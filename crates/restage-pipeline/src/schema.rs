@@ -162,7 +162,11 @@ mod tests {
         assert_eq!(stage["required"], json!(["outs"]));
         assert_eq!(
             stage["oneOf"],
-            json!([{"required": ["program"]}, {"required": ["cmd"]}])
+            json!([
+                {"required": ["program"]},
+                {"required": ["cmd"]},
+                {"required": ["notebook"]},
+            ])
         );
         let place = &schema["$defs"]["FullOut"]["properties"]["place"];
         assert_eq!(place["enum"], json!(["copy", "link"]));
