@@ -144,7 +144,8 @@ fn data_that_is_not_there_concerns_its_readers_alone() {
         &format!("{COUNT}{OTHER}"),
     );
     let said = space.restage(&["reproduce"]).exits(1);
-    let said = said.says("stage `count` can't run: nothing says where data `set` is: `SETS` is not set");
+    let said =
+        said.says("stage `count` can't run: nothing says where data `set` is: `SETS` is not set");
     let _ = said.says("write `set = \"/where/it/is\"` under `[data]` into restage.local.toml");
     assert!(space.exists("o"));
     let with = |value: &Path, args: &[&str]| {

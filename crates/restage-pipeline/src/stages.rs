@@ -46,7 +46,7 @@ pub(crate) fn read(
 /// Reports that neither the pipeline nor a file that it includes has a stage.
 pub(crate) fn are_there<'a>(
     root: &Node,
-    included: impl Iterator<Item = &'a Node>,
+    mut included: impl Iterator<Item = &'a Node>,
     report: &mut Vec<Diagnostic>,
 ) {
     let none = |root: &Node| {
@@ -56,7 +56,7 @@ pub(crate) fn are_there<'a>(
     let Some(stages) = root.get("stages") else {
         return;
     };
-    if none(root) && included.map(none).all(|none| none) {
+    if none(root) && included.all(none) {
         let message = "the pipeline has no stages";
         report.push(
             Diagnostic::new(stages.location, message, "nothing to run")
