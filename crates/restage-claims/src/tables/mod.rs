@@ -39,6 +39,8 @@ mod content;
 mod data;
 mod decimal;
 mod diff;
+#[cfg(test)]
+mod document_tests;
 mod fault;
 mod format;
 mod lines;
