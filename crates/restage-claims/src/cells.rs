@@ -152,7 +152,8 @@ impl Files {
                     .map(Arc::new)
                     .map_err(|fault| Missing::Mistake(format!("`{file}` {fault}"))),
                 Ok(None) => Err(self.no_file(file)),
-                Err(error) => Err(Missing::NotMeasured(error.to_string())),
+                // A folder, or a file that may not be read: no other results would change that.
+                Err(error) => Err(Missing::Mistake(error.to_string())),
             }
         });
         table.clone()
@@ -298,6 +299,11 @@ mod tests {
         assert!(
             matches!(&unread, Missing::Mistake(why) if why.starts_with("`bad.csv` has 1 cell in line 2")),
             "{unread:?}"
+        );
+        let folder = missing("a", "x");
+        assert!(
+            matches!(&folder, Missing::Mistake(why) if why.contains("is a directory")),
+            "{folder:?}"
         );
         let row = files.cell(&table, &RowName::Number(3), "x").unwrap_err();
         let none = Missing::NotMeasured("`a/t.csv` has no row 3".to_owned());

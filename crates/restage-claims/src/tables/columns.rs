@@ -7,6 +7,7 @@ use super::cell::{self, Decimal};
 use super::diff::{CellDiff, Problem, Row, Side, TableDiff};
 use super::fault::Fault;
 use super::rule::EffectiveRule;
+use super::table::Kinds;
 use restage_pipeline::ColumnRule;
 
 /// The columns that two tables share and that are compared.
@@ -28,6 +29,8 @@ pub(super) struct Rows<'a> {
     pub(super) actual: &'a csv::StringRecord,
     /// Where they start.
     pub(super) lines: (u64, u64),
+    /// Of documents: what lies above their cells.
+    pub(super) kinds: Option<[&'a Kinds; 2]>,
 }
 
 impl<'a> Columns<'a> {
@@ -93,26 +96,48 @@ impl<'a> Columns<'a> {
     pub(super) fn compare(&self, rows: &Rows<'_>, row: &dyn Fn() -> Row, diff: &mut TableDiff) {
         diff.rows_compared += 1;
         let before = diff.cells_differing;
+        let cell = |column: &str, expected: &str, actual: &str, rule| CellDiff {
+            row: row(),
+            column: column.to_owned(),
+            expected: expected.to_owned(),
+            actual: actual.to_owned(),
+            expected_line: rows.lines.0,
+            actual_line: rows.lines.1,
+            rule,
+            decimal: self.decimal,
+            difference: cell::difference(self.decimal, expected, actual),
+        };
         for pair in &self.pairs {
             let (e, a) = (&rows.expected[pair.expected], &rows.actual[pair.actual]);
             if !cell::matches(pair.rule, self.decimal, e, a) {
-                diff.add_cell(|| CellDiff {
-                    row: row(),
-                    column: pair.name.to_owned(),
-                    expected: e.to_owned(),
-                    actual: a.to_owned(),
-                    expected_line: rows.lines.0,
-                    actual_line: rows.lines.1,
-                    rule: pair.rule,
-                    decimal: self.decimal,
-                    difference: cell::difference(self.decimal, e, a),
-                });
+                diff.add_cell(|| cell(pair.name, e, a, pair.rule));
+            }
+        }
+        for (path, expected, actual) in rows.kinds.into_iter().flat_map(other_kinds) {
+            // Where no path inside is compared, this is another difference already, or ignored.
+            if self.pairs.iter().any(|pair| is_inside(pair.name, path)) {
+                diff.add_cell(|| cell(path, expected, actual, ColumnRule::Exact));
             }
         }
         if diff.cells_differing > before {
             diff.rows_differing += 1;
         }
     }
+}
+
+/// What is an object in one row and a list in the other.
+fn other_kinds<'k>(
+    [expected, actual]: [&'k Kinds; 2],
+) -> impl Iterator<Item = (&'k str, &'static str, &'static str)> {
+    let both = expected
+        .iter()
+        .filter_map(move |(path, kind)| Some((path.as_str(), *kind, *actual.get(path)?)));
+    both.filter(|(_, expected, actual)| expected != actual)
+}
+
+fn is_inside(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn places(names: &[String]) -> BTreeMap<&str, Vec<usize>> {

@@ -75,8 +75,16 @@ impl Comparison<'_> {
             diff.add(first_difference(expected, actual));
             return diff;
         };
-        match [expected, actual].map(|bytes| parse::table(bytes, format)) {
-            [Ok(expected), Ok(actual)] => {
+        match [expected, actual].map(|bytes| parse::whole(bytes, format)) {
+            [Ok((_, Some(expected))), Ok((_, Some(actual)))]
+                if expected.kind() != actual.kind() =>
+            {
+                let kinds = (actual.kind(), expected.kind());
+                let fault = Fault::data(format!("is {}, the expected one {}", kinds.0, kinds.1));
+                let side = Side::Actual;
+                diff.add(Problem::Malformed { side, fault });
+            }
+            [Ok((expected, _)), Ok((actual, _))] => {
                 let how = (self.rule, format.is_document(), format.decimal);
                 let columns = Columns::pair(&expected.columns, &actual.columns, how, &mut diff);
                 if let Some(columns) = columns {
@@ -230,6 +238,7 @@ impl Pairing<'_> {
             expected: &expected.cells,
             actual: &actual.cells,
             lines: (expected.line, actual.line),
+            kinds: Some([&expected.kinds, &actual.kinds]),
         };
         self.columns.compare(&rows, row, diff);
     }
@@ -242,4 +251,40 @@ fn named(columns: &[String], key: &[&str]) -> Row {
             .map(|(column, value)| (column.clone(), (*value).to_owned()))
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use super::*;
+    use restage_pipeline::ColumnRule::{Exact, Ignore};
+
+    #[test]
+    fn a_list_is_not_an_object_of_the_same_paths() {
+        let compare = |expected: &str, actual: &str, rule: &EffectiveRule| {
+            compare_tables("m.json", expected.as_bytes(), actual.as_bytes(), rule)
+        };
+        let exact = rule(&[], &[], Exact);
+        let (list, object) = (r#"{"b": {"a": [1]}}"#, r#"{"b": {"a": {"0": 1}}}"#);
+        let diff = compare(list, object, &exact);
+        let cell = &diff.cells[0];
+        assert_eq!((diff.found(), diff.rows_differing), (1, 1));
+        let shown = [&cell.column, &cell.expected, &cell.actual].map(String::as_str);
+        assert_eq!(shown, ["b/a", "a list", "an object"]);
+        assert!(compare(list, object, &rule(&[], &[("/b/a/*", Ignore)], Exact)).is_same());
+        let rows = |first: &str| format!(r#"[{{"k": 1, "a": {first}}}, {{"k": 2, "a": [3]}}]"#);
+        let by_key = rule(&["k"], &[], Exact);
+        let diff = compare(&rows("[3]"), &rows(r#"{"0": 3}"#), &by_key);
+        assert_eq!((diff.found(), diff.rows_compared), (1, 2));
+        assert!(compare(&rows("[3]"), &rows("[ 3]"), &by_key).is_same());
+        for (expected, actual) in [
+            (r#"{"a": 1}"#, r#"[{"a": 1}]"#),
+            (r#"{"0": 1, "1": 2}"#, "[1, 2]"),
+        ] {
+            for (expected, actual) in [(expected, actual), (actual, expected)] {
+                let diff = compare(expected, actual, &exact);
+                assert!(diff.is_incomparable(), "{expected} {actual}");
+            }
+        }
+    }
 }

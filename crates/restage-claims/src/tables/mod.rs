@@ -22,7 +22,7 @@
 //!   row for each. Columns are the paths of values (`loss/train`, `layers/0`), cells the values as
 //!   JSON writes them, numbers as they are written in the file. So neither layout nor the order of keys is
 //!   a difference, but `1` is not `"1"`, nor a number by any tolerance; `null` is not `""`, nor a value
-//!   that is missing. A key given twice is an error. Without any rule, a file that can't be read so is
+//!   that is missing, nor a list an object of the keys `0`, `1`, ... A key given twice is an error. Without any rule, a file that can't be read so is
 //!   compared byte by byte.
 //! - **Columns** are matched by name, without spaces around it, so their order doesn't matter. A missing
 //!   or added column is a difference, even if it is ignored. Of columns that share a name the first is

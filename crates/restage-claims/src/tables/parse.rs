@@ -6,7 +6,7 @@ use super::data::{self, Data};
 use super::fault::Fault;
 use super::format::{Format, Kind};
 use super::lines::{Place, line_of};
-use super::table::{Line, Table};
+use super::table::{Kinds, Line, Table};
 use restage_core::fs::FsError;
 
 /// Reads a table.
@@ -50,7 +50,11 @@ fn delimited(text: &str, delimiter: u8) -> Result<Table, Fault> {
                 found: cells.len(),
             });
         }
-        rows.push(Line { line, cells });
+        rows.push(Line {
+            line,
+            cells,
+            kinds: Kinds::new(),
+        });
     }
     Ok(Table::new(columns, rows, false))
 }

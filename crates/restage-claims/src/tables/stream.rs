@@ -80,6 +80,7 @@ pub(super) fn compare(
             expected: one,
             actual: two,
             lines: (0, 0),
+            kinds: None,
         };
         let row = || match key.is_empty() {
             true => Row::Number(numbers[0]),

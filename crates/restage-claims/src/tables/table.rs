@@ -24,7 +24,12 @@ pub(super) struct Line {
     /// From 1; 1 in a document.
     pub(super) line: u64,
     pub(super) cells: csv::StringRecord,
+    pub(super) kinds: Kinds,
 }
+
+/// Of a document's row: whether what has other paths inside is "an object" or "a list". Their paths may be
+/// the same: `a/0`.
+pub(super) type Kinds = BTreeMap<String, &'static str>;
 
 impl Table {
     /// Of rows that are as long as the header; `paths`: columns are paths of values.

@@ -9,12 +9,13 @@ mod yaml;
 
 use std::collections::BTreeMap;
 
+use pointer::containers;
 pub(super) use pointer::{NoValue, flatten, value, values};
 pub(super) use value::{Data, plain};
 
 use super::fault::Fault;
 use super::format::Kind;
-use super::table::{Line, Table};
+use super::table::{Kinds, Line, Table};
 
 /// A document, and where in the file its rows are, if that is known.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ pub(super) fn rows(document: &Document) -> Result<Table, Fault> {
     };
     let mut columns: Vec<String> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut rows: Vec<BTreeMap<usize, String>> = Vec::new();
+    let mut rows: Vec<(BTreeMap<usize, String>, Kinds)> = Vec::new();
     for object in objects {
         let mut row = BTreeMap::new();
         flatten(object, &mut |path, text| {
@@ -78,16 +79,21 @@ pub(super) fn rows(document: &Document) -> Result<Table, Fault> {
             };
             row.insert(place, text.to_owned());
         });
-        rows.push(row);
+        let mut kinds = Kinds::new();
+        containers(object, &mut |path, kind| {
+            kinds.insert(path.to_owned(), kind);
+        });
+        rows.push((row, kinds));
     }
     if columns.is_empty() {
         return Err(Fault::data("holds no values"));
     }
-    let line = |(at, row): (usize, BTreeMap<usize, String>)| Line {
+    let line = |(at, (row, kinds)): (usize, (BTreeMap<usize, String>, Kinds))| Line {
         line: document.lines.get(at).copied().unwrap_or(1),
         cells: (0..columns.len())
             .map(|at| row.get(&at).map_or("", String::as_str))
             .collect(),
+        kinds,
     };
     let rows = rows.into_iter().enumerate().map(line).collect();
     Ok(Table::new(columns, rows, true))

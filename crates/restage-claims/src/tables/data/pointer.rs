@@ -94,29 +94,47 @@ fn parts(pointer: &str) -> Result<Vec<String>, NoValue> {
 /// Each value that is neither an object nor a list, with its pointer, without the leading `/`. An empty
 /// object or list is a value too.
 pub(in super::super) fn flatten(document: &Data, found: &mut dyn FnMut(&str, &str)) {
-    below(None, document, found);
+    walk(None, document, &mut |path, data| match data {
+        Data::Value(text) => found(path.unwrap_or_default(), text),
+        Data::Map(entries) if entries.is_empty() => {
+            path.into_iter().for_each(|path| found(path, "{}"));
+        }
+        Data::List(items) if items.is_empty() => {
+            path.into_iter().for_each(|path| found(path, "[]"));
+        }
+        Data::Map(_) | Data::List(_) => {}
+    });
 }
 
-fn below(path: Option<&str>, value: &Data, found: &mut dyn FnMut(&str, &str)) {
+/// Each object and list inside that is not empty, with its pointer, without the leading `/`.
+pub(in super::super) fn containers(document: &Data, found: &mut dyn FnMut(&str, &'static str)) {
+    walk(None, document, &mut |path, data| match (path, data) {
+        (Some(path), Data::Map(entries)) if !entries.is_empty() => found(path, data.kind()),
+        (Some(path), Data::List(items)) if !items.is_empty() => found(path, data.kind()),
+        _ => {}
+    });
+}
+
+/// A document and all that it holds; the document itself has no path.
+fn walk(path: Option<&str>, data: &Data, found: &mut dyn FnMut(Option<&str>, &Data)) {
+    found(path, data);
     let inner = |name: &str| match path {
         None => name.to_owned(),
         Some(path) => format!("{path}/{name}"),
     };
-    match value {
-        Data::Map(entries) if !entries.is_empty() => {
+    match data {
+        Data::Map(entries) => {
             for (key, value) in entries {
                 let key = key.replace('~', "~0").replace('/', "~1");
-                below(Some(&inner(&key)), value, found);
+                walk(Some(&inner(&key)), value, found);
             }
         }
-        Data::List(items) if !items.is_empty() => {
+        Data::List(items) => {
             for (at, item) in items.iter().enumerate() {
-                below(Some(&inner(&at.to_string())), item, found);
+                walk(Some(&inner(&at.to_string())), item, found);
             }
         }
-        Data::Value(text) => found(path.unwrap_or_default(), text),
-        Data::Map(_) => path.into_iter().for_each(|path| found(path, "{}")),
-        Data::List(_) => path.into_iter().for_each(|path| found(path, "[]")),
+        Data::Value(_) => {}
     }
 }
 

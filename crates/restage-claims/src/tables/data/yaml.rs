@@ -1,25 +1,16 @@
 //! YAML documents.
 
-use restage_pipeline::node::{Node, Value};
+use restage_pipeline::node::{Entry, Node, Value};
 use restage_pipeline::{scalar, yaml};
 
 use super::value::{Data, quoted};
 
 /// Reads one document.
 pub(super) fn read(text: &str) -> Result<Data, String> {
-    document(text).map(|root| of(&root, text, false))
-}
-
-/// Reads JSON with numbers that JSON has no names for. `None`: it can't be read so either.
-pub(super) fn read_json(text: &str) -> Option<Data> {
-    document(text).ok().map(|root| of(&root, text, true))
-}
-
-fn document(text: &str) -> Result<Node, String> {
     let mut report = Vec::new();
     let root = yaml::parse_data(text, &mut report);
     match (root, report.first()) {
-        (Some(root), None) => Ok(root),
+        (Some(root), None) => Ok(of(&root, text)),
         (_, wrong) => {
             let what = wrong.map_or("no document", |wrong| wrong.message.as_str());
             let line = wrong.map_or(1, |wrong| wrong.location.line);
@@ -30,23 +21,16 @@ fn document(text: &str) -> Result<Node, String> {
     }
 }
 
-/// `json`: texts stand in quotes, and what does not is a number's name.
-fn of(node: &Node, text: &str, json: bool) -> Data {
+fn of(node: &Node, text: &str) -> Data {
     match &node.value {
         Value::Map(entries) => {
             let entries = entries.iter();
-            let read = |entry: &restage_pipeline::node::Entry| {
-                (entry.key.clone(), of(&entry.value, text, json))
-            };
+            let read = |entry: &Entry| (entry.key.clone(), of(&entry.value, text));
             Data::Map(entries.map(read).collect())
         }
-        Value::List(items) => Data::List(items.iter().map(|item| of(item, text, json)).collect()),
+        Value::List(items) => Data::List(items.iter().map(|item| of(item, text)).collect()),
         Value::Text(said) => {
-            let written = written(node, text);
-            let is_number = match json {
-                true => !written.starts_with('"'),
-                false => written == said && scalar::resolve(said).is_err(),
-            };
+            let is_number = written(node, text) == said && scalar::resolve(said).is_err();
             match is_number {
                 // `.nan` and `-.inf` have a point that no one else writes.
                 true => Data::Value(said.replace(".inf", "inf").replace(".nan", "nan")),
