@@ -126,9 +126,9 @@ impl<'a> Columns<'a> {
 }
 
 /// What is an object in one row and a list in the other.
-fn other_kinds<'k>(
-    [expected, actual]: [&'k Kinds; 2],
-) -> impl Iterator<Item = (&'k str, &'static str, &'static str)> {
+fn other_kinds(
+    [expected, actual]: [&Kinds; 2],
+) -> impl Iterator<Item = (&str, &'static str, &'static str)> {
     let both = expected
         .iter()
         .filter_map(move |(path, kind)| Some((path.as_str(), *kind, *actual.get(path)?)));
