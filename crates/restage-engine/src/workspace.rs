@@ -78,7 +78,7 @@ pub struct Workspace {
     code: OnceCell<CodeDigests>,
     tools: Answers,
     pub(super) environments: Environments,
-    /// What [`out_of_memory_kills`] was when a run began.
+    /// How many processes had been killed for lack of memory when a run began.
     kills_before: OnceCell<Option<u64>>,
     /// Folders of which stages read parts: many may read parts of one.
     folders: RefCell<BTreeMap<Digest, Arc<Manifest>>>,

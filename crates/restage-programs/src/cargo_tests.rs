@@ -38,8 +38,18 @@ fn build_in(
     let script = dir.path().join("cargo.sh");
     let text = "#!/bin/sh\nexport CARGO_TARGET_DIR=target CARGO_NET_OFFLINE=true\n\
                 unset CARGO_TERM_QUIET CARGO_TERM_VERBOSE\nexec cargo \"$@\"\n";
-    fs::write_atomic(&script, text.as_bytes()).unwrap();
-    fs::set_mode(&script, 0o755).unwrap();
+    // By another process: a file that this one holds open for writing, if only in a child that another
+    // test has just forked, can't be run (ETXTBSY).
+    let written = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"",
+            "sh",
+            text,
+        ])
+        .arg(&script)
+        .status();
+    assert!(written.unwrap().success());
     let mut lines = Vec::new();
     let mut progress = |line: &str| lines.push(line.to_owned());
     let built = build_with(script.into(), dir.path(), &packages, &mut progress);
