@@ -135,3 +135,38 @@ fn data_that_lies_elsewhere_is_pinned_and_may_move() {
     space.write("restage.local.toml", &local);
     let _ = restage(&["reproduce"]).exits(0).says("2 fresh");
 }
+
+#[test]
+fn training_with_pytorch_goes_on_from_its_checkpoint_with_the_same_numbers() {
+    let space = example("pytorch");
+    let said = space.restage(&["dag"]).exits(0);
+    let seeds = ["train+42", "train+43", "train+44"];
+    assert!(
+        seeds.iter().all(|seed| said.out.contains(seed)),
+        "{}",
+        said.out
+    );
+    let Some(python) = python_with("torch, numpy") else {
+        return;
+    };
+    let bin = tempfile::tempdir().expect("a folder");
+    let script = format!("#!/bin/sh\nexec {python} \"$@\"\n");
+    fs::write(bin.path().join("python3"), script).expect("a script");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(bin.path().join("python3"), executable).expect("a script");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = format!("{}:{}", bin.path().display(), path.display());
+    let restage = |args: &[&str]| -> Said {
+        let output = space.command(args).env("PATH", &path).output();
+        output.expect("restage starts").into()
+    };
+    let _ = restage(&["reproduce"]).exits(0).says("3 ran");
+    let metrics = space.read("results/seed-42/metrics.json");
+    let _ = restage(&["claims"]).exits(0).says("reproduced");
+    let _ = restage(&["reproduce", "-S", "interrupt_after=10"])
+        .exits(0)
+        .says("3 ran");
+    assert_eq!(space.read("results/seed-42/metrics.json"), metrics);
+    let log = restage(&["logs", "train+42"]);
+    assert!(log.out.contains("resumed after epoch 10"), "{}", log.out);
+}
