@@ -95,6 +95,32 @@ pub(crate) fn read(
     rules.filter_map(|item| reader.rule(item)).collect()
 }
 
+/// The path or pattern of the field `files` of `owner`, below the pipeline's folder.
+pub(crate) fn files_of(
+    node: &Node,
+    owner: &str,
+    templates: &Templates<'_>,
+    report: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    let Value::Text(_) = node.value else {
+        report.push(expected(node, "files", owner, "text: a path or a pattern"));
+        return None;
+    };
+    let text = templates.text(node, report)?;
+    let text = templates.scope.place.below(&text);
+    match Glob::new(&text) {
+        Ok(glob) => Some(glob.as_str().to_owned()),
+        Err(error) => {
+            let message = format!(
+                "`files` of {owner} is not a pattern below the pipeline's folder: `{}`",
+                printable(&text)
+            );
+            report.push(Diagnostic::new(node.location, message, error.to_string()));
+            None
+        }
+    }
+}
+
 pub(crate) struct Reader<'a> {
     templates: &'a Templates<'a>,
     report: &'a mut Vec<Diagnostic>,
@@ -112,25 +138,8 @@ impl Reader<'_> {
     }
 
     fn files(&mut self, rule: &mut CompareRule, node: &Node) {
-        let Value::Text(_) = node.value else {
-            let error = expected(node, "files", OWNER, "text: a path or a pattern");
-            self.report.push(error);
-            return;
-        };
-        let Some(text) = self.templates.text(node, self.report) else {
-            return;
-        };
-        let text = self.templates.scope.place.below(&text);
-        match Glob::new(&text) {
-            Ok(glob) => glob.as_str().clone_into(&mut rule.files),
-            Err(error) => {
-                let message = format!(
-                    "`files` of {OWNER} is not a pattern below the pipeline's folder: `{}`",
-                    printable(&text)
-                );
-                let error = Diagnostic::new(node.location, message, error.to_string());
-                self.report.push(error);
-            }
+        if let Some(files) = files_of(node, OWNER, self.templates, self.report) {
+            rule.files = files;
         }
     }
 

@@ -1,12 +1,12 @@
 //! `tables:`, how tables are written that are not what their names say.
 //! It does not look at the tables.
 
+use super::compare::files_of;
 use super::diagnostic::Diagnostic;
 use super::fields::{About, Field, Kind, Mapping, expected};
-use super::node::{Entry, Node, Value, printable};
+use super::node::{Entry, Node, Value};
 use super::pipeline::TableFormat;
 use super::template::Templates;
-use restage_core::glob::Glob;
 
 type Read = fn(&mut Reader<'_>, &mut TableFormat, &Node);
 
@@ -108,25 +108,8 @@ impl Reader<'_> {
     }
 
     fn files(&mut self, table: &mut TableFormat, node: &Node) {
-        let Value::Text(_) = node.value else {
-            let error = expected(node, "files", OWNER, "text: a path or a pattern");
-            self.report.push(error);
-            return;
-        };
-        let Some(text) = self.templates.text(node, self.report) else {
-            return;
-        };
-        let text = self.templates.scope.place.below(&text);
-        match Glob::new(&text) {
-            Ok(glob) => glob.as_str().clone_into(&mut table.files),
-            Err(error) => {
-                let message = format!(
-                    "`files` of {OWNER} is not a pattern below the pipeline's folder: `{}`",
-                    printable(&text)
-                );
-                let error = Diagnostic::new(node.location, message, error.to_string());
-                self.report.push(error);
-            }
+        if let Some(files) = files_of(node, OWNER, self.templates, self.report) {
+            table.files = files;
         }
     }
 
