@@ -12,9 +12,9 @@ What counts as a difference:
   exact     Any other text. This is the default. 1.0 is not 1.00, NaN is not
             nan, 0 is not -0.
   abs, rel  Two numbers further apart than the bound, absolute or relative to
-            the expected one. Numbers are read as doubles. NaN matches only
-            NaN, an infinity only itself, -0 matches 0, and an empty cell
-            matches only an empty one. With both bounds, as in
+            the expected one; close to it, the digits as written decide. NaN
+            matches only NaN, an infinity only itself, -0 matches 0, and an
+            empty cell matches only an empty one. With both bounds, as in
             {abs: 1.0e-8, rel: 1.0e-5}, their sum is allowed.
   ignore    Nothing, but the column must exist.
   columns   Matched by name, in any order. A missing or added column is a
@@ -30,9 +30,9 @@ What counts as a difference:
             or a file of JSON lines, has a row for each. Columns are the paths
             of values, such as /accuracy or /loss/train. Layout and the order
             of keys make no difference.
-Quotes around cells, LF or CRLF between rows, blank lines, a byte order mark, and
-commas, semicolons or tabs between cells make no difference. A line break inside
-a quoted cell does.
+Quotes around cells, LF or CRLF between rows, blank lines, a byte order mark,
+and commas, semicolons or tabs between cells make no difference. A line break
+inside a quoted cell does.
 
 Examples:
   restage compare                                  with the last commit
