@@ -24,8 +24,8 @@ What counts as a difference:
             key. A missing or added row is a difference. Two rows with the same
             key are an error, which names the key and both lines.
   files     A missing or added file is a difference. Files other than .csv,
-            .tsv, .json, .jsonl, .yaml, .toml and those that `tables:` names are
-            compared byte by byte.
+            .tsv, .json, .jsonl, .yaml, .toml and those that `tables:` names
+            are compared byte by byte.
   json      A JSON, YAML or TOML file is a table of one row; a list of objects,
             or a file of JSON lines, has a row for each. Columns are the paths
             of values, such as /accuracy or /loss/train. Layout and the order
