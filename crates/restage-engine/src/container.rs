@@ -7,24 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environments::installers_environment;
-use super::host::HostEnv;
+use super::host::{HostEnv, OF_THIS_MACHINE};
 use restage_core::digest::{Digest, Frame};
 use restage_core::rel_path::RelPath;
 use restage_pipeline::{Runtime, Stage};
 
-/// What every stage is given of the caller, and what means nothing in an image.
-const OF_THE_CALLER: [&str; 10] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TERM",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "RESTAGE_STORE",
-];
+/// Where a restage inside the stage would find the store: a place on this machine.
+const STORE: &str = "RESTAGE_STORE";
 /// Most inputs that are mounted read-only one by one.
 const MOST_MOUNTS: usize = 200;
 /// A container that takes longer to be removed is left.
@@ -99,7 +88,7 @@ impl Inside<'_> {
             };
             let stage = self.stage;
             let declared = stage.env.contains_key(name) || stage.pass_env.contains(name);
-            declared || !OF_THE_CALLER.contains(&name)
+            declared || !(OF_THIS_MACHINE.contains(&name) || name == STORE)
         };
         let given = env.iter().filter(|(name, _)| own(name));
         given

@@ -10,11 +10,9 @@ use restage_core::digest::distinct_text;
 use restage_pipeline::{Gpus, Stage};
 
 /// Variables that every stage gets of the caller without declaring them: where programs and homes
-/// are. None of them enters a key, so none may change a result (docs/adr/0023).
-///
-/// `RESTAGE_ISA` is here for that reason: it forces a vector width for measurements and never
-/// changes a bit. Declared under `env:` it would enter the keys of the stages that read it.
-const PASSED_ON: [&str; 10] = [
+/// are. None of them enters a key, so none may change a result (docs/adr/0023). In an image they mean
+/// nothing.
+pub(super) const OF_THIS_MACHINE: [&str; 9] = [
     "PATH",
     "HOME",
     "USER",
@@ -24,8 +22,11 @@ const PASSED_ON: [&str; 10] = [
     "TMPDIR",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
-    "RESTAGE_ISA",
 ];
+
+/// Passed on as well: it forces a vector width for measurements and never changes a bit. Declared
+/// under `env:` it would enter the keys of the stages that read it.
+const VECTOR_WIDTH: &str = "RESTAGE_ISA";
 
 /// Variables that are the same for every stage on every machine. Another value here takes a new
 /// [`restage_core::digest::StageKey::VERSION`].
@@ -114,7 +115,11 @@ pub(super) fn stage_environment(host: &HostEnv, stage: &Stage) -> BTreeMap<OsStr
         Gpus::Unstated => &CARDS,
         _ => &[],
     };
-    let passed = PASSED_ON.iter().chain(cards).copied();
+    let passed = OF_THIS_MACHINE
+        .iter()
+        .chain([&VECTOR_WIDTH])
+        .chain(cards)
+        .copied();
     for name in passed.chain(stage.pass_env.iter().map(String::as_str)) {
         if let Some(value) = host.get(name) {
             env.insert(name.into(), value.to_owned());
