@@ -20,7 +20,7 @@ use restage_engine::{
 };
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{
-    Action, Diagnostic, Diagnostics, LoadOptions, OpenFile, OtherReading, Pipeline,
+    Action, Diagnostic, Diagnostics, LoadOptions, OpenFile, OtherReading, Pipeline, Source,
 };
 use restage_store::{Location, Store};
 
@@ -230,8 +230,7 @@ impl Loaded {
         let found = &self.pipeline().other_readings;
         let Some(first) = found.first() else { return };
         let place = |reading: &OtherReading| {
-            let source = (reading.location.file as usize).checked_sub(1);
-            let source = source.and_then(|n| self.pipeline().sources.get(n));
+            let source = Source::at(&self.pipeline().sources, reading.location);
             let file = source.map_or(&self.file_name, |source| &source.name);
             format!("{reading} ({file}:{})", reading.location.line)
         };

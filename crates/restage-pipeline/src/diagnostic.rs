@@ -72,8 +72,7 @@ impl Diagnostics {
 
     /// Name and text of the file that a location is in.
     pub fn file(&self, at: Location) -> (&str, &str) {
-        let other = (at.file as usize).checked_sub(1);
-        match other.and_then(|n| self.others.get(n)) {
+        match Source::at(&self.others, at) {
             Some(other) => (&other.name, &other.text),
             None => (&self.file_name, &self.text),
         }

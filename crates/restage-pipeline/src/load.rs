@@ -21,7 +21,7 @@ use super::programs::{self, PROGRAMS};
 use super::report::{self, REPORT};
 use super::schema_version::{self, SCHEMA};
 use super::script::{self, SHELL};
-use super::sources::{FileText, Named, OpenFile};
+use super::sources::{FileText, Named, OpenFile, Source};
 use super::stage::{self, Common, STAGE};
 use super::stages;
 use super::table_formats::{self, TABLES};
@@ -518,11 +518,9 @@ fn readings(root: &Node, text: &str, from_files: &[Node], named: &Named) -> Vec<
     let mut found: Vec<OtherReading> = here.flat_map(|node| other_readings(node, text)).collect();
     let sources = named.sources();
     for node in from_files {
-        let source = (node.location.file as usize).checked_sub(1);
-        let source = source.and_then(|n| sources.get(n));
         // A key in JSON is text to everybody.
-        let source =
-            source.filter(|source| is_yaml(&source.name) && !source.name.ends_with(".json"));
+        let source = Source::at(&sources, node.location)
+            .filter(|source| is_yaml(&source.name) && !source.name.ends_with(".json"));
         found.extend(
             source
                 .into_iter()

@@ -20,6 +20,13 @@ pub struct Source {
     pub text: Arc<str>,
 }
 
+impl Source {
+    /// The one of a pipeline's `sources` that a location is in; `None` for the pipeline file itself.
+    pub fn at(sources: &[Self], location: Location) -> Option<&Self> {
+        sources.get((location.file as usize).checked_sub(1)?)
+    }
+}
+
 /// A file's bytes, `None` where there is none, or why it can't be read.
 type Opened = Result<Option<Vec<u8>>, String>;
 
