@@ -257,16 +257,16 @@ impl Builder<'_> {
             self.ws.store.environments().drop_place(place)?;
             return Ok(Err(self.wrong(&error)));
         }
-        let interpreter = self
-            .named
-            .interpreter
-            .as_ref()
-            .map(|it| it.executable.as_path());
-        let interpreter = interpreter.unwrap_or(Path::new(""));
         let made = WallTime::now().to_string();
         let environments = self.ws.store.environments();
-        environments.finish(place, &self.named.key.kind, interpreter, &made)?;
+        environments.finish(place, &self.named.key.kind, self.python(), &made)?;
         Ok(Ok(()))
+    }
+
+    /// The interpreter's program; empty where it has none.
+    fn python(&self) -> &Path {
+        let interpreter = self.named.interpreter.as_ref();
+        interpreter.map_or(Path::new(""), |it| &it.executable)
     }
 
     fn lock_file(&self) -> String {
@@ -279,12 +279,7 @@ impl Builder<'_> {
     /// The commands that make it, one after another.
     fn steps(&self, place: &EnvironmentPlace) -> Vec<Step> {
         let at = place.path();
-        let python = self
-            .named
-            .interpreter
-            .as_ref()
-            .map(|it| it.executable.clone());
-        let python = python.unwrap_or_default();
+        let python = self.python();
         let mut env = installers_environment(&self.ws.env);
         match &self.environment.made {
             Made::Uv { groups, extras, .. } => {
@@ -336,12 +331,12 @@ impl Builder<'_> {
                 }
                 let step = |name: &str| Step::new(name, &self.named.folder, env.clone());
                 let mut venv = step("python -m venv");
-                venv.argv.push((&python).into());
+                venv.argv.push(python.into());
                 venv.words(&["-I", "-m", "venv", "--without-pip"]);
                 venv.argv.push(at.into());
                 let pip = |name: &str| {
                     let mut step = step(name);
-                    step.argv.push((&python).into());
+                    step.argv.push(python.into());
                     step.words(&["-I", "-m", "pip", "--python"]);
                     step.argv.push(at.join("bin/python").into());
                     step.words(&["--no-input", "--disable-pip-version-check", "--no-color"]);
