@@ -13,6 +13,7 @@ use super::columns::{Columns, Rows};
 use super::content::{Content, PIECE};
 use super::diff::{Problem, Row, TableDiff};
 use super::format::Format;
+use super::lines::{Ends, ends_line};
 use super::rule::EffectiveRule;
 use restage_core::fs::{Context, FsError};
 
@@ -125,7 +126,7 @@ fn number_lines(
 /// come before a record.
 fn lines(content: Content<'_>, starts: &[u64]) -> Result<Vec<u64>, FsError> {
     let mut reader = BufReader::with_capacity(PIECE, content.open()?);
-    let (mut at, mut ends, mut after_cr) = (0_u64, 0_u64, false);
+    let (mut at, mut ends) = (0_u64, Ends::default());
     let mut found = Vec::with_capacity(starts.len());
     'file: while found.len() < starts.len() {
         let piece = reader.fill_buf().at("read", content.path())?;
@@ -133,27 +134,21 @@ fn lines(content: Content<'_>, starts: &[u64]) -> Result<Vec<u64>, FsError> {
             break;
         }
         for byte in piece {
-            let ends_line = match byte {
-                b'\n' => !after_cr,
-                b'\r' => true,
-                _ => {
-                    while starts.get(found.len()).is_some_and(|start| *start <= at) {
-                        found.push(ends + 1);
-                    }
-                    if found.len() == starts.len() {
-                        break 'file;
-                    }
-                    false
+            if !ends_line(*byte) {
+                while starts.get(found.len()).is_some_and(|start| *start <= at) {
+                    found.push(ends.line());
                 }
-            };
-            ends += u64::from(ends_line);
-            after_cr = *byte == b'\r';
+                if found.len() == starts.len() {
+                    break 'file;
+                }
+            }
+            ends.pass(*byte);
             at += 1;
         }
         let length = piece.len();
         reader.consume(length);
     }
-    found.resize(starts.len(), ends + 1);
+    found.resize(starts.len(), ends.line());
     Ok(found)
 }
 
