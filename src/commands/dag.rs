@@ -58,7 +58,7 @@ fn mark(decision: &Decision) -> Mark {
     let (fill, border) = match decision {
         Decision::Fresh(_) => ("#d5efe0", "#2e8b57"),
         Decision::Restore(..) => ("#d6e6f7", "#2a6ebb"),
-        Decision::Run(_) => ("#f9d6d0", "#c0392b"),
+        Decision::Run(_) | Decision::Blocked(_) => ("#f9d6d0", "#c0392b"),
         Decision::Waits(_) => ("#fdf0c4", "#b8860b"),
         Decision::Gated(_) => ("#e4e4e4", "#6e6e6e"),
     };

@@ -157,6 +157,7 @@ fn print_plan(
             Decision::Fresh(_) => continue,
             Decision::Restore(_, outs) => format!("restore {}", outs.join(", ")),
             Decision::Run(reasons) => format!("run, {}", reason_text(reasons)),
+            Decision::Blocked(obstacle) => format!("blocked, {obstacle}"),
             Decision::Waits(_) => "run if its inputs change".to_owned(),
             Decision::Gated(gate) => format!("gated, {gate}"),
         };

@@ -151,6 +151,7 @@ fn table(loaded: &Loaded, plan: &Plan, style: Style) -> String {
                 format!("`{one}` is missing or edited{rest}")
             }
             Decision::Run(reasons) => reason_text(reasons),
+            Decision::Blocked(obstacle) => obstacle.to_string(),
             Decision::Gated(gate) => gate.to_string(),
             Decision::Waits(on) => {
                 let names = on.iter().map(|up| graph.stage(*up).name.as_str());

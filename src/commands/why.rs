@@ -113,6 +113,10 @@ fn block(
             }
             text
         }
+        Decision::Blocked(obstacle) => {
+            let text = visible(&obstacle.to_string());
+            format!("{name} is {}:\n  {text}\n", style.bad("blocked"))
+        }
         Decision::Gated(gate) => {
             format!("{name} is {}: {gate}\n", style.busy("gated"))
         }

@@ -160,6 +160,7 @@ pub(crate) fn state(decision: &Decision) -> &'static str {
         Decision::Fresh(_) => "fresh",
         Decision::Restore(..) => "restore",
         Decision::Run(_) => "stale",
+        Decision::Blocked(_) => "blocked",
         Decision::Waits(_) => "waits",
         Decision::Gated(_) => "gated",
     }
@@ -169,6 +170,7 @@ pub(crate) fn state(decision: &Decision) -> &'static str {
 pub(crate) fn reasons(decision: &Decision) -> Vec<String> {
     match decision {
         Decision::Run(reasons) => reasons.iter().map(ToString::to_string).collect(),
+        Decision::Blocked(obstacle) => vec![obstacle.to_string()],
         Decision::Restore(_, outs) => outs
             .iter()
             .map(|out| format!("out {out} differs or is missing"))

@@ -14,11 +14,13 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
     let mut run: Vec<String> = Vec::new();
     let mut may: Vec<String> = Vec::new();
     let mut gated: Vec<String> = Vec::new();
+    let mut blocked: Vec<String> = Vec::new();
     let (mut fresh, mut restore) = (0, 0);
     for (id, planned) in &plan.stages {
         let name = graph.stage(*id).name.clone();
         match &planned.decision {
             Decision::Run(_) => run.push(name),
+            Decision::Blocked(_) => blocked.push(name),
             Decision::Waits(_) => may.push(name),
             Decision::Restore(..) => restore += 1,
             Decision::Fresh(_) => fresh += 1,
@@ -26,15 +28,20 @@ pub(crate) fn plan_lines(graph: &Graph, plan: &Plan, guess: Estimate, style: Sty
         }
     }
     let names = |names: &[String]| grouped(names.iter().map(String::as_str));
-    let gated = (!gated.is_empty()).then(|| format!("gated, can't run here: {}", names(&gated)));
+    let none = [
+        ("gated, can't run here", gated),
+        ("blocked, can't run", blocked),
+    ];
+    let none = none.iter().filter(|(_, stages)| !stages.is_empty());
+    let none = none.map(|(why, stages)| format!("{why}: {}", names(stages)));
     if run.is_empty() && may.is_empty() {
-        return gated.into_iter().collect();
+        return none.collect();
     }
     let mut lines = Vec::new();
     if !run.is_empty() {
         lines.push(format!("{} {}", style.bold("to run:"), names(&run)));
     }
-    lines.extend(gated);
+    lines.extend(none);
     if !may.is_empty() {
         lines.push(format!("then, if their inputs change: {}", names(&may)));
     }
@@ -62,7 +69,7 @@ pub(crate) fn painted_state(decision: &Decision, style: Style) -> String {
     match decision {
         Decision::Fresh(_) => style.good(&word),
         Decision::Restore(..) | Decision::Waits(_) | Decision::Gated(_) => style.busy(&word),
-        Decision::Run(_) => style.bad(&word),
+        Decision::Run(_) | Decision::Blocked(_) => style.bad(&word),
     }
 }
 

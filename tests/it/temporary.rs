@@ -221,3 +221,43 @@ fn killed_while_bytes_are_given_up_nothing_is_missing_that_was_promised() {
     }
     assert!(died > 8, "{died} of the last points of {points}");
 }
+
+/// `sort` could run, but reads what only `align` can make.
+const GATED: &str = r#"
+  align:
+    cmd: cat reads.txt > aligned.txt
+    deps: [reads.txt]
+    requires: {files: [licence.lic]}
+    outs: [{path: aligned.txt, temporary: true}]
+  sort: {cmd: sort aligned.txt > sorted.txt, deps: [aligned.txt], outs: [{path: sorted.txt, temporary: true}]}
+  factor: {cmd: "echo ${a} > factor.txt", outs: [factor.txt]}
+  count: {cmd: "wc -l < sorted.txt > count.txt; echo ${a} >> count.txt", deps: [sorted.txt], outs: [count.txt]}
+  scale: {cmd: "cat factor.txt aligned.txt > scale.txt", deps: [aligned.txt, factor.txt], outs: [scale.txt]}
+  part: {cmd: "head -c9 sorted.txt aligned.txt > part.txt", deps: [sorted.txt, aligned.txt], outs: [part.txt]}
+"#;
+
+#[test]
+fn where_it_can_not_be_made_again_only_who_must_read_it_is_kept_from_running() {
+    let space = Space::new(GATED);
+    space.write("reads.txt", "b\na\n");
+    space.write("licence.lic", "");
+    assert_eq!(space.ran(&["-j1"]).len(), 6);
+    fs::remove_file(space.path("licence.lic")).expect("a file");
+    space.restage(&["reproduce"]).exits(0).says("6 fresh");
+    fs::remove_file(space.path("part.txt")).expect("an out");
+    // `count` must run, which the plan knows; `scale` must, too, which is known once `factor` has run.
+    let said = space.restage(&["reproduce", "-n", "-S", "a=7"]).exits(0);
+    let why = "count: blocked, reads `sorted.txt`, a temporary out of `sort` that was not kept, and \
+               `align` can't run here: there is no `licence.lic`";
+    assert!(said.out.contains(why), "{}", said.out);
+    assert!(said.out.contains("factor: run"), "{}", said.out);
+    let said = space.restage(&["reproduce", "-S", "a=7"]).exits(1);
+    let said = said.says("1 ran, 1 restored, 2 fresh, 2 failed");
+    said.says("error: stage `scale` reads `aligned.txt`, a temporary out of `align`");
+    assert_eq!(space.read("count.txt"), "2\n1\n");
+    space.restage(&["status", "--check", "part"]).exits(0);
+    space.write("licence.lic", "");
+    let mut ran = space.ran(&["-S", "a=7"]);
+    ran.sort();
+    assert_eq!(ran, ["align", "count", "scale", "sort"]);
+}

@@ -159,8 +159,8 @@ fn adopt_one(
             return Err(AdoptError::HasResult { stage, edited });
         }
         _ if !adopt => return Ok(None),
-        Decision::Run(reasons) if planned.key.is_none() => {
-            return Err(RunError::Facts(no_key(stage, &reasons)).into());
+        Decision::Blocked(obstacle) => {
+            return Err(RunError::Facts(no_key(stage, &obstacle)).into());
         }
         Decision::Run(_) | Decision::Waits(_) | Decision::Gated(_) => {}
     }

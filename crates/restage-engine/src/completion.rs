@@ -11,7 +11,7 @@ use super::bad_inputs::{self, moved_input};
 use super::error::RunError;
 use super::event::{Audited, Failure};
 use super::lacks;
-use super::plan::Reason;
+use super::plan::Obstacle;
 use super::said::{Place, Said, under};
 use super::secrets;
 use super::shared_inputs::Spoiled;
@@ -341,18 +341,17 @@ fn failure(stage: &Stage, attempt: &Attempt, reason: String, hint: Option<String
 
 /// The failure of a stage that can't start, because something that it reads was not written or can't
 /// be read.
-pub(super) fn lacking(reasons: &[Reason]) -> Failure {
-    let text: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+pub(super) fn blocked(obstacle: &Obstacle) -> Failure {
     Failure {
-        reason: text.join(", "),
+        reason: obstacle.to_string(),
         attempt: 1,
         attempts: 1,
-        hint: reasons.iter().find_map(Reason::hint),
+        hint: obstacle.hint(),
         work_dir: None,
         log: None,
         tail: Vec::new(),
-        machine: reasons.iter().any(|r| matches!(r, Reason::Unreadable(_))),
-        others_go_on: reasons.iter().all(|r| matches!(r, Reason::Data(_))),
+        machine: matches!(obstacle, Obstacle::Unreadable(_)),
+        others_go_on: matches!(obstacle, Obstacle::Data(_) | Obstacle::Gone(_)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError};
+use super::obstacle::Gone;
 use super::plan::{Decision, Plan};
 use super::reason::Reason;
 use restage_pipeline::Stage;
@@ -66,9 +67,8 @@ pub(super) fn is_temporary(stage: &Stage, out: &RecordedOut) -> bool {
 
 /// The stages whose outs were not kept and are read by a stage that runs, or by one of them.
 pub(super) fn needed(graph: &Graph, plan: &Plan) -> BTreeSet<StageId> {
-    let runs = plan.stages.iter().filter(|(_, planned)| {
-        matches!(planned.decision, Decision::Run(_)) && planned.key.is_some()
-    });
+    let runs = plan.stages.iter();
+    let runs = runs.filter(|(_, planned)| matches!(planned.decision, Decision::Run(_)));
     let mut open: Vec<StageId> = runs.map(|(id, _)| *id).collect();
     let mut needed = BTreeSet::new();
     while let Some(reader) = open.pop() {
@@ -98,6 +98,39 @@ fn gone_inputs<'a>(
             .any(|out| out == path)
             .then_some((*stage, path))
     })
+}
+
+/// Whether a stage whose outs were not kept can make them again, by a plan that has all that it
+/// reads from.
+pub(super) fn can_make(graph: &Graph, plan: &Plan, writer: StageId, facts: &dyn Facts) -> bool {
+    facts.lacks(graph.stage(writer)).is_empty() && gone_inputs(graph, plan, writer).next().is_none()
+}
+
+/// Why a stage can't run by a plan in which all that was not kept and can be made again is.
+pub(super) fn out_of_reach(
+    graph: &Graph,
+    plan: &Plan,
+    reader: StageId,
+    facts: &dyn Facts,
+) -> Option<Gone> {
+    let (first, path) = gone_inputs(graph, plan, reader).next()?;
+    let mut writer = first;
+    // It lacks something, or reads from one that does.
+    loop {
+        let stage = graph.stage(writer);
+        let lacks = facts.lacks(stage);
+        match gone_inputs(graph, plan, writer).next() {
+            Some((up, _)) if lacks.is_empty() => writer = up,
+            _ => {
+                return Some(Gone {
+                    path: path.to_owned(),
+                    writer: graph.stage(first).name.clone(),
+                    gated: stage.name.clone(),
+                    lacks,
+                });
+            }
+        }
+    }
 }
 
 /// Something that a stage reads and that was not kept, and the name of the stage that writes it.

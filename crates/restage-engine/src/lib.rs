@@ -43,6 +43,7 @@ mod local;
 mod maintenance;
 mod noop;
 mod notebook;
+mod obstacle;
 #[cfg(test)]
 mod order_tests;
 mod params_text;
@@ -92,7 +93,7 @@ pub use lacks::{BROKEN_PIPE, HAD_MORE_TO_SAY};
 pub use maintenance::{LiveKeys, NextRun, live_keys, next_run};
 pub use noop::{NoopRequest, UpToDate, nothing_to_do, remember_noop};
 pub use patterns::Patterns;
-pub use plan::{Decision, Lack, Plan, Planned, Reason, Unreadable, plan};
+pub use plan::{Decision, Gone, Lack, Obstacle, Plan, Planned, Reason, Unreadable, plan};
 pub use progress::{Metric, Progress, StageEvent};
 pub use scheduler::{Results, RunOptions, run};
 pub use standing::{Foreigners, check as check_places};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facts::{Facts, FactsError};
-use super::plan::{Decision, Plan, Reason, decide, no_key, plan};
+use super::plan::{Decision, Obstacle, Plan, decide, no_key, plan};
 use super::workspace::Workspace;
 use restage_core::digest::Digest;
 use restage_pipeline::Action;
@@ -46,7 +46,7 @@ pub fn live_keys(ws: &Workspace, graph: &Graph) -> Result<LiveKeys, FactsError> 
                 live.runs.insert(key.digest());
             }
             (Decision::Gated(_), None) => {}
-            (Decision::Waits(_) | Decision::Run(_), _) => {
+            (Decision::Waits(_) | Decision::Run(_) | Decision::Blocked(_), _) => {
                 live.runs.extend(likely_key(ws, graph, *id, &plan)?);
             }
         }
@@ -73,12 +73,13 @@ fn likely_key(
     };
     match &planned.decision {
         // It has the same key again once its source can be read.
-        Decision::Run(reasons)
-            if reasons
-                .iter()
-                .any(|r| matches!(r, Reason::Unreadable(_) | Reason::NoEnvironment(_))) =>
+        Decision::Blocked(obstacle)
+            if matches!(
+                **obstacle,
+                Obstacle::Unreadable(_) | Obstacle::NoEnvironment(_)
+            ) =>
         {
-            Err(no_key(graph.stage(id), reasons))
+            Err(no_key(graph.stage(id), obstacle))
         }
         _ => Ok(planned.key.map(|key| key.digest())),
     }
@@ -106,7 +107,7 @@ pub fn next_run(ws: &Workspace, graph: &Graph) -> Result<NextRun, FactsError> {
             continue;
         }
         let stages = match planned.decision {
-            Decision::Fresh(_) | Decision::Gated(_) => continue,
+            Decision::Fresh(_) | Decision::Blocked(_) | Decision::Gated(_) => continue,
             Decision::Restore(..) => &mut next.restores,
             Decision::Run(_) => &mut next.runs,
             Decision::Waits(_) => &mut next.waits,

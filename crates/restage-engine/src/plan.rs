@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::facts::{Facts, FactsError, InFolder};
 use super::kept;
 use super::notebook;
-pub use super::reason::{Lack, Reason, Unreadable};
+pub use super::obstacle::{Gone, Lack, Obstacle, Unreadable};
+pub use super::reason::Reason;
 use super::stands::Gate;
 use restage_core::digest::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff};
 use restage_core::rel_path::RelPath;
@@ -24,6 +25,8 @@ pub enum Decision {
     Restore(Arc<Record>, Vec<String>),
     /// There is no record for its key.
     Run(Vec<Reason>),
+    /// It can't run, and not for what it requires: something that it reads is not to be had.
+    Blocked(Box<Obstacle>),
     /// Stages that it reads from will run. If their outs stay the same, it is fresh after all.
     Waits(BTreeSet<StageId>),
     /// It would have to run, and this machine lacks something that it requires.
@@ -31,12 +34,11 @@ pub enum Decision {
 }
 
 /// The error of whoever needs the key of a stage that can't run.
-pub(crate) fn no_key(stage: &Stage, reasons: &[Reason]) -> FactsError {
-    let text: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+pub(crate) fn no_key(stage: &Stage, obstacle: &Obstacle) -> FactsError {
     FactsError::NoKey {
         stage: stage.name.clone(),
-        reason: text.join(", "),
-        hint: reasons.iter().find_map(Reason::hint),
+        reason: obstacle.to_string(),
+        hint: obstacle.hint(),
     }
 }
 
@@ -59,7 +61,10 @@ impl Planned {
         match self.decision {
             Decision::Run(_) => true,
             Decision::Waits(_) => self.can_run,
-            Decision::Fresh(_) | Decision::Restore(..) | Decision::Gated(_) => false,
+            Decision::Fresh(_)
+            | Decision::Restore(..)
+            | Decision::Blocked(_)
+            | Decision::Gated(_) => false,
         }
     }
 
@@ -68,7 +73,7 @@ impl Planned {
         match &self.decision {
             Decision::Fresh(record) | Decision::Restore(record, _) => Some(record),
             Decision::Gated(gate) => gate.stands.as_ref().map(|stands| &stands.record),
-            Decision::Run(_) | Decision::Waits(_) => None,
+            Decision::Run(_) | Decision::Blocked(_) | Decision::Waits(_) => None,
         }
     }
 }
@@ -110,13 +115,17 @@ pub fn plan(
     facts.ask_tools(graph, selected);
     let plan = plan_with(graph, selected, forced, BTreeSet::new(), facts)?;
     let needed = kept::needed(graph, &plan);
-    match needed.is_empty() {
-        true => Ok(plan),
-        false => plan_with(graph, selected, forced, needed, facts),
+    if needed.is_empty() {
+        return Ok(plan);
     }
+    let mut plan = plan_with(graph, selected, forced, needed, facts)?;
+    let stages = &plan.stages;
+    plan.needed.retain(|id| stages[id].not_kept.is_empty());
+    Ok(plan)
 }
 
-/// The plan in which the stages of `needed` run if their outs were not kept.
+/// The plan in which the stages of `needed` run if their outs were not kept. Where they can't, those who
+/// must read these outs can't run either; others have nothing to do with it.
 fn plan_with(
     graph: &Graph,
     selected: &BTreeSet<StageId>,
@@ -141,11 +150,17 @@ fn plan_with(
             .collect();
         let planned = if running.is_empty() {
             let upstream = |up: StageId| plan.stages.get(&up).and_then(Planned::record).cloned();
+            let needed = plan.needed.contains(&id);
             let must = Must {
                 run: forced.contains(&id),
-                have_outs: plan.needed.contains(&id),
+                have_outs: needed && kept::can_make(graph, &plan, id, facts),
             };
-            decide_what(graph, id, must, &upstream, facts)?
+            let mut planned = decide_what(graph, id, must, &upstream, facts)?;
+            let runs = matches!(planned.decision, Decision::Run(_)) && !plan.needed.is_empty();
+            if runs && let Some(gone) = kept::out_of_reach(graph, &plan, id, facts) {
+                planned = blocked(Obstacle::Gone(gone));
+            }
+            planned
         } else {
             Planned {
                 decision: Decision::Waits(running),
@@ -212,14 +227,7 @@ pub(crate) fn decide_what(
     let key = match stage_key(graph, id, upstream, facts) {
         Ok(key) => Arc::new(key),
         Err(NoKey::Facts(error)) => return Err(error),
-        Err(NoKey::CanNotRun(reason)) => {
-            return Ok(Planned {
-                decision: Decision::Run(vec![reason]),
-                key: None,
-                can_run: true,
-                not_kept: Vec::new(),
-            });
-        }
+        Err(NoKey::Blocked(obstacle)) => return Ok(blocked(obstacle)),
     };
     let mut not_kept = Vec::new();
     let decision = match facts.record(&key.digest())? {
@@ -242,6 +250,16 @@ pub(crate) fn decide_what(
         key: Some(key),
         not_kept,
     })
+}
+
+/// A stage that can't run.
+pub(super) fn blocked(obstacle: Obstacle) -> Planned {
+    Planned {
+        decision: Decision::Blocked(Box::new(obstacle)),
+        key: None,
+        can_run: false,
+        not_kept: Vec::new(),
+    }
 }
 
 /// What becomes of a stage that would have to run.
@@ -282,7 +300,7 @@ enum NoKey {
     /// No plan can be made.
     Facts(FactsError),
     /// Others can run.
-    CanNotRun(Reason),
+    Blocked(Obstacle),
 }
 
 impl From<FactsError> for NoKey {
@@ -296,12 +314,12 @@ impl From<FactsError> for NoKey {
 fn read<T>(found: Result<T, FactsError>) -> Result<T, NoKey> {
     found.map_err(|error| match error {
         FactsError::Fs(error) if !error.is_about_content() => {
-            NoKey::CanNotRun(Reason::Unreadable(Unreadable {
+            NoKey::Blocked(Obstacle::Unreadable(Unreadable {
                 error: error.to_string(),
                 hint: error.hint(),
             }))
         }
-        FactsError::Data(error) => NoKey::CanNotRun(Reason::Data(error)),
+        FactsError::Data(error) => NoKey::Blocked(Obstacle::Data(error)),
         error => error.into(),
     })
 }
@@ -366,7 +384,7 @@ fn stage_key(
     deps.sort();
     deps.dedup();
     let environment = facts.environment(stage);
-    let environment = environment.map_err(|no| NoKey::CanNotRun(Reason::NoEnvironment(no)))?;
+    let environment = environment.map_err(|no| NoKey::Blocked(Obstacle::NoEnvironment(no)))?;
     Ok(StageKey {
         version: StageKey::VERSION,
         action: match &stage.action {
@@ -447,7 +465,7 @@ fn produced(
         Some(inside) => match facts.part(recorded, inside)? {
             InFolder::There(content) => content,
             InFolder::NotThere(files) => {
-                return Err(NoKey::CanNotRun(Reason::Lacks(Lack {
+                return Err(NoKey::Blocked(Obstacle::Lacks(Lack {
                     path: path.to_string(),
                     writer: producer.name.clone(),
                     out: declared.path.to_string(),

@@ -307,8 +307,8 @@ impl<'a> Scheduler<'a> {
                 self.pass_by(id, *gate);
                 return Ok(());
             }
-            Decision::Run(reasons) if planned.key.is_none() => {
-                let failure = completion::lacking(&reasons);
+            Decision::Blocked(obstacle) => {
+                let failure = completion::blocked(&obstacle);
                 self.settle_without(id, &StageOutcome::Failed(failure), id);
                 return Ok(());
             }

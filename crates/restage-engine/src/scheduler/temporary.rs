@@ -1,14 +1,15 @@
 //! Temporary outs: freed when all that read them have a record, made again when one must run
 //! (docs/adr/0030).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Scheduler;
 use super::states::{Settled, State};
 use crate::error::RunError;
+use crate::facts::Facts;
 use crate::kept::is_temporary;
-use crate::plan::{Decision, Must, Planned};
+use crate::plan::{Decision, Gone, Must, Obstacle, Planned, blocked};
 use restage_pipeline::graph::{Input, StageId};
 use restage_store::{Record, StoreError, Uses};
 
@@ -28,11 +29,32 @@ impl Scheduler<'_> {
         id: StageId,
         planned: &Planned,
     ) -> Result<bool, RunError> {
-        let runs = matches!(planned.decision, Decision::Run(_)) && planned.key.is_some();
+        let runs = matches!(planned.decision, Decision::Run(_));
         if !runs || self.ws.rerun.is_some() {
             return Ok(false);
         }
-        let mut missing = BTreeSet::new();
+        let missing = self.missing_inputs(id)?;
+        for (up, path) in &missing {
+            if let Some((gated, lacks)) = self.cannot_make(*up)? {
+                let gone = Gone {
+                    path: path.clone(),
+                    writer: self.graph.stage(*up).name.clone(),
+                    gated: self.graph.stage(gated).name.clone(),
+                    lacks,
+                };
+                self.follow(id, blocked(Obstacle::Gone(gone)))?;
+                return Ok(true);
+            }
+        }
+        for up in missing.keys() {
+            self.look_again(*up, id);
+        }
+        Ok(!missing.is_empty())
+    }
+
+    /// The stages of which this one reads an out that is not in the store, and its path.
+    fn missing_inputs(&self, id: StageId) -> Result<BTreeMap<StageId, String>, RunError> {
+        let mut missing = BTreeMap::new();
         for input in self.graph.inputs(id) {
             let Input::Produced { stage: up, out, .. } = input else {
                 continue;
@@ -47,13 +69,26 @@ impl Scheduler<'_> {
             };
             let asked = self.plan.needed.contains(up) || !recorded.freed;
             if declared.temporary && !asked && !self.ws.store.objects().has(&recorded.content)? {
-                missing.insert(*up);
+                missing.insert(*up, recorded.path.clone());
             }
         }
-        for up in &missing {
-            self.look_again(*up, id);
+        Ok(missing)
+    }
+
+    /// The stage that can't run here, and what it lacks, if that keeps `writer` from making its outs
+    /// again: itself, or one that would have to do so before.
+    fn cannot_make(&self, writer: StageId) -> Result<Option<(StageId, Vec<String>)>, RunError> {
+        let mut open = vec![writer];
+        let mut seen = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            let lacks = self.ws.lacks(self.graph.stage(id));
+            if !lacks.is_empty() {
+                return Ok(Some((id, lacks)));
+            }
+            let missing = self.missing_inputs(id)?.into_keys();
+            open.extend(missing.filter(|up| seen.insert(*up)));
         }
-        Ok(!missing.is_empty())
+        Ok(None)
     }
 
     /// A stage that ran again for an out that was not kept wrote something else than it had: what
