@@ -155,6 +155,16 @@ impl Loaded {
         &self.pipeline().profile
     }
 
+    /// What to do about a path that can't be in the workspace, because it is a temporary out, or in one.
+    pub(crate) fn never_here(&self, path: &str) -> Option<String> {
+        let (id, out) = self.graph.owner_of(&RelPath::new(path).ok()?)?;
+        let stage = self.graph.stage(id);
+        let name = &stage.name;
+        stage.outs[out].temporary.then(|| {
+            format!("it is a temporary out of stage `{name}`, which is never put here: remove `temporary: true`")
+        })
+    }
+
     /// A path of the command line as the pipeline has it, if it is one from where the user stands.
     pub(crate) fn named_from_here(&self, word: &str) -> Option<RelPath> {
         let below = plain(&self.stands.join(word));

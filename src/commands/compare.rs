@@ -124,6 +124,12 @@ fn every_table(
             ),
         );
     }
+    for rule in &loaded.pipeline().compare {
+        if let Some(hint) = loaded.never_here(&rule.files) {
+            let message = format!("`{}` of `compare:` can't be compared", rule.files);
+            return Err(CliError::usage(message).with_hint(hint));
+        }
+    }
     let of_interest =
         |path: &RelPath| tables::effective_rule(&loaded.pipeline().compare, path).is_some();
     let there: BTreeSet<RelPath> = baseline.files()?.into_iter().collect();

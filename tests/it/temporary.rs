@@ -158,6 +158,24 @@ fn nobody_misses_in_the_workspace_what_is_never_put_there() {
 }
 
 #[test]
+fn a_claim_a_comparison_or_a_page_that_reads_it_is_told_that_it_is_never_here() {
+    let space = Space::new(
+        "  a: {cmd: \"echo x,1 > a.csv\", outs: [{path: a.csv, temporary: true}]}\n  \
+         b: {cmd: cp a.csv b.csv, deps: [a.csv], outs: [b.csv]}\n\
+         claims: {one: {says: it is, paper: 1, ours: 'cell(\"a.csv\", 1, \"x\")', tolerance: {abs: 1}}}\n\
+         compare: [{files: a.csv}]\n\
+         report: {title: it, sections: [{title: it, show: [{table: a.csv}]}]}\n",
+    );
+    space.ran(&[]);
+    space.write("old/a.csv", "x\n1\n");
+    let never = "which is never put here: remove `temporary: true`";
+    let calls: [&[&str]; 3] = [&["claims"], &["compare", "--against", "old"], &["report"]];
+    for call in calls {
+        space.restage(call).exits(2).says(never);
+    }
+}
+
+#[test]
 fn without_temporary_it_is_made_again_and_kept() {
     let space = space();
     let said = space.restage(&["verify", "count"]).exits(2);

@@ -9,7 +9,7 @@ use restage_core::files::{HIDDEN, files_below};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
-use restage_pipeline::{Stage, TableFormat, suggest};
+use restage_pipeline::{Out, Stage, TableFormat, suggest};
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,8 @@ pub type Matching = dyn Fn(&Glob) -> Result<Vec<RelPath>, String> + Send + Sync;
 pub struct Files {
     root: PathBuf,
     outs: Vec<RelPath>,
+    /// Outs that are never put below the folder.
+    temporary: Vec<RelPath>,
     tables: Vec<TableFormat>,
     matching: Box<Matching>,
     read: Mutex<BTreeMap<RelPath, Read>>,
@@ -124,15 +126,15 @@ impl Files {
         tables: &[TableFormat],
         matching: Box<Matching>,
     ) -> Self {
+        let outs = stages.iter().flat_map(|stage| &stage.outs);
+        let (temporary, outs): (Vec<_>, Vec<_>) = outs.partition(|out| out.temporary);
+        let paths = |outs: Vec<&Out>| outs.into_iter().map(|out| out.path.clone()).collect();
         Self {
             root: root.into(),
             matching,
             tables: tables.to_vec(),
-            outs: stages
-                .iter()
-                .flat_map(|stage| &stage.outs)
-                .map(|out| out.path.clone())
-                .collect(),
+            outs: paths(outs),
+            temporary: paths(temporary),
             read: Mutex::default(),
         }
     }
@@ -161,6 +163,11 @@ impl Files {
 
     /// A file that a stage writes may come; another one is not what was meant.
     fn no_file(&self, file: &RelPath) -> Missing {
+        if self.temporary.iter().any(|out| file.is_within(out)) {
+            return Missing::Mistake(format!(
+                "`{file}` is a temporary out, which is never put here: remove `temporary: true`"
+            ));
+        }
         if self.outs.iter().any(|out| file.is_within(out)) {
             return Missing::NotMeasured(format!("there is no `{file}`"));
         }

@@ -86,17 +86,11 @@ fn missing(loaded: &Loaded, show: &Show) -> Diagnostic {
     let outs = loaded.graph.stages().iter().flat_map(|stage| &stage.outs);
     let path = RelPath::new(wanted).ok();
     let owner = path.and_then(|path| loaded.graph.owner_of(&path));
-    let hint = match owner {
-        Some((id, out)) => {
-            let stage = loaded.graph.stage(id);
-            match stage.outs[out].temporary {
-                true => format!(
-                    "it is a temporary out of stage `{}`, which is never put here: remove `temporary: true`",
-                    stage.name
-                ),
-                false => format!("stage `{}` writes it: `restage reproduce`", stage.name),
-            }
-        }
+    let hint = match owner.map(|(id, _)| &loaded.graph.stage(id).name) {
+        Some(stage) => match loaded.never_here(wanted) {
+            Some(hint) => hint,
+            None => format!("stage `{stage}` writes it: `restage reproduce`"),
+        },
         None => match suggest::closest(wanted, outs.map(|out| out.path.as_str())) {
             Some(out) => format!("did you mean `{out}`?"),
             None => "run `restage reproduce` first, or fix the path".to_owned(),
