@@ -15,7 +15,8 @@ use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_claims::{read, write};
 use restage_core::fs;
-use restage_pipeline::{Claim, suggest};
+use restage_core::suggest;
+use restage_pipeline::Claim;
 
 pub(crate) fn claims(
     settings: &Settings,

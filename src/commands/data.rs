@@ -12,9 +12,9 @@ use crate::output::Output;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_core::digest::Kind;
+use restage_core::suggest::hint_among;
 use restage_engine::{DataDifference, DataError, DataNow};
 use restage_pipeline::graph::StageId;
-use restage_pipeline::suggest::hint_among;
 use restage_pipeline::{Action, Data as Declared, Fetch, size_text};
 use restage_store::lockfile;
 

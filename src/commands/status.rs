@@ -14,8 +14,8 @@ use crate::render::{painted_state, reason_text, state, state_reasons};
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use crate::style::Style;
+use restage_core::suggest::list;
 use restage_engine::{Decision, EnvironmentState, Plan, environments};
-use restage_pipeline::suggest::list;
 use restage_store::StoreError;
 use restage_store::lockfile::{self, LockFile};
 

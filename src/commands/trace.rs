@@ -11,10 +11,10 @@ use crate::settings::Settings;
 use restage_claims::tables::{Format, Lookup, RowName};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
+use restage_core::suggest;
 use restage_engine::git::CommittedFiles;
 use restage_engine::lineage::{Lineage, Origin, lineage};
 use restage_pipeline::graph::Input;
-use restage_pipeline::suggest;
 
 pub(crate) fn trace(settings: &Settings, args: &Trace, out: &mut Output) -> Result<Exit, CliError> {
     let first = Loaded::open(settings, &args.pipeline)?;

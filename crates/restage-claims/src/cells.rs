@@ -9,7 +9,8 @@ use restage_core::files::{HIDDEN, files_below};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
-use restage_pipeline::{Out, Stage, TableFormat, suggest};
+use restage_core::suggest;
+use restage_pipeline::{Out, Stage, TableFormat};
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -69,9 +69,18 @@ pub fn check_expression(text: &str, wanted: ExpressionType) -> Result<(), Expres
     })
 }
 
+/// Fields of a claim that may be taken for variables.
+const OWN_FIELDS: [&str; 2] = ["ours", "paper"];
+
+fn no_name(name: &str) -> String {
+    format!("there is no `{name}`")
+}
+
 fn hint(message: &str) -> String {
     let operator = message.contains("does not take");
-    if work::is_excess(message) {
+    if OWN_FIELDS.iter().any(|field| message == no_name(field)) {
+        "an expression knows no other field of its claim: write what that one has".to_owned()
+    } else if work::is_excess(message) {
         "compute it in a stage that writes a table, and let the claim read its cell".to_owned()
     } else if operator && message.contains("int") {
         "cells are decimals, and CEL keeps whole numbers apart: write `1.0` for `1`".to_owned()
@@ -192,9 +201,7 @@ fn failure(error: ExecutionError) -> Failure {
         ExecutionError::Overflow(..)
         | ExecutionError::IndexOutOfBounds(_)
         | ExecutionError::NoSuchKey(_) => Failure::NotMeasured(error.to_string().to_lowercase()),
-        ExecutionError::UndeclaredReference(name) => {
-            Failure::Wrong(format!("there is no `{name}`"))
-        }
+        ExecutionError::UndeclaredReference(name) => Failure::Wrong(no_name(&name)),
         ExecutionError::InvalidArgumentCount { expected, actual } => Failure::Wrong(format!(
             "a function is given {actual} arguments instead of {expected}"
         )),

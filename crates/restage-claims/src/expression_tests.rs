@@ -112,6 +112,12 @@ fn a_mistake_that_shows_without_tables_has_a_message_and_a_hint() {
             "besides operators there are `cell(file, row, column)`",
         ),
         (
+            "ours == 1.0".to_owned(),
+            Condition,
+            "there is no `ours`",
+            "an expression knows no other field of its claim",
+        ),
+        (
             cell.to_owned(),
             Condition,
             "gives something else than true or false",

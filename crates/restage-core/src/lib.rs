@@ -20,3 +20,4 @@ pub mod process;
 pub mod rel_path;
 pub mod span;
 pub mod stack;
+pub mod suggest;

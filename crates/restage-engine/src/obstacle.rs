@@ -2,7 +2,7 @@
 
 use super::data_error::DataError;
 use super::environments::Unnamed;
-use restage_pipeline::suggest;
+use restage_core::suggest;
 
 /// Most files of a folder that a hint names.
 const SHOWN_FILES: usize = 5;

@@ -19,8 +19,9 @@ use restage_core::digest::{Digest, Kind, Manifest, Node, StatCache};
 use restage_core::files::SET_ASIDE;
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
+use restage_core::suggest;
 use restage_pipeline::graph::Graph;
-use restage_pipeline::{Out, Stage, suggest};
+use restage_pipeline::{Out, Stage};
 use restage_store::lockfile::LockFile;
 use restage_store::{Record, RecordedOut, Store, StoreError};
 

@@ -1,6 +1,7 @@
 //! Why the software of an environment is not known, or not the one that was asked for.
 
 use restage_core::fs::FsError;
+use restage_core::suggest::hint_among;
 
 /// Why an environment can't be named or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +99,12 @@ impl EnvironmentError {
         match self {
             Self::Malformed { .. } => Some("write it anew with its own tool".to_owned()),
             Self::NoLock { hint, .. } | Self::NoInterpreter { hint, .. } => Some(hint.clone()),
-            Self::Unknown { name, known, what, .. } => Some(among(name, what, known)),
+            Self::Unknown { name, known, what, .. } => {
+                let known = known.iter().map(String::as_str);
+                let have = format!("after an edit of pyproject.toml lock again; it has the {what}s");
+                let none = || format!("it has no {what}s; add one to pyproject.toml and lock again");
+                Some(hint_among(name, &have, known).unwrap_or_else(none))
+            }
             Self::Folder { package, path, .. } => Some(format!(
                 "declare `{path}` under `deps` of the stages that import `{package}` and set `env: {{PYTHONPATH: ..}}`, and \
                  remove it from the project's dependencies; or depend on a version, a wheel or a commit"
@@ -118,24 +124,5 @@ impl EnvironmentError {
             ),
             Self::Fs(_) => None,
         }
-    }
-}
-
-/// The closest name, else all of them.
-fn among(wanted: &str, what: &str, known: &[String]) -> String {
-    let near = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
-        .min();
-    match near {
-        Some((_, name)) => format!("did you mean `{name}`?"),
-        None if known.is_empty() => {
-            format!("it has no {what}s; add one to pyproject.toml and lock again")
-        }
-        None => format!(
-            "it has `{}`; after an edit of pyproject.toml lock again",
-            known.join("`, `")
-        ),
     }
 }

@@ -551,7 +551,7 @@ dev = [{ name = "colorama" }]
         assert_eq!(error.to_string(), "`uv.lock` has no group `dve`");
         assert_eq!(error.hint().unwrap(), "did you mean `dev`?");
         let error = resolve(LOCK, &[], &["gpu"]).unwrap_err();
-        assert!(error.hint().unwrap().contains("it has `all`"));
+        assert!(error.hint().unwrap().contains("it has the extras: `all`"));
     }
 
     #[test]

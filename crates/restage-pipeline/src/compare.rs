@@ -5,9 +5,9 @@ use super::diagnostic::Diagnostic;
 use super::fields::{About, Field, Kind, Mapping, expected};
 use super::node::{Entry, Node, Value, printable};
 use super::pipeline::{ColumnRule, CompareRule};
-use super::suggest;
 use super::template::Templates;
 use restage_core::glob::Glob;
+use restage_core::suggest;
 
 type Read = fn(&mut Reader<'_>, &mut CompareRule, &Node);
 

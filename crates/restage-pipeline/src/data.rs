@@ -9,10 +9,10 @@ use super::node::{Entry, Node, Value, printable};
 use super::paths;
 use super::pipeline::{Action, Out, Place, Stage};
 use super::resources::{Cores, Resources};
-use super::suggest::hint_among;
 use super::template::Templates;
 use restage_core::rel_path::RelPath;
 use restage_core::span::Location;
+use restage_core::suggest::hint_among;
 
 /// What is read of one entry of the map.
 #[derive(Debug, Default)]

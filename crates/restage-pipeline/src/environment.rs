@@ -10,10 +10,10 @@ use super::layout;
 use super::names;
 use super::node::{Entry, Node, Value, printable};
 use super::sources::FileText;
-use super::suggest;
 use super::template::{Scope, Templates};
 use restage_core::rel_path::RelPath;
 use restage_core::span::Location;
+use restage_core::suggest;
 
 /// The word of a stage that runs in no environment although there is a default.
 pub(crate) const NO_ENVIRONMENT: &str = "none";

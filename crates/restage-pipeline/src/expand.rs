@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use super::diagnostic::Diagnostic;
 use super::fields::{About, Field, Key, Kind, Mapping, TEMPLATE, expected};
 use super::node::{Entry, Node, Value, is_name, printable};
-use super::suggest;
 use super::table::{self, TABLE};
 use super::template::Templates;
 use restage_core::span::Location;
+use restage_core::suggest;
 
 /// More instances than anyone means to run.
 pub(crate) const INSTANCES: usize = 100_000;

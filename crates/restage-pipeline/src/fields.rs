@@ -6,8 +6,8 @@
 
 use super::diagnostic::Diagnostic;
 use super::node::{Entry, Node, Value};
-use super::suggest;
 use restage_core::span::Location;
+use restage_core::suggest;
 
 /// A kind of map in the file. `R` reads a field's value; a field without is read before there is
 /// anything to read the others into.

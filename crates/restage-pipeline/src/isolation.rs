@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::fields::{Kind, expected};
 use super::node::{Node, Value};
 use super::pipeline::IsolationRule;
-use super::suggest;
+use restage_core::suggest;
 
 const RULES: &[(&str, IsolationRule)] = &[
     ("auto", IsolationRule::Auto),

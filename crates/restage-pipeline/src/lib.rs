@@ -49,7 +49,6 @@ pub mod shell;
 mod sources;
 mod stage;
 mod stages;
-pub mod suggest;
 mod syntax;
 mod table;
 mod table_formats;

@@ -7,9 +7,9 @@
 use super::diagnostic::Diagnostic;
 use super::node::{Entry, Node, Value};
 use super::scalar;
-use super::suggest;
 use super::yaml;
 use restage_core::span::Location;
+use restage_core::suggest;
 
 /// A path that leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]

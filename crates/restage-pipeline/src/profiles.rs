@@ -6,9 +6,9 @@ use super::names;
 use super::node::{Entry, Node, Value};
 use super::params;
 use super::params_files::FROM;
-use super::suggest;
 use super::template::RESERVED;
 use restage_core::span::Location;
+use restage_core::suggest;
 
 /// The profile's name where a pipeline declares none.
 const NO_PROFILE: &str = "default";

@@ -7,10 +7,10 @@ use super::fields::{About, Field, Key, Kind, Mapping, expected};
 use super::node::{Entry, Node, Value, printable};
 use super::scalar;
 use super::sources::{Mention, NoText};
-use super::suggest;
 use super::template::Templates;
 use restage_core::rel_path::RelPath;
 use restage_core::span::Location;
+use restage_core::suggest;
 
 /// `foreach` over a table. Its two fields are read together, by hand.
 pub(crate) static TABLE: Mapping<()> = Mapping {

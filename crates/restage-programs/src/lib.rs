@@ -39,6 +39,7 @@ use std::path::{Path, PathBuf};
 use restage_core::digest::{Digest, Frame};
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::{RelPath, RelPathError};
+use restage_core::suggest::hint_among;
 
 pub use cargo::{CargoError, build};
 use lock::Lock;
@@ -127,22 +128,11 @@ impl CodeError {
             Self::Outside { .. } => {
                 Some("move it into the workspace, or depend on it by git or by version".into())
             }
-            Self::UnknownPackage { package, known } => Some(among(package, known)),
+            Self::UnknownPackage { package, known } => Some(
+                hint_among(package, "its packages", known.iter().map(String::as_str))
+                    .unwrap_or_else(|| "the workspace has no packages".to_owned()),
+            ),
         }
-    }
-}
-
-/// The closest name, else all of them.
-fn among(wanted: &str, known: &[String]) -> String {
-    let near = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
-        .min();
-    match near {
-        Some((_, name)) => format!("did you mean `{name}`?"),
-        None if known.is_empty() => "the workspace has no packages".into(),
-        None => format!("its packages are `{}`", known.join("`, `")),
     }
 }
 

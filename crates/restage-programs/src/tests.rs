@@ -336,7 +336,7 @@ fn an_unknown_package_is_answered_by_the_closest() {
     let error = Space::new().load().unwrap().of("something").unwrap_err();
     assert_eq!(
         error.hint().unwrap(),
-        "its packages are `cc-free`, `nn`, `report`, `train`"
+        "its packages: `cc-free`, `nn`, `report`, `train`"
     );
 }
 

@@ -8,8 +8,9 @@ use restage_claims::tables::{Decimal, Lookup};
 use restage_core::fs;
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
+use restage_core::suggest;
 use restage_engine::Patterns;
-use restage_pipeline::{Best, Diagnostic, Report, Show, Shown, TableFormat, suggest};
+use restage_pipeline::{Best, Diagnostic, Report, Show, Shown, TableFormat};
 use restage_report::{Figure, Item, Origin, Table};
 
 use super::provenance::Provenance;

@@ -6,7 +6,8 @@ use super::format::{Format, Kind};
 use super::parse;
 use super::row_name::RowName;
 use super::table::{Line, Table};
-use restage_pipeline::{TableFormat, suggest};
+use restage_core::suggest;
+use restage_pipeline::TableFormat;
 
 /// A table to look cells up in.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Graph, StageId};
-use crate::suggest;
 use restage_core::rel_path::RelPath;
+use restage_core::suggest;
 
 /// A target that is nothing in this pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,8 +6,8 @@ use crate::fields::{About, Field, Key, Kind, Mapping, expected};
 use crate::node::{Entry, Node, Value};
 use crate::paths;
 use crate::pipeline::{Dep, DepPattern, Out, Place, Stage};
-use crate::suggest;
 use restage_core::span::Location;
+use restage_core::suggest;
 
 /// Reads a field of an out; the text is "an output of stage `train`".
 type Read = fn(&mut StageReader<'_>, &mut Out, &Node, &str);
