@@ -276,3 +276,36 @@ fn what_can_not_be_included_says_why() {
         .exits(2)
         .says("`prep/pipeline.yaml` is an included pipeline, and stage `w` writes it");
 }
+
+#[test]
+fn a_hint_names_the_included_file_and_writes_paths_as_that_file_does() {
+    let space = space();
+    space.write("prep/more.csv", "1\n");
+    space.write("above.csv", "1\n");
+    space.write(
+        "prep/pipeline.yaml",
+        &PREP.replace("pwd > where.txt", "cat more.csv > where.txt"),
+    );
+    let failed = space.restage(&["reproduce", "-k"]).exits(1);
+    failed.says(
+        "hint: `prep/more.csv` is in the workspace, but this stage does not declare that it reads it\n  \
+         under `clean:` (line 7 of `prep/pipeline.yaml`) add `more.csv` to its `deps`",
+    );
+    space.write(
+        "prep/pipeline.yaml",
+        &PREP.replace("pwd > where.txt", "cat ../above.csv > where.txt"),
+    );
+    let failed = space.restage(&["reproduce", "-k"]).exits(1);
+    failed.says("add `../above.csv` to its `deps`");
+    let asks = "echo KeyError \"'size'\" >&2; false";
+    let given = PREP.replace("pwd > where.txt", asks);
+    space.write(
+        "prep/pipeline.yaml",
+        &given.replace("[size, deep]", "[deep]"),
+    );
+    let failed = space.restage(&["reproduce", "-k"]).exits(1);
+    failed.says(
+        "hint: `size` is a parameter that this stage is not given\n  \
+         under `clean:` (line 7 of `prep/pipeline.yaml`) add `size` to its `params`",
+    );
+}

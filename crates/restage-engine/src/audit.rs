@@ -295,17 +295,14 @@ fn advice(stage: &Stage, files: &[Undeclared]) -> Vec<String> {
         ("deps", !stage.deps.is_empty()),
         ("outs", !stage.outs.is_empty()),
     ] {
-        let items = to_add(files, name);
+        let items = to_add(stage, files, name);
         if !items.is_empty() {
             let before = if there { "..., " } else { "" };
             fields.push(format!("  {name}: [{before}{}]", items.join(", ")));
         }
     }
     if !fields.is_empty() {
-        lines.push(format!(
-            "add under `{}:` (line {} of the pipeline)",
-            stage.group, stage.location.line
-        ));
+        lines.push(format!("add under {}", stage.declared_at()));
         lines.extend(fields);
         lines.push("and use these paths as they are declared: relative, without `..`".to_owned());
     }
@@ -332,23 +329,24 @@ fn advice(stage: &Stage, files: &[Undeclared]) -> Vec<String> {
 }
 
 /// The items to add to a field, without those inside a folder that is added too.
-fn to_add<'a>(files: &'a [Undeclared], name: &str) -> Vec<&'a str> {
+fn to_add(stage: &Stage, files: &[Undeclared], name: &str) -> Vec<String> {
     let items = files.iter().filter_map(|file| file.add.as_ref());
     let all: BTreeSet<&str> = items
         .filter(|(field, _)| *field == name)
         .map(|(_, item)| item.as_str())
         .collect();
     // A folder sorts just before its contents.
-    let mut shown: Vec<&str> = Vec::new();
+    let mut items: Vec<&str> = Vec::new();
     for item in all {
         let held = |folder: &&str| folder.ends_with('/') && item.starts_with(*folder);
-        if !shown.last().is_some_and(held) {
-            shown.push(item);
+        if !items.last().is_some_and(held) {
+            items.push(item);
         }
     }
-    if shown.len() > MOST_ITEMS {
-        shown.truncate(MOST_ITEMS);
-        shown.push("...");
+    let shown = items.iter().take(MOST_ITEMS);
+    let mut shown: Vec<String> = shown.map(|item| stage.written(item)).collect();
+    if items.len() > MOST_ITEMS {
+        shown.push("...".to_owned());
     }
     shown
 }

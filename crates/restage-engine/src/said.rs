@@ -187,8 +187,8 @@ impl Place<'_> {
             None => format!("`{path}` is in the workspace"),
         };
         let line = match self.stage.deps.is_empty() {
-            true => format!("write `deps: [{}]`", as_dep(&path)),
-            false => format!("add `{}` to its `deps`", as_dep(&path)),
+            true => format!("write `deps: [{}]`", as_dep(self.stage, &path)),
+            false => format!("add `{}` to its `deps`", as_dep(self.stage, &path)),
         };
         Some(format!(
             "{what}, but this stage does not declare that it reads it\n  {}",
@@ -222,7 +222,17 @@ impl Place<'_> {
         let inside = [self.dir, self.root]
             .iter()
             .find_map(|folder| path.strip_prefix(folder).ok());
-        let path = RelPath::new(inside.unwrap_or(path).to_str()?).ok()?;
+        let path = inside.unwrap_or(path).to_str()?;
+        // It stands in its own folder, and may be told paths from the workspace's.
+        let own = match self.stage.folder.as_str() {
+            folder if !folder.is_empty() && inside.is_none() => Some(format!("{folder}/{path}")),
+            _ => None,
+        };
+        let mut paths = own.into_iter().chain([path.to_owned()]);
+        paths.find_map(|path| self.undeclared_path(RelPath::new(&path).ok()?))
+    }
+
+    fn undeclared_path(&self, path: RelPath) -> Option<RelPath> {
         let is_covered = |by: &RelPath| path.is_within(by);
         let declared = self.placed.iter().any(is_covered)
             || self.stage.outs.iter().any(|out| is_covered(&out.path));
@@ -240,7 +250,12 @@ impl Place<'_> {
         if !NO_VALUE.iter().any(|words| lower.contains(words)) {
             return None;
         }
-        let params = &self.graph.pipeline().params;
+        // A stage of an included file knows the parameters of that file.
+        let mut params = &self.graph.pipeline().params;
+        let namespace = self.stage.group.strip_suffix(&self.stage.key)?.split('.');
+        for name in namespace.filter(|name| !name.is_empty()) {
+            params = params.get(name)?;
+        }
         let given = |path: &str| {
             let mut given = self.stage.params.keys();
             given.any(|given| path == given || path.starts_with(&format!("{given}.")))
@@ -265,15 +280,13 @@ impl Place<'_> {
 
 /// Where in the pipeline to do something about a stage.
 pub(super) fn under(stage: &Stage, what: &str) -> String {
-    format!(
-        "under `{}:` (line {} of the pipeline) {what}",
-        stage.group, stage.location.line
-    )
+    format!("under {} {what}", stage.declared_at())
 }
 
 /// A path as an item of `deps`, where patterns and templates have signs of their own.
-fn as_dep(path: &RelPath) -> String {
-    scalar::written(&Glob::escape(path.as_str()).replace("${", "$${"), true)
+fn as_dep(stage: &Stage, path: &RelPath) -> String {
+    let path = stage.written(path.as_str());
+    scalar::written(&Glob::escape(&path).replace("${", "$${"), true)
 }
 
 /// The end of a log; nothing where it can't be read. A line that is cut off at the beginning is left

@@ -185,6 +185,7 @@ fn download(entry: &Entry, fetch: Fetch, place: RelPath) -> Stage {
     Stage {
         name: entry.key.clone(),
         group: entry.key.clone(),
+        key: entry.key.clone(),
         desc: Some(format!("downloads `{}`", fetch.url)),
         action: Action::Fetch(fetch),
         outs: vec![Out {

@@ -460,6 +460,10 @@ fn pipeline(
     no_stage_writes_them(&pipeline, named, report);
     pipeline.other_readings = other_readings;
     pipeline.sources = named.sources();
+    for stage in &mut pipeline.stages {
+        let file = Source::at(&pipeline.sources, stage.location);
+        stage.file = file.map(|file| file.name.clone());
+    }
     Some(pipeline)
 }
 

@@ -77,6 +77,10 @@ pub struct Stage {
     pub name: String,
     /// The name under `stages:`, with its file's namespace before it if that is included.
     pub group: String,
+    /// The name under `stages:` as its own file has it.
+    pub key: String,
+    /// The included file that declares it, as shown in messages; `None`: the pipeline file itself.
+    pub file: Option<String>,
     /// The folder of the included file, in which it runs; empty for the pipeline's own.
     pub folder: String,
     /// For people; never part of a key.
@@ -128,6 +132,29 @@ impl Stage {
     /// Whether it is given this variable as a secret.
     pub(crate) fn has_secret(&self, name: &str) -> bool {
         self.secrets.iter().any(|secret| secret.name == name)
+    }
+
+    /// Where it is declared, for people: ``"`train:` (line 7 of the pipeline)"``.
+    #[must_use]
+    pub fn declared_at(&self) -> String {
+        let (key, line) = (&self.key, self.location.line);
+        match &self.file {
+            None => format!("`{key}:` (line {line} of the pipeline)"),
+            Some(file) => format!("`{key}:` (line {line} of `{file}`)"),
+        }
+    }
+
+    /// A path below the pipeline's folder as the stage's own file writes it.
+    #[must_use]
+    pub fn written(&self, path: &str) -> String {
+        let folder = self.folder.split('/').filter(|name| !name.is_empty());
+        let folder: Vec<&str> = folder.collect();
+        let names: Vec<&str> = path.split('/').collect();
+        let both = folder.iter().zip(&names).take_while(|(a, b)| a == b);
+        let same = both.count().min(names.len() - 1);
+        let up = std::iter::repeat_n("..", folder.len() - same);
+        let names: Vec<&str> = up.chain(names[same..].iter().copied()).collect();
+        names.join("/")
     }
 
     /// Words that run others in the stage's folder; none where that is the pipeline's own.

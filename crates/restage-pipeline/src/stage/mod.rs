@@ -488,6 +488,7 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
     let mut stage = Stage {
         name: instance.name,
         group: instance.templates.scope.place.name(&instance.entry.key),
+        key: instance.entry.key.clone(),
         folder: instance.templates.scope.place.folder.to_owned(),
         location: at,
         ..Stage::default()
