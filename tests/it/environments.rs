@@ -391,6 +391,64 @@ fn uv_installs_what_its_lock_file_says_for_the_groups_that_are_named() {
         .says("run `uv lock`, look at the change and keep it");
 }
 
+#[test]
+fn a_package_that_is_added_for_some_stages_runs_no_others_again() {
+    if !has("uv", &["--version"]) {
+        return;
+    }
+    let Some(space) = space() else {
+        return;
+    };
+    let lock = |plot: &str| {
+        let text = format!(
+            "[project]\nname = \"demo\"\nversion = \"0.1.0\"\nrequires-python = \">=3.8\"\ndependencies = [\"gamma\"]\n\
+             [dependency-groups]\nfit = [\"alpha==1.0\"]\nplot = [{plot}]\n\
+             [tool.uv]\nno-index = true\nfind-links = [\"wheels\"]\n"
+        );
+        space.write("pyproject.toml", &text);
+        let mut uv = Command::new("uv");
+        uv.args(["lock", "--offline", "--quiet"])
+            .current_dir(space.root())
+            .env("UV_CACHE_DIR", space.path("cache"));
+        assert!(uv.status().expect("uv starts").success());
+    };
+    // Whether a package is there decides, and a search for one that is not leaves no trace.
+    let stage = |name: &str, environment: &str| {
+        let look = "from importlib.util import find_spec as f; print([n for n in (\"alpha\", \"beta\", \"gamma\") if f(n)])";
+        let cmd = format!("python -c '{look}' > {name}.txt");
+        format!(
+            "  {name}:\n    cmd: |\n      {cmd}\n    outs: [{name}.txt]\n    in: {environment}\n"
+        )
+    };
+    let stages = format!("{}{}", stage("fit", "fit"), stage("plot", "plot"));
+    let of = |group: &str| format!("{{uv: pyproject.toml, only_groups: [{group}]}}");
+    space.write(
+        "pipeline.yaml",
+        &format!(
+            "schema: 1\nname: test\nenvironments:\n  fit: {}\n  plot: {}\nstages:\n{stages}",
+            of("fit"),
+            of("plot")
+        ),
+    );
+    let ran = || {
+        let output = space
+            .command(&["reproduce"])
+            .env("UV_OFFLINE", "1")
+            .output();
+        let said = Said::from(output.expect("restage starts")).exits(0);
+        let outcome = ["fit", "plot"].map(|name| space.read(&format!("{name}.txt")));
+        (said, outcome)
+    };
+    lock("\"alpha==1.0\"");
+    let (said, outcome) = ran();
+    said.says("2 ran");
+    assert_eq!(outcome, ["['alpha']\n", "['alpha']\n"]);
+    lock("\"alpha==1.0\", \"beta==1.0\"");
+    let (said, outcome) = ran();
+    said.says("1 ran").says("1 fresh");
+    assert_eq!(outcome, ["['alpha']\n", "['alpha', 'beta']\n"]);
+}
+
 /// A `podman` that notes how it was called and runs the command here, in the folder that it mounts.
 const PODMAN: &str = r#"#!/bin/bash
 printf '%s\n' "$*" >> "$CALLS"

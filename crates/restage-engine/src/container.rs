@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::environments::installers_environment;
+use super::environment_kinds::installers_environment;
 use super::host::{HostEnv, OF_THIS_MACHINE};
 use restage_core::digest::{Digest, Frame};
 use restage_core::rel_path::RelPath;

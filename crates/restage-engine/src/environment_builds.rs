@@ -3,21 +3,23 @@
 //! An environment that can't be made fails its stages; others run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::environments::{Named, installers_environment};
+use super::environment_kinds::{
+    Entry, Kind, Making, Named, Source, Step, installers_environment, kind,
+};
 use super::error::RunError;
 use super::event::{Event, Failure, Observer};
 use super::plan::Plan;
 use super::said::Said;
 use super::workspace::Workspace;
 use restage_core::clock::{Instant, WallTime};
-use restage_environments::{EnvironmentError, installed};
+use restage_environments::EnvironmentError;
 use restage_exec::{Executor, Finished, Job, Outcome, Secrets};
 use restage_pipeline::graph::{Graph, StageId};
-use restage_pipeline::{Environment, Made, Runtime};
+use restage_pipeline::{Environment, Runtime};
 use restage_store::{EnvironmentPlace, KeyLock, LogPaths};
 
 /// How long one wait lasts at most.
@@ -33,7 +35,11 @@ pub(super) struct Built(BTreeMap<String, Result<Ready, Box<Failure>>>);
 #[derive(Debug, Clone)]
 pub(super) enum Ready {
     /// A folder with programs and packages, and that of the interpreter.
-    Folder { path: PathBuf, interpreter: PathBuf },
+    Folder {
+        path: PathBuf,
+        interpreter: Option<PathBuf>,
+        entry: Entry,
+    },
     /// An image, and what runs it.
     Image { image: String, by: Runtime },
 }
@@ -58,30 +64,17 @@ impl Ready {
     /// The folder of its interpreter, which its programs lead to.
     pub(super) fn interpreter(&self) -> Option<&Path> {
         match self {
-            Self::Folder { interpreter, .. } => Some(interpreter),
+            Self::Folder { interpreter, .. } => interpreter.as_deref(),
             Self::Image { .. } => None,
         }
     }
 
     /// Makes the programs of a stage find it.
     pub(super) fn enter(&self, env: &mut BTreeMap<OsString, OsString>) {
-        let Self::Folder { path, .. } = self else {
+        let Self::Folder { entry, .. } = self else {
             return;
         };
-        let mut paths = path.join("bin").into_os_string();
-        if let Some(others) = env
-            .get(OsStr::new("PATH"))
-            .filter(|others| !others.is_empty())
-        {
-            paths.push(":");
-            paths.push(others);
-        }
-        env.insert("PATH".into(), paths);
-        env.insert("VIRTUAL_ENV".into(), path.into());
-        // What the user has installed is in no key.
-        env.insert("PYTHONNOUSERSITE".into(), "1".into());
-        // It can't be written to.
-        env.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
+        entry.enter(env);
     }
 }
 
@@ -175,15 +168,24 @@ impl Builder<'_> {
             let image = image.to_owned();
             return Ok(Some(Ready::Image { image, by }));
         }
-        let (Some(place), Some(interpreter)) =
-            (self.named.place(&self.ws.store)?, &self.named.interpreter)
+        let (Some(place), Some((kind, source))) =
+            (self.named.place(&self.ws.store)?, self.source())
         else {
             return Ok(None);
         };
-        Ok(place.is_ready()?.then(|| Ready::Folder {
+        if !place.is_ready()? {
+            return Ok(None);
+        }
+        Ok(Some(Ready::Folder {
             path: place.path().to_owned(),
-            interpreter: interpreter.prefix.clone(),
+            interpreter: source.interpreter.as_ref().map(|it| it.prefix.clone()),
+            entry: kind.entry(place.path())?,
         }))
+    }
+
+    /// Its kind and what it is made from, if it is a folder.
+    fn source(&self) -> Option<(&dyn Kind, &Source)> {
+        Some((kind(&self.environment.made)?, self.named.source.as_ref()?))
     }
 
     fn ready(&mut self) -> Answer<Ready> {
@@ -194,11 +196,7 @@ impl Builder<'_> {
             return Ok(Ok(ready));
         }
         let Some(place) = self.named.place(&self.ws.store)? else {
-            return Ok(Err(self.failure(
-                "has no interpreter".to_owned(),
-                None,
-                None,
-            )));
+            return Ok(Err(self.failure("is not a folder".to_owned(), None, None)));
         };
         let started = Instant::now();
         let (name, kind) = (&self.environment.name, &self.named.key.kind);
@@ -245,113 +243,35 @@ impl Builder<'_> {
     }
 
     fn make(&mut self, place: &EnvironmentPlace, lock: &KeyLock) -> Answer<()> {
-        for step in self.steps(place) {
+        let named = self.named;
+        let (Some(kind), Some(source)) = (kind(&self.environment.made), &named.source) else {
+            return Ok(Err(self.failure("is not a folder".to_owned(), None, None)));
+        };
+        let recipe = kind.recipe(&Making {
+            source,
+            at: place.path(),
+            root: &self.ws.root,
+            env: installers_environment(&self.ws.env),
+        });
+        for step in recipe.steps {
             if let Err(failure) = self.run(&step, Some(lock))? {
                 self.ws.store.environments().drop_place(place)?;
                 return Ok(Err(failure));
             }
         }
-        let file = self.lock_file();
-        let checked = installed(place.path()).and_then(|it| it.check(&file, &self.named.resolved));
-        if let Err(error) = checked {
+        if let Err(error) = kind.check(source, place.path()) {
             self.ws.store.environments().drop_place(place)?;
             return Ok(Err(self.wrong(&error)));
         }
         let made = WallTime::now().to_string();
         let environments = self.ws.store.environments();
-        environments.finish(place, &self.named.key.kind, self.python(), &made)?;
+        environments.finish(place, &named.key.kind, source.program(), &made)?;
         Ok(Ok(()))
     }
 
-    /// The interpreter's program; empty where it has none.
-    fn python(&self) -> &Path {
-        let interpreter = self.named.interpreter.as_ref();
-        interpreter.map_or(Path::new(""), |it| &it.executable)
-    }
-
     fn lock_file(&self) -> String {
-        self.named
-            .lock
-            .as_ref()
-            .map_or(String::new(), |(path, _)| path.to_string())
-    }
-
-    /// The commands that make it, one after another.
-    fn steps(&self, place: &EnvironmentPlace) -> Vec<Step> {
-        let at = place.path();
-        let python = self.python();
-        let mut env = installers_environment(&self.ws.env);
-        match &self.environment.made {
-            Made::Uv { groups, extras, .. } => {
-                // They would install something else than the key says.
-                let others = [
-                    "UV_NO_DEV",
-                    "UV_DEV",
-                    "UV_FROZEN",
-                    "UV_SYSTEM_PYTHON",
-                    "UV_PROJECT",
-                    "UV_WORKING_DIR",
-                ];
-                for name in others {
-                    env.remove(&OsString::from(name));
-                }
-                env.insert("UV_PROJECT_ENVIRONMENT".into(), at.into());
-                let mut step = Step::new("uv sync", &self.named.folder, env);
-                step.words(&[
-                    "uv",
-                    "sync",
-                    "--locked",
-                    "--no-python-downloads",
-                    "--no-default-groups",
-                ]);
-                step.words(&[
-                    "--no-install-workspace",
-                    "--compile-bytecode",
-                    "--no-progress",
-                ]);
-                step.words(&["--color", "never", "--python"]);
-                step.argv.push(python.into());
-                for group in groups {
-                    step.words(&["--group", group]);
-                }
-                for extra in extras {
-                    step.words(&["--extra", extra]);
-                }
-                vec![step]
-            }
-            Made::Venv { requirements, .. } => {
-                for name in [
-                    "PIP_REQUIRE_VIRTUALENV",
-                    "PIP_USER",
-                    "PIP_TARGET",
-                    "PIP_PREFIX",
-                    "PIP_ROOT",
-                ] {
-                    env.remove(&OsString::from(name));
-                }
-                let step = |name: &str| Step::new(name, &self.named.folder, env.clone());
-                let mut venv = step("python -m venv");
-                venv.argv.push(python.into());
-                venv.words(&["-I", "-m", "venv", "--without-pip"]);
-                venv.argv.push(at.into());
-                let pip = |name: &str| {
-                    let mut step = step(name);
-                    step.argv.push(python.into());
-                    step.words(&["-I", "-m", "pip", "--python"]);
-                    step.argv.push(at.join("bin/python").into());
-                    step.words(&["--no-input", "--disable-pip-version-check", "--no-color"]);
-                    step
-                };
-                let mut install = pip("pip install");
-                install.words(&["install", "--no-deps", "--progress-bar", "off", "-r"]);
-                install.argv.push(requirements.under(&self.ws.root).into());
-                // Whether the file names all that its packages need.
-                let mut check = pip("pip check");
-                check.words(&["check"]);
-                vec![venv, install, check]
-            }
-            Made::Image { .. } | Made::Tools(_) => Vec::new(),
-        }
+        let source = self.named.source.as_ref();
+        source.map_or(String::new(), |source| source.lock.0.to_string())
     }
 
     /// Gets an image that is not here yet.
@@ -472,30 +392,6 @@ fn failure(
         machine: false,
         others_go_on: false,
     })
-}
-
-/// A command that makes a part of an environment.
-struct Step {
-    /// For people.
-    name: String,
-    argv: Vec<OsString>,
-    folder: PathBuf,
-    env: BTreeMap<OsString, OsString>,
-}
-
-impl Step {
-    fn new(name: &str, folder: &Path, env: BTreeMap<OsString, OsString>) -> Self {
-        Self {
-            name: name.to_owned(),
-            argv: Vec::new(),
-            folder: folder.to_owned(),
-            env,
-        }
-    }
-
-    fn words(&mut self, words: &[&str]) {
-        self.argv.extend(words.iter().map(OsString::from));
-    }
 }
 
 /// What an installer says, in lower case, and what helps.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::environments::{Named, Site, Unnamed};
+use super::environment_kinds::{Named, Site};
+use super::environments::Unnamed;
 use super::workspace::Workspace;
 use restage_core::digest::Digest;
 use restage_pipeline::{Environment, Stage};
@@ -50,7 +51,7 @@ pub fn environments<'a>(
             continue;
         };
         let place = named.place(&ws.store)?;
-        let lock = named.lock.as_ref();
+        let lock = named.source.as_ref().map(|source| &source.lock);
         states.push(EnvironmentState {
             name: name.to_owned(),
             lock: lock.map(|(path, digest)| (path.to_string(), *digest)),

@@ -22,6 +22,7 @@ mod data;
 mod data_error;
 mod dispatch;
 mod environment_builds;
+mod environment_kinds;
 mod environment_states;
 mod environments;
 mod error;

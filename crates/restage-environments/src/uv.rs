@@ -18,6 +18,8 @@ use restage_core::digest::{Digest, KeyPackage};
 pub struct UvWanted {
     /// Groups of `[dependency-groups]`; no group is there by default.
     pub groups: BTreeSet<String>,
+    /// Whether the groups are all: what the project itself depends on is left out.
+    pub only_groups: bool,
     /// Extras of `[project.optional-dependencies]`.
     pub extras: BTreeSet<String>,
 }
@@ -147,7 +149,9 @@ impl UvLock {
             queue: Vec::new(),
             conditions: BTreeSet::new(),
         };
-        walk.visit(root, wanted.extras.iter().cloned().collect(), true);
+        if !wanted.only_groups {
+            walk.visit(root, wanted.extras.iter().cloned().collect(), true);
+        }
         for group in &wanted.groups {
             for dependency in &package.dev_dependencies[group] {
                 walk.follow(dependency, true);
@@ -458,6 +462,7 @@ dev = [{ name = "colorama" }]
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let wanted = UvWanted {
             groups: owned(groups),
+            only_groups: false,
             extras: owned(extras),
         };
         let hash = |path: &str| {
@@ -482,6 +487,22 @@ dev = [{ name = "colorama" }]
         assert!(versions(&dev).contains(&"colorama 0.4".to_owned()));
         let all = resolve(LOCK, &[], &["all"]).unwrap();
         assert!(versions(&all).contains(&"widgets 8.0".to_owned()));
+    }
+
+    #[test]
+    fn groups_that_are_all_leave_out_what_the_project_depends_on() {
+        let lock = UvLock::parse("uv.lock", LOCK).unwrap();
+        let of = |groups: &[&str]| {
+            let wanted = UvWanted {
+                groups: groups.iter().map(|name| (*name).to_owned()).collect(),
+                only_groups: true,
+                extras: BTreeSet::new(),
+            };
+            lock.resolve(&wanted, &variables(), &|_| Ok(None))
+        };
+        assert_eq!(versions(&of(&["dev"]).unwrap()), ["colorama 0.4"]);
+        let error = of(&["dve"]).unwrap_err().to_string();
+        assert_eq!(error, "`uv.lock` has no group `dve`");
     }
 
     #[test]
