@@ -33,6 +33,7 @@ mod limits;
 mod links;
 mod looking;
 mod maintenance;
+mod managers;
 mod meaning;
 mod merging;
 mod noop;

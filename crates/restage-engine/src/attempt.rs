@@ -168,10 +168,10 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         ("RESTAGE_SCRATCH", &scratch),
     ];
     let mut env = environment(ws, stage, &held.lease, params, &places);
-    if let Some(ready) = parts.ready {
-        ready.enter(&mut env);
-    }
     let mut argv = argv;
+    if let Some(ready) = parts.ready {
+        ready.enter(&mut argv, &mut env);
+    }
     let container = image.map(|(image, by)| -> Result<_, RunError> {
         let key = held.key.digest();
         let container = Container::of(by, &key, ws.run_store().location().dir());

@@ -16,6 +16,7 @@ use super::plan::Plan;
 use super::said::Said;
 use super::workspace::Workspace;
 use restage_core::clock::{Instant, WallTime};
+use restage_core::fs;
 use restage_environments::EnvironmentError;
 use restage_exec::{Executor, Finished, Job, Outcome, Secrets};
 use restage_pipeline::graph::{Graph, StageId};
@@ -69,12 +70,11 @@ impl Ready {
         }
     }
 
-    /// Makes the programs of a stage find it.
-    pub(super) fn enter(&self, env: &mut BTreeMap<OsString, OsString>) {
-        let Self::Folder { entry, .. } = self else {
-            return;
-        };
-        entry.enter(env);
+    /// Makes a stage's command run in it.
+    pub(super) fn enter(&self, argv: &mut Vec<OsString>, env: &mut BTreeMap<OsString, OsString>) {
+        if let Self::Folder { entry, .. } = self {
+            entry.enter(argv, env);
+        }
     }
 }
 
@@ -250,9 +250,16 @@ impl Builder<'_> {
         let recipe = kind.recipe(&Making {
             source,
             at: place.path(),
+            beside: &place.beside(),
             root: &self.ws.root,
             env: installers_environment(&self.ws.env),
         });
+        for (path, text) in &recipe.files {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::write_atomic(path, text.as_bytes())?;
+        }
         for step in recipe.steps {
             if let Err(failure) = self.run(&step, Some(lock))? {
                 self.ws.store.environments().drop_place(place)?;
@@ -395,7 +402,11 @@ fn failure(
 }
 
 /// What an installer says, in lower case, and what helps.
-const HINTS: [(&str, &str); 13] = [
+const HINTS: [(&str, &str); 14] = [
+    (
+        "not up-to-date with",
+        "the manifest was edited since it was locked: run `pixi lock`, look at the change and keep it",
+    ),
     (
         "needs to be updated",
         "the manifest was edited since it was locked: run `uv lock`, look at the change and keep it",
@@ -450,7 +461,11 @@ const HINTS: [(&str, &str); 13] = [
 fn hint(step: &str, logs: &LogPaths, outcome: &Outcome, lock: &str) -> Option<String> {
     if matches!(outcome, Outcome::NotStarted(_)) {
         let program = step.split(' ').next().unwrap_or(step);
-        return Some(format!("install `{program}`, or put it on `PATH`"));
+        let other = match step.ends_with(" create") {
+            true => "; `by` of the environment names another installer",
+            false => "",
+        };
+        return Some(format!("install `{program}`, or put it on `PATH`{other}"));
     }
     if matches!(outcome, Outcome::Cancelled) {
         return Some("nothing is lost; the next run builds it".to_owned());

@@ -58,6 +58,30 @@ pub enum EnvironmentError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A line of a lock file can't be used.
+    #[error("`{file}`, line {line}: `{text}` {problem}")]
+    Line {
+        /// The file.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A lock file says what can't be installed here.
+    #[error("cannot use `{file}`: {what}")]
+    Unsupported {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// There is no such interpreter, or nothing that finds one.
     #[error("there is no {wanted} here")]
     NoInterpreter {
@@ -98,11 +122,14 @@ impl EnvironmentError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Malformed { .. } => Some("write it anew with its own tool".to_owned()),
-            Self::NoLock { hint, .. } | Self::NoInterpreter { hint, .. } => Some(hint.clone()),
+            Self::NoLock { hint, .. }
+            | Self::NoInterpreter { hint, .. }
+            | Self::Line { hint, .. }
+            | Self::Unsupported { hint, .. } => Some(hint.clone()),
             Self::Unknown { name, known, what, .. } => {
                 let known = known.iter().map(String::as_str);
-                let have = format!("after an edit of pyproject.toml lock again; it has the {what}s");
-                let none = || format!("it has no {what}s; add one to pyproject.toml and lock again");
+                let have = format!("after an edit of the manifest lock again; it has the {what}s");
+                let none = || format!("it has no {what}s; add one to the manifest and lock again");
                 Some(hint_among(name, &have, known).unwrap_or_else(none))
             }
             Self::Folder { package, path, .. } => Some(format!(

@@ -8,18 +8,22 @@
     warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
 )]
 
+mod conda;
 mod error;
 mod installed;
 mod interpreter;
 mod marker;
 mod names;
+mod pixi;
 mod requirements;
 mod resolved;
 mod uv;
 
+pub use conda::{CondaPackages, check_conda, conda_packages, conda_platform};
 pub use error::EnvironmentError;
 pub use installed::{Installed, installed};
 pub use interpreter::{Interpreter, PythonRequest};
+pub use pixi::{check_pypi, pixi_packages};
 pub use requirements::requirements;
 pub use resolved::Resolved;
 pub use uv::{UvLock, UvWanted};

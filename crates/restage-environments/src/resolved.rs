@@ -12,6 +12,8 @@ pub struct Resolved {
     /// Those that may not be installed, because what they depend on is not understood here. They are
     /// part of the key all the same: too many packages run a stage too often, too few not often enough.
     pub unsure: BTreeSet<String>,
+    /// Those of which the lock file has no hash.
+    pub unhashed: BTreeSet<String>,
     /// Conditions that are not understood, which then count as text.
     pub conditions: BTreeSet<String>,
     /// Files of packages that lie beside the lock file, relative to its folder or absolute.

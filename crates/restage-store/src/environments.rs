@@ -49,7 +49,7 @@ pub struct EnvironmentNote {
     pub environment: Digest,
     /// By what it was made.
     pub kind: String,
-    /// The interpreter that it was made with.
+    /// The interpreter that it was made with; empty if that is part of it.
     pub interpreter: PathBuf,
     /// When it was made: RFC 3339, UTC.
     pub made: String,
@@ -77,6 +77,11 @@ impl EnvironmentPlace {
         self.path.with_file_name(name)
     }
 
+    /// A file for its installer to read while it is made.
+    pub fn beside(&self) -> PathBuf {
+        self.with(".wanted")
+    }
+
     /// What was noted when it was made; `None` if it was not, or if that is damaged.
     pub fn note(&self) -> Result<Option<EnvironmentNote>, StoreError> {
         let bytes = fs::read_own(&self.with(".json"))?;
@@ -91,7 +96,9 @@ impl EnvironmentPlace {
         let Some(note) = self.note()? else {
             return Ok(false);
         };
-        Ok(fs::exists(&note.interpreter)? && fs::exists(&self.path)?)
+        let interpreter = &note.interpreter;
+        let has_interpreter = interpreter.as_os_str().is_empty() || fs::exists(interpreter)?;
+        Ok(has_interpreter && fs::exists(&self.path)?)
     }
 
     /// Compares every file with the list of them; says what differs.
@@ -202,6 +209,9 @@ impl Environments {
             files: Digest::of(list.as_bytes()),
         };
         let text = serde_json::to_string(&note).expect("texts alone");
+        if fs::exists(&place.beside())? {
+            fs::remove_file(&place.beside())?;
+        }
         let path = place.with(".json");
         fs::write_atomic(&path, seal(&text).as_bytes())?;
         self.location.share(&place.with(".files"))?;
@@ -210,7 +220,7 @@ impl Environments {
 
     /// Forgets an environment and removes it; what can't be removed is worth a warning.
     pub fn drop_place(&self, place: &EnvironmentPlace) -> Result<(), StoreError> {
-        for path in [place.with(".json"), place.with(".files")] {
+        for path in [place.with(".json"), place.with(".files"), place.beside()] {
             if fs::symlink_metadata_if_exists(&path)?.is_some() {
                 fs::remove_file(&path)?;
             }

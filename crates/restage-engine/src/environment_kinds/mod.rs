@@ -4,8 +4,10 @@
 //! and how a stage gets into it. Nothing is run here but programs that say what they are.
 
 mod asking;
+mod conda;
 mod interpreters;
 mod named;
+mod pixi;
 mod uv;
 mod venv;
 
@@ -39,6 +41,8 @@ pub(super) fn kind(made: &Made) -> Option<&dyn Kind> {
     match made {
         Made::Uv(uv) => Some(uv),
         Made::Venv(venv) => Some(venv),
+        Made::Conda(conda) => Some(conda),
+        Made::Pixi(pixi) => Some(pixi),
         Made::Image(_) | Made::Tools(_) => None,
     }
 }
@@ -48,6 +52,8 @@ pub(super) struct Making<'a> {
     pub(super) source: &'a Source,
     /// Where it will be, and stay.
     pub(super) at: &'a Path,
+    /// A file beside it for its installer to read, which is removed once it is made.
+    pub(super) beside: &'a Path,
     /// The workspace's folder.
     pub(super) root: &'a Path,
     /// The variables of an installer.
@@ -64,6 +70,8 @@ impl Making<'_> {
 /// What makes an environment.
 #[derive(Default)]
 pub(super) struct Recipe {
+    /// Files to write first.
+    pub(super) files: Vec<(PathBuf, String)>,
     /// Commands, one after another.
     pub(super) steps: Vec<Step>,
 }
@@ -96,36 +104,57 @@ impl Step {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Entry {
     /// Where its programs are.
-    pub(super) programs: PathBuf,
+    programs: Option<PathBuf>,
     /// Variables that it sets.
-    pub(super) variables: BTreeMap<&'static str, OsString>,
+    variables: BTreeMap<String, OsString>,
+    /// Scripts for bash that set more.
+    scripts: Vec<PathBuf>,
 }
 
 impl Entry {
     /// That of an environment of Python.
     fn of_python(at: &Path) -> Self {
-        Self {
-            programs: at.join("bin"),
-            variables: BTreeMap::from([
-                ("VIRTUAL_ENV", at.into()),
-                // What the user has installed is in no key.
-                ("PYTHONNOUSERSITE", "1".into()),
-                // It can't be written to.
-                ("PYTHONDONTWRITEBYTECODE", "1".into()),
-            ]),
-        }
+        let mut entry = Self {
+            programs: Some(at.join("bin")),
+            ..Self::default()
+        };
+        entry.set("VIRTUAL_ENV", at);
+        // What the user has installed is in no key.
+        entry.set("PYTHONNOUSERSITE", "1");
+        // It can't be written to.
+        entry.set("PYTHONDONTWRITEBYTECODE", "1");
+        entry
     }
 
-    /// Makes the programs of a stage find it.
-    pub(super) fn enter(&self, env: &mut BTreeMap<OsString, OsString>) {
-        let mut paths = self.programs.clone().into_os_string();
-        let others = env.get(OsStr::new("PATH"));
-        if let Some(others) = others.filter(|others| !others.is_empty()) {
-            paths.push(":");
-            paths.push(others);
+    fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.variables.insert(name.to_owned(), value.into());
+    }
+
+    /// Makes a command run in it.
+    pub(super) fn enter(&self, argv: &mut Vec<OsString>, env: &mut BTreeMap<OsString, OsString>) {
+        if let Some(programs) = &self.programs {
+            let mut paths = programs.clone().into_os_string();
+            let others = env.get(OsStr::new("PATH"));
+            if let Some(others) = others.filter(|others| !others.is_empty()) {
+                paths.push(":");
+                paths.push(others);
+            }
+            env.insert("PATH".into(), paths);
         }
-        env.insert("PATH".into(), paths);
         let set = self.variables.iter();
-        env.extend(set.map(|(name, value)| ((*name).into(), value.clone())));
+        env.extend(set.map(|(name, value)| (name.into(), value.clone())));
+        if self.scripts.is_empty() {
+            return;
+        }
+        // They are written for bash, and may leave a status behind that means nothing.
+        let count = self.scripts.len();
+        let text = format!(
+            "for restage_script in \"${{@:1:{count}}}\"; do . \"$restage_script\" || :; done; \
+             unset restage_script; shift {count}; exec \"$@\""
+        );
+        let mut words: Vec<OsString> = vec!["bash".into(), "-c".into(), text.into(), "bash".into()];
+        words.extend(self.scripts.iter().map(OsString::from));
+        words.append(argv);
+        *argv = words;
     }
 }

@@ -1,6 +1,6 @@
 //! An environment as keys have it, and what it is made from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use restage_core::digest::{Digest, KeyEnvironment};
@@ -30,6 +30,8 @@ pub(crate) struct Source {
     pub(crate) folder: PathBuf,
     /// What it installs.
     pub(crate) resolved: Resolved,
+    /// Texts for its installer, as they were when it was named.
+    pub(crate) texts: BTreeMap<&'static str, String>,
     /// What runs its programs, if that is not in it.
     pub(crate) interpreter: Option<Interpreter>,
 }
@@ -45,6 +47,7 @@ impl Source {
             lock: (lock.clone(), Digest::of(text.as_bytes())),
             folder,
             resolved,
+            texts: BTreeMap::new(),
             interpreter,
         }
     }
@@ -100,6 +103,13 @@ pub(super) struct Found {
 }
 
 impl Found {
+    pub(super) fn of<'a>(files: impl IntoIterator<Item = &'a RelPath>) -> Self {
+        Self {
+            files: files.into_iter().map(RelPath::to_string).collect(),
+            absent: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn add(&mut self, path: &Path, there: bool) {
         let Some(text) = path.to_str().map(str::to_owned) else {
             return;

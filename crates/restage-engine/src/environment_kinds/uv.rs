@@ -86,7 +86,10 @@ impl Kind for Uv {
         for extra in &self.extras {
             step.words(&["--extra", extra]);
         }
-        Recipe { steps: vec![step] }
+        Recipe {
+            files: Vec::new(),
+            steps: vec![step],
+        }
     }
 
     fn check(&self, source: &Source, at: &Path) -> Result<(), EnvironmentError> {

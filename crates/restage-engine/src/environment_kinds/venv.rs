@@ -68,6 +68,7 @@ impl Kind for Venv {
         let mut check = pip("pip check");
         check.words(&["check"]);
         Recipe {
+            files: Vec::new(),
             steps: vec![venv, install, check],
         }
     }

@@ -5,12 +5,13 @@ use crate::fields::{About, Field, Key, Kind, Mapping};
 use crate::node::Entry;
 
 /// Fields that only some kinds of environment have.
-pub(super) const OF_KINDS: [(&str, &[&str]); 5] = [
+pub(super) const OF_KINDS: [(&str, &[&str]); 6] = [
     ("groups", &["uv"]),
     ("only_groups", &["uv"]),
     ("extras", &["uv"]),
     ("python", &["uv", "venv"]),
-    ("by", &["image"]),
+    ("environment", &["pixi"]),
+    ("by", &["image", "conda"]),
 ];
 
 /// Whether a field says how an environment is made.
@@ -25,12 +26,18 @@ type Read = fn(&mut Reader<'_>, &mut Draft, &Entry);
 
 pub(crate) static ENVIRONMENT: Mapping<Read> = Mapping {
     about: About {
-        one_of: &[&["uv"], &["venv"], &["image"], &["tools"]],
+        one_of: &[
+            &["uv"],
+            &["venv"],
+            &["conda"],
+            &["pixi"],
+            &["image"],
+            &["tools"],
+        ],
         instead: &[
             (
-                &["conda", "pixi", "renv", "nix", "poetry", "pip", "spack"],
-                "`tools: [..]` can list what is installed, such as `conda list --explicit` or `nix path-info`; `uv`, `venv` \
-                 and `image` are made by restage",
+                &["renv", "nix", "poetry", "pip", "spack", "guix", "julia"],
+                "`tools: [..]` can list what is installed, such as `nix path-info`",
             ),
             (
                 &["packages", "dependencies"],
@@ -73,6 +80,32 @@ pub(crate) static ENVIRONMENT: Mapping<Read> = Mapping {
             .example("environments:\n  py: {venv: requirements.txt, python: \"3.11\"}")
             .words(&["virtualenv", "requirements"]),
             Some(|reader, draft, entry| draft.venv = reader.path(entry)),
+        ),
+        (
+            Field::sometimes(
+                "conda",
+                Kind::Filled,
+                OTHERWISE,
+                "What `conda list --explicit --md5` prints, or a `conda-lock.yml`, of which the packages of category `main` for \
+                 this platform are installed. The key has each package with its version, its build and its hashes.",
+            )
+            .key(Key::Part)
+            .example("environments:\n  bio: {conda: conda.txt, by: micromamba}")
+            .words(&["mamba", "micromamba", "conda_lock"]),
+            Some(|reader, draft, entry| draft.conda = reader.path(entry)),
+        ),
+        (
+            Field::sometimes(
+                "pixi",
+                Kind::Filled,
+                OTHERWISE,
+                "The `pixi.toml` or `pyproject.toml` of a pixi project; `pixi.lock` lies beside it. The key has the packages that \
+                 the lock file installs on this platform, from conda and from PyPI, with their hashes. Activation \
+                 scripts and variables of the manifest are not used.",
+            )
+            .key(Key::Part)
+            .example("environments:\n  py: {pixi: pixi.toml, environment: cuda}"),
+            Some(|reader, draft, entry| draft.pixi = reader.path(entry)),
         ),
         (
             Field::sometimes(
@@ -147,14 +180,31 @@ pub(crate) static ENVIRONMENT: Mapping<Read> = Mapping {
         ),
         (
             Field::optional(
+                "environment",
+                Kind::Filled,
+                "default",
+                "Which environment of a `pixi` project.",
+            )
+            .key(Key::Part),
+            Some(|reader, draft, entry| draft.environment = reader.text(entry)),
+        ),
+        (
+            Field::optional(
                 "by",
-                Kind::Word(&["podman", "docker", "apptainer"]),
-                "podman",
-                "What runs the `image`.",
+                Kind::Word(&[
+                    "podman",
+                    "docker",
+                    "apptainer",
+                    "micromamba",
+                    "mamba",
+                    "conda",
+                ]),
+                "podman, micromamba",
+                "What runs the `image` (podman, docker, apptainer), or installs the packages of `conda` (micromamba, mamba, conda).",
             )
             .key(Key::Outside)
             .words(&["runtime", "engine"]),
-            Some(|reader, draft, entry| draft.by = reader.runtime(entry)),
+            Some(|reader, draft, entry| draft.by = reader.by(entry, draft)),
         ),
     ],
 };

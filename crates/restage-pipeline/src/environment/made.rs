@@ -23,6 +23,10 @@ pub enum Made {
     Uv(Uv),
     /// By Python's `venv` and pip from exact versions.
     Venv(Venv),
+    /// By conda or one of its relatives from exact builds.
+    Conda(Conda),
+    /// By pixi from the lock file beside a manifest.
+    Pixi(Pixi),
     /// An image that stages run in.
     Image(Image),
     /// By nobody here: these lines say what there is.
@@ -59,6 +63,32 @@ pub struct Venv {
     pub requirements: RelPath,
     /// The version of Python.
     pub python: Option<String>,
+}
+
+/// Packages of conda's channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conda {
+    /// An explicit list, or a `conda-lock.yml`.
+    pub lock: RelPath,
+    /// What installs them.
+    pub by: Installer,
+}
+
+/// An environment of a pixi project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pixi {
+    /// The project's `pixi.toml`, or `pyproject.toml`.
+    pub manifest: RelPath,
+    /// The environment's name there.
+    pub environment: String,
+}
+
+impl Pixi {
+    /// Its lock file.
+    #[must_use]
+    pub fn lock_file(&self) -> Option<RelPath> {
+        beside(&self.manifest, "pixi.lock")
+    }
 }
 
 /// An image.
@@ -107,6 +137,32 @@ pub enum Runtime {
     Docker,
     /// `apptainer exec`.
     Apptainer,
+}
+
+/// What installs packages of conda's channels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Installer {
+    /// `micromamba create`.
+    #[default]
+    Micromamba,
+    /// `mamba create`.
+    Mamba,
+    /// `conda create`.
+    Conda,
+}
+
+impl Installer {
+    pub(super) const ALL: [Self; 3] = [Self::Micromamba, Self::Mamba, Self::Conda];
+
+    /// The program.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Micromamba => "micromamba",
+            Self::Mamba => "mamba",
+            Self::Conda => "conda",
+        }
+    }
 }
 
 impl Runtime {

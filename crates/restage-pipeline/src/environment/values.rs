@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::made::{Image, Made, Runtime, Tool, Uv, Venv};
+use super::made::{Conda, Image, Installer, Made, Pixi, Runtime, Tool, Uv, Venv};
 use crate::diagnostic::Diagnostic;
 use crate::fields::{expected, expected_of};
 use crate::layout;
@@ -16,13 +16,16 @@ use restage_core::suggest;
 pub(crate) struct Draft {
     pub(super) uv: Option<RelPath>,
     pub(super) venv: Option<RelPath>,
+    pub(super) conda: Option<RelPath>,
+    pub(super) pixi: Option<RelPath>,
     pub(super) image: Option<String>,
     pub(super) tools: Option<Vec<Tool>>,
     pub(super) groups: BTreeSet<String>,
     pub(super) only_groups: Option<BTreeSet<String>>,
     pub(super) extras: BTreeSet<String>,
     pub(super) python: Option<String>,
-    pub(super) by: Option<Runtime>,
+    pub(super) environment: Option<String>,
+    pub(super) by: Option<&'static str>,
 }
 
 impl Draft {
@@ -43,8 +46,23 @@ impl Draft {
                 python: self.python,
             }));
         }
+        if let Some(lock) = self.conda {
+            let mut all = Installer::ALL.into_iter();
+            let by = all.find(|one| Some(one.program()) == self.by);
+            let by = by.unwrap_or_default();
+            return Some(Made::Conda(Conda { lock, by }));
+        }
+        if let Some(manifest) = self.pixi {
+            let environment = self.environment.unwrap_or_else(|| "default".to_owned());
+            return Some(Made::Pixi(Pixi {
+                manifest,
+                environment,
+            }));
+        }
         if let Some(name) = self.image {
-            let by = self.by.unwrap_or_default();
+            let mut all = Runtime::ALL.into_iter();
+            let by = all.find(|one| Some(one.program()) == self.by);
+            let by = by.unwrap_or_default();
             return Some(Made::Image(Image { name, by }));
         }
         self.tools.map(Made::Tools)
@@ -58,7 +76,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn text(&mut self, entry: &Entry) -> Option<String> {
+    pub(super) fn text(&mut self, entry: &Entry) -> Option<String> {
         if let Value::Text(_) = entry.value.value {
             let text = self.templates.text(&entry.value, self.report)?;
             if !text.trim().is_empty() {
@@ -83,6 +101,10 @@ impl Reader<'_> {
             Ok(path) if field == "uv" && !path.as_str().ends_with("pyproject.toml") => wrong(
                 "not a `pyproject.toml`",
                 "name the project's manifest, such as `pyproject.toml`; `uv.lock` lies beside it",
+            ),
+            Ok(path) if field == "pixi" && !path.as_str().ends_with(".toml") => wrong(
+                "not a `pixi.toml`",
+                "name the project's manifest, such as `pixi.toml`; `pixi.lock` lies beside it",
             ),
             Ok(path) => return Some(path),
             Err(error) => wrong(
@@ -193,19 +215,26 @@ impl Reader<'_> {
         None
     }
 
-    pub(super) fn runtime(&mut self, entry: &Entry) -> Option<Runtime> {
+    /// The word for what runs or makes it, of those that the kind knows.
+    pub(super) fn by(&mut self, entry: &Entry, draft: &Draft) -> Option<&'static str> {
         let written = match &entry.value.value {
             Value::Text(text) => text.as_str(),
             _ => "",
         };
-        let all = Runtime::ALL.map(Runtime::program);
-        let found = Runtime::ALL
-            .into_iter()
-            .find(|one| one.program() == written);
+        let runtimes = Runtime::ALL.map(Runtime::program);
+        let installers = Installer::ALL.map(Installer::program);
+        let words = match (&draft.conda, &draft.image) {
+            (Some(_), _) => &installers[..],
+            (_, Some(_)) => &runtimes[..],
+            // What it is of is reported.
+            _ => &[&runtimes[..], &installers[..]].concat(),
+        };
+        let found = words.iter().copied().find(|word| *word == written);
         if found.is_none() {
             let owner = self.templates.owner;
-            let what = &format!("`{}`", all.join("` or `"));
-            let hint = suggest::closest(written, all).map(|word| format!("did you mean `{word}`?"));
+            let what = &format!("`{}`", words.join("` or `"));
+            let hint = suggest::closest(written, words.iter().copied());
+            let hint = hint.map(|word| format!("did you mean `{word}`?"));
             let error = expected(&entry.value, "by", owner, what);
             self.report.push(error.maybe_hint(hint));
         }
