@@ -1,7 +1,7 @@
 //! Several calls at once in one workspace: no work is done twice, and no call disturbs another.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::space::{Said, Space, wait_until};
@@ -293,4 +293,64 @@ fn eight_runs_at_once_restore_lost_outs_and_run_nothing() {
     }
     assert_eq!(space.read("ran"), notes);
     assert_sound(&space, &[]);
+}
+
+/// Everything of restage dies at once, on a machine of that name; the stage that it started goes on.
+const ON_NODE7: &str = "
+    hostname node7
+    \"$@\" &
+    until [ -e $HOME/started ]; do sleep 0.02; done
+    ours=$(for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" != restage ] || echo ${p#/proc/}; done)
+    kill -STOP $ours; kill -KILL $ours; touch $HOME/killed; sleep 60";
+
+#[test]
+fn a_stage_that_goes_on_unseen_on_another_machine_spoils_no_result() {
+    let stages = "
+  s:
+    isolation: none
+    cmd: >-
+      n=$(wc -l < $RESTAGE_SCRATCH/lines || echo 0);
+      while [ $n -lt 20 ]; do n=$((n + 1)); echo $n >> $RESTAGE_SCRATCH/lines; touch $HOME/started; sleep 0.1; done;
+      cp $RESTAGE_SCRATCH/lines out
+    outs: [out]
+";
+    let space = Space::new(stages);
+    let other = |script: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args([
+            "-Urmupf",
+            "--mount-proc",
+            "--kill-child",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ]);
+        unshare
+    };
+    let probe = other("hostname node7").output();
+    if !probe.as_ref().is_ok_and(|output| output.status.success()) {
+        println!("skipped: no namespaces that stand for another machine: {probe:?}");
+        return;
+    }
+    let run = |script: &str| {
+        let restage = space.command(&["reproduce"]);
+        let mut other = other(script);
+        other.arg(restage.get_program()).args(restage.get_args());
+        let variables = restage.get_envs();
+        let variables = variables.filter_map(|(name, value)| Some((name, value?)));
+        other.current_dir(space.root()).env_clear().envs(variables);
+        other
+    };
+    let mut node7 = run(ON_NODE7);
+    let node7 = node7.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut node7 = node7.spawn().expect("it was tried");
+    wait_until("a stage without its restage", || space.exists("killed"));
+    let node8 = run("hostname node8; exec \"$@\"").output();
+    let said = Said::from(node8.expect("it was tried")).exits(0);
+    let lines: Vec<String> = (1..=20).map(|n| n.to_string()).collect();
+    assert_eq!(space.read("out"), lines.join("\n") + "\n");
+    said.says("s: a run of it on `node7` ended without saying so, and may go on unseen");
+    node7.kill().expect("a process");
+    node7.wait().expect("a process");
 }

@@ -21,3 +21,4 @@ pub mod rel_path;
 pub mod span;
 pub mod stack;
 pub mod suggest;
+pub mod whereabouts;

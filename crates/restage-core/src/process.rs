@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Instant;
 use crate::fs;
+use crate::whereabouts::boot_id;
 
 /// How long we wait for a killed group to vanish.
 pub const VANISH: Duration = Duration::from_secs(5);
@@ -22,12 +23,6 @@ const LOOK: Duration = Duration::from_millis(10);
 pub fn host_name() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()
-}
-
-/// What tells this boot of the machine's kernel from every other, if that can be known.
-pub(crate) fn boot_id() -> Option<String> {
-    let text = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).ok()?;
-    Some(text.trim().to_owned())
 }
 
 /// A job's first process, which leads its process group. Safe to keep on disk: thanks to its start
@@ -123,6 +118,12 @@ impl ProcessRef {
             && self.session.is_none_or(|session| session == member.session)
             && self.started.is_none_or(|started| started <= member.started)
     }
+}
+
+/// The process group of a process; `None` if it has ended, or its group lies outside of this process
+/// namespace. (`getpgid` says 0 then, which rustix takes for impossible.)
+pub fn group_of(pid: u32) -> Option<u32> {
+    Some(Stat::of(pid)?.group).filter(|group| *group > 0)
 }
 
 /// The part of `/proc/PID/stat` that tells processes apart.

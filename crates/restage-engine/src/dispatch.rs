@@ -17,8 +17,8 @@ use restage_store::KeyLock;
 
 /// Whether a stage may start now.
 pub(super) enum Reserved {
-    /// It may.
-    Held(Box<Held>),
+    /// It may; with what to tell people of who had it before.
+    Held(Box<Held>, Option<String>),
     /// Too little of the machine is free.
     NoRoom,
     /// Another restage runs it.
@@ -39,9 +39,9 @@ pub(super) fn reserve(
         return Ok(Reserved::NoRoom);
     };
     match lock(ws, key, decide_again) {
-        Ok(Ok(lock)) => {
+        Ok(Ok((lock, told))) => {
             let key = Arc::clone(key);
-            Ok(Reserved::Held(Box::new(Held { key, lock, lease })))
+            Ok(Reserved::Held(Box::new(Held { key, lock, lease }), told))
         }
         Ok(Err(not_now)) => {
             tokens.give_back(lease);
@@ -59,7 +59,7 @@ fn lock(
     ws: &Workspace,
     key: &Arc<StageKey>,
     decide_again: impl FnOnce() -> Result<Planned, RunError>,
-) -> Result<Result<KeyLock, Reserved>, RunError> {
+) -> Result<Result<(KeyLock, Option<String>), Reserved>, RunError> {
     let Some(lock) = ws.run_store().locks().try_lock(&key.digest())? else {
         return Ok(Err(Reserved::Busy));
     };
@@ -68,8 +68,8 @@ fn lock(
     if again.record().is_some() || again.key.as_ref() != Some(key) {
         return Ok(Err(Reserved::Changed(again)));
     }
-    lock.kill_orphan()?;
-    Ok(Ok(lock))
+    let told = lock.settle()?;
+    Ok(Ok((lock, told)))
 }
 
 /// A stage that runs.

@@ -237,7 +237,7 @@ impl Builder<'_> {
         let locks = self.ws.store.locks();
         let lock = locks.lock(&place.lock(), self.interrupted, TICK)?;
         if let Some(lock) = &lock {
-            lock.kill_orphan()?;
+            lock.settle()?;
         }
         Ok(lock)
     }

@@ -371,7 +371,10 @@ impl<'a> Scheduler<'a> {
                     self.follow(id, planned)?;
                     self.decide_due()?;
                 }
-                Reserved::Held(held) => {
+                Reserved::Held(held, told) => {
+                    if let Some(text) = told {
+                        self.warn(id, &text);
+                    }
                     self.start(id, *held, 1)?;
                     self.decide_due()?;
                 }

@@ -51,7 +51,9 @@ impl Store {
         self.objects().flush(&outs)?;
         self.records().put(&record, unflushed)?;
         self.records().mark_current(&record)?;
-        self.workdirs().discard(lock.scratch_path());
+        for scratch in lock.scratch_paths() {
+            self.workdirs().discard(&scratch);
+        }
         Ok(outcome)
     }
 

@@ -35,6 +35,7 @@ mod permissions;
 mod record;
 mod records;
 mod registry;
+mod scratch;
 mod sealed;
 mod store;
 mod store_lock;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::StoreError;
-use super::key_lock::{self, KeyLock};
+use super::key_lock::{self, KeyLock, Left};
 use super::listing::{self, Listing};
 use super::location::Location;
 use super::store_lock::StoreLock;
@@ -49,9 +49,9 @@ impl Locks {
         Ok(None)
     }
 
-    /// Whether a stage that a dead restage started still works on this key. Changes nothing.
-    pub(super) fn has_orphan(&self, key: &Digest) -> Result<bool, StoreError> {
-        key_lock::has_orphan(&self.location, key)
+    /// What a dead restage left of the lock on this key. Changes nothing.
+    pub(super) fn left(&self, key: &Digest) -> Result<Left, StoreError> {
+        key_lock::left(&self.location, key)
     }
 
     /// Files of key locks: of keys that are locked, and of restages that died.

@@ -12,6 +12,7 @@ use super::locks::Locks;
 use super::objects::Objects;
 use super::records::Records;
 use super::registry::{self, Member};
+use super::scratch;
 use super::store_lock::StoreLock;
 use super::trash::Trash;
 use super::workdirs::Workdirs;
@@ -170,7 +171,7 @@ impl Store {
     /// Releases locks and removes scratch folders of keys that have a record: their owner died
     /// after writing it. Others are for the next attempt.
     fn tidy_finished(&self) -> Result<(), StoreError> {
-        let scratch = listing::of_digests(&self.location().dir().join("scratch"), "")?;
+        let scratch = scratch::list(self.location())?;
         let mut keys = BTreeSet::new();
         for listing in [scratch, self.locks().list()?] {
             keys.extend(listing.named.into_iter().map(|(key, _)| key));
@@ -179,9 +180,11 @@ impl Store {
             if fs::exists(&self.records().path(&key))?
                 && let Some(lock) = self.locks().try_lock(&key)?
                 // A forced run's stage may live on; the key's next owner must find it.
-                && lock.orphans()?.is_empty()
+                && !lock.may_be_worked_on()?
             {
-                self.workdirs().remove(lock.scratch_path());
+                for scratch in lock.scratch_paths() {
+                    self.workdirs().remove(&scratch);
+                }
             }
         }
         Ok(())
@@ -218,7 +221,7 @@ fn stop_in(path: &Path) -> Result<(), StoreError> {
             Ok(store) => {
                 for (key, _) in store.locks().list()?.named {
                     if let Some(lock) = store.locks().try_lock(&key)? {
-                        lock.kill_orphan()?;
+                        lock.settle()?;
                     }
                 }
             }

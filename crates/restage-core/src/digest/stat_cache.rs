@@ -35,8 +35,9 @@ use super::path::{Kind, PathDigest};
 use super::witness::Touch;
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
-use crate::process::{boot_id, host_name};
+use crate::process::host_name;
 use crate::rel_path::RelPath;
+use crate::whereabouts::boot_id;
 
 /// Two ticks of the slowest kernel clock in use (100 Hz).
 const TICK: i64 = 20_000_000;

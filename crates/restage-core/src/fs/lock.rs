@@ -110,13 +110,10 @@ impl FileLock {
         Ok(bytes)
     }
 
-    /// Replaces the file's bytes in place; it is never empty in between.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
-        self.file.seek(SeekFrom::Start(0)).at("write", &self.path)?;
-        write_all(&mut self.file, bytes, &self.path)?;
-        self.file
-            .set_len(bytes.len() as u64)
-            .at("write", &self.path)
+    /// Adds bytes at the file's end.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        self.file.seek(SeekFrom::End(0)).at("write", &self.path)?;
+        write_all(&mut self.file, bytes, &self.path)
     }
 }
 
@@ -184,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_replaced_in_place() {
+    fn what_is_appended_comes_after_all_that_is_there() {
         let dir = tempfile::tempdir().unwrap();
         let mut lock = FileLock::open(&dir.path().join("lock")).unwrap();
         assert_eq!(lock.read().unwrap(), b"");
-        for text in ["a long note", "short"] {
-            lock.write(text.as_bytes()).unwrap();
-            assert_eq!(lock.read().unwrap(), text.as_bytes());
-        }
+        lock.append(b"one").unwrap();
+        assert_eq!(lock.read().unwrap(), b"one");
+        lock.append(b"two").unwrap();
+        assert_eq!(lock.read().unwrap(), b"onetwo");
     }
 }

@@ -274,6 +274,13 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
         .at("set the permissions of", path)
 }
 
+/// Sets the time of the last change to that of another file.
+pub fn set_modified(path: &Path, like: &Metadata) -> Result<(), FsError> {
+    let set = |file: File| file.set_modified(like.modified()?);
+    let file = File::options().write(true).open(path);
+    file.and_then(set).at("set the time of", path)
+}
+
 /// Waits until the file's bytes are on the disk.
 pub fn sync_file(path: &Path) -> Result<(), FsError> {
     let file = open(path)?;

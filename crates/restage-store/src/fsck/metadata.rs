@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::{Check, Placed};
 use super::report::{OutState, Problem, Remedy};
 use crate::error::StoreError;
+use crate::key_lock::Left;
 use crate::lockfile::{self, LockEntry, LockFile};
 use crate::store::Store;
 use restage_core::digest::Digest;
@@ -131,7 +132,7 @@ impl Check<'_> {
     pub(super) fn leftovers(&mut self) -> Result<(), StoreError> {
         let mut left = self.store.workdirs().leftovers()?.len();
         for (key, _) in self.store.locks().list()?.named {
-            left += usize::from(!self.store.locks().has_orphan(&key)?);
+            left += usize::from(self.store.locks().left(&key)? == Left::Nothing);
         }
         let aside = self.store.objects().quarantined()?.len();
         let removable = &mut self.report.removable;

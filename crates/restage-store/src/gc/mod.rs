@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use super::data_lists;
 use super::error::StoreError;
-use super::listing;
+use super::key_lock::Left;
 use super::lockfile::{self, LockFile};
 use super::record::Record;
 use super::registry::{Presence, members};
+use super::scratch;
 use super::store::Store;
 use restage_core::digest::{Digest, KeyAction};
 use restage_core::fs;
@@ -117,15 +118,18 @@ fn scratch(
     store: &Store,
     needed: Option<&BTreeSet<Digest>>,
 ) -> Result<(), StoreError> {
-    let folder = store.location().dir().join("scratch");
-    for (key, path) in listing::of_digests(&folder, "")?.named {
-        let needed = needed.is_none_or(|keys| keys.contains(&key));
-        let keep = needed || store.locks().has_orphan(&key)?;
+    let is_needed = |key: &Digest| needed.is_none_or(|keys| keys.contains(key));
+    for (key, path) in scratch::list(store.location())?.named {
+        let keep = is_needed(&key) || store.locks().left(&key)? == Left::Orphan;
         garbage.settle(Category::Scratch, path, keep)?;
     }
     // We are alone: whoever locked a key is dead, but what it started may live.
     for (key, path) in store.locks().list()?.named {
-        let keep = store.locks().has_orphan(&key)?;
+        let keep = match store.locks().left(&key)? {
+            Left::Nothing => false,
+            Left::Orphan => true,
+            Left::Number => is_needed(&key),
+        };
         garbage.settle(Category::Claims, path, keep)?;
     }
     Ok(())

@@ -4,6 +4,9 @@ use super::*;
 use crate::gc::{self, Category, Garbage, Needs};
 use restage_core::digest::Kind;
 use restage_core::process::ProcessRef;
+use restage_core::whereabouts::Whereabouts;
+
+use super::key_locks::{left_elsewhere, lock_files};
 
 /// What stays needed where `runs` successes of each stage are kept.
 fn needs(runs: usize) -> Needs {
@@ -149,7 +152,8 @@ fn scratch_folders_stay_for_keys_that_are_needed_or_still_worked_on() {
     let mut child = child.spawn().unwrap();
     for (seed, stage) in [(2, Some(ProcessRef::of(child.id()))), (3, None)] {
         let name = format!("claims/{}.lock", key(seed).digest());
-        let note = json!({"restage": 1, "host": "here", "stage": stage});
+        let mut note = json!(Whereabouts::here());
+        (note["restage"], note["stage"]) = (json!(1), json!(stage));
         std::fs::write(bench.store.location().dir().join(name), note.to_string()).unwrap();
     }
     let bench = bench.alone();
@@ -163,6 +167,34 @@ fn scratch_folders_stay_for_keys_that_are_needed_or_still_worked_on() {
     assert_eq!((claims.removed, claims.kept), (1, 1));
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn the_number_of_a_scratch_folder_stays_as_long_as_the_key_is_needed() {
+    let bench = Bench::new();
+    let key = key(1).digest();
+    left_elsewhere(&bench, &key);
+    let lock = bench.store.locks().try_lock(&key).unwrap().unwrap();
+    lock.settle().unwrap();
+    let ours = lock.scratch().unwrap();
+    drop(lock);
+    let bench = bench.alone();
+    collect(
+        &bench,
+        &Needs {
+            scratch: Some([key].into()),
+            ..needs(1)
+        },
+    );
+    assert!(ours.exists() && lock_files(&bench).len() == 1);
+    collect(
+        &bench,
+        &Needs {
+            scratch: Some([].into()),
+            ..needs(1)
+        },
+    );
+    assert!(!ours.exists() && lock_files(&bench).is_empty());
 }
 
 #[test]
