@@ -28,6 +28,7 @@ mod render;
 mod session;
 mod settings;
 mod style;
+mod terminal_text;
 
 use std::ffi::OsString;
 use std::process::Command;

@@ -1,10 +1,11 @@
 //! Stdout for data, stderr for the rest; the only writer of both.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use crate::error::CliError;
 use crate::style::Style;
+use crate::terminal_text;
 use restage_core::fs;
 
 /// Where a command writes.
@@ -26,12 +27,15 @@ impl Output {
         unless_closed(written.and_then(|()| stdout.flush()))
     }
 
-    /// Copies a log of any size to stdout, byte by byte as it is.
+    /// Copies a log of any size to stdout: byte by byte, but to a terminal only what is safe there.
     pub(crate) fn file(&mut self, path: &Path) -> Result<(), CliError> {
         let mut file = fs::open_own(path)?;
         let mut stdout = io::stdout().lock();
-        let copied = io::copy(&mut file, &mut stdout);
-        unless_closed(copied.and_then(|_| stdout.flush()))
+        let copied = match stdout.is_terminal() {
+            true => terminal_text::copy(&mut file, &mut stdout),
+            false => io::copy(&mut file, &mut stdout).map(drop),
+        };
+        unless_closed(copied.and_then(|()| stdout.flush()))
     }
 
     /// Writes to stderr; a failure to write is ignored.
