@@ -42,6 +42,42 @@ grep -m1 '  - conda:' pixi.lock | sed 's/.*conda: //; s/$/#00/' | note ".pixi/en
 mkdir -p ".pixi/envs/$name/lib/python3.12/site-packages/numpy-2.2.6.dist-info"
 "#;
 
+/// An R that is in the folder above its programs, and renv.
+const RSCRIPT: &str = r#"
+above=${0%/*}; [[ -L $0 ]] && above=$(readlink -f "$0") && above=${above%/*}
+above=${above%/bin}
+case $3 in
+  *R.home*)
+    printf '{"executable":"%s/bin/exec/R","prefix":"%s","version":"%s","abi":"linux","variables":{}}\n' \
+      "$above" "$above" "$(cat "$above/bin/exec/R")" ;;
+  *renv::restore*)
+    [[ $RENV_CONFIG_CACHE_SYMLINKS == FALSE && ! $RENV_PROFILE ]] || exit 1
+    grep Version "$5" | while read -r _ package _ version _; do
+      package=${package//[^a-z]/} version=${version//[^0-9.]/}
+      mkdir -p "$6/$package"
+      printf 'Package: %s\nVersion: %s\n' "$package" "$version" > "$6/$package/DESCRIPTION"
+    done ;;
+  *) echo "$(cat "$R_LIBS"/*/DESCRIPTION) $R_LIBS_SITE $R_LIBS_USER" ;;
+esac
+"#;
+
+const NIX: &str = r#"
+while [[ $# -gt 0 ]]; do
+  case $1 in --profile) profile=$2; shift ;; path:*) flake=${1#path:}; flake=${flake%#*}; shell=${1#*#} ;; esac
+  shift
+done
+[[ $(ls "$flake" | tr '\n' ' ') == "flake.lock flake.nix " ]] || { echo "not a copy" >&2; exit 1; }
+ln -s "$flake" "$profile"
+echo "export GREETING='$shell $(cat "$flake/flake.nix")'"
+cat <<'END'
+nix_saved_PATH="$PATH"
+PATH="/nowhere:$nix_saved_PATH"
+export NIX_BUILD_TOP="$(mktemp -d -t nix-shell.XXXXXX)"
+export TMPDIR="$NIX_BUILD_TOP"
+export LEFT="$NIX_BUILD_TOP"
+END
+"#;
+
 /// A space with a manager whose calls are noted.
 struct Managed {
     space: Space,
@@ -49,19 +85,23 @@ struct Managed {
 
 impl Managed {
     fn new(program: &str, script: &str) -> Self {
+        Self::at(program, &format!("tools/{program}"), script)
+    }
+
+    fn at(program: &str, path: &str, script: &str) -> Self {
         let space = Space::empty();
-        let text =
-            format!("#!/bin/bash\nprintf '%s\\n' \"{program} $*\" >> \"$CALLS\"\n{NOTE}\n{script}");
-        let path = space.path("tools").join(program);
-        space.write(&format!("tools/{program}"), &text);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a script");
+        let text = format!(
+            "#!/bin/bash\n[[ ! $CALLS ]] || printf '%s\\n' \"{program} ${{*//$'\\n'/ }}\" >> \"$CALLS\"\n{NOTE}\n{script}"
+        );
+        space.write(path, &text);
+        fs::set_permissions(space.path(path), fs::Permissions::from_mode(0o755)).expect("a script");
         Self { space }
     }
 
     /// Writes a pipeline whose only stage runs `cmd` in this environment.
     fn pipeline(&self, environment: &str, cmd: &str) {
         let text = format!(
-            "schema: 1\nname: test\nenvironments:\n  it: {environment}\nstages:\n  use: {{in: it, cmd: {cmd} > out.txt, outs: [out.txt]}}\n"
+            "schema: 1\nname: test\nenvironments:\n  it: {environment}\nstages:\n  use:\n    in: it\n    cmd: {cmd} > out.txt\n    outs: [out.txt]\n"
         );
         self.space.write("pipeline.yaml", &text);
     }
@@ -219,4 +259,77 @@ fn an_environment_of_a_pixi_project_is_made_from_a_copy_of_it() {
     managed.pipeline("{pixi: sub/pixi.toml}", "tool");
     let said = managed.call(&["reproduce"]).exits(1);
     said.says("`sub/pixi.lock` has no environment `default`");
+}
+
+#[test]
+fn an_r_project_runs_with_its_own_library_and_the_r_that_its_key_names() {
+    let managed = Managed::at("Rscript", "tools/r/bin/Rscript", RSCRIPT);
+    let space = &managed.space;
+    space.write("tools/r/bin/exec/R", "4.3.1");
+    std::os::unix::fs::symlink("r/bin/Rscript", space.path("tools/Rscript")).expect("a link");
+    let lock = |version: &str, url: &str| {
+        let package = format!(
+            r#"{{"Package": "a", "Version": "{version}", "Source": "Repository", "Hash": "x"}}"#
+        );
+        space.write(
+            "renv.lock",
+            &format!("{{\"R\": {{\"Url\": \"{url}\"}}, \"Packages\": {{\"a\":\n{package}\n}}}}\n"),
+        );
+    };
+    lock("1.0", "https://cran");
+    managed.pipeline("{renv: renv.lock}", "Rscript --vanilla -e x");
+    managed
+        .call_with(&["reproduce"], &[("RENV_PROFILE", "other")])
+        .exits(0)
+        .says("1 ran");
+    assert_eq!(
+        space.read("out.txt"),
+        "Package: a\nVersion: 1.0 NULL NULL\n"
+    );
+    lock("1.0", "https://mirror");
+    managed.call(&["reproduce"]).exits(0).says("1 fresh");
+    lock("1.1", "https://mirror");
+    let why = managed.call(&["why", "use"]).exits(0).out;
+    assert!(why.contains("  package a: 1.0 -> 1.1\n"), "{why}");
+    managed.call(&["reproduce"]).exits(0).says("1 ran");
+    space.write("tools/r/bin/exec/R", "4.4.0, another");
+    let why = managed.call(&["why", "use"]).exits(0).out;
+    assert!(why.contains("  environment r: 4.3.1 -> 4.4.0"), "{why}");
+}
+
+#[test]
+fn a_shell_of_a_flake_is_entered_without_nix() {
+    let managed = Managed::new("nix", NIX);
+    let space = &managed.space;
+    let lock = |hash: &str| {
+        let input = format!(r#"{{"locked": {{"narHash": "sha256-{hash}", "rev": "{hash}"}}}}"#);
+        let root = r#"{"inputs": {"nixpkgs": "nixpkgs"}}"#;
+        let text = format!(
+            r#"{{"nodes": {{"nixpkgs": {input}, "root": {root}}}, "root": "root", "version": 7}}"#
+        );
+        space.write("flake.lock", &text);
+    };
+    space.write("flake.nix", "one");
+    space.write("beside.nix", "");
+    lock("aa");
+    managed.pipeline(
+        "{nix: flake.nix, shell: fit}",
+        "echo $GREETING T$TMPDIR $(ls -d $LEFT 2>/dev/null)",
+    );
+    managed.call(&["reproduce"]).exits(0).says("1 ran");
+    let out = space.read("out.txt");
+    assert!(
+        out.starts_with("fit one ") && !out.contains("nix-shell"),
+        "{out}"
+    );
+    managed.call(&["reproduce"]).exits(0).says("1 fresh");
+    managed.call(&["reproduce", "-f"]).exits(0).says("1 ran");
+    assert_eq!(managed.calls().len(), 1);
+    lock("bb");
+    let why = managed.call(&["why", "use"]).exits(0).out;
+    assert!(why.contains("  package nixpkgs: aa -> bb\n"), "{why}");
+    space.write("flake.nix", "two");
+    managed.call(&["reproduce"]).exits(0).says("1 ran");
+    assert!(space.read("out.txt").starts_with("fit two "));
+    assert_eq!(managed.calls().len(), 2);
 }

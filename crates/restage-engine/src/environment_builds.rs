@@ -173,7 +173,7 @@ impl Builder<'_> {
         else {
             return Ok(None);
         };
-        if !place.is_ready()? {
+        if !place.is_ready()? || !kind.is_usable(place.path())? {
             return Ok(None);
         }
         Ok(Some(Ready::Folder {
@@ -259,6 +259,12 @@ impl Builder<'_> {
                 fs::create_dir_all(folder)?;
             }
             fs::write_atomic(path, text.as_bytes())?;
+        }
+        for (path, target) in &recipe.links {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::symlink(target, path)?;
         }
         for step in recipe.steps {
             if let Err(failure) = self.run(&step, Some(lock))? {
@@ -356,7 +362,13 @@ impl Builder<'_> {
             }
         };
         let how = match &finished.outcome {
-            Outcome::Exited(0) => return Ok(Ok(())),
+            Outcome::Exited(0) => {
+                if let Some(path) = &step.printed {
+                    let printed = fs::read_if_exists(&logs.stdout)?.unwrap_or_default();
+                    fs::write_atomic(path, &printed)?;
+                }
+                return Ok(Ok(()));
+            }
             Outcome::Exited(code) => format!("exited with {code}"),
             Outcome::Signaled(signal) => format!("was ended by signal {signal}"),
             Outcome::NotStarted(why) => format!("could not be started: {why}"),
@@ -402,7 +414,19 @@ fn failure(
 }
 
 /// What an installer says, in lower case, and what helps.
-const HINTS: [(&str, &str); 14] = [
+const HINTS: [(&str, &str); 17] = [
+    (
+        "there is no package called",
+        "install renv for this R: `Rscript -e 'install.packages(\"renv\")'`",
+    ),
+    (
+        "does not provide attribute",
+        "`shell` names one of the flake's `devShells` for this system",
+    ),
+    (
+        "getting status of",
+        "the flake reads another file, which would be in no key: write its content into `flake.nix`",
+    ),
     (
         "not up-to-date with",
         "the manifest was edited since it was locked: run `pixi lock`, look at the change and keep it",

@@ -46,9 +46,10 @@ pub(super) fn warn(graph: &Graph, plan: &Plan, observer: &mut dyn Observer) {
         1 => ", nor are those of another stage".to_owned(),
         more => format!(", nor are those of {more} other stages"),
     };
-    let made = match program.contains("python") || program.contains("jupyter") {
-        true => "`environments: {py: {uv: pyproject.toml}}` and `in: py`, or ",
-        false => "",
+    let made = match program {
+        r if r.starts_with("Rscript") => "`environments: {r: {renv: renv.lock}}` and `in: r`, or ",
+        julia if julia.starts_with("julia") => "",
+        _ => "`environments: {py: {uv: pyproject.toml}}` and `in: py`, or ",
     };
     let text = format!(
         "packages of `{program}` are in no key{more}: another version of one reruns nothing\n  write {made}\

@@ -1,4 +1,4 @@
-//! What a Python interpreter says of itself.
+//! What an interpreter says of itself.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

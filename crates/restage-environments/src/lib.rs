@@ -10,20 +10,24 @@
 
 mod conda;
 mod error;
+mod flake;
 mod installed;
 mod interpreter;
 mod marker;
 mod names;
 mod pixi;
+mod renv;
 mod requirements;
 mod resolved;
 mod uv;
 
 pub use conda::{CondaPackages, check_conda, conda_packages, conda_platform};
 pub use error::EnvironmentError;
+pub use flake::flake_inputs;
 pub use installed::{Installed, installed};
 pub use interpreter::{Interpreter, PythonRequest};
 pub use pixi::{check_pypi, pixi_packages};
+pub use renv::{check_library, renv_packages};
 pub use requirements::requirements;
 pub use resolved::Resolved;
 pub use uv::{UvLock, UvWanted};

@@ -61,7 +61,9 @@ mod yaml_1_1;
 pub use copied_params::EditedCopy;
 pub use data_path::{Data, DataPath, Fetch, UNPACKED};
 pub use diagnostic::{Diagnostic, Diagnostics, Note};
-pub use environment::{Conda, Environment, Image, Installer, Made, Pixi, Runtime, Tool, Uv, Venv};
+pub use environment::{
+    Conda, Environment, Image, Installer, Made, Nix, Pixi, Renv, Runtime, Tool, Uv, Venv,
+};
 pub use expression::{CheckExpression, Expression, ExpressionError, ExpressionType};
 pub use init::init_files;
 pub use load::{LoadOptions, load};

@@ -77,9 +77,9 @@ impl EnvironmentPlace {
         self.path.with_file_name(name)
     }
 
-    /// A file for its installer to read while it is made.
+    /// A file for its installer to read while it is made. Some of them go by the ending.
     pub fn beside(&self) -> PathBuf {
-        self.with(".wanted")
+        self.with(".txt")
     }
 
     /// What was noted when it was made; `None` if it was not, or if that is damaged.

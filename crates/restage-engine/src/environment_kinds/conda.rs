@@ -58,6 +58,7 @@ impl Kind for Conda {
         Recipe {
             files: vec![(making.beside.to_owned(), list.clone())],
             steps: vec![step],
+            ..Recipe::default()
         }
     }
 

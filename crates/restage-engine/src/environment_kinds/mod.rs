@@ -7,7 +7,9 @@ mod asking;
 mod conda;
 mod interpreters;
 mod named;
+mod nix;
 mod pixi;
+mod renv;
 mod uv;
 mod venv;
 
@@ -32,6 +34,11 @@ pub(super) trait Kind {
     /// Compares what is there now with what was named.
     fn check(&self, source: &Source, at: &Path) -> Result<(), EnvironmentError>;
 
+    /// Whether it can be entered here: another machine may have made it.
+    fn is_usable(&self, _at: &Path) -> Result<bool, FsError> {
+        Ok(true)
+    }
+
     /// How a stage gets into it.
     fn entry(&self, at: &Path) -> Result<Entry, FsError>;
 }
@@ -43,6 +50,8 @@ pub(super) fn kind(made: &Made) -> Option<&dyn Kind> {
         Made::Venv(venv) => Some(venv),
         Made::Conda(conda) => Some(conda),
         Made::Pixi(pixi) => Some(pixi),
+        Made::Renv(renv) => Some(renv),
+        Made::Nix(nix) => Some(nix),
         Made::Image(_) | Made::Tools(_) => None,
     }
 }
@@ -72,6 +81,8 @@ impl Making<'_> {
 pub(super) struct Recipe {
     /// Files to write first.
     pub(super) files: Vec<(PathBuf, String)>,
+    /// Links to make first, each with what it leads to.
+    pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// Commands, one after another.
     pub(super) steps: Vec<Step>,
 }
@@ -82,6 +93,8 @@ pub(super) struct Step {
     pub(super) name: String,
     pub(super) argv: Vec<OsString>,
     pub(super) folder: PathBuf,
+    /// A file that gets what it prints.
+    pub(super) printed: Option<PathBuf>,
     pub(super) env: BTreeMap<OsString, OsString>,
 }
 
@@ -91,6 +104,7 @@ impl Step {
             name: name.to_owned(),
             argv: Vec::new(),
             folder: folder.to_owned(),
+            printed: None,
             env,
         }
     }

@@ -65,6 +65,7 @@ impl Kind for Pixi {
                 (making.at.join(".pixi/config.toml"), CONFIG.to_owned()),
             ],
             steps: vec![step],
+            ..Recipe::default()
         }
     }
 

@@ -87,8 +87,8 @@ impl Kind for Uv {
             step.words(&["--extra", extra]);
         }
         Recipe {
-            files: Vec::new(),
             steps: vec![step],
+            ..Recipe::default()
         }
     }
 

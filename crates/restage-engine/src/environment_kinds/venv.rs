@@ -68,8 +68,8 @@ impl Kind for Venv {
         let mut check = pip("pip check");
         check.words(&["check"]);
         Recipe {
-            files: Vec::new(),
             steps: vec![venv, install, check],
+            ..Recipe::default()
         }
     }
 

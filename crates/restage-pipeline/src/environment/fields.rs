@@ -5,12 +5,13 @@ use crate::fields::{About, Field, Key, Kind, Mapping};
 use crate::node::Entry;
 
 /// Fields that only some kinds of environment have.
-pub(super) const OF_KINDS: [(&str, &[&str]); 6] = [
+pub(super) const OF_KINDS: [(&str, &[&str]); 7] = [
     ("groups", &["uv"]),
     ("only_groups", &["uv"]),
     ("extras", &["uv"]),
     ("python", &["uv", "venv"]),
     ("environment", &["pixi"]),
+    ("shell", &["nix"]),
     ("by", &["image", "conda"]),
 ];
 
@@ -31,13 +32,19 @@ pub(crate) static ENVIRONMENT: Mapping<Read> = Mapping {
             &["venv"],
             &["conda"],
             &["pixi"],
+            &["renv"],
+            &["nix"],
             &["image"],
             &["tools"],
         ],
         instead: &[
             (
-                &["renv", "nix", "poetry", "pip", "spack", "guix", "julia"],
-                "`tools: [..]` can list what is installed, such as `nix path-info`",
+                &["poetry", "pip", "pipenv", "pdm"],
+                "`poetry export`, `pip freeze` and the like write a requirements file with exact versions: name it by `venv`",
+            ),
+            (
+                &["spack", "guix", "julia", "module"],
+                "`tools: [..]` can list what is installed, such as `spack find --format '{name} {version} {hash}'`",
             ),
             (
                 &["packages", "dependencies"],
@@ -106,6 +113,33 @@ pub(crate) static ENVIRONMENT: Mapping<Read> = Mapping {
             .key(Key::Part)
             .example("environments:\n  py: {pixi: pixi.toml, environment: cuda}"),
             Some(|reader, draft, entry| draft.pixi = reader.path(entry)),
+        ),
+        (
+            Field::sometimes(
+                "renv",
+                Kind::Filled,
+                OTHERWISE,
+                "The `renv.lock` of an R project, which renv installs for the `R` of `PATH`. The key has each package with its \
+                 version and hash, and the version of R. The R that is found first stays until it changes.",
+            )
+            .key(Key::Part)
+            .example("environments:\n  r: {renv: renv.lock}")
+            .words(&["renv_lock"]),
+            Some(|reader, draft, entry| draft.renv = reader.path(entry)),
+        ),
+        (
+            Field::sometimes(
+                "nix",
+                Kind::Filled,
+                OTHERWISE,
+                "The `flake.nix` of a flake; `flake.lock` lies beside it. Stages run in its development shell, as by `nix \
+                 develop`. The key has both files: of the lock file, the hash of each input. The flake can't read other \
+                 files of the workspace.",
+            )
+            .key(Key::Part)
+            .example("environments:\n  it: {nix: flake.nix, shell: fit}")
+            .words(&["flake"]),
+            Some(|reader, draft, entry| draft.nix = reader.path(entry)),
         ),
         (
             Field::sometimes(
@@ -187,6 +221,16 @@ pub(crate) static ENVIRONMENT: Mapping<Read> = Mapping {
             )
             .key(Key::Part),
             Some(|reader, draft, entry| draft.environment = reader.text(entry)),
+        ),
+        (
+            Field::optional(
+                "shell",
+                Kind::Filled,
+                "default",
+                "Which of the flake's `devShells`, or of its packages, `nix` enters.",
+            )
+            .key(Key::Part),
+            Some(|reader, draft, entry| draft.shell = reader.text(entry)),
         ),
         (
             Field::optional(

@@ -27,6 +27,10 @@ pub enum Made {
     Conda(Conda),
     /// By pixi from the lock file beside a manifest.
     Pixi(Pixi),
+    /// By renv from an R project's lock file.
+    Renv(Renv),
+    /// By Nix from the lock file beside a flake.
+    Nix(Nix),
     /// An image that stages run in.
     Image(Image),
     /// By nobody here: these lines say what there is.
@@ -88,6 +92,30 @@ impl Pixi {
     #[must_use]
     pub fn lock_file(&self) -> Option<RelPath> {
         beside(&self.manifest, "pixi.lock")
+    }
+}
+
+/// The library of an R project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renv {
+    /// Its `renv.lock`.
+    pub lock: RelPath,
+}
+
+/// A shell of a flake.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nix {
+    /// The `flake.nix`.
+    pub flake: RelPath,
+    /// The shell's name there, or a package's.
+    pub shell: String,
+}
+
+impl Nix {
+    /// Its lock file.
+    #[must_use]
+    pub fn lock_file(&self) -> Option<RelPath> {
+        beside(&self.flake, "flake.lock")
     }
 }
 

@@ -16,7 +16,9 @@ use super::sources::FileText;
 use super::template::{Scope, Templates};
 pub(crate) use fields::ENVIRONMENT;
 use fields::{OF_KINDS, is_kind};
-pub use made::{Conda, Environment, Image, Installer, Made, Pixi, Runtime, Tool, Uv, Venv};
+pub use made::{
+    Conda, Environment, Image, Installer, Made, Nix, Pixi, Renv, Runtime, Tool, Uv, Venv,
+};
 use restage_core::span::Location;
 use restage_core::suggest;
 use values::{Draft, Reader};

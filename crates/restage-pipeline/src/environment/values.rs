@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::made::{Conda, Image, Installer, Made, Pixi, Runtime, Tool, Uv, Venv};
+use super::made::{Conda, Image, Installer, Made, Nix, Pixi, Renv, Runtime, Tool, Uv, Venv};
 use crate::diagnostic::Diagnostic;
 use crate::fields::{expected, expected_of};
 use crate::layout;
@@ -18,6 +18,8 @@ pub(crate) struct Draft {
     pub(super) venv: Option<RelPath>,
     pub(super) conda: Option<RelPath>,
     pub(super) pixi: Option<RelPath>,
+    pub(super) renv: Option<RelPath>,
+    pub(super) nix: Option<RelPath>,
     pub(super) image: Option<String>,
     pub(super) tools: Option<Vec<Tool>>,
     pub(super) groups: BTreeSet<String>,
@@ -25,6 +27,7 @@ pub(crate) struct Draft {
     pub(super) extras: BTreeSet<String>,
     pub(super) python: Option<String>,
     pub(super) environment: Option<String>,
+    pub(super) shell: Option<String>,
     pub(super) by: Option<&'static str>,
 }
 
@@ -58,6 +61,13 @@ impl Draft {
                 manifest,
                 environment,
             }));
+        }
+        if let Some(lock) = self.renv {
+            return Some(Made::Renv(Renv { lock }));
+        }
+        if let Some(flake) = self.nix {
+            let shell = self.shell.unwrap_or_else(|| "default".to_owned());
+            return Some(Made::Nix(Nix { flake, shell }));
         }
         if let Some(name) = self.image {
             let mut all = Runtime::ALL.into_iter();
@@ -105,6 +115,10 @@ impl Reader<'_> {
             Ok(path) if field == "pixi" && !path.as_str().ends_with(".toml") => wrong(
                 "not a `pixi.toml`",
                 "name the project's manifest, such as `pixi.toml`; `pixi.lock` lies beside it",
+            ),
+            Ok(path) if field == "nix" && !path.as_str().ends_with("flake.nix") => wrong(
+                "not a `flake.nix`",
+                "name the flake, such as `flake.nix`; `flake.lock` lies beside it",
             ),
             Ok(path) => return Some(path),
             Err(error) => wrong(
