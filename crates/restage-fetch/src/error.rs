@@ -32,6 +32,26 @@ pub enum FetchError {
         /// What it is.
         found: String,
     },
+    /// A file of this machine can't be read.
+    #[error("cannot fetch `{url}`")]
+    Local {
+        /// The address.
+        url: String,
+        /// What was tried.
+        source: FsError,
+    },
+    /// It is a folder of this machine.
+    #[error("`{url}` is a folder, not a file")]
+    Folder {
+        /// The address.
+        url: String,
+    },
+    /// A file of this machine changed meanwhile.
+    #[error("`{url}` was changed while it was read")]
+    Changed {
+        /// The address.
+        url: String,
+    },
     /// The way to the server.
     #[error("cannot fetch `{url}`")]
     Transport {
@@ -110,6 +130,9 @@ impl FetchError {
             Self::Status { .. } => {
                 "check `url`; `file:///..` reads a copy that is here already".to_owned()
             }
+            Self::Local { .. } => "check `url`; a file in the pipeline's folder is no data: a stage names it in `deps`".to_owned(),
+            Self::Folder { .. } => "data with a `path` can be a folder; a `url` leads to a file".to_owned(),
+            Self::Changed { .. } => "nothing of it was kept; run again when nobody writes to it".to_owned(),
             Self::NoTls(_) => {
                 "fetch it by other means, and write its `file:///..` address".to_owned()
             }

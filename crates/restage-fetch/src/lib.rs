@@ -15,6 +15,7 @@ mod error;
 mod http;
 mod partial;
 mod retry;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
+use restage_core::digest::{Touch, Witness, nothing};
 use restage_core::fs::{self, Context};
 
 pub use error::{FetchError, UnpackError};
@@ -67,9 +69,7 @@ pub fn fetch(
     watch: &mut dyn Watch,
 ) -> Result<(), FetchError> {
     if let Some(path) = local(&order.url)? {
-        let found = sha256(&path, watch)?;
-        check(order, &found)?;
-        return unpack_to(order, &path, false, limits);
+        return fetch_local(order, &path, limits, watch);
     }
     let partial = Partial::new(scratch);
     let continued = partial.len()? > 0;
@@ -88,6 +88,41 @@ pub fn fetch(
     }
     unpack_to(order, partial.path(), true, limits)?;
     Ok(partial.remove()?)
+}
+
+/// A file of this machine, which others may write to: what was read last must be what was checked.
+fn fetch_local(
+    order: &Order,
+    path: &Path,
+    limits: &Limits,
+    watch: &mut dyn Watch,
+) -> Result<(), FetchError> {
+    let url = || order.url.clone();
+    let local = |source| FetchError::Local { url: url(), source };
+    if fs::metadata(path).map_err(local)?.is_dir() {
+        return Err(FetchError::Folder { url: url() });
+    }
+    let seen = || Witness::of(path, &nothing).map_err(local);
+    let mut digest = || {
+        sha256(path, watch).map_err(|error| match error {
+            FetchError::Fs(source) => local(source),
+            error => error,
+        })
+    };
+    let before = seen()?;
+    before.settle();
+    check(order, &digest()?)?;
+    unpack_to(order, path, false, limits)?;
+    let same = match before.until(&seen()?) {
+        Touch::None => true,
+        Touch::Written => false,
+        // A new name, or times that were put back.
+        Touch::Perhaps => check(order, &digest()?).is_ok(),
+    };
+    match same {
+        true => Ok(()),
+        false => Err(FetchError::Changed { url: url() }),
+    }
 }
 
 /// The path of a `file://` address; `None` for an address of the web.

@@ -393,9 +393,7 @@ fn what_leads_out_is_refused() {
 fn bombs_end_where_they_grow_too_large() {
     let zeros = "\0".repeat(4_000_000);
     let tar = tar_of(&[(Regular, "z", &zeros)]);
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    gz.write_all(&tar).expect("memory");
-    let gz = gz.finish().expect("memory");
+    let gz = gzip(&tar);
     let limits = Limits {
         bytes: 1_000_000,
         ratio: 1,
@@ -470,6 +468,105 @@ fn zip_files_come_out_whole_or_not_at_all() {
     let (_, result) = unpacked(Unpack::TarGz, &bytes, &Limits::DEFAULT);
     assert!(
         matches!(result, Err(UnpackError::Damaged { .. })),
+        "{result:?}"
+    );
+}
+
+/// A gzip member with these bytes.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gz.write_all(bytes).expect("memory");
+    gz.finish().expect("memory")
+}
+
+#[test]
+fn the_end_of_a_packed_archive_is_looked_at_too() {
+    let tar = tar_of(&[(Regular, "a", "one")]);
+    let gz = gzip(&tar);
+    let mut flipped = gz.clone();
+    let checksum = gz.len() - 8;
+    flipped[checksum] ^= 1;
+    for bytes in [&flipped[..], &gz[..checksum], &gz[..gz.len() - 1]] {
+        let (_, result) = unpacked(Unpack::TarGz, bytes, &Limits::DEFAULT);
+        let damaged = matches!(result, Err(UnpackError::Damaged { .. }));
+        assert!(damaged, "{} of {}: {result:?}", bytes.len(), gz.len());
+    }
+    let two = [gzip(&tar[..700]), gzip(&tar[700..])].concat();
+    let filled = [&gz[..], &[0; 512]].concat();
+    for bytes in [&gz, &two, &filled] {
+        let (dir, result) = unpacked(Unpack::TarGz, bytes, &Limits::DEFAULT);
+        result.expect("a sound archive");
+        holds(dir.path(), &[("a", "one")]);
+    }
+}
+
+#[test]
+fn a_name_without_end_is_not_read_into_memory() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("././@LongLink").expect("a short path");
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(64 << 20);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.resize(512 + (64 << 20), b'n');
+    bytes.extend(tar_of(&[(Regular, "a", "one")]));
+    let (_, result) = unpacked(Unpack::Tar, &bytes, &Limits::DEFAULT);
+    let error = result.expect_err("too long");
+    assert!(matches!(error, UnpackError::Damaged { .. }), "{error}");
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("the names of an entry have no end"));
+    let name = format!("{}/x", "n".repeat(256));
+    let (_, result) = unpacked(Unpack::Zip, &zip_of(&[(&name, "")]), &Limits::DEFAULT);
+    let error = result.expect_err("too long").to_string();
+    assert!(error.contains("longer than a file system takes"), "{error}");
+    assert!(error.len() < 400, "{error}");
+}
+
+#[test]
+fn a_file_of_this_machine_that_changes_while_it_is_read_is_not_believed() {
+    struct Writer(PathBuf, &'static [u8]);
+    impl Watch for Writer {
+        fn bytes(&mut self, done: u64, total: u64) {
+            if done == total {
+                std::fs::write(&self.0, self.1).expect("a file");
+            }
+        }
+        fn message(&mut self, _: &str) {}
+    }
+    let dir = TempDir::new().expect("a temporary folder");
+    let file = dir.path().join("file");
+    // Other bytes, and the same ones once more.
+    for after in [&b"two"[..], b"one"] {
+        std::fs::write(&file, "one").expect("a file");
+        let order = Order {
+            url: format!("file://{}", file.display()),
+            sha256: digits(b"one"),
+            unpack: None,
+            out: dir.path().join("out"),
+        };
+        let mut writer = Writer(file.clone(), after);
+        let result = fetch(&order, dir.path(), &PATIENCE, &Limits::DEFAULT, &mut writer);
+        assert!(
+            matches!(result, Err(FetchError::Changed { .. })),
+            "{result:?}"
+        );
+        std::fs::remove_file(dir.path().join("out")).expect("an out");
+    }
+    let order = Order {
+        url: format!("file://{}", dir.path().display()),
+        sha256: digits(b"one"),
+        unpack: None,
+        out: dir.path().join("out"),
+    };
+    let result = fetch(
+        &order,
+        dir.path(),
+        &PATIENCE,
+        &Limits::DEFAULT,
+        &mut Quiet(Vec::new()),
+    );
+    assert!(
+        matches!(result, Err(FetchError::Folder { .. })),
         "{result:?}"
     );
 }

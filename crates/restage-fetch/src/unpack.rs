@@ -4,15 +4,17 @@
 //! an archive of this size should hold end it all. Links are made last, when nothing can be written through
 //! them any more, and each must lead to something in the folder.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use tar::EntryType;
 
 use super::error::UnpackError;
+use super::streams::{Frames, Headers, Members};
 use super::zip;
 use restage_core::fs::{self, Context};
 
@@ -79,6 +81,12 @@ impl Limits {
     }
 }
 
+/// Between the content of two entries; the longest name that a system has is a thousandth.
+const MOST_HEADER_BYTES: u64 = 4 << 20;
+/// Of a path, and of a name in it: Linux has no longer ones.
+const LONGEST_PATH: usize = 4095;
+const LONGEST_NAME: usize = 255;
+
 /// Unpacks `archive` into `folder`, which exists and is empty.
 pub(super) fn unpack(
     archive: &Path,
@@ -100,74 +108,13 @@ pub(super) fn unpack(
     let input = || BufReader::with_capacity(1 << 17, &file);
     match kind {
         Unpack::Tar => unpacking.tar(input())?,
-        Unpack::TarGz => unpacking.tar(MultiGzDecoder::new(input()))?,
+        Unpack::TarGz => unpacking.tar(Members::new(input()))?,
         // The dictionary of `xz -9` takes 64 MiB.
         Unpack::TarXz => unpacking.tar(XzReader::new_mem_limit(input(), true, 1 << 20))?,
         Unpack::TarZst => unpacking.tar(Frames::new(input()))?,
         Unpack::Zip => zip::unpack(&file, &mut unpacking)?,
     }
     unpacking.finish()
-}
-
-/// The frames of a zstd file, one after another.
-struct Frames<R: Read> {
-    decoder: Option<ruzstd::decoding::StreamingDecoder<Peeked<R>, ruzstd::decoding::FrameDecoder>>,
-    input: Option<Peeked<R>>,
-}
-
-/// A reader of which the first byte may have been read already.
-struct Peeked<R> {
-    first: Option<u8>,
-    rest: R,
-}
-
-impl<R: Read> Read for Peeked<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match (self.first, buffer.first_mut()) {
-            (Some(byte), Some(place)) => {
-                *place = byte;
-                self.first = None;
-                Ok(1)
-            }
-            _ => self.rest.read(buffer),
-        }
-    }
-}
-
-impl<R: Read> Frames<R> {
-    fn new(rest: R) -> Self {
-        Self {
-            decoder: None,
-            input: Some(Peeked { first: None, rest }),
-        }
-    }
-}
-
-impl<R: Read> Read for Frames<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(decoder) = &mut self.decoder {
-                let count = decoder.read(buffer)?;
-                if count > 0 || buffer.is_empty() {
-                    return Ok(count);
-                }
-            }
-            // A frame has ended, or none has begun.
-            if let Some(decoder) = self.decoder.take() {
-                self.input = Some(decoder.into_inner());
-            }
-            let Some(mut input) = self.input.take() else {
-                return Ok(0);
-            };
-            let mut first = [0];
-            match input.read(&mut first)? {
-                0 => return Ok(0),
-                _ => input.first = Some(first[0]),
-            }
-            let decoder = ruzstd::decoding::StreamingDecoder::new(input);
-            self.decoder = Some(decoder.map_err(io::Error::other)?);
-        }
-    }
 }
 
 /// An archive that is being unpacked.
@@ -186,30 +133,47 @@ pub(super) struct Unpacking {
 impl Unpacking {
     fn tar(&mut self, input: impl Read) -> Result<(), UnpackError> {
         // One byte more than allowed, so that reaching it means too much.
-        let mut archive = tar::Archive::new(input.take(self.most_bytes.saturating_add(1)));
-        let result = self.tar_entries(&mut archive);
+        let input = input.take(self.most_bytes.saturating_add(1));
+        let left = Rc::new(Cell::new(u64::MAX));
+        let mut archive = tar::Archive::new(Headers::new(input, Rc::clone(&left)));
+        let mut result = self.tar_entries(&mut archive, &left);
+        let mut input = archive.into_inner().into_inner();
+        if result.is_ok() {
+            // What is packed has its own end, and a checksum there.
+            let rest = io::copy(&mut input, &mut io::sink());
+            result = rest.map(drop).map_err(|error| self.damaged(error));
+        }
         // Also when an entry fails: a bomb is a bomb, not a damaged file.
-        match archive.into_inner().limit() {
+        match input.limit() {
             0 => Err(self.too_large()),
             _ => result,
         }
     }
 
-    fn tar_entries(&mut self, archive: &mut tar::Archive<impl Read>) -> Result<(), UnpackError> {
+    fn tar_entries(
+        &mut self,
+        archive: &mut tar::Archive<impl Read>,
+        left: &Cell<u64>,
+    ) -> Result<(), UnpackError> {
         let mut none = true;
-        for entry in archive.entries().map_err(|error| self.damaged(error))? {
+        let mut entries = archive.entries().map_err(|error| self.damaged(error))?;
+        loop {
+            // Names and the like are kept in memory, however long they say they are.
+            left.set(MOST_HEADER_BYTES);
+            let Some(entry) = entries.next() else {
+                break;
+            };
             let mut entry = entry.map_err(|error| self.damaged(error))?;
+            left.set(u64::MAX);
             none = false;
             let name = entry.path_bytes().into_owned();
             let header = entry.header();
             let kind = header.entry_type();
-            // Notes for the whole archive, as git writes them; no file.
-            if kind == EntryType::XGlobalHeader {
-                continue;
-            }
             let mode = header.mode().unwrap_or(0o644);
             let target = entry.link_name_bytes().map(|target| target.into_owned());
             match kind {
+                // Notes for the whole archive, as git writes them; no file.
+                EntryType::XGlobalHeader => {}
                 EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                     self.file(&name, mode & 0o100 != 0, &mut entry)?;
                 }
@@ -221,6 +185,8 @@ impl Unpacking {
                 }
                 _ => return Err(refused(&name, "it is neither a file, a folder nor a link")),
             }
+            let rest = io::copy(&mut entry, &mut io::sink());
+            rest.map_err(|error| self.damaged(error))?;
         }
         match none {
             true => Err(self.damaged(io::Error::other("it has no entries"))),
@@ -323,6 +289,14 @@ impl Unpacking {
         let parts = parts(name).map_err(|reason| refused(name, reason))?;
         let mut path = self.folder.clone();
         path.extend(&parts);
+        let long = |part: &&str| part.len() > LONGEST_NAME;
+        if path.as_os_str().len() > LONGEST_PATH || parts.iter().any(long) {
+            let start = name.get(..LONGEST_NAME.min(name.len())).unwrap_or_default();
+            return Err(refused(
+                start,
+                "its path is longer than a file system takes",
+            ));
+        }
         Ok((!parts.is_empty()).then_some(path))
     }
 

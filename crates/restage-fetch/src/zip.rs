@@ -11,6 +11,9 @@ use super::unpack::{Unpacking, refused};
 
 /// A link's target is a path.
 const LONGEST_TARGET: u64 = 4096;
+/// Of a mode: what kind of thing it is. Programs that know no kinds write none.
+const KIND: u32 = 0o170_000;
+const FILE: u32 = 0o100_000;
 
 pub(super) fn unpack(file: &File, unpacking: &mut Unpacking) -> Result<(), UnpackError> {
     let file = file.try_clone().map_err(|error| unpacking.damaged(error))?;
@@ -34,6 +37,10 @@ pub(super) fn unpack(file: &File, unpacking: &mut Unpacking) -> Result<(), Unpac
             continue;
         }
         let mode = entry.mode();
+        let kind = mode.value() & KIND;
+        if !matches!(kind, 0 | FILE) && !mode.is_symlink() {
+            return Err(refused(&name, "it is a device"));
+        }
         let method = entry.compression_method();
         let body = archive.get_entry(entry.wayfinder());
         let body = body.map_err(|error| unpacking.damaged(io::Error::other(error)))?;
