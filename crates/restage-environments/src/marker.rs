@@ -20,6 +20,7 @@ pub(crate) fn holds(marker: &str, context: Context<'_>) -> Option<bool> {
     let mut parser = Parser {
         tokens: tokens(marker)?,
         at: 0,
+        depth: 0,
         context,
     };
     let value = parser.any()?;
@@ -72,9 +73,14 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '.'
 }
 
+/// Brackets within each other; no tool writes more than a few.
+const DEPTH: usize = 100;
+
 struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
+    /// Brackets that are open.
+    depth: usize,
     context: Context<'a>,
 }
 
@@ -123,7 +129,12 @@ impl Parser<'_> {
     fn one(&mut self) -> Answer {
         if self.tokens.get(self.at) == Some(&Token::Open) {
             self.at += 1;
+            self.depth += 1;
+            if self.depth > DEPTH {
+                return None;
+            }
             let value = self.any()?;
+            self.depth -= 1;
             return (self.next()? == Token::Close).then_some(value);
         }
         let left = self.next()?;
@@ -326,6 +337,17 @@ mod tests {
         ] {
             assert_eq!(asked(marker), None, "{marker}");
         }
+    }
+
+    #[test]
+    fn brackets_within_each_other_are_followed_for_a_while() {
+        let nested = |depth: usize| {
+            let (open, close) = ("(".repeat(depth), ")".repeat(depth));
+            format!("{open}sys_platform == 'linux'{close} and {open}sys_platform == 'linux'{close}")
+        };
+        assert_eq!(asked(&nested(100)), Some(true));
+        assert_eq!(asked(&nested(101)), None);
+        assert_eq!(asked(&"(".repeat(1_000_000)), None);
     }
 
     proptest! {

@@ -67,8 +67,13 @@ pub fn requirements(
             return Err(open("leaves its version open"));
         };
         let version = version.trim_start_matches('=').trim();
-        if version.is_empty() || version.contains([',', '*', ' ', '<', '>', '!', '~']) {
+        if version.is_empty() || version.contains([',', '*', ' ', '<', '>', '~']) {
             return Err(open("leaves its version open"));
+        }
+        // The characters of PEP 440; a variable of pip's, `${V}`, has others.
+        let of_versions = |c: char| c.is_ascii_alphanumeric() || "-_.+!".contains(c);
+        if !version.chars().all(of_versions) || version.starts_with('!') {
+            return Err(open("is not a package with an exact version"));
         }
         let name = name.split('[').next().unwrap_or(name).trim();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -102,7 +107,10 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
         let (start, before) = open.take().unwrap_or((at + 1, String::new()));
         let line = match line.trim_start().starts_with('#') {
             true => "",
-            false => line.split(" #").next().unwrap_or(line).trim_end(),
+            false => match comment(line) {
+                Some(start) => line[..start].trim_end(),
+                None => line.trim_end(),
+            },
         };
         let (line, more) = match line.strip_suffix('\\') {
             Some(line) => (line, true),
@@ -117,6 +125,13 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
     }
     lines.extend(open.filter(|(_, text)| !text.is_empty()));
     lines
+}
+
+/// Where a comment begins: with a `#` after a blank, so that addresses can have one.
+fn comment(line: &str) -> Option<usize> {
+    let starts = line.match_indices('#').map(|(at, _)| at);
+    let mut starts = starts.filter(|at| line[..*at].ends_with([' ', '\t']));
+    starts.next()
 }
 
 /// A line without its `--hash` options, and these.
@@ -165,6 +180,10 @@ mod tests {
                 "{other:?}"
             );
         }
+        assert_eq!(
+            of("a==1!2.0.post1+cu12\t# c\n").unwrap().packages["a"].version,
+            "1!2.0.post1+cu12"
+        );
         let odd = of("a==1; platform_release > '5'\n").unwrap();
         assert_eq!((odd.unsure.len(), odd.conditions.len()), (1, 1));
     }
@@ -184,6 +203,9 @@ mod tests {
             ("./wheels/a.whl", "leaves its version open"),
             ("lib @ https://x/lib.whl", "leaves its version open"),
             ("a b==1", "is not a package with an exact version"),
+            ("a==${VERSION}", "is not a package with an exact version"),
+            ("a==1, !=2", "leaves its version open"),
+            ("a!=1==2", "is not a package with an exact version"),
         ] {
             let error = of(&format!("# first\n\n{line}\n")).unwrap_err();
             let text = format!("`requirements.txt`, line 3: `{line}` {problem}");
