@@ -198,3 +198,20 @@ fn a_value_that_other_readers_of_yaml_see_otherwise_is_warned_of_in_its_file() {
         .exits(0)
         .says("`augment` is the text \"no\" here, and the boolean false to PyYAML (params.yaml:5)");
 }
+
+#[test]
+fn a_json_file_with_what_json_has_not_is_refused_and_not_read_as_text() {
+    let space = space();
+    assert_eq!(space.ran(&[]).len(), 4);
+    space.write("more.json", "{\"models\": {\"a\": {\"depth\": NaN}}}");
+    let said = space.restage(&["reproduce"]).exits(2);
+    let said = said.says("`NaN` is not a number in JSON");
+    let _ = said.says("more.json:1:28");
+    // `<<` in quotes is a name, which is not merged.
+    space.write(
+        "more.json",
+        "{\"models\": {\"a\": {\"depth\": 1}, \"b\": {\"<<\": {\"depth\": 2}}}}",
+    );
+    let said = space.restage(&["reproduce"]).exits(2);
+    let _ = said.says("`${item.depth}`");
+}

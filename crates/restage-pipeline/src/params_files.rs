@@ -100,6 +100,13 @@ fn file(name: &str, at: Location, named: &Named, report: &mut Vec<Diagnostic>) -
 /// The map in the text of a YAML, JSON or TOML file of this name; an empty file has no entries. `None`, and
 /// also where a value is one that no parameter can have: `report` says why.
 pub fn params_in(name: &str, text: &str, report: &mut Vec<Diagnostic>) -> Option<Node> {
+    // YAML reads more than JSON does, and otherwise: a bare `NaN` would be text.
+    if name.ends_with(".json")
+        && let Some(error) = not_json(text)
+    {
+        report.push(error);
+        return None;
+    }
     let node = match is_toml(name) {
         true => toml_values::parse(text, report),
         false => yaml::parse(text, report),
@@ -113,6 +120,54 @@ pub fn params_in(name: &str, text: &str, report: &mut Vec<Diagnostic>) -> Option
             None
         }
     }
+}
+
+/// What is wrong with a text as JSON; an empty one is left to its reader.
+fn not_json(text: &str) -> Option<Diagnostic> {
+    let body = text.trim_start_matches('\u{feff}');
+    if body.trim().is_empty() {
+        return None;
+    }
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(body).err()?;
+    let above = body.split_inclusive('\n').take(error.line() - 1);
+    let start: usize = text.len() - body.len() + above.map(str::len).sum::<usize>();
+    let at = (start + error.column().saturating_sub(1)).min(text.len());
+    // It stops behind a sign that no number follows.
+    let at = text.floor_char_boundary(at);
+    let at = at - usize::from(text[at..].starts_with("Infinity") && text[..at].ends_with('-'));
+    let rest = &text[at..];
+    let named = ["NaN", "Infinity", "-Infinity"];
+    let named = named.iter().find(|name| rest.starts_with(**name));
+    let location = Location {
+        file: 0,
+        offset: at,
+        len: named.map_or_else(
+            || rest.chars().next().map_or(0, char::len_utf8),
+            |name| name.len(),
+        ),
+        line: error.line(),
+    };
+    Some(match named {
+        Some(name) => Diagnostic::new(
+            location,
+            format!("`{name}` is not a number in JSON, which stages are given"),
+            "not usable here",
+        )
+        .hint(format!("write \"{name}\" if text is meant")),
+        None => {
+            let reason = error.to_string();
+            let reason = reason
+                .split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            Diagnostic::new(
+                location,
+                format!("this is not JSON: {reason}"),
+                "stops making sense here",
+            )
+        }
+    })
 }
 
 /// Whether a file's name says that it is YAML, or JSON, which YAML includes.
@@ -148,5 +203,64 @@ pub(crate) fn set_file(node: &mut Node, file: u32) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<Node, Vec<(usize, usize, String)>> {
+        let mut report = Vec::new();
+        let node = params_in(name, text, &mut report);
+        let place = |error: Diagnostic| (error.location.line, error.location.offset, error.message);
+        match node {
+            Some(node) if report.is_empty() => Ok(node),
+            _ => Err(report.into_iter().map(place).collect()),
+        }
+    }
+
+    #[test]
+    fn a_json_file_is_read_as_json_and_not_as_yaml() {
+        for (text, line, offset) in [
+            ("{\"a\": NaN}", 1, 6),
+            ("{\n\"é\": 1,\n\"a\": -Infinity}", 3, 16),
+            ("\u{feff}{\"a\": yes}", 1, 9),
+            ("{\"a\": 01}", 1, 7),
+            ("{\"a\": 1,}", 1, 8),
+            ("{'a': 1}", 1, 1),
+            ("{\"a\": \"x\ny\"}", 1, 7),
+            ("{\"a\": 1", 1, 6),
+        ] {
+            let errors = read("p.json", text).expect_err(text);
+            assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+            assert_eq!(
+                (errors[0].0, errors[0].1),
+                (line, offset),
+                "{text}: {errors:?}"
+            );
+        }
+        for text in [
+            "",
+            " \n",
+            "{\"a\":\t1e2}",
+            "{\n\t\"a\": \"\\ud83d\\ude00\"\n}\r\n",
+        ] {
+            assert!(read("p.json", text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_merge_key_in_quotes_is_a_key() {
+        let merged = read("p.yaml", "b: &b {x: 1}\na: {<<: *b}").expect("a map");
+        assert!(merged.get("a").is_some_and(|a| a.get("x").is_some()));
+        for (name, text) in [
+            ("p.json", "{\"a\": {\"<<\": {\"x\": 1}}}"),
+            ("p.yaml", "a: {'<<': {x: 1}}"),
+        ] {
+            let map = read(name, text).expect("a map");
+            let a = map.get("a").expect("it is there");
+            assert!(a.get("x").is_none() && a.get("<<").is_some(), "{text}");
+        }
     }
 }

@@ -215,7 +215,11 @@ impl Builder<'_> {
                     let text = key_text(self.text, &node)?;
                     *key = Some((text, node.location));
                 }
-                Some((name, location)) if name == "<<" => {
+                // In quotes it is a key like any other.
+                Some((name, location))
+                    if name == "<<"
+                        && self.text.get(location.offset..location.end()) == Some("<<") =>
+                {
                     merge_sources(location, node, merges, self.report);
                 }
                 Some((key, key_location)) => {
