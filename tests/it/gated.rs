@@ -163,3 +163,11 @@ fn cards_gate_a_stage_that_requires_them_and_stop_a_run_otherwise() {
         .says("one: gated: 1 of 2 graphics cards;");
     call("0,1").exits(0).says("1 ran");
 }
+
+#[test]
+fn a_value_among_the_names_of_required_variables_is_refused_with_what_to_write() {
+    let stage = "  s: {cmd: 'true > o', outs: [o], requires: {env: [\"TOKEN=hunter2\"]}}\n";
+    let said = Space::new(stage).restage(&["status"]).exits(2);
+    let said = said.says("`requires.env` of stage `s` cannot have `TOKEN`");
+    let _ = said.says("write `requires: {env: [NAME]}`");
+}

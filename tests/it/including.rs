@@ -309,3 +309,32 @@ fn a_hint_names_the_included_file_and_writes_paths_as_that_file_does() {
          under `clean:` (line 7 of `prep/pipeline.yaml`) add `size` to its `params`",
     );
 }
+
+#[test]
+fn a_file_of_parameters_can_only_change_parameters_that_an_included_file_has() {
+    let space = space();
+    let root = ROOT.replace("include:", "params: {from: [p.json]}\ninclude:");
+    space.write("pipeline.yaml", &root);
+    space.write("p.json", "{\"prep\": {\"sise\": 1}}");
+    let said = space.restage(&["status"]).exits(2);
+    let _ = said.says("`params` sets `prep.sise`").says("p.json:1:11");
+    space.write("p.json", "{\"prep\": 7}");
+    let said = space.restage(&["status"]).exits(2);
+    let said = said.says("`prep` of `params` must be a map: it is the name of an included file");
+    let _ = said.says("p.json:1:10");
+    space.write("p.json", "{\"prep\": {\"size\": 1}}");
+    let _ = space.reproduce(&[]).exits(0);
+    assert!(space.read("all.txt").ends_with("1\n"));
+}
+
+#[test]
+fn a_stage_can_not_have_the_name_of_an_included_file() {
+    let space = space();
+    space.write(
+        "pipeline.yaml",
+        &ROOT.replace("  all: {cmd", "  prep: {cmd"),
+    );
+    let said = space.restage(&["status"]).exits(2);
+    let said = said.says("a stage and an included file are both called `prep`");
+    let _ = said.says("pipeline.yaml:3:11");
+}

@@ -33,7 +33,15 @@ pub(super) fn stages<'a>(root: &'a Node, report: &mut Report) -> Vec<DvcStage<'a
         );
         return Vec::new();
     };
-    if stages.value.entries().is_empty() {
+    let none = [Value::Map(Vec::new()), Value::Null];
+    if none.contains(&stages.value.value) {
+        let message = "`stages` of the file has no stage";
+        report.push(Diagnostic::new(
+            stages.key_location,
+            message,
+            "nothing to import",
+        ));
+    } else if stages.value.entries().is_empty() {
         report.push(expected(
             &stages.value,
             "stages",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::diagnostic::Diagnostic;
 use super::fields::{expected, expected_of};
 use super::names;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, Value, printable};
 use super::params;
 use super::params_files::{self, set_file};
 use super::profiles;
@@ -107,6 +107,21 @@ impl Opener<'_> {
             report.push(error.hint("write `include: {prep: prep/pipeline.yaml}`"));
             return None;
         };
+        for entry in entries {
+            let stage = root
+                .get("stages")
+                .and_then(|stages| stages.entry(&entry.key));
+            if let Some(stage) = stage {
+                let name = printable(&entry.key);
+                let message = format!("a stage and an included file are both called `{name}`");
+                let label = format!("`restage reproduce {name}` would mean either");
+                report.push(
+                    Diagnostic::new(entry.key_location, message, label)
+                        .note_at("the stage", stage.key_location)
+                        .hint("rename one of them"),
+                );
+            }
+        }
         let files: Vec<_> = entries
             .iter()
             .map(|entry| self.file(entry, place, report))
@@ -280,7 +295,10 @@ pub(crate) fn given(
         let inner = given(&file.root, &file.inner, &file.from_files, profile, report);
         let tree = profiles::params(&file.root, profile, &[], &inner, report);
         let owner = "`params`";
-        if let Some(own) = root.get("params").and_then(|params| params.get(&file.name)) {
+        let own = root.get("params").and_then(|params| params.get(&file.name));
+        let all = own.into_iter();
+        let all = all.chain(from_files.iter().filter_map(|map| map.get(&file.name)));
+        for own in all {
             params::check_known(&tree, own, &file.name, owner, report);
             if !matches!(own.value, Value::Map(_)) {
                 let error = expected(

@@ -57,6 +57,7 @@ impl Missing {
             parent, segment, ..
         } = self;
         match (self.parent_kind, parent.as_str()) {
+            (Some(kind), "") => format!("`params` is {kind} and has no `{segment}`"),
             (Some(kind), _) => format!("`{parent}` is {kind} and has no `{segment}`"),
             (None, "") => format!("`params` has no `{segment}`"),
             (None, _) => format!("`{parent}` has no `{segment}`"),

@@ -315,6 +315,11 @@ pub(crate) fn is_variable(
                 "expected a name alone",
                 "write `secret: [NAME]`, and set the variable where restage is called",
             ),
+            "requires.env" => (
+                before,
+                "expected a name alone",
+                "write `requires: {env: [NAME]}`, and set the variable where restage is called",
+            ),
             _ => (
                 name,
                 "expected a name alone",
