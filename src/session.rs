@@ -14,9 +14,10 @@ use restage_claims::check_expression;
 use restage_core::files::LOCAL_FILE;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
+use restage_core::suggest::hint_among;
 use restage_engine::{
     Facts, Observer, Patterns, Plan, RunError, Workspace, check_store, edited_since_copied, git,
-    in_folders, plan,
+    in_folders, plan, unknown_local_data,
 };
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{
@@ -270,6 +271,34 @@ impl Loaded {
             ));
         }
         Ok(())
+    }
+
+    /// Warns of names in the file for this machine that no data has: a slip there would leave another path in use.
+    pub(crate) fn warn_of_unknown_local_data(&self, out: &mut Output) {
+        let pipeline = self.pipeline();
+        let known: Vec<&str> = pipeline
+            .data
+            .iter()
+            .map(|data| data.name.as_str())
+            .collect();
+        for (name, line) in unknown_local_data(&self.root, &known) {
+            let stage = self.graph.id(&name).map(|id| &self.graph.stage(id).action);
+            if let Some(Action::Fetch(_)) = stage {
+                out.warning(&format!(
+                    "{LOCAL_FILE}:{line}: data `{name}` is downloaded, so what is said of it here does not count"
+                ));
+                out.hint("a copy on this machine is read by its `url: file:///..`");
+                continue;
+            }
+            out.warning(&format!(
+                "{LOCAL_FILE}:{line}: {} has no data `{name}`",
+                self.file_name
+            ));
+            let known = known.iter().copied();
+            out.hint(&hint_among(&name, "it has", known).unwrap_or_else(|| {
+                "remove the line, unless another pipeline file in this folder needs it".to_owned()
+            }));
+        }
     }
 
     /// Mistakes in the pipeline file, each shown at its place.

@@ -78,6 +78,7 @@ fn list(settings: &Settings, loaded: &Loaded, out: &mut Output) -> Result<Exit, 
         out.note(&format!("{} declares no data\n", loaded.file_name));
     }
     loaded.warn_of_committed_local_file(out)?;
+    loaded.warn_of_unknown_local_data(out);
     let mut text = String::new();
     let widths = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
     let all_names = all.iter().map(|data| data.name.as_str());

@@ -58,6 +58,7 @@ pub(crate) fn reproduce(
         loaded.warn_of_other_readings(out);
         loaded.warn_of_copied_params(out)?;
         loaded.warn_of_committed_local_file(out)?;
+        loaded.warn_of_unknown_local_data(out);
     }
     let session = match args.dry_run {
         true => Session::look(settings, &loaded)?,

@@ -36,6 +36,7 @@ pub(crate) fn status(
     loaded.warn_of_other_readings(out);
     loaded.warn_of_copied_params(out)?;
     loaded.warn_of_committed_local_file(out)?;
+    loaded.warn_of_unknown_local_data(out);
     let pending: Vec<_> = plan.pending().map(|id| loaded.graph.stage(id)).collect();
     let environments = environments(workspace, pending.into_iter())?;
     let text = if settings.json {

@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::render::{verified_error, verified_json, verified_lines, verified_summary};
 use crate::session::{Loaded, Session, launcher};
 use crate::settings::Settings;
-use restage_engine::{Observer, Summary, Verification, Verified};
+use restage_engine::{LeftOut, Observer, Summary, Verification, Verified};
 use restage_exec::LocalExecutor;
 use restage_pipeline::graph::StageId;
 
@@ -37,11 +37,14 @@ pub(crate) fn verify(
         workspace,
         graph,
         (&loaded.pipeline().compare, &loaded.pipeline().tables),
-        &stages,
+        (&stages, !args.stages.is_empty()),
         &needed,
     )
     .map_err(|error| loaded.error(error))?;
     let mut verification = begun.map_err(|stale| not_fresh(&stale))?;
+
+    warn_of_left_out(verification.left_out(), out);
+    let verified = stages.len() - verification.left_out().len();
 
     let mut executor = LocalExecutor::new();
     let interrupt = interrupts::watch(&executor)?;
@@ -77,11 +80,29 @@ pub(crate) fn verify(
     print_verdicts(
         &verification,
         &total,
-        (loaded.profile(), stages.len()),
+        (loaded.profile(), verified),
         settings,
         args,
         out,
     )
+}
+
+fn warn_of_left_out(left_out: &[LeftOut], out: &mut Output) {
+    let (Some(first), names) = (
+        left_out.first(),
+        left_out.iter().map(|one| one.stage.as_str()),
+    ) else {
+        return;
+    };
+    let (names, input) = (grouped(names), &first.input);
+    let more = match left_out.iter().any(|one| one.input != *input) {
+        true => " and its like",
+        false => "",
+    };
+    out.warning(&format!(
+        "not verified: {names}: what they read, `{input}`{more}, is temporary and was not kept"
+    ));
+    out.hint("to verify them remove `temporary: true`, run `restage reproduce`, and verify again");
 }
 
 fn not_fresh(stale: &[String]) -> CliError {

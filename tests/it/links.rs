@@ -1,5 +1,6 @@
 //! Links in what stages read and write.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::space::Space;
@@ -179,4 +180,48 @@ fn what_an_out_takes_from_elsewhere_is_copied_and_stays_as_it_was() {
         (after.mode(), after.nlink()),
         (before.mode(), before.nlink())
     );
+}
+
+#[test]
+fn outs_that_a_link_makes_one_place_are_refused_before_anything_runs() {
+    let stages = |one: &str, other: &str| {
+        format!(
+            "  a: {{cmd: 'mkdir -p real/in; echo a > {one}', outs: [{one}]}}\n  \
+               b: {{cmd: 'mkdir -p way/in; echo b > {other}', outs: [{other}]}}\n"
+        )
+    };
+    for (one, other) in [("real/o", "way/o"), ("real/in/o", "way/in/o")] {
+        let space = Space::new(&stages(one, other));
+        fs::create_dir(space.path("real")).unwrap();
+        symlink("real", space.path("way")).unwrap();
+        let said = space.restage(&["reproduce"]).exits(2);
+        let text =
+            format!("stage `a` writes `{one}` and stage `b` writes `{other}`, which are one place");
+        let said = said.says(&text);
+        assert_eq!(said.with_outcome("ran"), [""; 0]);
+        assert!(!space.exists("real/o"));
+        // Apart again, each has its own.
+        fs::remove_file(space.path("way")).unwrap();
+        assert_eq!(space.ran(&["-j1"]), ["a", "b"]);
+        assert_eq!(space.read(one), "a\n");
+        assert_eq!(space.read(other), "b\n");
+    }
+    // One in the other.
+    let space = Space::new(
+        "  a: {cmd: 'mkdir real; echo a > real/x', outs: [real]}\n  \
+           b: {cmd: 'mkdir way; echo b > way/y', outs: [way/y]}\n",
+    );
+    fs::create_dir(space.path("real")).unwrap();
+    symlink("real", space.path("way")).unwrap();
+    let said = space.restage(&["reproduce"]).exits(2);
+    let _ = said.says("which are one place");
+    // Two folders on another disk are two places.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let space = Space::new(&stages("real/o", "way/o"));
+    for name in ["real", "way"] {
+        fs::create_dir(elsewhere.path().join(name)).unwrap();
+        symlink(elsewhere.path().join(name), space.path(name)).unwrap();
+    }
+    assert_eq!(space.ran(&["-j1"]), ["a", "b"]);
+    assert_eq!(space.read("way/o"), "b\n");
 }

@@ -31,6 +31,7 @@ mod isolation;
 mod keeping;
 mod limits;
 mod links;
+mod local_file;
 mod looking;
 mod maintenance;
 mod managers;

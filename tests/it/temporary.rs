@@ -279,3 +279,15 @@ fn where_it_can_not_be_made_again_only_who_must_read_it_is_kept_from_running() {
     ran.sort();
     assert_eq!(ran, ["align", "count", "scale", "sort"]);
 }
+
+#[test]
+fn verify_of_all_leaves_out_who_reads_what_was_not_kept_and_verifies_the_others() {
+    let space = space();
+    let said = space.restage(&["verify"]).exits(0);
+    let said = said.says(
+        "not verified: count, part: what they read, `aligned.txt` and its like, is temporary",
+    );
+    assert!(said.out.contains("identical  align"), "{}", said.out);
+    assert!(!said.out.contains("count"), "{}", said.out);
+    let _ = space.restage(&["verify", "count"]).exits(2);
+}

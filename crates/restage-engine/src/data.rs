@@ -449,5 +449,9 @@ mod tests {
             Difference::Files(12, "a".to_owned()).to_string(),
             "12 files differ (first: `a`)"
         );
+        assert_eq!(
+            Difference::Files(1, "a\n\u{1b}é".to_owned()).to_string(),
+            "1 file differs (`a\\n\\u{1b}é`)"
+        );
     }
 }

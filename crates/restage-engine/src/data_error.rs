@@ -101,7 +101,10 @@ impl DataError {
                  else put the old data back"
             ),
             Self::Local(_) => return None,
-            Self::Unreadable { .. } => "nothing ran on it; make it readable".to_owned(),
+            Self::Unreadable { .. } => {
+                "nothing ran on it; make all of it readable, or give `path` a folder without what isn't"
+                    .to_owned()
+            }
         })
     }
 }
@@ -117,11 +120,22 @@ pub enum Difference {
     Unknown,
 }
 
+/// A name without what moves a terminal's cursor.
+fn on_a_line(name: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(shown).collect()
+}
+
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Files(1, file) => write!(f, "1 file differs (`{file}`)"),
-            Self::Files(count, file) => write!(f, "{count} files differ (first: `{file}`)"),
+            Self::Files(1, file) => write!(f, "1 file differs (`{}`)", on_a_line(file)),
+            Self::Files(count, file) => {
+                write!(f, "{count} files differ (first: `{}`)", on_a_line(file))
+            }
             Self::Bytes => f.write_str("its bytes differ"),
             Self::Unknown => f.write_str(
                 "it is not what pipeline.lock says; which files differ is not known in this folder",

@@ -92,6 +92,17 @@ pub enum RunError {
         /// Where something is mounted.
         mount: String,
     },
+    /// Two outs are one place, or one lies in the other, because of a link.
+    #[error(
+        "stage `{}` writes `{}` and stage `{}` writes `{}`, which are one place: a link leads from one to the other",
+        stages[0], paths[0], stages[1], paths[1]
+    )]
+    OnePlace {
+        /// The names of the two stages.
+        stages: [String; 2],
+        /// The two outs.
+        paths: [String; 2],
+    },
     /// The store lies in what a stage reads or writes.
     #[error("the store `{}` lies in `{path}`, which stage `{stage}` {does}", dir.display())]
     StorePlace {
@@ -187,6 +198,7 @@ impl RunError {
             | Self::OutPlace { .. }
             | Self::OutBelowFile { .. }
             | Self::OutMount { .. }
+            | Self::OnePlace { .. }
             | Self::StorePlace { .. } => true,
             Self::Cargo(error) => matches!(
                 error,
@@ -264,6 +276,10 @@ impl RunError {
             ),
             Self::OutMount { .. } => Some(
                 "nothing ran; mount the folder that holds it instead, unmount it, or give the out another path"
+                    .to_owned(),
+            ),
+            Self::OnePlace { .. } => Some(
+                "nothing ran and nothing was changed; remove the link, or give one of the outs another path"
                     .to_owned(),
             ),
             Self::StorePlace { .. } => Some(

@@ -5,9 +5,53 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use restage_core::files::LOCAL_FILE;
 use restage_core::fs;
+
+/// The names under `[data]` that are not among `known`, each with its line. A file that can't be used has
+/// none: whoever reads data from it says why.
+pub fn unknown_local_data(root: &Path, known: &[&str]) -> Vec<(String, usize)> {
+    let Ok(Some(text)) = text(root) else {
+        return Vec::new();
+    };
+    unknown(&text, known)
+}
+
+fn unknown(text: &str, known: &[&str]) -> Vec<(String, usize)> {
+    let table = DeTable::parse(text).ok();
+    let data = table.as_ref().and_then(|table| table.get_ref().get("data"));
+    let Some(DeValue::Table(data)) = data.map(Spanned::get_ref) else {
+        return Vec::new();
+    };
+    let line = |at: usize| {
+        text.as_bytes()[..at]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1
+    };
+    let names = data
+        .keys()
+        .map(|key| (key.get_ref().to_string(), line(key.span().start)));
+    let unknown = names.filter(|(name, _)| !known.contains(&name.as_str()));
+    let mut unknown: Vec<(String, usize)> = unknown.collect();
+    unknown.sort_by_key(|(_, line)| *line);
+    unknown
+}
+
+/// The file's text.
+fn text(root: &Path) -> Result<Option<String>, LocalError> {
+    let unreadable = |reason: String| LocalError { line: None, reason };
+    let bytes = fs::read_if_exists(&root.join(LOCAL_FILE));
+    let Some(bytes) = bytes.map_err(|error| unreadable(error.to_string()))? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
+    Ok(Some(text))
+}
 
 /// What the file says; nothing where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -30,14 +74,10 @@ pub struct LocalError {
 impl Local {
     /// Reads the file in a pipeline's folder.
     pub(crate) fn read(root: &Path) -> Result<Self, LocalError> {
-        let unreadable = |reason: String| LocalError { line: None, reason };
-        let bytes = fs::read_if_exists(&root.join(LOCAL_FILE));
-        let Some(bytes) = bytes.map_err(|error| unreadable(error.to_string()))? else {
-            return Ok(Self::default());
-        };
-        let text =
-            String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
-        Self::parse(&text)
+        match text(root)? {
+            Some(text) => Self::parse(&text),
+            None => Ok(Self::default()),
+        }
     }
 
     fn parse(text: &str) -> Result<Self, LocalError> {
@@ -66,6 +106,17 @@ mod tests {
         assert_eq!(local.data("imagenet"), Some(Path::new("/mnt/x")));
         assert_eq!(local.data("other"), None);
         assert_eq!(Local::parse(""), Ok(Local::default()));
+    }
+
+    #[test]
+    fn names_that_no_data_has_are_found_with_their_lines() {
+        let text = "# here\n[data]\nb = \"/b\"\na = \"/a\"\n'odd name' = \"/c\"\n";
+        let found = |known: &[&str]| unknown(text, known);
+        assert_eq!(found(&["a", "b", "odd name"]), []);
+        let two = [("b".to_owned(), 3), ("odd name".to_owned(), 5)];
+        assert_eq!(found(&["a"]), two);
+        assert_eq!(unknown("[data\n", &[]), []);
+        assert_eq!(unknown("data.x = 1\n", &[]), [("x".to_owned(), 1)]);
     }
 
     #[test]

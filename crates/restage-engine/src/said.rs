@@ -10,7 +10,7 @@ use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_exec::Secrets;
 use restage_pipeline::graph::Graph;
-use restage_pipeline::{Stage, scalar, shell};
+use restage_pipeline::{Action, Stage, scalar, shell};
 use restage_store::LogPaths;
 
 /// Lines that a failure shows.
@@ -115,6 +115,10 @@ impl Said {
 
     /// What to declare so that the stage finds what it said to be missing.
     pub(super) fn hint(&self, place: &Place<'_>) -> Option<String> {
+        // A download has its own words, and no `deps`.
+        if matches!(place.stage.action, Action::Fetch(_)) {
+            return None;
+        }
         let lines: Vec<&str> = self.lines().collect();
         lines.iter().enumerate().find_map(|(index, line)| {
             place

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::{Foreign, RunError};
 use super::git;
+use super::one_place;
 use super::plan::{Decision, Plan};
 use super::workspace::Workspace;
 use restage_core::clock::WallTime;
@@ -254,6 +255,9 @@ pub fn check(
 ) -> Result<(), RunError> {
     if ws.rerun.is_some() {
         return Ok(());
+    }
+    if due(graph, plan).next().is_some() {
+        one_place::check(ws, graph)?;
     }
     let mounts = mounts_in(&ws.root)?;
     let mut written = None;

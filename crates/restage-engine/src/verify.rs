@@ -85,17 +85,28 @@ pub struct Verification<'a> {
     records: BTreeMap<StageId, Arc<Record>>,
     /// Stages that are rerun in the next round: they have neither failed nor differed.
     left: BTreeSet<StageId>,
+    left_out: Vec<LeftOut>,
     found: BTreeMap<StageId, Verified>,
+}
+
+/// A stage that can't be rerun, because an input of it was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The stage's name.
+    pub stage: String,
+    /// The temporary out.
+    pub input: String,
 }
 
 impl<'a> Verification<'a> {
     /// Checks that `stages` are fresh; `needed` are these and all that they depend on. The inner
-    /// `Err` holds the names of those that are not.
+    /// `Err` holds the names of those that are not. Whoever reads what was given up is an error if `named`,
+    /// and otherwise left out.
     pub fn begin(
         ws: &'a Workspace,
         graph: &'a Graph,
         (rules, tables): (&'a [CompareRule], &'a [TableFormat]),
-        stages: &BTreeSet<StageId>,
+        (stages, named): (&BTreeSet<StageId>, bool),
         needed: &BTreeSet<StageId>,
     ) -> Result<Result<Self, Vec<String>>, FactsError> {
         let plan = plan(graph, needed, &BTreeSet::new(), ws)?;
@@ -111,8 +122,17 @@ impl<'a> Verification<'a> {
         if !stale.is_empty() {
             return Ok(Err(stale));
         }
+        let (mut left, mut left_out) = (stages.clone(), Vec::new());
         for &id in stages {
             if let Some((path, writer)) = kept::gone_input(graph, &plan, id) {
+                if !named {
+                    left.remove(&id);
+                    left_out.push(LeftOut {
+                        stage: graph.stage(id).name.clone(),
+                        input: path.to_string(),
+                    });
+                    continue;
+                }
                 return Err(FactsError::NoKey {
                     stage: graph.stage(id).name.clone(),
                     reason: format!(
@@ -134,9 +154,15 @@ impl<'a> Verification<'a> {
             rules,
             tables,
             records: plan.stages.iter().filter_map(record).collect(),
-            left: stages.clone(),
+            left,
+            left_out,
             found: BTreeMap::new(),
         }))
+    }
+
+    /// Stages that are not rerun, in the order of the pipeline.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// Reruns each stage once, independently of the others. `launcher` as in [`RunOptions`].
