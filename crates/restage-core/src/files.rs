@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::digest::{Skip, check_link};
+use crate::digest::check_link;
 use crate::fs::{self, FsError};
 use crate::glob::Glob;
 use crate::rel_path::RelPath;
@@ -36,13 +36,18 @@ struct Chain {
     outer: Option<Rc<Chain>>,
 }
 
-/// Files below `root` that a pattern matches, links followed. If the folder where matches begin does
+/// Files below `root` that a pattern matches, links followed, without what `skip` passes over: it gets a path
+/// below the root, and whether that is a folder. If the folder where matches begin does
 /// not exist, there are none.
 ///
 /// # Errors
 /// A match has a name that no path of a pipeline can have, or is a link that leads nowhere; a folder in
 /// which there may be matches is a link to one that it lies in.
-pub fn matching(root: &Path, glob: &Glob, skip: &Skip<'_>) -> Result<Below, FsError> {
+pub fn matching(
+    root: &Path,
+    glob: &Glob,
+    skip: &dyn Fn(&Path, bool) -> bool,
+) -> Result<Below, FsError> {
     let mut below = Below::default();
     let mut open: Vec<(PathBuf, Option<Rc<Chain>>)> = vec![(glob.base_folder().into(), None)];
     while let Some((folder, chain)) = open.pop() {

@@ -28,6 +28,7 @@ use restage_core::files::LOCAL_FILE;
 use restage_core::fs::{self, FsError};
 use restage_core::ignored;
 use restage_core::process::host_name;
+use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Gpus};
 use restage_store::lockfile::LockFile;
@@ -355,10 +356,14 @@ pub fn remember_noop(
     }
     let toolchain = toolchain(&ws.root);
     paths.extend(toolchain.iter().cloned());
-    let rules = ws.ignored()?;
+    let (rules, outs) = (ws.ignored()?, &ws.outs);
+    let is_in_out = |path: &Path| {
+        let path = path.to_str().and_then(|text| RelPath::new(text).ok());
+        path.is_some_and(|path| path.is_within_any(outs))
+    };
     let skip = |path: &Path, is_folder: bool| {
         // Of data everything counts.
-        !path.is_absolute() && !ws.is_in_out(path) && rules.matches(path, is_folder)
+        !path.is_absolute() && !is_in_out(path) && rules.matches(path, is_folder)
     };
     let take = |paths, folders, since| {
         let taken = StatSnapshot::take(&ws.root, paths, &skip, folders, since);

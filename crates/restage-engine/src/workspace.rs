@@ -353,12 +353,6 @@ impl Workspace {
         }
     }
 
-    /// Like [`Workspace::is_written`], for a path with any name.
-    pub(super) fn is_in_out(&self, path: &Path) -> bool {
-        let path = path.to_str().and_then(|text| RelPath::new(text).ok());
-        path.is_some_and(|path| self.is_written(&path))
-    }
-
     /// Whether the path is an out, or lies in one.
     fn is_written(&self, path: &RelPath) -> bool {
         path.is_within_any(&self.outs)

@@ -7,14 +7,14 @@
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use restage_hash::{BLOCK, Blocks};
 
 use super::hash::Digest;
 use super::large::{digest_large, with_buffer};
-use super::listing::{Skip, What, list, nothing};
+use super::listing::{Listing, Skip, What, list, nothing};
 use super::manifest::{Manifest, ManifestEntry, Node};
 use super::path::PathDigest;
 use crate::fault;
@@ -32,21 +32,52 @@ pub fn digest_file(path: &Path) -> Result<Digest, FsError> {
 /// writer.
 pub fn digest_found(path: &Path, metadata: &Metadata) -> Result<Digest, FsError> {
     expect_file(path, metadata)?;
-    let file = fs::open(path)?;
-    if metadata.len() > BLOCK as u64 {
-        // The file may be another one by now.
-        let len = file.metadata().at("look at", path)?.len();
-        if len > BLOCK as u64 {
-            return Ok(Digest(digest_large(&file, len).at("read", path)?));
+    Ok(digest_open(&fs::open_seen(path)?, path, metadata.len())?.0)
+}
+
+/// Digest of an open file of which `stat` said before that it has `size` bytes, and what it says of it
+/// after these bytes were read.
+pub(super) fn digest_open(
+    file: &File,
+    path: &Path,
+    size: u64,
+) -> Result<(Digest, Metadata), FsError> {
+    if size < BLOCK as u64 {
+        // Most files are small and as they were: one read and one look are enough. A read for more bytes than
+        // the file has ends where it ends, and if it had grown in between, the look would show it. By position,
+        // so that a pipe which has come in the file's place refuses it and loses nothing.
+        let read = with_buffer(|buffer| match file.read_at(buffer, 0) {
+            Ok(len) if len as u64 == size => Some(Digest::of(&buffer[..len])),
+            _ => None,
+        });
+        if let Some(digest) = read {
+            let after = look(file, path)?;
+            if after.len() == size {
+                return Ok((digest, after));
+            }
         }
     }
-    // To its end: it may have grown, and some files of `/proc` have more than the size that they show.
-    Ok(digest_stream(file, path, |_| Ok(()))?.0)
+    // The file may be another one by now.
+    let len = look(file, path)?.len();
+    let digest = if len > BLOCK as u64 {
+        Digest(digest_large(file, len).at("read", path)?)
+    } else {
+        // To its end: it may have grown, and some files of `/proc` have more than the size that they show.
+        digest_stream(file, path, |_| Ok(()))?.0
+    };
+    Ok((digest, look(file, path)?))
+}
+
+/// What `stat` says of an open file, which must be a regular one.
+pub(super) fn look(file: &File, path: &Path) -> Result<Metadata, FsError> {
+    let metadata = file.metadata().at("look at", path)?;
+    expect_file(path, &metadata)?;
+    Ok(metadata)
 }
 
 /// Digest and number of all the bytes that can be read, each given to `each` before.
 fn digest_stream(
-    mut file: File,
+    file: &File,
     path: &Path,
     mut each: impl FnMut(&[u8]) -> Result<(), FsError>,
 ) -> Result<(Digest, u64), FsError> {
@@ -54,7 +85,7 @@ fn digest_stream(
     let mut size = 0;
     with_buffer(|buffer| {
         loop {
-            let len = fill(&mut file, buffer).at("read", path)?;
+            let len = fill(file, buffer).at("read", path)?;
             size += len as u64;
             let read = &buffer[..len];
             if len > 0 {
@@ -69,7 +100,7 @@ fn digest_stream(
 }
 
 /// Reads until the buffer is full or the file ends.
-fn fill(file: &mut File, buffer: &mut [u8; BLOCK]) -> io::Result<usize> {
+fn fill(mut file: &File, buffer: &mut [u8; BLOCK]) -> io::Result<usize> {
     let mut len = 0;
     while len < BLOCK {
         match file.read(&mut buffer[len..]) {
@@ -88,7 +119,7 @@ pub fn copy_and_digest(
     to: &mut impl Write,
     to_path: &Path,
 ) -> Result<(Digest, u64), FsError> {
-    digest_stream(fs::open(from)?, from, |read| {
+    digest_stream(&fs::open(from)?, from, |read| {
         fault::point("write", to_path).at("write", to_path)?;
         to.write_all(read).at("write", to_path)
     })
@@ -172,23 +203,23 @@ pub fn tree(
     digest: &(dyn Fn(&Path, &Metadata) -> Result<Digest, FsError> + Sync),
 ) -> Result<Tree, FsError> {
     use rayon::prelude::*;
-    let listing = list(root, skip)?;
-    let followed: Vec<PathBuf> = listing
-        .found
+    let Listing { found, skipped } = list(root, skip)?;
+    let followed: Vec<PathBuf> = found
         .iter()
         .filter_map(|found| match &found.what {
             What::Followed(real) => Some(real.clone()),
             _ => None,
         })
         .collect();
-    let entries: Vec<Option<(ManifestEntry, bool)>> = listing
-        .found
-        .par_iter()
+    let entries: Vec<Option<(ManifestEntry, bool)>> = found
+        .into_par_iter()
         .map(|found| {
             let full = root.join(&found.path);
-            let text =
-                |path: &Path, why| path.to_str().map(str::to_owned).ok_or(refused(&full, why));
-            let node = match &found.what {
+            let text = |path: PathBuf, why| {
+                let text = path.into_os_string().into_string();
+                text.map_err(|_| refused(&full, why))
+            };
+            let node = match found.what {
                 What::Folder | What::Followed(_) => return Ok(None),
                 What::EmptyFolder => Node::EmptyFolder,
                 What::Link(target) => Node::Link(text(target, NOT_UTF8_LINK)?),
@@ -201,7 +232,7 @@ pub fn tree(
                     }
                 }
             };
-            let path = text(&found.path, NOT_UTF8)?;
+            let path = text(found.path, NOT_UTF8)?;
             Ok(Some((ManifestEntry { path, node }, found.behind_link)))
         })
         .collect::<Result<_, FsError>>()?;
@@ -220,7 +251,7 @@ pub fn tree(
         content: manifest.content(),
         manifest,
         behind_links,
-        is_whole: !listing.skipped && followed.is_empty(),
+        is_whole: !skipped && followed.is_empty(),
         followed,
     })
 }
@@ -263,7 +294,6 @@ fn refused(path: &Path, why: &'static str) -> FsError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
 
     fn tempdir_with(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -380,6 +410,44 @@ mod tests {
         let error = digest_tree(dir.path()).unwrap_err();
         assert!(error.to_string().contains("it is a pipe"), "{error}");
         assert!(digest_file(&pipe).is_err());
+    }
+
+    #[test]
+    fn a_pipe_that_comes_in_a_files_place_is_refused_and_keeps_its_bytes() {
+        let dir = tempdir_with(&["x"]);
+        let (path, pipe) = (dir.path().join("x"), dir.path().join("pipe"));
+        let before = fs::metadata(&path).unwrap();
+        fs::make_pipe(&pipe).unwrap();
+        let mut open = fs::open_pipe(&pipe).unwrap();
+        open.write_all(b"y").unwrap();
+        fs::rename(&pipe, &path).unwrap();
+        let error = digest_found(&path, &before).unwrap_err();
+        assert!(error.to_string().contains("it is a pipe"), "{error}");
+        let mut left = [0];
+        open.read_exact(&mut left).unwrap();
+        assert_eq!(&left, b"y");
+    }
+
+    #[test]
+    fn what_a_file_shows_after_it_was_read_is_told() {
+        let dir = tempdir_with(&["x"]);
+        let path = dir.path().join("x");
+        for (size, text) in [(1, "x"), (1, "longer"), (6, "less"), (0, "some"), (3, "")] {
+            std::fs::write(&path, text).unwrap();
+            let file = fs::open(&path).unwrap();
+            let (digest, after) = digest_open(&file, &path, size).unwrap();
+            assert_eq!(digest, Digest::of(text.as_bytes()), "{size}, {text}");
+            assert_eq!(after.len(), text.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_file_that_shows_no_size_is_read_to_its_end() {
+        let path = Path::new("/proc/version");
+        let found = fs::metadata(path).unwrap();
+        assert_eq!(found.len(), 0);
+        let bytes = std::fs::read(path).unwrap();
+        assert_eq!(digest_found(path, &found).unwrap(), Digest::of(&bytes));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -18,10 +19,12 @@ use crate::fs::{self, FsError};
 
 /// From so many names on a folder is looked at by all cores; waking them costs more than a few looks.
 const MANY: usize = 200;
+/// From so many folders on they are shared among the cores.
+const FOLDERS: usize = 8;
 
 /// Whether to pass over something: its path relative to the folder that is listed, and whether it
 /// is a folder.
-pub type Skip<'a> = dyn Fn(&Path, bool) -> bool + 'a;
+pub type Skip<'a> = dyn Fn(&Path, bool) -> bool + Sync + 'a;
 
 /// Passes over nothing.
 pub fn nothing(_: &Path, _: bool) -> bool {
@@ -92,6 +95,21 @@ struct Walk<'a> {
     skip: &'a Skip<'a>,
 }
 
+/// What stands in one folder.
+struct Inside {
+    /// By name, without what is passed over.
+    seen: Vec<(PathBuf, Metadata)>,
+    skipped: bool,
+    is_empty: bool,
+}
+
+/// What stands at one name.
+enum Look {
+    Gone,
+    Skipped,
+    Seen(PathBuf, Metadata),
+}
+
 /// Lists a folder. A folder in it that holds nothing but what is passed over is passed over too.
 pub fn list(root: &Path, skip: &Skip<'_>) -> Result<Listing, FsError> {
     let walk = Walk { root, skip };
@@ -101,96 +119,83 @@ pub fn list(root: &Path, skip: &Skip<'_>) -> Result<Listing, FsError> {
         at: PathBuf::new(),
         outer: None,
     };
-    // Folders without a name in them.
-    let mut empty = BTreeSet::new();
+    // Folders without a name in them, and folders with a file or a link in them.
+    let (mut empty, mut filled) = (BTreeSet::new(), Vec::new());
     let mut open = vec![(PathBuf::new(), Rc::new(start))];
-    while let Some((folder, place)) = open.pop() {
-        let names = fs::read_dir(&root.join(&folder))?;
-        if names.is_empty() {
-            empty.insert(folder.clone());
-        }
-        let behind_link = place.outer.is_some();
-        for (path, metadata) in look_at(root, &folder, names)? {
-            if skip(&path, metadata.is_dir()) {
-                listing.skipped = true;
-                continue;
-            }
-            let mut add = |what, metadata, behind_link| {
-                listing.found.push(Entry {
-                    path: path.clone(),
-                    what,
-                    metadata,
-                    behind_link,
-                });
-            };
-            if metadata.is_dir() {
-                open.push((path.clone(), Rc::clone(&place)));
-                add(What::Folder, metadata, behind_link);
-                continue;
-            }
-            if !metadata.is_symlink() {
-                add(What::File, metadata, behind_link);
-                continue;
-            }
-            match walk.judge(&path, &place)? {
-                Judged::Gone => {}
-                Judged::Inside(target) => add(What::Link(target), metadata, behind_link),
-                Judged::File(real, there) => {
-                    add(What::Followed(real), metadata, behind_link);
-                    add(What::File, there, true);
+    while !open.is_empty() {
+        let level = mem::take(&mut open);
+        let inside = walk.look_into(level.iter().map(|(folder, _)| folder.as_path()).collect())?;
+        for ((folder, place), inside) in level.into_iter().zip(inside) {
+            listing.skipped |= inside.skipped;
+            let behind_link = place.outer.is_some();
+            let mut is_filled = false;
+            for (path, metadata) in inside.seen {
+                let mut add = |path, what, metadata, behind_link| {
+                    is_filled |= matches!(what, What::File | What::Link(_));
+                    listing.found.push(Entry {
+                        path,
+                        what,
+                        metadata,
+                        behind_link,
+                    });
+                };
+                if metadata.is_dir() {
+                    open.push((path.clone(), Rc::clone(&place)));
+                    add(path, What::Folder, metadata, behind_link);
+                    continue;
                 }
-                Judged::Folder(real, there) => {
-                    add(What::Followed(real.clone()), metadata, behind_link);
-                    add(What::Folder, there, true);
-                    let outer = Some(Rc::clone(&place));
-                    let at = path.clone();
-                    open.push((path, Rc::new(Place { real, at, outer })));
+                if !metadata.is_symlink() {
+                    add(path, What::File, metadata, behind_link);
+                    continue;
                 }
+                match walk.judge(&path, &place)? {
+                    Judged::Gone => {}
+                    Judged::Inside(target) => {
+                        add(path, What::Link(target), metadata, behind_link);
+                    }
+                    Judged::File(real, there) => {
+                        add(path.clone(), What::Followed(real), metadata, behind_link);
+                        add(path, What::File, there, true);
+                    }
+                    Judged::Folder(real, there) => {
+                        let followed = What::Followed(real.clone());
+                        add(path.clone(), followed, metadata, behind_link);
+                        add(path.clone(), What::Folder, there, true);
+                        let outer = Some(Rc::clone(&place));
+                        let at = path.clone();
+                        open.push((path, Rc::new(Place { real, at, outer })));
+                    }
+                }
+            }
+            if inside.is_empty {
+                empty.insert(folder);
+            } else if is_filled {
+                filled.push(folder);
             }
         }
     }
-    settle_folders(&mut listing, &empty);
-    let bytes = |found: &Entry| found.path.as_os_str().as_bytes().to_owned();
-    listing.found.sort_by_cached_key(bytes);
+    settle_folders(&mut listing, &empty, &filled);
+    // Most of it is in order already. A link that was followed comes before what it leads to.
+    listing.found.sort_by(|a, b| {
+        let [a, b] = [a, b].map(|found| found.path.as_os_str().as_bytes());
+        a.cmp(b)
+    });
     Ok(listing)
 }
 
-/// What stands at these names in a folder; without those that are gone meanwhile.
-fn look_at(
-    root: &Path,
-    folder: &Path,
-    names: Vec<OsString>,
-) -> Result<Vec<(PathBuf, Metadata)>, FsError> {
-    let look = |name: OsString| {
-        let path = folder.join(name);
-        let found = fs::symlink_metadata_if_exists(&root.join(&path))?;
-        Ok(found.map(|metadata| (path, metadata)))
-    };
-    let found: Vec<Option<_>> = if names.len() < MANY {
-        names.into_iter().map(look).collect::<Result<_, _>>()?
-    } else {
-        names.into_par_iter().map(look).collect::<Result<_, _>>()?
-    };
-    Ok(found.into_iter().flatten().collect())
-}
-
 /// Tells empty folders from others, and drops those that hold nothing that is listed.
-fn settle_folders(listing: &mut Listing, empty: &BTreeSet<PathBuf>) {
-    let is_leaf = |found: &Entry| match found.what {
-        What::File | What::Link(_) => true,
-        What::Folder => empty.contains(&found.path),
-        What::Followed(_) | What::EmptyFolder => false,
-    };
-    let mut holding: BTreeSet<PathBuf> = BTreeSet::new();
-    for leaf in listing.found.iter().filter(|found| is_leaf(found)) {
-        for folder in leaf.path.ancestors().skip(1) {
-            if !holding.insert(folder.to_owned()) {
+fn settle_folders(listing: &mut Listing, empty: &BTreeSet<PathBuf>, filled: &[PathBuf]) {
+    let around_empty = empty.iter().flat_map(|folder| folder.parent());
+    let mut holding: BTreeSet<&Path> = BTreeSet::new();
+    for folder in filled.iter().map(PathBuf::as_path).chain(around_empty) {
+        for folder in folder.ancestors() {
+            if !holding.insert(folder) {
                 break;
             }
         }
     }
     listing.found.retain_mut(|found| {
-        if found.what != What::Folder || holding.contains(&found.path) {
+        if found.what != What::Folder || holding.contains(found.path.as_path()) {
             return true;
         }
         found.what = What::EmptyFolder;
@@ -199,6 +204,60 @@ fn settle_folders(listing: &mut Listing, empty: &BTreeSet<PathBuf>) {
 }
 
 impl Walk<'_> {
+    /// What stands in each of these folders.
+    fn look_into(&self, folders: Vec<&Path>) -> Result<Vec<Inside>, FsError> {
+        let look = |folder| self.look_into_one(folder);
+        match folders.len() < FOLDERS {
+            true => folders.into_iter().map(look).collect(),
+            false => folders.into_par_iter().map(look).collect(),
+        }
+    }
+
+    fn look_into_one(&self, folder: &Path) -> Result<Inside, FsError> {
+        let full = self.root.join(folder);
+        let names = fs::read_dir(&full)?;
+        let is_empty = names.is_empty();
+        let look = |full: &mut PathBuf, name: OsString| {
+            full.push(&name);
+            let found = self.look_at(folder.join(name), full);
+            full.pop();
+            found
+        };
+        let looks: Vec<Look> = if names.len() < MANY {
+            let mut full = full;
+            let names = names.into_iter();
+            names
+                .map(|name| look(&mut full, name))
+                .collect::<Result<_, _>>()?
+        } else {
+            let names = names.into_par_iter();
+            names.map_with(full, look).collect::<Result<_, _>>()?
+        };
+        let mut inside = Inside {
+            seen: Vec::with_capacity(looks.len()),
+            skipped: false,
+            is_empty,
+        };
+        for look in looks {
+            match look {
+                Look::Gone => {}
+                Look::Skipped => inside.skipped = true,
+                Look::Seen(path, metadata) => inside.seen.push((path, metadata)),
+            }
+        }
+        Ok(inside)
+    }
+
+    fn look_at(&self, path: PathBuf, full: &Path) -> Result<Look, FsError> {
+        let Some(metadata) = fs::symlink_metadata_if_exists(full)? else {
+            return Ok(Look::Gone);
+        };
+        Ok(match (self.skip)(&path, metadata.is_dir()) {
+            true => Look::Skipped,
+            false => Look::Seen(path, metadata),
+        })
+    }
+
     fn judge(&self, path: &Path, place: &Rc<Place>) -> Result<Judged, FsError> {
         let full = self.root.join(path);
         let target = match fs::read_link(&full) {

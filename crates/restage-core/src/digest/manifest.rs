@@ -69,20 +69,32 @@ impl Manifest {
 
     fn checked(entries: Vec<ManifestEntry>) -> Result<Self, ManifestError> {
         let mut previous: Option<&str> = None;
-        let mut leaves = std::collections::BTreeSet::new();
         for ManifestEntry { path, .. } in &entries {
-            let bad_part = |part: &str| matches!(part, "" | "." | "..") || part.contains('\0');
-            if path.split('/').any(bad_part) || previous.is_some_and(|p| p >= path.as_str()) {
+            let bad_part = |part| matches!(part, "" | "." | "..");
+            if path.contains('\0')
+                || path.split('/').any(bad_part)
+                || previous.is_some_and(|previous| previous >= path.as_str())
+            {
                 return Err(ManifestError::Path(path.clone()));
             }
             previous = Some(path);
-            leaves.insert(path.as_str());
         }
+        let is_leaf = |path: &str| {
+            let found = entries.binary_search_by(|entry| entry.path.as_str().cmp(path));
+            found.is_ok()
+        };
+        // Most entries lie in the folder of the one before.
+        let mut checked = "";
         for ManifestEntry { path, .. } in &entries {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            if folder == checked {
+                continue;
+            }
             let mut parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-            if parents.any(|parent| leaves.contains(parent)) {
+            if parents.any(is_leaf) {
                 return Err(ManifestError::InsideFile(path.clone()));
             }
+            checked = folder;
         }
         Ok(Self(entries))
     }

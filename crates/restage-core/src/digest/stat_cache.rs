@@ -20,34 +20,30 @@
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::file::{Tree, digest_found, expect_file, is_executable, tree};
+use super::file::{Tree, digest_open, expect_file, is_executable, look, tree};
 use super::hash::Digest;
 use super::listing::{Skip, nothing};
 use super::path::{Kind, PathDigest};
-use super::witness::Touch;
+use super::stamp::{Id, Stamp, settled_before};
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
 use crate::process::host_name;
 use crate::rel_path::RelPath;
 use crate::whereabouts::boot_id;
 
-/// Two ticks of the slowest kernel clock in use (100 Hz).
-const TICK: i64 = 20_000_000;
-/// Two seconds and a bit, for file systems that keep whole seconds, or even ones.
-const COARSE_TICK: i64 = 2_100_000_000;
 /// How often something may change while it is read before that is an error. Not just a few times:
 /// each link that another restage makes to an out changes the out's times.
 const ATTEMPTS: u32 = 8;
 /// Before the second reading; doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Maps for what is learnt.
+const SHARDS: usize = 16;
 /// For how many saves an entry is kept that nobody asks for.
 const KEEP_UNUSED: u32 = 100;
 /// Starts the file: name and version.
@@ -75,8 +71,9 @@ pub struct StatCache {
     used: Vec<AtomicBool>,
     /// Whether each loaded entry is to be forgotten: it is wrong, or its file is gone.
     wrong: Vec<AtomicBool>,
-    /// Found or sealed since; these replace loaded ones.
-    found: Mutex<BTreeMap<(u64, u64), Entry>>,
+    /// Found or sealed since; these replace loaded ones. In several maps by inode, so that threads which
+    /// learn of many small files seldom wait for each other.
+    found: [Mutex<BTreeMap<Id, Entry>>; SHARDS],
     warning: Option<String>,
 }
 
@@ -127,7 +124,7 @@ impl StatCache {
         };
         let flags = || loaded.iter().map(|_| AtomicBool::new(false)).collect();
         let (used, wrong) = (flags(), flags());
-        let found = Mutex::new(BTreeMap::new());
+        let found = Default::default();
         StatCache {
             file: file.to_owned(),
             machine,
@@ -211,21 +208,23 @@ impl StatCache {
         }
         for attempt in 1..=ATTEMPTS {
             let now = WallTime::file_clock();
-            let digest = match digest_found(path, &metadata) {
-                // It became shorter meanwhile.
-                Err(error) if error.source.kind() == io::ErrorKind::UnexpectedEof => None,
-                digest => Some(digest?),
-            };
-            let after = fs::metadata(path)?;
-            expect_file(path, &after)?;
-            if let Some(digest) = digest
-                && Stamp::of(&after) == Stamp::of(&metadata)
-            {
-                self.remember(&metadata, digest, now);
-                return Ok((digest, metadata));
+            let file = fs::open_seen(path)?;
+            if attempt > 1 {
+                metadata = look(&file, path)?;
             }
-            metadata = after;
-            pause(attempt);
+            match digest_open(&file, path, metadata.len()) {
+                // The file that was opened is the one that was looked at before, and nobody wrote to it since.
+                // Whether the path leads to another one by now is as good a question at any later moment.
+                Ok((digest, after)) if Stamp::of(&after) == Stamp::of(&metadata) => {
+                    self.remember(&metadata, digest, now);
+                    return Ok((digest, metadata));
+                }
+                // It became shorter meanwhile.
+                Err(error) if error.source.kind() != io::ErrorKind::UnexpectedEof => {
+                    return Err(error);
+                }
+                _ => pause(attempt),
+            }
         }
         let source = io::Error::other("it keeps changing while it is read");
         Err(FsError {
@@ -242,17 +241,17 @@ impl StatCache {
     }
 
     /// What is remembered of an inode.
-    fn known(&self, id: (u64, u64)) -> Option<Entry> {
+    fn known(&self, id: Id) -> Option<Entry> {
         match self.loaded_at(id) {
             Some(at) if !self.wrong[at].load(Ordering::Relaxed) => {
                 self.used[at].store(true, Ordering::Relaxed);
                 Some(self.loaded[at])
             }
-            _ => self.found().get(&id).copied(),
+            _ => self.found(id).get(&id).copied(),
         }
     }
 
-    fn loaded_at(&self, id: (u64, u64)) -> Option<usize> {
+    fn loaded_at(&self, id: Id) -> Option<usize> {
         let found = self
             .loaded
             .binary_search_by_key(&id, |entry| entry.stamp.id());
@@ -263,10 +262,10 @@ impl StatCache {
     fn insert(&self, entry: Entry) {
         let id = entry.stamp.id();
         self.drop_loaded(id);
-        self.found().insert(id, entry);
+        self.found(id).insert(id, entry);
     }
 
-    fn drop_loaded(&self, id: (u64, u64)) {
+    fn drop_loaded(&self, id: Id) {
         if let Some(at) = self.loaded_at(id) {
             self.wrong[at].store(true, Ordering::Relaxed);
         }
@@ -277,7 +276,7 @@ impl StatCache {
     pub fn forget(&self, metadata: &Metadata) {
         let id = Stamp::of(metadata).id();
         self.drop_loaded(id);
-        self.found().remove(&id);
+        self.found(id).remove(&id);
     }
 
     /// Compares what is remembered of a file with the digest of its bytes, which were read just
@@ -335,19 +334,27 @@ impl StatCache {
         Ok(())
     }
 
-    fn found(&self) -> MutexGuard<'_, BTreeMap<(u64, u64), Entry>> {
-        // The map is valid after every insert, even if the thread panicked afterwards.
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The map for an inode.
+    fn found(&self, (_, ino): Id) -> MutexGuard<'_, BTreeMap<Id, Entry>> {
+        locked(&self.found[ino as usize % SHARDS])
     }
 
-    /// Writes the cache if it changed since it was loaded.
+    /// Writes the cache if it changed since it was loaded, unless its folder is missing: whoever only looks at
+    /// a workspace makes none.
     pub fn save(&self) -> Result<(), FsError> {
-        let mut entries = self.found().clone();
+        if !fs::exists(self.file.parent().unwrap_or(Path::new("/")))? {
+            return Ok(());
+        }
+        let mut entries: Vec<Entry> = Vec::new();
+        for found in &self.found {
+            entries.extend(locked(found).values());
+        }
         let wrong = |at: usize| self.wrong[at].load(Ordering::Relaxed);
         if entries.is_empty() && !(0..self.loaded.len()).any(wrong) {
             return Ok(());
         }
         for (at, (entry, used)) in self.loaded.iter().zip(&self.used).enumerate() {
+            // Those of which another one was found are wrong too.
             if wrong(at) {
                 continue;
             }
@@ -357,79 +364,21 @@ impl StatCache {
                 entry.unused + 1
             };
             if unused <= KEEP_UNUSED {
-                entries
-                    .entry(entry.stamp.id())
-                    .or_insert(Entry { unused, ..*entry });
+                entries.push(Entry { unused, ..*entry });
             }
         }
-        let entries: Vec<Entry> = entries.into_values().collect();
+        entries.sort_unstable_by_key(|entry| entry.stamp.id());
         fs::write_own(&self.file, &to_bytes(&self.machine, &entries))
     }
 }
 
+fn locked<T>(found: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A map is valid after every insert, even if the thread panicked afterwards.
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn pause(attempt: u32) {
     std::thread::sleep(PAUSE * (1 << (attempt - 1)));
-}
-
-/// Whether a file was last touched long enough before `now`, on [`WallTime::file_clock`], that a
-/// later change shows in its times.
-pub(super) fn settled_before(stamp: &Stamp, now: WallTime) -> bool {
-    let tick = if stamp.ctime % 1_000_000_000 == 0 {
-        COARSE_TICK
-    } else {
-        TICK
-    };
-    let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-    stamp.newest().saturating_add(tick) <= now
-}
-
-/// What `stat` says of a file that changes when its bytes do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Stamp {
-    dev: u64,
-    ino: u64,
-    size: u64,
-    /// Nanoseconds since 1970.
-    mtime: i64,
-    /// Nanoseconds since 1970.
-    ctime: i64,
-}
-
-impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        let nanos =
-            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
-        Self {
-            dev: metadata.dev(),
-            ino: metadata.ino(),
-            size: metadata.size(),
-            mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
-            ctime: nanos(metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// When it was touched last, in nanoseconds since 1970.
-    pub(super) fn newest(&self) -> i64 {
-        self.mtime.max(self.ctime)
-    }
-
-    /// What has happened between this look and a later one. A file system that keeps whole seconds
-    /// can hide a write in them.
-    pub(super) fn touch(&self, later: &Self) -> Touch {
-        let ctime = self.ctime;
-        if self == later && ctime % 1_000_000_000 != 0 {
-            Touch::None
-        } else if *self == (Self { ctime, ..*later }) {
-            Touch::Perhaps
-        } else {
-            Touch::Written
-        }
-    }
-
-    /// Which file, whatever its name.
-    pub(super) fn id(&self) -> (u64, u64) {
-        (self.dev, self.ino)
-    }
 }
 
 /// A file's stamp and the digest of its bytes.

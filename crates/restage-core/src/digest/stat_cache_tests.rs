@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::digest::stamp::TICK;
 
 struct Setup {
     dir: tempfile::TempDir,
@@ -79,6 +80,34 @@ fn an_edit_of_equal_length_with_the_old_modification_time_is_noticed() {
 }
 
 #[test]
+fn what_has_come_in_a_files_place_since_it_was_looked_at_is_read_and_remembered() {
+    type Change = fn(&Path);
+    let changes: [Change; 3] = [
+        |path| std::fs::write(path, b"two").unwrap(),
+        |path| std::fs::write(path, b"three").unwrap(),
+        |path| {
+            std::fs::write(path.with_file_name("new"), b"two").unwrap();
+            fs::rename(&path.with_file_name("new"), path).unwrap();
+        },
+    ];
+    for change in changes {
+        let setup = Setup::new();
+        let cache = setup.cache();
+        let before = fs::metadata(&setup.path()).unwrap();
+        settle();
+        change(&setup.path());
+        settle();
+        let digest = Digest::of(&std::fs::read(setup.path()).unwrap());
+        assert_eq!(
+            cache.digest_of(&setup.path(), before.clone()).unwrap(),
+            digest
+        );
+        assert_eq!(cache.lookup(&before), None, "the old file was not read");
+        assert!(setup.remembered(&cache));
+    }
+}
+
+#[test]
 fn a_sealed_file_is_known_by_every_name_and_after_linking() {
     let setup = Setup::new();
     fs::set_mode(&setup.path(), 0o444).unwrap();
@@ -127,6 +156,17 @@ fn nothing_learnt_means_nothing_written() {
     let setup = Setup::new();
     setup.cache().save().unwrap();
     assert!(!fs::exists(&setup.dir.path().join("cache")).unwrap());
+}
+
+#[test]
+fn without_a_folder_for_it_nothing_is_saved_and_none_is_made() {
+    let setup = Setup::new();
+    settle();
+    let file = setup.dir.path().join("none/cache");
+    let cache = StatCache::load(&file);
+    setup.digest(&cache);
+    cache.save().unwrap();
+    assert!(!fs::exists(file.parent().unwrap()).unwrap());
 }
 
 #[test]

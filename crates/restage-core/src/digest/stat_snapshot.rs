@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::listing::{Skip, list};
-use super::stat_cache::{Stamp, settled_before};
+use super::stamp::{Stamp, settled_before};
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
 

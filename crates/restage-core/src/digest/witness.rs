@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::listing::Skip;
-use super::stat_cache::Stamp;
+use super::stamp::{Stamp, Touch};
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
 
@@ -27,18 +27,6 @@ struct Seen {
     stamp: Stamp,
     is_folder: bool,
     is_link: bool,
-}
-
-/// What has happened to a file or folder between two looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Touch {
-    /// Nobody wrote to it.
-    None,
-    /// It got or lost a name or a permission, or somebody wrote to it and took the times back; or a folder
-    /// got or lost what is not there now, or is passed over: only bytes can tell.
-    Perhaps,
-    /// Somebody wrote to it, or put something else in its place.
-    Written,
 }
 
 impl Witness {

@@ -80,6 +80,15 @@ pub fn open(path: &Path) -> Result<File, FsError> {
     opened(path).at("open", path)
 }
 
+/// Opens what was seen to be a file a moment ago. By now it may be anything: look at it before or after it is
+/// read, and read by position, which takes nothing out of a pipe.
+pub fn open_seen(path: &Path) -> Result<File, FsError> {
+    fault::point("open", path).at("open", path)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    unseen(options, OFlags::empty(), path).at("open", path)
+}
+
 /// Opens a file that restage made for reading. A symbolic link is refused.
 pub fn open_own(path: &Path) -> Result<File, FsError> {
     fault::point("open", path).at("open", path)?;
@@ -168,17 +177,20 @@ pub(super) fn no_link(options: OpenOptions, path: &Path) -> io::Result<File> {
 
 /// Opens a file or folder, and nothing else: a named pipe would make the caller wait for its other
 /// end, and some devices never end.
-fn no_pipe(mut options: OpenOptions, flags: OFlags, path: &Path) -> io::Result<File> {
-    let flags = flags | OFlags::NONBLOCK;
-    let file = options
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+fn no_pipe(options: OpenOptions, flags: OFlags, path: &Path) -> io::Result<File> {
+    let file = unseen(options, flags, path)?;
     let kind = file.metadata()?.file_type();
     match kind.is_file() || kind.is_dir() {
         true => Ok(file),
         false if kind.is_fifo() => Err(content("it is a pipe, not a file")),
         false => Err(content("it is a device, not a file")),
     }
+}
+
+/// Opens whatever it is, without waiting for a pipe's other end.
+fn unseen(mut options: OpenOptions, flags: OFlags, path: &Path) -> io::Result<File> {
+    let flags = flags | OFlags::NONBLOCK;
+    options.custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 /// What the path leads to, symbolic links followed.
