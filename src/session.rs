@@ -8,7 +8,7 @@ use crate::args::PipelineArgs;
 use crate::error::{self, CliError};
 use crate::find::{self, PipelinePath, plain};
 use crate::output::Output;
-use crate::render;
+use crate::render::{self, Reading};
 use crate::settings::Settings;
 use restage_claims::check_expression;
 use restage_core::files::LOCAL_FILE;
@@ -375,6 +375,7 @@ impl<'a> Session<'a> {
         selected: &BTreeSet<StageId>,
         forced: &BTreeSet<StageId>,
     ) -> Result<Plan, CliError> {
+        let _reading = Reading::begins(self.settings);
         plan(&self.loaded.graph, selected, forced, &self.workspace)
             .map_err(|error| self.loaded.error(error))
     }

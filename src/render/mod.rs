@@ -6,6 +6,7 @@ mod json;
 pub(crate) mod junit;
 pub(crate) mod lineage;
 mod plain;
+mod reading;
 mod summary;
 mod tty;
 mod verified;
@@ -17,6 +18,7 @@ use crate::settings::Settings;
 use restage_engine::Observer;
 
 pub(crate) use json::{JsonRenderer, reasons as state_reasons, state};
+pub(crate) use reading::Reading;
 pub(crate) use summary::{painted_state, plan_lines, reason_text, summary_line};
 pub(crate) use verified::{verified_error, verified_json, verified_lines, verified_summary};
 pub(crate) use width::{WIDTH, visible};
@@ -37,7 +39,8 @@ pub(crate) fn observed<T>(
         let mut stdout = io::stdout();
         go(&mut JsonRenderer { out: &mut stdout })
     } else if settings.interactive && !quiet {
-        go(&mut TtyRenderer::new(style, cores, durations))
+        let reading = Reading::begins(settings);
+        go(&mut TtyRenderer::new(reading, style, cores, durations))
     } else {
         let mut stderr = io::stderr();
         go(&mut PlainRenderer::new(

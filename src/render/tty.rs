@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::plain::progress_text;
+use super::reading::Reading;
 use super::summary;
 use crate::format::{count, duration};
 use crate::style::Style;
@@ -22,10 +23,13 @@ pub(crate) struct TtyRenderer<'a> {
     style: Style,
     cores: u32,
     durations: &'a dyn Fn(&str) -> Option<f64>,
+    /// Until something is decided.
+    reading: Option<Reading>,
 }
 
 impl<'a> TtyRenderer<'a> {
     pub(crate) fn new(
+        reading: Reading,
         style: Style,
         cores: u32,
         durations: &'a dyn Fn(&str) -> Option<f64>,
@@ -37,6 +41,7 @@ impl<'a> TtyRenderer<'a> {
             style,
             cores,
             durations,
+            reading: Some(reading),
         }
     }
 
@@ -47,9 +52,7 @@ impl<'a> TtyRenderer<'a> {
 
     fn spinner(&self, prefix: &str, message: String) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        bar.set_style(template(
-            "{spinner:.cyan} {prefix} {wide_msg:.dim} {elapsed}",
-        ));
+        bar.set_style(spinning());
         bar.set_prefix(prefix.to_owned());
         bar.set_message(message);
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -122,6 +125,11 @@ impl<'a> TtyRenderer<'a> {
     }
 }
 
+/// Of a line without an end in sight.
+pub(super) fn spinning() -> ProgressStyle {
+    template("{spinner:.cyan} {prefix} {wide_msg:.dim} {elapsed}")
+}
+
 fn template(text: &str) -> ProgressStyle {
     ProgressStyle::with_template(text)
         .expect("the templates of this file are constants, and a test draws them")
@@ -130,6 +138,7 @@ fn template(text: &str) -> ProgressStyle {
 
 impl Observer for TtyRenderer<'_> {
     fn event(&mut self, event: &Event<'_>) {
+        self.reading = None;
         match event {
             Event::Planned { graph, plan } => {
                 let seconds = |id| (self.durations)(&graph.stage(id).name);

@@ -17,6 +17,7 @@ use super::large::{digest_large, with_buffer};
 use super::listing::{Listing, Skip, What, list, nothing};
 use super::manifest::{Manifest, ManifestEntry, Node};
 use super::path::PathDigest;
+use super::progress;
 use crate::fault;
 use crate::fs::{self, Context, FsError};
 
@@ -53,6 +54,7 @@ pub(super) fn digest_open(
         if let Some(digest) = read {
             let after = look(file, path)?;
             if after.len() == size {
+                progress::add(size);
                 return Ok((digest, after));
             }
         }
@@ -87,6 +89,7 @@ fn digest_stream(
         loop {
             let len = fill(file, buffer).at("read", path)?;
             size += len as u64;
+            progress::add(len as u64);
             let read = &buffer[..len];
             if len > 0 {
                 each(read)?;

@@ -10,6 +10,7 @@ use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
+use super::progress;
 use blake3::hazmat::{self, ChainingValue, Mode};
 use rayon::prelude::*;
 use restage_hash::{BLOCK, Window};
@@ -172,6 +173,7 @@ impl<'a> Queue<'a> {
                 None => read(self.file, offset, len),
             };
             let value = value.inspect_err(|_| self.stop())?;
+            progress::add(len);
             pieces.push(Piece { offset, value });
         }
         Ok(pieces)
