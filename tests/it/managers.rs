@@ -67,7 +67,9 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 [[ $(ls "$flake" | tr '\n' ' ') == "flake.lock flake.nix " ]] || { echo "not a copy" >&2; exit 1; }
-ln -s "$flake" "$profile"
+mkdir -p "${CALLS%/*}/store"
+touch "${CALLS%/*}/store/$shell"
+ln -s "${CALLS%/*}/store/$shell" "$profile"
 echo "export GREETING='$shell $(cat "$flake/flake.nix")'"
 cat <<'END'
 nix_saved_PATH="$PATH"
@@ -325,11 +327,34 @@ fn a_shell_of_a_flake_is_entered_without_nix() {
     managed.call(&["reproduce"]).exits(0).says("1 fresh");
     managed.call(&["reproduce", "-f"]).exits(0).says("1 ran");
     assert_eq!(managed.calls().len(), 1);
+    // On a machine that has not what Nix made, it is made again.
+    fs::remove_file(space.path("store/fit")).expect("a file");
+    managed.call(&["reproduce", "-f"]).exits(0).says("1 ran");
+    assert_eq!(managed.calls().len(), 2);
     lock("bb");
     let why = managed.call(&["why", "use"]).exits(0).out;
     assert!(why.contains("  package nixpkgs: aa -> bb\n"), "{why}");
     space.write("flake.nix", "two");
     managed.call(&["reproduce"]).exits(0).says("1 ran");
     assert!(space.read("out.txt").starts_with("fit two "));
-    assert_eq!(managed.calls().len(), 2);
+    assert_eq!(managed.calls().len(), 3);
+}
+
+#[test]
+fn without_r_its_stages_are_told_what_is_missing_and_others_run() {
+    let managed = Managed::new("other", "");
+    let space = &managed.space;
+    space.write("renv.lock", r#"{"Packages": {}}"#);
+    managed.pipeline("{renv: renv.lock}", "Rscript -e x");
+    let text = space.read("pipeline.yaml") + "  alone: {cmd: echo x > x.txt, outs: [x.txt]}\n";
+    space.write("pipeline.yaml", &text);
+    let said = managed.call(&["status"]).exits(0);
+    if !said.out.contains("there is no R here") {
+        println!("skipped: there is an R here");
+        return;
+    }
+    let said = managed.call(&["reproduce", "-k"]).exits(1);
+    said.says("has no environment `it`: there is no R here")
+        .says("install it, or put it on `PATH`");
+    assert_eq!(space.read("x.txt"), "x\n");
 }

@@ -96,18 +96,17 @@ impl<'a> Address<'a> {
     }
 }
 
-/// An address without the name, password or token of who may fetch it.
+/// An address without the name, password or token of who may fetch it; other texts as they are.
 pub(crate) fn without_secrets(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = host.rsplit('@').next().unwrap_or(host);
-    let path = match path
+    let token = path
         .strip_prefix("t/")
-        .and_then(|rest| rest.split_once('/'))
-    {
-        Some((_token, path)) => path,
-        None => path,
-    };
+        .and_then(|rest| rest.split_once('/'));
+    let path = token.map_or(path, |(_token, path)| path);
     format!("{scheme}://{host}/{path}")
 }
 
@@ -122,7 +121,7 @@ fn of_list(file: &str, text: &str, platform: &str) -> Result<CondaPackages, Envi
         let wrong = |problem: String, hint: &str| EnvironmentError::Line {
             file: file.to_owned(),
             line: at + 1,
-            text: line.to_owned(),
+            text: without_secrets(line),
             problem,
             hint: hint.to_owned(),
         };
@@ -184,7 +183,7 @@ struct Package {
     platform: String,
     url: String,
     #[serde(default)]
-    hash: BTreeMap<String, String>,
+    hash: BTreeMap<String, Option<String>>,
     #[serde(default = "main")]
     category: String,
 }
@@ -245,11 +244,11 @@ fn of_lock(file: &str, text: &str, platform: &str) -> Result<CondaPackages, Envi
         };
         let hashes = package.hash.iter();
         let hashes = hashes
-            .map(|(kind, hash)| format!("{kind}:{hash}"))
+            .filter_map(|(kind, hash)| Some(format!("{kind}:{}", hash.as_ref()?)))
             .collect();
         address.add(&package.url, &hashes, &mut resolved);
         // All installers know this form.
-        let md5 = package.hash.get("md5");
+        let md5 = package.hash.get("md5").and_then(Option::as_ref);
         let md5 = md5.map_or(String::new(), |md5| format!("#{md5}"));
         let _ = writeln!(list, "{}{md5}", package.url);
     }
@@ -367,12 +366,13 @@ package:
     md5: 0123456789abcdef0123456789abcdef
     sha256: aa
   category: main
+  optional: false
 - name: pytest
   version: '8.0'
   manager: conda
   platform: linux-64
   url: https://conda.anaconda.org/conda-forge/noarch/pytest-8.0-pyhd8ed1ab_0.conda
-  hash: {md5: 00}
+  hash: {md5: 00, sha256: null}
   category: dev
 - name: python
   version: 3.12.1
@@ -419,6 +419,9 @@ package:
         assert_eq!(plain("me:secret@host").resolved, one.resolved);
         assert_eq!(plain("host/t/secret").resolved, one.resolved);
         assert_ne!(plain("other").resolved, one.resolved);
+        let error = of("@EXPLICIT\nhttps://me:secret@host/t/secret/c/x\n").unwrap_err();
+        let text = "`conda.txt`, line 2: `https://host/c/x` is not the address of a package";
+        assert_eq!(error.to_string(), text);
         assert!(one.resolved.unhashed.contains("a"));
     }
 

@@ -145,8 +145,8 @@ impl EnvironmentError {
                 Some("name a version by `python:`, and look at what `PATH` finds for it".to_owned())
             }
             Self::OtherPackages { .. } => Some(
-                "nothing ran in it; settings of the installer may add or leave out packages: look at the \
-                 variables that begin with UV_ or PIP_, and at its configuration files"
+                "nothing ran in it; settings of the installer may add or leave out packages: look at its configuration files and \
+                 at variables such as UV_.., PIP_.., CONDA_.. and RENV_.."
                     .to_owned(),
             ),
             Self::Fs(_) => None,

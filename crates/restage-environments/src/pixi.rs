@@ -12,7 +12,7 @@ use crate::resolved::{Resolved, content};
 use restage_core::digest::KeyPackage;
 
 /// The versions of the format that are known.
-const FORMATS: std::ops::RangeInclusive<u64> = 5..=6;
+const FORMATS: std::ops::RangeInclusive<u64> = 5..=7;
 
 #[derive(Debug, Deserialize)]
 struct Lock {
@@ -36,7 +36,7 @@ struct Reference {
 
 #[derive(Debug, Deserialize)]
 struct Package {
-    // Version 6.
+    // Since version 6.
     conda: Option<String>,
     pypi: Option<String>,
     // Version 5.
@@ -108,14 +108,16 @@ pub fn pixi_packages(
             let place = without_secrets(place);
             return Err(malformed(format!("it does not describe `{place}`")));
         };
-        if !place.contains("://") {
+        let hashes = package.hashes();
+        // A file of a channel that is a folder has a hash; restage's copy of the project finds it by a whole path.
+        let is_file = place.starts_with('/') && reference.conda.is_some() && !hashes.is_empty();
+        if !place.contains("://") && !is_file {
             return Err(EnvironmentError::Folder {
                 file: file.to_owned(),
                 package: package.name.clone().unwrap_or_else(|| place.clone()),
                 path: place.clone(),
             });
         }
-        let hashes = package.hashes();
         if reference.conda.is_some() {
             let address = Address::of(place).ok_or_else(|| {
                 let place = without_secrets(place);
@@ -248,6 +250,49 @@ packages:
             .replace("\n- conda: ", "\n- kind: conda\n  url: ")
             .replace("\n- pypi: ", "\n- kind: pypi\n  url: ");
         assert_eq!(of(&older, "default").unwrap(), of(LOCK, "default").unwrap());
+    }
+
+    #[test]
+    fn a_file_that_rattler_wrote_is_understood() {
+        let text = "version: 7
+platforms:
+- name: linux-64
+- name: osx-64
+environments:
+  default:
+    channels:
+    - url: file:///srv/ch
+    packages:
+      linux-64:
+      - conda: /srv/ch/noarch/a-1.0-h1_0.tar.bz2
+      - conda: /srv/ch/noarch/b-2-0.tar.bz2
+      - pypi: https://files.pythonhosted.org/packages/six-1.16.0-py2.py3-none-any.whl
+packages:
+- conda: /srv/ch/noarch/a-1.0-h1_0.tar.bz2
+  subdir: noarch
+  sha256: 14ff0655264dff4032d4916c962b10889e9fe8520187b2e22cf1c0ab5a31217d
+  md5: fdbe58ba8db660382197db1245e1c688
+  channel: file:///srv/ch
+  license: MIT
+  size: 570
+  timestamp: 1000
+- conda: /srv/ch/noarch/b-2-0.tar.bz2
+  subdir: noarch
+  sha256: 9eac2e73444861ad1d57479cca34fda2e56cf8153612f1e037b64831893faae4
+- pypi: https://files.pythonhosted.org/packages/six-1.16.0-py2.py3-none-any.whl
+  name: six
+  version: 1.16.0
+";
+        let resolved = of(text, "default").unwrap();
+        let names: Vec<&String> = resolved.packages.keys().collect();
+        assert_eq!(names, ["a", "b", "pypi/six"]);
+        // Elsewhere, the same files.
+        assert_eq!(
+            of(&text.replace("/srv", "/mnt"), "default").unwrap(),
+            resolved
+        );
+        let error = of(&text.replace("conda: /srv", "conda: ./srv"), "default").unwrap_err();
+        assert!(error.to_string().contains("is the folder"), "{error}");
     }
 
     #[test]

@@ -95,7 +95,9 @@ impl Kind for Nix {
     /// Its content lies in Nix's store, which a machine that shares ours need not have.
     fn is_usable(&self, at: &Path) -> Result<bool, FsError> {
         let printed = fs::metadata_if_exists(&at.join(PRINTED))?;
-        Ok(printed.is_some_and(|it| it.len() > 0) && fs::exists(&at.join(PROFILE))?)
+        // The link stays when what it leads to is gone.
+        let profile = fs::metadata_if_exists(&at.join(PROFILE))?;
+        Ok(printed.is_some_and(|it| it.len() > 0) && profile.is_some())
     }
 
     fn entry(&self, at: &Path) -> Result<Entry, FsError> {
