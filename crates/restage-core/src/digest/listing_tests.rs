@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::digest::{Manifest, Node, digest_found, digest_tree, nothing, tree};
+use crate::digest::{Manifest, Node, What, digest_found, digest_tree, list, nothing, tree};
 use crate::fs;
 
 fn make(root: &Path, things: &[(&str, &str)]) {
@@ -147,6 +147,55 @@ fn what_is_passed_over_changes_nothing_and_an_edit_behind_a_link_does() {
         before.content,
         "a folder that is really empty counts"
     );
+}
+
+#[test]
+fn a_folder_is_listed_for_a_file_or_link_in_it_and_not_for_what_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    make(
+        dir.path(),
+        &[
+            ("tree/deep/er/f", "1"),
+            ("tree/f", "1"),
+            ("tree/junky/junk", "1"),
+            ("tree/links/l", "-> ../f"),
+        ],
+    );
+    fs::create_dir_all(&dir.path().join("tree/with/empty")).unwrap();
+    let junk = |path: &Path, _: bool| path.ends_with("junk");
+    let listing = list(&dir.path().join("tree"), &junk).unwrap();
+    let listed = listing.found.into_iter();
+    let listed: Vec<_> = listed.map(|found| (found.path, found.what)).collect();
+    let expected = [
+        ("deep", What::Folder),
+        ("deep/er", What::Folder),
+        ("deep/er/f", What::File),
+        ("f", What::File),
+        ("links", What::Folder),
+        ("links/l", What::Link("../f".into())),
+        ("with", What::Folder),
+        ("with/empty", What::EmptyFolder),
+    ];
+    assert_eq!(listed, expected.map(|(path, what)| (path.into(), what)));
+    assert!(listing.skipped);
+}
+
+#[test]
+fn many_folders_and_names_are_listed_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in 0..12 {
+        let names = if folder == 5 { 300 } else { 3 };
+        for name in 0..names {
+            make(
+                dir.path(),
+                &[(&format!("{folder}/in-{folder}/{name}"), "1")],
+            );
+        }
+    }
+    let listed = list(dir.path(), &nothing).unwrap().found.into_iter();
+    let walked = fs::walk(dir.path()).unwrap().into_iter();
+    let listed: Vec<_> = listed.map(|found| found.path).collect();
+    assert_eq!(listed, walked.map(|found| found.path).collect::<Vec<_>>());
 }
 
 /// Puts a manifest's entries somewhere, files as their sizes.
