@@ -225,3 +225,41 @@ fn outs_that_a_link_makes_one_place_are_refused_before_anything_runs() {
     assert_eq!(space.ran(&["-j1"]), ["a", "b"]);
     assert_eq!(space.read("way/o"), "b\n");
 }
+
+#[test]
+fn a_stage_has_no_result_if_what_links_in_its_data_lead_to_was_written_to_meanwhile() {
+    let both = [
+        ("auto", 1),
+        ("auto", 1 << 20),
+        ("none", 1),
+        ("none", 1 << 20),
+    ];
+    for (isolation, lines) in both {
+        let disk = tempfile::tempdir().unwrap();
+        let (far, set) = (disk.path().join("far"), disk.path().join("set"));
+        fs::create_dir(&set).unwrap();
+        fs::write(&far, "1\n".repeat(lines)).unwrap();
+        symlink("../far", set.join("link")).unwrap();
+        let space = Space::new("");
+        let pipeline = |cmd: &str| {
+            let (head, set) = ("schema: 1\nname: x\n", set.display());
+            let text = format!(
+                "{head}data: {{set: {{path: \"{set}\", place: in/set}}}}\nstages:\n  s:\n    cmd: {cmd}\n    \
+                 deps: [in/set]\n    outs: [o]\n    isolation: {isolation}\n"
+            );
+            space.write("pipeline.yaml", &text);
+        };
+        // The edit is undone before the stage ends.
+        let far = far.display();
+        let edit = format!("cp {far} {far}.kept; echo 2 >> {far}");
+        pipeline(&format!(
+            "{edit}; tail -n1 in/set/link > o; cp {far}.kept {far}"
+        ));
+        let said = space.restage(&["reproduce"]).exits(1);
+        let _ = said.says("nothing was recorded");
+        assert!(!space.exists("o"), "{isolation}, {lines} lines");
+        pipeline("tail -n1 in/set/link > o");
+        assert_eq!(space.ran(&[]), ["s"], "{isolation}, {lines} lines");
+        assert_eq!(space.read("o"), "1\n");
+    }
+}

@@ -349,7 +349,7 @@ impl DataSets {
         content: &Digest,
     ) -> Result<Option<Witness>, FactsError> {
         let real = self.real(around, set, path)?;
-        let Some(now) = Witness::of_any(&real, &nothing)? else {
+        let Some(now) = Witness::of_all(&real)? else {
             return Ok(None);
         };
         let mut seen = set.seen.borrow_mut();

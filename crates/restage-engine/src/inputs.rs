@@ -225,10 +225,11 @@ impl Inputs {
     ) -> Result<Option<String>, RunError> {
         for (path, before) in &self.sources {
             let source = ws.real_place(path)?;
-            let ignored = ws.ignored()?.inside(path);
-            let in_data = ws.data.at(path).is_some();
-            let skip = |inside: &Path, is_folder: bool| !in_data && ignored(inside, is_folder);
-            let touch = match Witness::of_any(&source, &skip)? {
+            let now = match ws.data.at(path) {
+                Some(_) => Witness::of_all(&source)?,
+                None => Witness::of_any(&source, &ws.ignored()?.inside(path))?,
+            };
+            let touch = match now {
                 Some(now) => before.until(&now),
                 None => Touch::Written,
             };

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::listing::Skip;
+use super::listing::{Skip, list, nothing};
 use super::stamp::{Stamp, Touch};
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
@@ -29,15 +29,18 @@ struct Seen {
     is_link: bool,
 }
 
+fn look(path: PathBuf, metadata: &std::fs::Metadata) -> Seen {
+    Seen {
+        path,
+        stamp: Stamp::of(metadata),
+        is_folder: metadata.is_dir(),
+        is_link: metadata.is_symlink(),
+    }
+}
+
 impl Witness {
     /// Looks at a path; a symbolic link is followed, one inside a folder is not.
     pub fn of(path: &Path, skip: &Skip<'_>) -> Result<Self, FsError> {
-        let look = |path, metadata: &std::fs::Metadata| Seen {
-            path,
-            stamp: Stamp::of(metadata),
-            is_folder: metadata.is_dir(),
-            is_link: metadata.is_symlink(),
-        };
         let metadata = fs::metadata(path)?;
         let mut seen = vec![look(PathBuf::new(), &metadata)];
         if metadata.is_dir() {
@@ -55,6 +58,27 @@ impl Witness {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Like [`Witness::of_any`], of a folder that counts as a whole, and with what its links lead to outside of it: whoever
+    /// reads through one reads that. `None` also if one leads nowhere.
+    pub fn of_all(path: &Path) -> Result<Option<Self>, FsError> {
+        let Some(mut all) = Self::of_any(path, &nothing)? else {
+            return Ok(None);
+        };
+        if !all.has_links() {
+            return Ok(Some(all));
+        }
+        let listing = match list(path, &nothing) {
+            Ok(listing) => listing,
+            // Somebody is at it: a folder or what a link leads to has gone.
+            Err(_) => return Ok(None),
+        };
+        let behind = listing.found.into_iter().filter(|entry| entry.behind_link);
+        all.0
+            .extend(behind.map(|entry| look(entry.path, &entry.metadata)));
+        all.0.sort();
+        Ok(Some(all))
     }
 
     /// What has happened between this look and a later one.
@@ -104,7 +128,6 @@ impl Witness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::nothing;
 
     /// What a change does to a folder with a file and a folder with a file in it.
     fn touch(change: impl Fn(&Path)) -> Touch {
@@ -182,6 +205,45 @@ mod tests {
             file.set_modified(time).unwrap();
         };
         assert_eq!(touch(hide), Touch::Perhaps);
+    }
+
+    #[test]
+    fn what_links_lead_to_outside_of_a_folder_is_watched_too() {
+        let touch = |change: &dyn Fn(&Path)| {
+            let dir = tempfile::tempdir().unwrap();
+            for folder in ["d", "far", "far/deep"] {
+                std::fs::create_dir(dir.path().join(folder)).unwrap();
+            }
+            for file in ["d/own", "far/f", "far/deep/f"] {
+                std::fs::write(dir.path().join(file), b"one").unwrap();
+            }
+            for (target, link) in [
+                ("own", "d/in"),
+                ("../far/f", "d/f"),
+                ("../far/deep", "d/deep"),
+            ] {
+                std::os::unix::fs::symlink(target, dir.path().join(link)).unwrap();
+            }
+            let look = || Witness::of_all(&dir.path().join("d")).unwrap();
+            let before = look().unwrap();
+            before.settle();
+            change(dir.path());
+            look().map(|now| before.until(&now))
+        };
+        assert_eq!(touch(&|_| ()), Some(Touch::None));
+        for file in ["d/own", "far/f", "far/deep/f"] {
+            let write = |dir: &Path| std::fs::write(dir.join(file), "two").unwrap();
+            assert_eq!(touch(&write), Some(Touch::Written), "{file}");
+        }
+        let replaced = |dir: &Path| {
+            std::fs::copy(dir.join("far/f"), dir.join("far/g")).unwrap();
+            std::fs::rename(dir.join("far/g"), dir.join("far/f")).unwrap();
+        };
+        assert_eq!(touch(&replaced), Some(Touch::Written));
+        let more = |dir: &Path| std::fs::write(dir.join("far/deep/g"), "").unwrap();
+        assert_eq!(touch(&more), Some(Touch::Written));
+        let gone = |dir: &Path| std::fs::remove_file(dir.join("far/f")).unwrap();
+        assert_eq!(touch(&gone), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{Objects, Placement, is_unreadable, mode};
 use crate::error::StoreError;
 use restage_core::digest::{
     Digest, Found, Kind, Manifest, ManifestEntry, Node, PathDigest, Skip, copy_to_new_and_digest,
+    nothing,
 };
 use restage_core::fs;
 
@@ -165,15 +166,19 @@ impl Objects {
         executable: bool,
         to: &Path,
     ) -> Result<(), StoreError> {
+        let changed = || StoreError::SourceChanged {
+            path: from.to_owned(),
+        };
         if self.clone_file(from, to)? {
-            return seal(from, to, executable);
+            // It was not read, as a copy is: its bytes are these if nobody has written to it by now.
+            let now = self.cache.found_at(from, &nothing)?;
+            let now = now.filter(|now| now.content().digest == *digest);
+            return now.map_or_else(|| Err(changed()), |_| seal(from, to, executable));
         }
         let mut file = fs::create_new(to)?;
         let (copied, _) = copy_to_new_and_digest(from, &mut file, to)?;
         if copied != *digest {
-            return Err(StoreError::SourceChanged {
-                path: from.to_owned(),
-            });
+            return Err(changed());
         }
         seal(from, to, executable)
     }
