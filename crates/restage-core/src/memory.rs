@@ -62,14 +62,19 @@ mod tests {
 
     #[test]
     fn what_a_process_fills_is_what_it_holds() {
-        let me = [std::process::id()];
-        let before = held_above(0, &me).unwrap();
-        let block = vec![1u8; 256 << 20];
-        let after = held_above(0, &me).unwrap();
-        // Other tests of this process come and go meanwhile.
-        assert!(after >= before + (128 << 20), "{before} -> {after}");
-        assert_eq!(held_above(u64::MAX, &me), None);
-        assert!(block.iter().all(|byte| *byte == 1));
+        // It fills a block and then waits for somebody to read it.
+        let mut dd = std::process::Command::new("dd");
+        let dd = dd.args(["if=/dev/zero", "bs=128M", "count=1"]);
+        let mut dd = dd.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let filled = (0..600).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            held_above(0, &[dd.id()]).is_some_and(|held| held >= 128 << 20)
+        });
+        let most = held_above(u64::MAX, &[dd.id()]);
+        dd.kill().unwrap();
+        dd.wait().unwrap();
+        assert!(filled);
+        assert_eq!(most, None);
     }
 
     #[test]
