@@ -64,6 +64,10 @@ pub(crate) struct Address<'a> {
 impl<'a> Address<'a> {
     /// `https://host/channel/linux-64/name-version-build.conda`.
     pub(crate) fn of(url: &'a str) -> Option<Self> {
+        // In a list it is a line, and a hash may follow.
+        if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
+            return None;
+        }
         let (folder, file) = url.rsplit_once('/')?;
         let platform = folder.rsplit('/').next()?;
         let stem = file
@@ -237,20 +241,30 @@ fn of_lock(file: &str, text: &str, platform: &str) -> Result<CondaPackages, Envi
             });
         }
         let address = Address::of(&package.url);
-        let address = address.filter(|address| address.name == package.name);
-        let Some(address) = address else {
-            let (name, url) = (&package.name, without_secrets(&package.url));
-            return Err(malformed(format!("`{url}` is not the address of `{name}`")));
+        let is_its_own = |address: &Address<'_>| {
+            address.name == package.name
+                && [platform, "noarch"].contains(&address.platform)
+                && package.url.contains("://")
+        };
+        let (name, url) = (&package.name, without_secrets(&package.url));
+        let Some(address) = address.filter(is_its_own) else {
+            return Err(malformed(format!(
+                "`{url}` is not the address of `{name}` for {platform}"
+            )));
         };
         let hashes = package.hash.iter();
         let hashes = hashes
             .filter_map(|(kind, hash)| Some(format!("{kind}:{}", hash.as_ref()?)))
             .collect();
         address.add(&package.url, &hashes, &mut resolved);
-        // All installers know this form.
+        // All installers know this form, and conda-lock requires MD5.
         let md5 = package.hash.get("md5").and_then(Option::as_ref);
-        let md5 = md5.map_or(String::new(), |md5| format!("#{md5}"));
-        let _ = writeln!(list, "{}{md5}", package.url);
+        let Some(md5) =
+            md5.filter(|md5| known_hash(md5).is_some_and(|hash| hash.starts_with("md5")))
+        else {
+            return Err(malformed(format!("it has no MD5 of `{url}`")));
+        };
+        let _ = writeln!(list, "{}#{md5}", package.url);
     }
     Ok(CondaPackages { resolved, list })
 }
@@ -372,14 +386,14 @@ package:
   manager: conda
   platform: linux-64
   url: https://conda.anaconda.org/conda-forge/noarch/pytest-8.0-pyhd8ed1ab_0.conda
-  hash: {md5: 00, sha256: null}
+  hash: {md5: 00000000000000000000000000000000, sha256: null}
   category: dev
 - name: python
   version: 3.12.1
   manager: conda
   platform: osx-64
   url: https://conda.anaconda.org/conda-forge/osx-64/python-3.12.1-h1_1_cpython.conda
-  hash: {md5: 11}
+  hash: {md5: 11111111111111111111111111111111}
   category: main
 ";
 
@@ -482,6 +496,19 @@ package:
         refused(
             &LOCK.replacen("manager: conda", "manager: pip", 1),
             "`python` comes from pip",
+        );
+        let elsewhere = LOCK.replacen("linux-64/python", "osx-64/python", 1);
+        refused(&elsewhere, "is not the address of `python` for linux-64");
+        let without = LOCK.replacen("md5: 0123456789abcdef", "sha1: 0123456789abcdef", 1);
+        refused(&without, "it has no MD5 of `https://conda.anaconda.org/");
+        let line = LOCK.replacen(
+            "url: https://conda",
+            "url: \"https://h/a\\nhttps://conda",
+            1,
+        );
+        refused(
+            &line.replacen("cpython.conda", "cpython.conda\"", 1),
+            "is not the address of `python`",
         );
         refused("package:\n- [", "cannot understand `conda.txt`");
     }

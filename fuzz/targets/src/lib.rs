@@ -9,7 +9,13 @@ mod archive;
 mod meter;
 
 use restage_claims::check_expression;
+use std::collections::BTreeMap;
+
 use restage_core::digest::Digest;
+use restage_environments::{
+    EnvironmentError, UvLock, UvWanted, conda_packages, flake_inputs, pixi_packages, renv_packages,
+    requirements,
+};
 use restage_pipeline::graph::Graph;
 use restage_pipeline::{LoadOptions, Pipeline, load};
 use restage_store::Record;
@@ -27,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("template", template),
     ("record", record),
     ("lock", lock),
+    ("packages", packages),
     #[cfg(not(test))]
     ("archive", archive),
 ];
@@ -116,4 +123,50 @@ pub fn lock(data: &[u8]) {
     assert_eq!(&merge(base, ours, ours).lock, ours);
     assert_eq!(&merge(base, ours, base).lock, ours);
     assert_eq!(&merge(base, base, theirs).lock, theirs);
+}
+
+/// A lock file of packages, whichever manager wrote it: packages, or an error that says which file it is
+/// about. What conda gets to install is what the key has.
+pub fn packages(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let told = |error: EnvironmentError| {
+        assert!(error.to_string().contains("`file`"), "{error}");
+        assert!(error.hint().is_some(), "{error}");
+    };
+    let variables = [("sys_platform", "linux"), ("python_full_version", "3.11.7")];
+    let variables: BTreeMap<String, String> = variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let uv = UvLock::parse("file", text).and_then(|lock| {
+        let all = lock.resolve(&UvWanted::default(), &variables, &|_| Ok(None))?;
+        let wanted = UvWanted {
+            only_groups: true,
+            ..UvWanted::default()
+        };
+        let none = lock.resolve(&wanted, &variables, &|_| Ok(None))?;
+        assert!(none.packages.is_empty());
+        Ok(all)
+    });
+    uv.map_or_else(told, drop);
+    requirements("file", text, &variables).map_or_else(told, drop);
+    renv_packages("file", text).map_or_else(told, drop);
+    flake_inputs("file", text).map_or_else(told, drop);
+    pixi_packages("file", text, "default", "linux-64").map_or_else(told, drop);
+    match conda_packages("file", text, "linux-64") {
+        Ok(packages) => {
+            let again = conda_packages("file", &packages.list, "linux-64");
+            let again = again.expect("a list that was written");
+            assert!(
+                again
+                    .resolved
+                    .packages
+                    .keys()
+                    .eq(packages.resolved.packages.keys())
+            );
+            assert_eq!(again.list, packages.list);
+        }
+        Err(error) => told(error),
+    }
 }
