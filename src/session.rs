@@ -50,8 +50,17 @@ impl PipelineFile {
                  `restage init`",
             ));
         };
-        let text = String::from_utf8(bytes)
-            .map_err(|_| CliError::usage(format!("`{file_name}` is not UTF-8 text")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let end = error.utf8_error().valid_up_to();
+            let above = error.as_bytes()[..end]
+                .iter()
+                .filter(|byte| **byte == b'\n');
+            let message = format!(
+                "`{file_name}` is not UTF-8 text in line {}",
+                above.count() + 1
+            );
+            CliError::usage(message).with_hint("save it as UTF-8, without changing anything else")
+        })?;
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());

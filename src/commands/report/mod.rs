@@ -123,7 +123,14 @@ fn target(
     };
     let owner = inside.and_then(|inside| loaded.graph.owner_of(&inside));
     let Some((id, _)) = owner else {
-        return Ok((path, name));
+        return match is_free(&path)? {
+            true => Ok((path, name)),
+            false => {
+                let message = format!("`{name}` is there, and is not a page of restage");
+                let hint = "rename it, or give the page another name by `path:` or `--out`; nothing was written";
+                Err(CliError::usage(message).with_hint(hint))
+            }
+        };
     };
     let stage = &loaded.graph.stage(id).name;
     let message = format!("the page would overwrite `{name}`, an out of stage `{stage}`");
@@ -133,6 +140,16 @@ fn target(
     let item = Diagnostic::new(wanted.location, message, "writes a page")
         .hint("give `path:` another name, or remove it from the stage's `outs`");
     Err(loaded.invalid(vec![item]))
+}
+
+/// Whether nothing is at a path that a page would replace, but for an earlier page.
+fn is_free(path: &Path) -> Result<bool, CliError> {
+    const MARK: &[u8] = b"name=\"generator\" content=\"restage";
+    if !fs::metadata_if_exists(path)?.is_some_and(|found| found.is_file()) {
+        return Ok(true);
+    }
+    let there = fs::read_if_exists(path)?.unwrap_or_default();
+    Ok(there.is_empty() || there.windows(MARK.len()).any(|part| part == MARK))
 }
 
 fn sections(

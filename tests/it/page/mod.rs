@@ -261,3 +261,17 @@ fn the_page_is_never_written_over_what_a_stage_writes() {
     let none = Space::new("  s: {cmd: 'echo > x', outs: [x]}\n");
     none.restage(&["report"]).exits(2).says("has no `report:`");
 }
+
+#[test]
+fn a_page_replaces_an_earlier_page_and_no_other_file() {
+    let space = reproduced();
+    space.write("out/report.html", "<html>mine</html>\n");
+    let said = space.restage(&["report"]).exits(2);
+    let _ = said.says("`out/report.html` is there, and is not a page of restage");
+    assert_eq!(space.read("out/report.html"), "<html>mine</html>\n");
+    let _ = space.restage(&["report", "--out", "page.html"]).exits(0);
+    let _ = space.restage(&["report", "--out", "page.html"]).exits(0);
+    space.write("out/report.html", "");
+    let _ = space.restage(&["report"]).exits(0);
+    assert!(space.read("out/report.html").contains("Scores of"));
+}
