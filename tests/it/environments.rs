@@ -28,7 +28,7 @@ for what in sys.argv[1:]:
             wheel.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), text)
 "#;
 
-const STAGES: &str = "
+pub(crate) const STAGES: &str = "
   use:
     cmd: python -c 'import alpha; print(alpha.VERSION)' > out.txt
     outs: [out.txt]
@@ -69,7 +69,7 @@ fn wheels(space: &Space, wheels: &[&str]) {
 }
 
 /// Writes a pipeline whose stages run in this environment.
-fn pipeline(space: &Space, environment: &str, stages: &str) {
+pub(crate) fn pipeline(space: &Space, environment: &str, stages: &str) {
     let text = format!(
         "schema: 1\nname: test\nenvironments:\n  py: {environment}\ndefault_environment: py\nstages:{stages}"
     );
@@ -77,7 +77,7 @@ fn pipeline(space: &Space, environment: &str, stages: &str) {
 }
 
 /// A space whose stages run in an environment of these requirements.
-fn venv(lines: &str) -> Option<Space> {
+pub(crate) fn venv(lines: &str) -> Option<Space> {
     let space = space()?;
     requirements(&space, lines);
     pipeline(&space, "{venv: requirements.txt}", STAGES);
@@ -104,7 +104,7 @@ fn without_python(space: &Space, args: &[&str]) -> Said {
     output.expect("restage starts").into()
 }
 
-fn environments(space: &Space) -> Vec<std::path::PathBuf> {
+pub(crate) fn environments(space: &Space) -> Vec<std::path::PathBuf> {
     let folder = space.path(".restage/environments");
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries
@@ -113,7 +113,7 @@ fn environments(space: &Space) -> Vec<std::path::PathBuf> {
 }
 
 /// The only file of this name below a folder.
-fn find(folder: &std::path::Path, name: &str) -> std::path::PathBuf {
+pub(crate) fn find(folder: &std::path::Path, name: &str) -> std::path::PathBuf {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder") {

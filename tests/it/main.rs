@@ -15,6 +15,7 @@ mod drawing;
 mod dvc_shapes;
 mod editors;
 mod edits;
+mod environment_writes;
 mod environments;
 mod examples;
 mod failures;

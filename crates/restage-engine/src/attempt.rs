@@ -25,7 +25,7 @@ use restage_core::fs;
 use restage_exec::{Job, Secrets, Tracing, View};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Action, Gpus, Stage};
-use restage_store::{KeptApart, KeyLock, LogPaths, Record};
+use restage_store::{EnvironmentPlace, KeptApart, KeyLock, LogPaths, Record};
 
 /// Between TERM and KILL: long enough to finish writing a checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub(super) struct Attempt {
     pub(super) inputs: Inputs,
     /// What the executor gets.
     pub(super) job: Job,
+    /// The environment that it runs in, where nothing keeps it from writing to it.
+    pub(super) environment: Option<EnvironmentPlace>,
     /// How it is kept apart.
     pub(super) kept: KeptApart,
     /// The container that it runs in.
@@ -213,6 +215,11 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         inputs,
         job,
         container,
+        environment: parts
+            .ready
+            .and_then(Ready::place)
+            .filter(|_| !has_view)
+            .cloned(),
         kept,
         number: parts.number,
         secrets,

@@ -127,6 +127,9 @@ impl Ended<'_> {
             let left = view::leave(view).map_err(RunError::from);
             left.map_err(|error| not_kept(stage, attempt, &error))?;
         }
+        let machine = |error: RunError| not_kept(stage, attempt, &error);
+        // Also after a failure: others are to run in it.
+        let written = written_environment(ws, attempt).map_err(machine)?;
         let bad_end = bad_end(ws, stage, finished);
         if let Some(spoiled) = &self.spoiled {
             let end = bad_end.map(|(end, _)| end);
@@ -148,7 +151,10 @@ impl Ended<'_> {
             };
             return Err(fail(reason, hint.or_else(by_what_it_said)));
         }
-        let machine = |error: RunError| not_kept(stage, attempt, &error);
+        if let Some(what) = written {
+            let reason = format!("ran in an environment that was written to meanwhile: {what}");
+            return Err(fail(reason, Some(ENVIRONMENT_HINT.to_owned())));
+        }
         if let Some((reason, hint)) = missing_out(stage, attempt, finished).map_err(machine)? {
             let said = Said::by(&attempt.logs);
             return Err(fail(reason, Some(said.hint(&place).unwrap_or(hint))));
@@ -173,6 +179,10 @@ impl Ended<'_> {
         Ok(success)
     }
 }
+
+/// What to do about a stage that wrote to its environment.
+const ENVIRONMENT_HINT: &str = "nothing was recorded, and the next run makes the environment anew: what a stage needs \
+     there belongs into the file that the environment is made from";
 
 /// The failure of a stage whose outs one of these wrote to before they were recorded.
 pub(super) fn written_early(
@@ -204,6 +214,23 @@ fn moved_failure(stage: &Stage, attempt: &Attempt, path: &str) -> Box<Failure> {
     let reason = format!("read `{path}`, which changed while it ran");
     let hint = Some("nothing was recorded; run again".to_owned());
     Box::new(failure(stage, attempt, reason, hint))
+}
+
+/// What of the environment that a stage could write to is not as it was installed: nobody runs in it any more.
+fn written_environment(ws: &Workspace, attempt: &Attempt) -> Result<Option<String>, RunError> {
+    let Some(place) = &attempt.environment else {
+        return Ok(None);
+    };
+    let environments = ws.store.environments();
+    // Another stage may have found the same.
+    let what = match place.is_ready()? {
+        true => environments.look(place)?,
+        false => Some("another stage found it changed".to_owned()),
+    };
+    if what.is_some() {
+        environments.condemn(place)?;
+    }
+    Ok(what)
 }
 
 /// The failure, under `--strict`, of a stage that did what it does not declare.

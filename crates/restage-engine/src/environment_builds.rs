@@ -37,7 +37,7 @@ pub(super) struct Built(BTreeMap<String, Result<Ready, Box<Failure>>>);
 pub(super) enum Ready {
     /// A folder with programs and packages, and that of the interpreter.
     Folder {
-        path: PathBuf,
+        place: EnvironmentPlace,
         interpreter: Option<PathBuf>,
         entry: Entry,
     },
@@ -49,7 +49,15 @@ impl Ready {
     /// The folder of an environment that is one.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::Folder { path, .. } => Some(path),
+            Self::Folder { place, .. } => Some(place.path()),
+            Self::Image { .. } => None,
+        }
+    }
+
+    /// Where it is in the store.
+    pub(super) fn place(&self) -> Option<&EnvironmentPlace> {
+        match self {
+            Self::Folder { place, .. } => Some(place),
             Self::Image { .. } => None,
         }
     }
@@ -88,7 +96,12 @@ impl Built {
             return Ok(None);
         };
         match self.0.get(&environment.name) {
-            Some(Ok(ready)) => Ok(Some(ready)),
+            Some(Ok(ready)) if ready.place().is_none_or(is_there) => Ok(Some(ready)),
+            Some(Ok(_)) => {
+                let what = "was written to by a stage that ran in it, or is gone".to_owned();
+                let hint = "run again: it is made anew".to_owned();
+                Err(failure(environment, what, Some(hint), None))
+            }
             Some(Err(failure)) => Err(failure.clone()),
             // It was not to run when the run began.
             None => {
@@ -102,6 +115,11 @@ impl Built {
             }
         }
     }
+}
+
+/// What can't be looked at is for the stage to find.
+fn is_there(place: &EnvironmentPlace) -> bool {
+    place.is_ready().unwrap_or(true)
 }
 
 /// Makes those that are missing of the stages that run, or may.
@@ -163,7 +181,7 @@ type Answer<T> = Result<Result<T, Box<Failure>>, RunError>;
 
 impl Builder<'_> {
     /// What there is without making anything.
-    fn there(&self) -> Result<Option<Ready>, RunError> {
+    fn there(&mut self) -> Result<Option<Ready>, RunError> {
         if let Some((image, by)) = self.environment.image() {
             let image = image.to_owned();
             return Ok(Some(Ready::Image { image, by }));
@@ -176,10 +194,21 @@ impl Builder<'_> {
         if !place.is_ready()? || !kind.is_usable(place.path())? {
             return Ok(None);
         }
+        let environments = self.ws.store.environments();
+        if let Some(what) = environments.look(&place)? {
+            environments.condemn(&place)?;
+            self.observer.event(&Event::Warning {
+                stage: &self.environment.name,
+                text: &format!("{what}: it is made anew"),
+            });
+            return Ok(None);
+        }
+        let interpreter = source.interpreter.as_ref().map(|it| it.prefix.clone());
+        let entry = kind.entry(place.path())?;
         Ok(Some(Ready::Folder {
-            path: place.path().to_owned(),
-            interpreter: source.interpreter.as_ref().map(|it| it.prefix.clone()),
-            entry: kind.entry(place.path())?,
+            place,
+            interpreter,
+            entry,
         }))
     }
 

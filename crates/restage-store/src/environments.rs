@@ -5,7 +5,7 @@
 //! its digest, and `<variant>.json` is written last: without it there is no environment.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::listing::{self, Listing};
 use super::location::Location;
 use super::sealed::{seal, unseal};
 use super::trash::Trash;
-use restage_core::digest::{Digest, Frame, digest_file};
+use restage_core::digest::{Digest, Frame, Witness, digest_file, nothing};
 use restage_core::fs::{self, StagedFile};
 
 /// The folder in a store.
@@ -99,6 +99,16 @@ impl EnvironmentPlace {
         let interpreter = &note.interpreter;
         let has_interpreter = interpreter.as_os_str().is_empty() || fs::exists(interpreter)?;
         Ok(has_interpreter && fs::exists(&self.path)?)
+    }
+
+    /// Whether somebody may have written to it since it was noted: a time of change, which nobody can set, tells.
+    fn is_touched(&self) -> Result<bool, StoreError> {
+        let noted = fs::metadata(&self.with(".json"))?;
+        let noted = (noted.mtime(), noted.mtime_nsec());
+        let since = |found: &Metadata| (found.ctime(), found.ctime_nsec()) >= noted;
+        let own = fs::symlink_metadata(&self.path)?;
+        let mut inside = fs::walk(&self.path)?.into_iter();
+        Ok(since(&own) || inside.any(|entry| since(&entry.metadata)))
     }
 
     /// Compares every file with the list of them; says what differs.
@@ -201,6 +211,8 @@ impl Environments {
         let list = listed(&place.path)?;
         fs::write_atomic(&place.with(".files"), list.as_bytes())?;
         fs::sync_file_system(&disk, &place.path)?;
+        // The note is later than all of it.
+        Witness::of(&place.path, &nothing)?.settle();
         let note = EnvironmentNote {
             environment: place.digest,
             kind: kind.to_owned(),
@@ -216,6 +228,35 @@ impl Environments {
         fs::write_atomic(&path, seal(&text).as_bytes())?;
         self.location.share(&place.with(".files"))?;
         self.location.share(&path)
+    }
+
+    /// What is not as it was installed, if anything; the files are read only if somebody may have written to them.
+    pub fn look(&self, place: &EnvironmentPlace) -> Result<Option<String>, StoreError> {
+        if !place.is_touched()? {
+            return Ok(None);
+        }
+        let path = place.with(".json");
+        // Before they are read: what is written meanwhile is later than this note.
+        let renewed = fs::read_own(&path)?.and_then(|note| {
+            let mut staged = StagedFile::new(&path).ok()?;
+            staged.write(&note).ok()?;
+            Some(staged)
+        });
+        let what = place.check()?;
+        if what.is_none()
+            && let Some(renewed) = renewed
+        {
+            // Who may not write here reads them each time.
+            if renewed.commit_unflushed().is_ok() {
+                self.location.share(&path)?;
+            }
+        }
+        Ok(what)
+    }
+
+    /// Says that an environment is not to be used any more. Stages that run in it may end.
+    pub fn condemn(&self, place: &EnvironmentPlace) -> Result<(), StoreError> {
+        Ok(fs::remove_all(&place.with(".json"))?)
     }
 
     /// Forgets an environment and removes it; what can't be removed is worth a warning.
@@ -438,6 +479,34 @@ mod tests {
             let said = format!("`{file}` is not as it was installed");
             assert_eq!(setup.place.check().unwrap(), Some(said));
         }
+    }
+
+    #[test]
+    fn an_environment_is_read_again_only_once_somebody_may_have_written_to_it() {
+        let setup = setup();
+        make(&setup);
+        let Setup {
+            environments,
+            place,
+            ..
+        } = &setup;
+        assert!(!place.is_touched().unwrap());
+        assert_eq!(environments.look(place).unwrap(), None);
+        // A permission is no content, and the next look knows it.
+        open(place);
+        assert!(place.is_touched().unwrap());
+        assert_eq!(environments.look(place).unwrap(), None);
+        assert!(!place.is_touched().unwrap() && place.is_ready().unwrap());
+        let file = place.path().join("lib/a.py");
+        let time = std::fs::metadata(&file).unwrap().modified().unwrap();
+        std::fs::write(&file, "2").unwrap();
+        let open = File::options().write(true).open(&file).unwrap();
+        open.set_modified(time).unwrap();
+        let said = Some("`lib/a.py` is not as it was installed".to_owned());
+        assert_eq!(environments.look(place).unwrap(), said);
+        assert_eq!(environments.look(place).unwrap(), said);
+        environments.condemn(place).unwrap();
+        assert!(!place.is_ready().unwrap() && file.exists());
     }
 
     #[test]
