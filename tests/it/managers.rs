@@ -37,9 +37,9 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 grep -q edited "$manifest" && { echo "lock-file not up-to-date with the workspace" >&2; exit 1; }
-[[ $PWD == "${manifest%/*}" ]] && grep -q 'environments = false' .pixi/config.toml || exit 2
+[[ ! $PIXI_PROJECT_MANIFEST && $PWD == "${manifest%/*}" ]] && grep -q 'environments = false' .pixi/config.toml || exit 2
 grep -m1 '  - conda:' pixi.lock | sed 's/.*conda: //; s/$/#00/' | note ".pixi/envs/$name"
-mkdir -p ".pixi/envs/$name/lib/python3.12/site-packages/numpy-2.2.6.dist-info"
+[[ $BARE ]] || mkdir -p ".pixi/envs/$name/lib/python3.12/site-packages/numpy-2.2.6.dist-info"
 "#;
 
 /// An R that is in the folder above its programs, and renv.
@@ -247,6 +247,13 @@ fn an_environment_of_a_pixi_project_is_made_from_a_copy_of_it() {
     space.write("sub/pixi.toml", "[workspace]\n");
     lock("1.0", "1.0");
     managed.pipeline("{pixi: sub/pixi.toml, environment: cuda}", "tool");
+    let said = managed
+        .call_with(
+            &["reproduce"],
+            &[("BARE", "1"), ("PIXI_PROJECT_MANIFEST", "x")],
+        )
+        .exits(1);
+    said.says("what was installed is not what `sub/pixi.lock` says: `numpy` is missing");
     managed.call(&["reproduce"]).exits(0).says("1 ran");
     assert_eq!(space.read("out.txt"), "3 hello 3 cuda\n");
     assert!(managed.calls()[0].starts_with("pixi install --locked --no-progress "));

@@ -47,6 +47,11 @@ pub(crate) static ENVIRONMENT: Mapping<Read> = Mapping {
                 "`tools: [..]` can list what is installed, such as `spack find --format '{name} {version} {hash}'`",
             ),
             (
+                &["granular"],
+                "all packages of an environment count, since what is not there decides, too: give stages that need fewer an \
+                 environment of their own, such as by `only_groups`",
+            ),
+            (
                 &["packages", "dependencies"],
                 "packages stand in the file that `uv` or `venv` names",
             ),
