@@ -60,6 +60,14 @@ pub enum FetchError {
         /// What failed.
         source: Box<ureq::Error>,
     },
+    /// A proxy that can't be used; its address may have a password in it.
+    #[error("what `{name}` says {problem}")]
+    Proxy {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The server does not give it.
     #[error("`{url}` answered {status} {reason}")]
     Status {
@@ -133,6 +141,10 @@ impl FetchError {
             Self::Local { .. } => "check `url`; a file in the pipeline's folder is no data: a stage names it in `deps`".to_owned(),
             Self::Folder { .. } => "data with a `path` can be a folder; a `url` leads to a file".to_owned(),
             Self::Changed { .. } => "nothing of it was kept; run again when nobody writes to it".to_owned(),
+            Self::Proxy { .. } => {
+                "write `http://HOST:PORT` there, or unset it and name hosts that need no proxy in `no_proxy`"
+                    .to_owned()
+            }
             Self::NoTls(_) => {
                 "fetch it by other means, and write its `file:///..` address".to_owned()
             }

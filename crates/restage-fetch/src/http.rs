@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ureq::http::{HeaderMap, Response, StatusCode, header};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, ProxyProtocol};
 
 use super::Watch;
 use super::error::FetchError;
@@ -30,10 +30,14 @@ pub(super) fn fetch(
     }
     #[expect(
         clippy::disallowed_methods,
-        reason = "what everybody who speaks TLS reads there; no result depends on it"
+        reason = "what everybody who speaks TLS or asks a proxy reads there; no result depends on it"
     )]
-    let certificates = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let (certificates, variable) = (
+        std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+        |name: &str| std::env::var(name).ok(),
+    );
     let certificates = certificates.filter(|path| !path.as_os_str().is_empty());
+    check_proxy(&variable)?;
     let agent = agent(policy, certificates.as_deref())?;
     let mut failures = 0;
     let mut longest = partial.len()?;
@@ -62,6 +66,37 @@ pub(super) fn fetch(
         watch.message(&format!("{error}{cause}; trying again in {seconds} s"));
         std::thread::sleep(delay);
     }
+}
+
+/// Those that `ureq` asks, in its order; the first that it understands counts.
+const PROXIES: [&str; 6] = [
+    "ALL_PROXY",
+    "all_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+];
+
+/// Refuses a proxy that would be passed over without a word: whoever names one wants no other way to be taken.
+fn check_proxy(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), FetchError> {
+    let set = PROXIES
+        .iter()
+        .filter_map(|name| Some((*name, variable(name)?)));
+    // What is wrong with one is said without its value, which may have a password in it.
+    let refused = |name, problem| Err(FetchError::Proxy { name, problem });
+    let mut passed_over = Ok(());
+    for (name, value) in set.filter(|(_, value)| !value.trim().is_empty()) {
+        match ureq::Proxy::new(&value).map(|proxy| proxy.protocol()) {
+            Ok(ProxyProtocol::Http | ProxyProtocol::Https) => return Ok(()),
+            Ok(_) => return refused(name, "is a SOCKS proxy, which is not spoken here"),
+            Err(_) if passed_over.is_ok() => {
+                passed_over = refused(name, "is not the address of a proxy");
+            }
+            Err(_) => {}
+        }
+    }
+    passed_over
 }
 
 /// How a request ended, short of an error that no other try can mend.
@@ -273,4 +308,50 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 )]
 fn now() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_can_not_be_used_is_an_error_and_not_passed_over() {
+        let checked = |set: &[(&str, &str)]| {
+            let value = |name: &str| {
+                let found = set.iter().find(|(variable, _)| *variable == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            check_proxy(&value).map_err(|error| error.to_string())
+        };
+        for fine in [
+            "http://127.0.0.1:3128",
+            "proxy.example:3128",
+            "https://u:p@proxy",
+            "",
+            " ",
+        ] {
+            assert_eq!(checked(&[("https_proxy", fine)]), Ok(()), "{fine}");
+        }
+        assert_eq!(checked(&[]), Ok(()));
+        for (value, problem) in [
+            ("socks5://u:secret@127.0.0.1:1080", "SOCKS"),
+            ("ftp://u:secret@proxy", "is not the address of a proxy"),
+            ("http://u:secret@", "is not the address of a proxy"),
+        ] {
+            let error = checked(&[("https_proxy", value)]).expect_err(value);
+            assert!(
+                error.contains(problem) && error.contains("`https_proxy`"),
+                "{error}"
+            );
+            assert!(!error.contains("secret"), "{error}");
+        }
+        // The one that counts.
+        let both = [("ALL_PROXY", "ftp://x"), ("http_proxy", "http://proxy:2")];
+        assert_eq!(checked(&both), Ok(()));
+        let both = [
+            ("all_proxy", "http://proxy:1"),
+            ("http_proxy", "socks5://proxy:2"),
+        ];
+        assert_eq!(checked(&both), Ok(()));
+    }
 }
