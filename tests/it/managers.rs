@@ -48,8 +48,8 @@ above=${0%/*}; [[ -L $0 ]] && above=$(readlink -f "$0") && above=${above%/*}
 above=${above%/bin}
 case $3 in
   *R.home*)
-    printf '{"executable":"%s/bin/exec/R","prefix":"%s","version":"%s","abi":"linux","variables":{}}\n' \
-      "$above" "$above" "$(cat "$above/bin/exec/R")" ;;
+    printf '{"executable":"%s/bin/exec/R","prefix":"%s","version":"%s","abi":"linux","variables":{"library":"%s/library"}}\n' \
+      "$above" "$above" "$(cat "$above/bin/exec/R")" "$above" ;;
   *renv::restore*)
     [[ $RENV_CONFIG_CACHE_SYMLINKS == FALSE && ! $RENV_PROFILE ]] || exit 1
     grep Version "$5" | while read -r _ package _ version _; do
@@ -300,6 +300,27 @@ fn an_r_project_runs_with_its_own_library_and_the_r_that_its_key_names() {
     lock("1.1", "https://mirror");
     let why = managed.call(&["why", "use"]).exits(0).out;
     assert!(why.contains("  package a: 1.0 -> 1.1\n"), "{why}");
+    managed.call(&["reproduce"]).exits(0).says("1 ran");
+    let description = "Package: MASS\nVersion: 7.3\nPriority: recommended\n";
+    space.write(
+        "tools/r/library/stats/DESCRIPTION",
+        "Package: stats\nPriority: base\n",
+    );
+    let settle = || std::thread::sleep(std::time::Duration::from_millis(60));
+    settle();
+    managed.call(&["reproduce"]).exits(0).says("1 fresh");
+    // Somebody installs a package into R itself, and later another version of it.
+    space.write("tools/r/library/MASS/DESCRIPTION", description);
+    managed.call(&["reproduce"]).exits(0).says("1 ran");
+    settle();
+    managed.call(&["reproduce"]).exits(0).says("1 fresh");
+    let newer = description.replace("7.3", "7.4");
+    space.write("tools/r/library/MASS/DESCRIPTION", &newer);
+    let why = managed.call(&["why", "use"]).exits(0).out;
+    assert!(
+        why.contains("  environment library: MASS 7.3 -> MASS 7.4\n"),
+        "{why}"
+    );
     managed.call(&["reproduce"]).exits(0).says("1 ran");
     space.write("tools/r/bin/exec/R", "4.4.0, another");
     let why = managed.call(&["why", "use"]).exits(0).out;

@@ -84,6 +84,7 @@ fn of_image(image: &str) -> Named {
         key,
         files: BTreeSet::new(),
         absent: BTreeSet::new(),
+        folders: BTreeSet::new(),
         source: None,
     }
 }

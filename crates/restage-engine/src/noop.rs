@@ -346,6 +346,7 @@ pub fn remember_noop(
             };
             paths.extend(named.files.iter().cloned());
             absent.extend(named.absent.iter().cloned());
+            folders.extend(named.folders.iter().cloned());
         }
         for tool in &stage.tools {
             tools.insert(Question::of(stage, tool), ws.tool(stage, tool)?);

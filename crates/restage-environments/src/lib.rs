@@ -27,7 +27,7 @@ pub use flake::flake_inputs;
 pub use installed::{Installed, installed};
 pub use interpreter::{Interpreter, PythonRequest};
 pub use pixi::{check_pypi, pixi_packages};
-pub use renv::{check_library, renv_packages};
+pub use renv::{check_library, r_library, renv_packages};
 pub use requirements::requirements;
 pub use resolved::Resolved;
 pub use uv::{UvLock, UvWanted};

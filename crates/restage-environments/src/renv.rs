@@ -1,7 +1,7 @@
 //! `renv.lock`: the packages of an R project, and what of them is in a library.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -78,6 +78,55 @@ pub fn renv_packages(file: &str, text: &str) -> Result<Resolved, EnvironmentErro
     Ok(resolved)
 }
 
+/// A package in a library.
+struct Description {
+    name: String,
+    version: String,
+    /// Whether it comes with R, in R's version.
+    is_base: bool,
+    /// The file that says so.
+    file: PathBuf,
+}
+
+fn descriptions(library: &Path) -> Result<Vec<Description>, EnvironmentError> {
+    let mut found = Vec::new();
+    for name in fs::read_dir_if_exists(library)? {
+        let file = library.join(&name).join("DESCRIPTION");
+        let Some(text) = fs::read_if_exists(&file)? else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&text);
+        let field = |field: &str| {
+            let mut lines = text.lines();
+            lines.find_map(|line| {
+                let value = line.strip_prefix(field)?.strip_prefix(':')?;
+                Some(value.trim().to_owned())
+            })
+        };
+        found.push(Description {
+            name: field("Package").unwrap_or_else(|| name.to_string_lossy().into_owned()),
+            version: field("Version").unwrap_or_default(),
+            is_base: field("Priority").as_deref() == Some("base"),
+            file,
+        });
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// What R's own library has besides R, for which all that run this R can look: as text, and the files that say
+/// so.
+pub fn r_library(library: &Path) -> Result<(String, Vec<PathBuf>), EnvironmentError> {
+    let mut found = descriptions(library)?;
+    found.retain(|package| !package.is_base);
+    let named = found.iter();
+    let named: Vec<String> = named
+        .map(|package| format!("{} {}", package.name, package.version))
+        .collect();
+    let files = found.into_iter().map(|package| package.file).collect();
+    Ok((named.join(", "), files))
+}
+
 /// Compares the packages in a library with those that were to be there.
 pub fn check_library(
     file: &str,
@@ -86,25 +135,7 @@ pub fn check_library(
 ) -> Result<(), EnvironmentError> {
     let mut wrong = Vec::new();
     let mut there = BTreeSet::new();
-    for name in fs::read_dir_if_exists(library)? {
-        let description = fs::read_if_exists(&library.join(&name).join("DESCRIPTION"))?;
-        let Some(description) = description else {
-            continue;
-        };
-        let description = String::from_utf8_lossy(&description).into_owned();
-        let field = |field: &str| {
-            let mut lines = description.lines();
-            lines.find_map(|line| {
-                Some(
-                    line.strip_prefix(field)?
-                        .strip_prefix(':')?
-                        .trim()
-                        .to_owned(),
-                )
-            })
-        };
-        let name = field("Package").unwrap_or_else(|| name.to_string_lossy().into_owned());
-        let version = field("Version").unwrap_or_default();
+    for Description { name, version, .. } in descriptions(library)? {
         match resolved.packages.get(&name) {
             None if name == ITSELF => {}
             None => wrong.push(format!("`{name}` {version} is there too")),
@@ -214,6 +245,25 @@ mod tests {
         install("R6", "2.5.1");
         install("other", "1");
         assert_eq!(check(), Err(format!("{start}`other` 1 is there too")));
+    }
+
+    #[test]
+    fn of_rs_own_library_what_others_have_put_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, version, priority) in [
+            ("stats", "4.3.1", "Priority: base\n"),
+            ("MASS", "7.3", "Priority: recommended\n"),
+            ("A", "1", ""),
+        ] {
+            let folder = dir.path().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            let text = format!("Package: {name}\nVersion: {version}\n{priority}");
+            std::fs::write(folder.join("DESCRIPTION"), text).unwrap();
+        }
+        let (named, files) = r_library(dir.path()).unwrap();
+        assert_eq!(named, "A 1, MASS 7.3");
+        assert_eq!(files.len(), 2);
+        assert_eq!(r_library(Path::new("/no/library")).unwrap().0, "");
     }
 
     proptest! {

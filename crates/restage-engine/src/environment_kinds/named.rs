@@ -17,6 +17,8 @@ pub(crate) struct Named {
     pub(crate) files: BTreeSet<String>,
     /// Names that were looked for and were not there.
     pub(crate) absent: BTreeSet<String>,
+    /// Folders of which the names in them count.
+    pub(crate) folders: BTreeSet<String>,
     /// Of one that restage makes.
     pub(crate) source: Option<Source>,
 }
@@ -67,6 +69,7 @@ impl Named {
             key,
             files: found.files,
             absent: found.absent,
+            folders: found.folders,
             source: Some(source),
         }
     }
@@ -100,13 +103,14 @@ impl Named {
 pub(super) struct Found {
     pub(super) files: BTreeSet<String>,
     absent: BTreeSet<String>,
+    pub(super) folders: BTreeSet<String>,
 }
 
 impl Found {
     pub(super) fn of<'a>(files: impl IntoIterator<Item = &'a RelPath>) -> Self {
         Self {
             files: files.into_iter().map(RelPath::to_string).collect(),
-            absent: BTreeSet::new(),
+            ..Self::default()
         }
     }
 

@@ -9,7 +9,9 @@ use super::named::{Found, Named, Source};
 use super::{Asking, Entry, Kind, Making, Recipe};
 use restage_core::digest::KeyEnvironment;
 use restage_core::fs::FsError;
-use restage_environments::{EnvironmentError, Interpreter, check_library, renv_packages};
+use restage_environments::{
+    EnvironmentError, Interpreter, check_library, r_library, renv_packages,
+};
 use restage_pipeline::Renv;
 
 /// Prints what R is, as JSON.
@@ -19,7 +21,7 @@ binary <- file.path(R.home("bin"), "exec", "R")
 if (!file.exists(binary)) binary <- file.path(R.home("bin"), "R")
 cat('{"executable":', text(normalizePath(binary)), ',"prefix":', text(normalizePath(R.home())),
     ',"version":', text(as.character(getRversion())), ',"abi":', text(R.version$platform),
-    ',"variables":{}}\n', sep = "")
+    ',"variables":{"library":', text(normalizePath(.Library)), '}}\n', sep = "")
 "#;
 /// Installs into a library. Packages are copied: links to renv's cache would change with it.
 const RESTORE: &str = r#"
@@ -50,12 +52,22 @@ impl Kind for Renv {
         };
         let look = || r(asking, &folder);
         let r = interpreter(asking, &question, &mut found, &look)?;
+        let mut facts = BTreeMap::from([
+            ("r".to_owned(), r.version.clone()),
+            ("platform".to_owned(), r.abi.clone()),
+        ]);
+        // R always looks into its own library, too, and people install into it.
+        if let Some(library) = r.variables.get("library") {
+            let (others, files) = r_library(Path::new(library))?;
+            files.iter().for_each(|file| found.add(file, true));
+            found.folders.insert(library.clone());
+            if !others.is_empty() {
+                facts.insert("library".to_owned(), others);
+            }
+        }
         let key = KeyEnvironment {
             kind: "renv".to_owned(),
-            facts: BTreeMap::from([
-                ("r".to_owned(), r.version.clone()),
-                ("platform".to_owned(), r.abi.clone()),
-            ]),
+            facts,
             packages: resolved.packages.clone(),
         };
         let mut source = Source::new((file, &text), folder, resolved, Some(r));
