@@ -180,3 +180,25 @@ fn the_real_papermill_injects_parameters() {
         .says("1 ran");
     assert_eq!(lab.space.read("total.txt"), "42");
 }
+
+#[test]
+fn a_notebook_runs_in_the_default_environment_as_a_command_does() {
+    let lab = Lab::new(STAGES);
+    let text = lab.space.read("pipeline.yaml");
+    let environment =
+        "environments: {e: {tools: [cat packages.txt]}}\ndefault_environment: e\nstages:\n";
+    lab.space
+        .write("pipeline.yaml", &text.replace("stages:\n", environment));
+    lab.space.write("packages.txt", "numpy 1\n");
+    let _ = lab.call(&["reproduce"]).exits(0);
+    lab.space.write("packages.txt", "numpy 2\n");
+    let said = lab.call(&["status"]).exits(0);
+    assert!(said.out.contains("numpy 2"), "{}", said.out);
+    let without = text.replace(
+        "stages:\n",
+        &environment.replace("default_environment: e\n", ""),
+    );
+    lab.space.write("pipeline.yaml", &without);
+    let said = lab.call(&["reproduce"]).exits(0);
+    let _ = said.says("packages of `papermill` are in no key");
+}

@@ -6,10 +6,11 @@ use restage_pipeline::graph::Graph;
 use restage_pipeline::{Action, DepPattern, Stage};
 
 /// Interpreters, and a tool that lists the packages of each.
-const INTERPRETERS: [(&str, &str); 5] = [
+const INTERPRETERS: [(&str, &str); 6] = [
     ("python", "python -m pip freeze"),
     ("ipython", "python -m pip freeze"),
     ("jupyter", "python -m pip freeze"),
+    ("papermill", "python -m pip freeze"),
     ("Rscript", "Rscript -e 'installed.packages()[,c(1,3)]'"),
     ("julia", "julia --project -e 'import Pkg; Pkg.status()'"),
 ];
@@ -136,6 +137,10 @@ mod tests {
         ] {
             assert_eq!(of(cmd).as_deref(), Some("python"), "{cmd}");
         }
+        assert_eq!(
+            of("papermill --no-progress-bar ./a.ipynb o.ipynb").as_deref(),
+            Some("papermill")
+        );
         assert_eq!(
             of("/usr/bin/python3.11 a.py").as_deref(),
             Some("python3.11")

@@ -223,7 +223,7 @@ pub(crate) static FILE: Mapping<Read> = Mapping {
                 "default_environment",
                 Kind::Text,
                 "none",
-                "The environment of every stage with a `cmd` that does not say `in`.",
+                "The environment of every stage with a `cmd` or `notebook` that does not say `in`.",
             )
             .words(&["environment_default"]),
             Some(|loader, pipeline, entry| {

@@ -103,7 +103,10 @@ impl EnvironmentPlace {
 
     /// Whether somebody may have written to it since it was noted: a time of change, which nobody can set, tells.
     fn is_touched(&self) -> Result<bool, StoreError> {
-        let noted = fs::metadata(&self.with(".json"))?;
+        let Some(noted) = fs::metadata_if_exists(&self.with(".json"))? else {
+            // Somebody else found it changed: the check says so.
+            return Ok(true);
+        };
         let noted = (noted.mtime(), noted.mtime_nsec());
         let since = |found: &Metadata| (found.ctime(), found.ctime_nsec()) >= noted;
         let own = fs::symlink_metadata(&self.path)?;
@@ -507,6 +510,7 @@ mod tests {
         assert_eq!(environments.look(place).unwrap(), said);
         environments.condemn(place).unwrap();
         assert!(!place.is_ready().unwrap() && file.exists());
+        assert!(environments.look(place).unwrap().is_some());
     }
 
     #[test]

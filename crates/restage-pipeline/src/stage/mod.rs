@@ -305,7 +305,7 @@ pub(crate) static STAGE: Mapping<Read> = Mapping {
             Field::optional(
                 "in",
                 Kind::Text,
-                "the pipeline's `default_environment`, for a `cmd`",
+                "the pipeline's `default_environment`, for a `cmd` or `notebook`",
                 "The environment that it runs in, by its name under `environments`; `none`: in none. What is \
                  installed there is part of the key.",
             )
@@ -508,7 +508,8 @@ pub(crate) fn read(instance: Instance<'_>, report: &mut Vec<Diagnostic>) -> Opti
             read(&mut reader, &mut stage, entry);
         }
     }
-    if node.get("in").is_none() && node.get("cmd").is_some() {
+    let is_command = node.get("cmd").is_some() || node.get("notebook").is_some();
+    if node.get("in").is_none() && is_command {
         reader.enter(&mut stage, instance.common.environment);
     }
     let common = instance.common.pass_env.iter();
