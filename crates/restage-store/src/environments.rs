@@ -239,7 +239,10 @@ impl Environments {
             return Ok(None);
         }
         let path = place.with(".json");
-        // Before they are read: what is written meanwhile is later than this note.
+        // Later than all of it, and before it is read: what is written meanwhile is later than this note.
+        if let Some(now) = Witness::of_any(&place.path, &nothing)? {
+            now.settle();
+        }
         let renewed = fs::read_own(&path)?.and_then(|note| {
             let mut staged = StagedFile::new(&path).ok()?;
             staged.write(&note).ok()?;
