@@ -57,11 +57,10 @@ impl SharedInputs {
                 readers: BTreeSet::new(),
                 writers: None,
             });
-            if known.witness.until(&now) == Touch::Written {
-                known.find_writers(&mut self.written);
+            // It has one more name now, which hides whether a stage that reads it already wrote to it.
+            if known.writers.is_none() {
+                known.see(Some(now), objects, &mut self.written)?;
             }
-            // It has one more name now.
-            known.witness = now;
             known.readers.insert(id);
         }
         Ok(())
@@ -75,20 +74,7 @@ impl SharedInputs {
             }
             let now = objects.witness(&shared.digest)?;
             let now = now.filter(|now| now.id() == *inode);
-            let touch = match &now {
-                None => Touch::Written,
-                Some(now) => shared.witness.until(now),
-            };
-            let sound = || objects.is_sound(&shared.digest);
-            match (touch, now) {
-                (Touch::None, _) => {}
-                (Touch::Perhaps, Some(now)) if sound()? => shared.witness = now,
-                (Touch::Written, Some(_)) => {
-                    sound()?;
-                    shared.find_writers(&mut self.written);
-                }
-                _ => shared.find_writers(&mut self.written),
-            }
+            shared.see(now, objects, &mut self.written)?;
         }
         Ok(())
     }
@@ -121,10 +107,10 @@ impl SharedInputs {
                 });
             } else if succeeded {
                 fs::remove_all(&file.path)?;
-                if let Some(now) = objects.witness(&file.digest)?
-                    && shared.witness.until(&now) == Touch::Perhaps
-                {
-                    shared.witness = now;
+                if shared.readers.len() > 1 {
+                    let now = objects.witness(&file.digest)?;
+                    let now = now.filter(|now| now.id() == shared.witness.id());
+                    shared.see(now, objects, &mut self.written)?;
                 }
             }
         }
@@ -137,8 +123,122 @@ impl SharedInputs {
 }
 
 impl Shared {
+    /// Takes in what it looks like now; `None`: something else is in its place. Where only its bytes can
+    /// tell, they are read.
+    fn see(
+        &mut self,
+        now: Option<Witness>,
+        objects: &Objects,
+        written: &mut BTreeMap<Digest, BTreeSet<StageId>>,
+    ) -> Result<(), RunError> {
+        let touch = now.as_ref().map(|now| self.witness.until(now));
+        // This sets it aside if it is damaged.
+        let sound = || objects.is_sound(&self.digest);
+        match (touch, now) {
+            (Some(Touch::None), _) => {}
+            (Some(Touch::Perhaps), Some(now)) if sound()? => self.witness = now,
+            (Some(Touch::Written), _) => {
+                sound()?;
+                self.find_writers(written);
+            }
+            _ => self.find_writers(written),
+        }
+        Ok(())
+    }
+
     fn find_writers(&mut self, written: &mut BTreeMap<Digest, BTreeSet<StageId>>) {
         let writers = self.writers.get_or_insert_with(|| self.readers.clone());
         written.insert(self.digest, writers.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use restage_pipeline::LoadOptions;
+    use restage_pipeline::graph::Graph;
+    use restage_store::{Placement, Store};
+
+    /// Two stages, and a store with an object that both read by a name of their own.
+    struct Bench {
+        dir: tempfile::TempDir,
+        store: Store,
+        ids: Vec<StageId>,
+        content: restage_core::digest::PathDigest,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let text =
+                "schema: 1\nname: t\nstages:\n  a: {cmd: x, outs: [a]}\n  b: {cmd: x, outs: [b]}\n";
+            let pipeline = restage_pipeline::load("p", text, &LoadOptions::default()).unwrap();
+            let store = Store::open(&dir.path().join("store")).unwrap();
+            let file = dir.path().join("big");
+            std::fs::write(&file, vec![0; 1 << 20]).unwrap();
+            Self {
+                content: store.objects().ingest(&file).unwrap(),
+                ids: Graph::build(pipeline).unwrap().topological().to_vec(),
+                store,
+                dir,
+            }
+        }
+
+        /// A second name of the object.
+        fn place(&self, name: &str) -> Vec<SharedFile> {
+            let dest = self.dir.path().join(name);
+            let objects = self.store.objects();
+            objects
+                .materialize(&self.content, &dest, Placement::Linked)
+                .unwrap();
+            objects.shared_files(&self.content, "", &dest, 0).unwrap()
+        }
+    }
+
+    /// Writes, and takes the time back.
+    fn write_hidden(path: &Path) {
+        let before = fs::metadata(path).unwrap();
+        fs::set_mode(path, 0o644).unwrap();
+        std::fs::write(path, vec![1; 1 << 20]).unwrap();
+        fs::set_modified(path, &before).unwrap();
+        fs::set_mode(path, 0o444).unwrap();
+    }
+
+    #[test]
+    fn a_hidden_write_just_before_another_stage_begins_spoils_both() {
+        let bench = Bench::new();
+        let objects = bench.store.objects();
+        let [first, second] = bench.ids[..] else {
+            panic!("two stages");
+        };
+        let mut shared = SharedInputs::default();
+        let one = bench.place("one");
+        assert_eq!(one.len(), 1, "a link");
+        shared.begin(first, &one, objects).unwrap();
+        shared.look(objects).unwrap();
+        write_hidden(&one[0].path);
+        let two = bench.place("two");
+        shared.begin(second, &two, objects).unwrap();
+        for (id, files) in [(second, &two), (first, &one)] {
+            let spoiled = shared.end(id, files, true, objects).unwrap();
+            assert!(spoiled.unwrap().writers.contains(&first));
+        }
+    }
+
+    #[test]
+    fn stages_that_only_read_spoil_nothing() {
+        let bench = Bench::new();
+        let objects = bench.store.objects();
+        let mut shared = SharedInputs::default();
+        let placed = ["one", "two"].map(|name| bench.place(name));
+        for (id, files) in bench.ids.iter().zip(&placed) {
+            shared.begin(*id, files, objects).unwrap();
+        }
+        for (id, files) in bench.ids.iter().zip(&placed) {
+            shared.look(objects).unwrap();
+            assert_eq!(shared.end(*id, files, true, objects).unwrap(), None);
+        }
     }
 }
