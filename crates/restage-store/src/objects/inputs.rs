@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use restage_core::digest::{
     Digest, Kind, ManifestEntry, Node, PathDigest, Witness, digest_found, nothing,
 };
-use restage_core::fs;
+use restage_core::fs::{self, FsError};
 
 /// A file that is a second name of an object: who may write to it could write into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,15 +84,18 @@ impl Objects {
         let Some(found) = fs::symlink_metadata_if_exists(&object)? else {
             return Ok(false);
         };
+        // Whoever else looked at it may set it aside at any moment.
+        let is_gone = |error: &FsError| error.source.kind() == ErrorKind::NotFound;
         let now = match digest_found(&object, &found) {
-            // Whoever else looked at it has set it aside.
-            Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if is_gone(&error) => return Ok(false),
             now => now?,
         };
         self.cache.refute(&found, Some(now));
         if now == *digest {
-            self.cache.seal(&object, now)?;
-            return Ok(true);
+            return match self.cache.seal(&object, now) {
+                Err(error) if is_gone(&error) => Ok(false),
+                sealed => Ok(sealed.map(|()| true)?),
+            };
         }
         self.quarantine(digest)?;
         Ok(false)
