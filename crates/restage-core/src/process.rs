@@ -12,18 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Instant;
 use crate::fs;
-use crate::whereabouts::boot_id;
+use crate::whereabouts::Whereabouts;
 
 /// How long we wait for a killed group to vanish.
 pub const VANISH: Duration = Duration::from_secs(5);
 /// How often we look at a group whose end we can't wait for.
 const LOOK: Duration = Duration::from_millis(10);
-
-/// The name of this machine.
-pub fn host_name() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().into_owned()
-}
 
 /// A job's first process, which leads its process group. Safe to keep on disk: thanks to its start
 /// time and the machine's boot it is never mistaken for a later process with the same id.
@@ -234,9 +228,8 @@ fn all() -> Option<impl Iterator<Item = Stat>> {
 fn space() -> &'static Option<String> {
     static SPACE: OnceLock<Option<String>> = OnceLock::new();
     SPACE.get_or_init(|| {
-        let boot = boot_id()?;
-        let namespace = fs::read_link(Path::new("/proc/self/ns/pid")).ok()?;
-        Some(format!("{} {}", boot, namespace.display()))
+        let (boot, namespace) = Whereabouts::here().boot_and_namespace()?;
+        Some(format!("{boot} {namespace}"))
     })
 }
 

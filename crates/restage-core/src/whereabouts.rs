@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::fs;
-use crate::process::host_name;
 
 /// A machine, a boot of it, and a process namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,6 +30,11 @@ impl Whereabouts {
         HERE.get_or_init(Self::look)
     }
 
+    /// The boot and the process namespace, in which process ids are unique.
+    pub(crate) fn boot_and_namespace(&self) -> Option<(&str, &str)> {
+        Some((self.boot.as_deref()?, self.namespace.as_deref()?))
+    }
+
     fn look() -> Self {
         let machine = fs::read_to_string(Path::new("/etc/machine-id")).ok();
         let namespace = fs::read_link(Path::new("/proc/self/ns/pid")).ok();
@@ -50,6 +54,12 @@ impl Whereabouts {
         }
         self.boot == here.boot && self.namespace != here.namespace
     }
+}
+
+/// The name of this machine.
+pub fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// What tells this boot of the machine's kernel from every other, if that can be known.

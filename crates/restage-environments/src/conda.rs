@@ -333,13 +333,7 @@ pub fn check_conda(file: &str, resolved: &Resolved, at: &Path) -> Result<(), Env
     }
     let missing = wanted.keys().filter(|name| !there.contains(**name));
     wrong.extend(missing.map(|name| format!("`{name}` is missing")));
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => Err(EnvironmentError::OtherPackages {
-            file: file.to_owned(),
-            what: wrong.join(", "),
-        }),
-    }
+    EnvironmentError::unless_none(file, &wrong)
 }
 
 impl Meta {

@@ -118,6 +118,17 @@ impl From<FsError> for EnvironmentError {
 }
 
 impl EnvironmentError {
+    /// An error if anything is wrong with the packages that were installed by a lock file.
+    pub(crate) fn unless_none(file: &str, wrong: &[String]) -> Result<(), Self> {
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(Self::OtherPackages {
+                file: file.to_owned(),
+                what: wrong.join(", "),
+            }),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

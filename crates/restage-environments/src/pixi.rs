@@ -164,13 +164,7 @@ pub fn check_pypi(
             Some(_) => {}
         }
     }
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => Err(EnvironmentError::OtherPackages {
-            file: file.to_owned(),
-            what: wrong.join(", "),
-        }),
-    }
+    EnvironmentError::unless_none(file, &wrong)
 }
 
 #[cfg(test)]

@@ -151,13 +151,7 @@ pub fn check_library(
             wrong.push(format!("`{name}` is missing"));
         }
     }
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => Err(EnvironmentError::OtherPackages {
-            file: file.to_owned(),
-            what: wrong.join(", "),
-        }),
-    }
+    EnvironmentError::unless_none(file, &wrong)
 }
 
 #[cfg(test)]

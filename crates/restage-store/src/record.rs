@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::sealed::{seal, unseal};
 use restage_core::clock::WallTime;
 use restage_core::digest::{Digest, PathDigest, StageKey};
-use restage_core::process::host_name;
 use restage_core::rel_path::RelPath;
+use restage_core::whereabouts::host_name;
 
 /// A finished run of a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use super::listing;
 use super::location::{Location, WORKSPACES};
 use restage_core::digest::Digest;
 use restage_core::fs::{self, StagedFile};
-use restage_core::process::host_name;
+use restage_core::whereabouts::host_name;
 
 /// Another workspace that used the same store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,9 +33,8 @@ use super::path::{Kind, PathDigest};
 use super::stamp::{Id, Stamp, settled_before};
 use crate::clock::WallTime;
 use crate::fs::{self, FsError};
-use crate::process::host_name;
 use crate::rel_path::RelPath;
-use crate::whereabouts::boot_id;
+use crate::whereabouts::{boot_id, host_name};
 
 /// How often something may change while it is read before that is an error. Not just a few times:
 /// each link that another restage makes to an out changes the out's times.

@@ -10,7 +10,7 @@ use super::named::Found;
 use restage_core::clock::WallTime;
 use restage_core::digest::{Digest, Frame, StatSnapshot, nothing};
 use restage_core::fs;
-use restage_core::process::host_name;
+use restage_core::whereabouts::host_name;
 use restage_environments::{EnvironmentError, Interpreter, PythonRequest};
 
 /// By which uv and pyenv choose a version.
