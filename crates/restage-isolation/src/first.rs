@@ -51,12 +51,13 @@ fn go(start: Start<'_>) -> Result<(), Refused> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     // No terminal to read from, and a process group by which all but those that leave it are told to
     // end.
-    let group = scheduling_group();
+    let before = namespaces::read_from_proc(SCHEDULING_GROUP).unwrap_or_default();
     rustix::process::setsid().step("setsid")?;
     if start.user_namespace {
         namespaces::map_ids(uid.as_raw(), gid.as_raw())?;
     }
-    let nice = group.and_then(nicer);
+    let process = rustix::process::getpriority_process(None).unwrap_or(0);
+    let nice = nicer(&before, process);
     follow(&start)?;
     if plan.view.is_some() || !plan.subreaper {
         namespaces::keep_mounts()?;
@@ -99,18 +100,13 @@ const AGAIN: Duration = Duration::from_millis(110);
 /// Where the kernel says how nice a session's processes are together (`sched(7)`, autogroup).
 const SCHEDULING_GROUP: &str = "autogroup";
 
-/// The nice value of the session as a group, where sessions are such groups: `/autogroup-7 nice 0`.
-fn scheduling_group() -> Option<i32> {
-    let text = namespaces::read_from_proc(SCHEDULING_GROUP).ok()?;
-    text.trim().rsplit(' ').next()?.parse().ok()
-}
-
-/// How nice this session shall be as a group, if nicer than others. A new one gets as much of the
-/// CPUs as any other, however nice its processes are: `nice restage reproduce` would slow nothing
-/// down but restage.
-fn nicer(before: i32) -> Option<i32> {
-    let process = rustix::process::getpriority_process(None).unwrap_or(0);
-    Some(before.max(process)).filter(|nice| *nice > 0)
+/// How nice this session shall be as a group, if nicer than others, after one that was as `before`
+/// says (`/autogroup-7 nice 0`; nothing in the kernel's own group, in which init starts). A new one
+/// gets as much of the CPUs as any other, however nice its processes are: `nice restage reproduce`
+/// would slow nothing down but restage.
+fn nicer(before: &str, process: i32) -> Option<i32> {
+    let before = before.trim().rsplit(' ').next().unwrap_or_default();
+    Some(before.parse().unwrap_or(0).max(process)).filter(|nice| *nice > 0)
 }
 
 /// Makes this process end with the launcher, or end what it started when the launcher has ended.
@@ -157,7 +153,7 @@ fn reap(channel: &Channel, launcher: Option<Pid>, command: Pid, mut nice: Option
     });
 }
 
-/// False if it must be tried again.
+/// False if it must be tried again; where sessions are no groups, there is nothing to do.
 fn make_nice(nice: i32) -> bool {
     namespaces::write_to_proc(SCHEDULING_GROUP, &nice.to_string()) != Err(Errno::AGAIN)
 }
@@ -223,4 +219,23 @@ fn start_command(start: &Start<'_>) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nicer;
+
+    #[test]
+    fn a_session_is_as_nice_as_the_nicer_of_the_group_and_the_process_that_start_it() {
+        assert_eq!(nicer("/autogroup-7 nice 0\n", 5), Some(5));
+        assert_eq!(nicer("/autogroup-7 nice 9\n", 5), Some(9));
+        assert_eq!(nicer("/autogroup-7 nice -9\n", 0), None);
+        assert_eq!(nicer("/autogroup-7 nice 0\n", 0), None);
+    }
+
+    #[test]
+    fn a_process_of_the_kernels_own_group_starts_nice_sessions_too() {
+        assert_eq!(nicer("", 5), Some(5));
+        assert_eq!(nicer("", 0), None);
+    }
 }
