@@ -186,6 +186,13 @@ fn ctrl_z_stops_all_processes_of_all_stages_and_their_time_until_they_go_on() {
         });
         send("-TSTP", &restage);
         wait_until("restage is stopped", || state(&restage) == "T");
+        // What a process was in the middle of when it was told to stop, it ends.
+        let pause = std::time::Duration::from_secs(1);
+        wait_until("the stage is stopped", || {
+            let before = notes(&outside);
+            std::thread::sleep(pause);
+            notes(&outside) == before
+        });
         let before = notes(&outside);
         // Longer than the stage's time.
         std::thread::sleep(std::time::Duration::from_secs(5));
