@@ -3,7 +3,8 @@
 //!
 //! Runs of `restage` take place in a scratch copy of this repository's pipeline whose programs
 //! are replaced by a line of shell. The stages, parameters and paths that a document names must
-//! exist for them to pass, and all of them together take seconds rather than minutes.
+//! exist for them to pass, and all of them together take seconds rather than minutes. The pages of
+//! the guide have pipelines of their own, which run as they are (`readme/session.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,6 +17,8 @@ use tempfile::TempDir;
 
 #[path = "readme/pieces.rs"]
 mod pieces;
+#[path = "readme/session.rs"]
+mod session;
 #[path = "readme/yaml.rs"]
 mod yaml;
 
@@ -201,6 +204,33 @@ fn commands_for_ci_run_in_a_clone_with_committed_results() {
     assert!(!summary.is_empty());
 }
 
+/// Pages whose answers come from what the tests don't have, with what that is.
+const ILLUSTRATED: [(&str, &str); 3] = [
+    ("docs/guide/data.md", "a large data set"),
+    ("docs/guide/from-dvc.md", "a DVC project"),
+    ("docs/guide/metrics.md", "results that are not made there"),
+];
+
+/// Whether a page's commands are typed and its answers compared.
+fn is_session(file: &str) -> bool {
+    file.starts_with("docs/guide/") && !ILLUSTRATED.iter().any(|(page, _)| *page == file)
+}
+
+#[test]
+fn pages_of_the_guide_run_as_they_are_and_print_what_they_show() {
+    let pages = documents().into_iter().filter(|file| is_session(file));
+    let consoles = |page: &String| {
+        let console = Kind::Block("console".to_owned());
+        pieces(page).iter().any(|piece| piece.kind == console)
+    };
+    let pages: Vec<String> = pages.filter(consoles).collect();
+    assert!(!pages.is_empty(), "the reader is broken");
+    let only = std::env::var("PAGE").unwrap_or_default();
+    for page in pages.iter().filter(|page| page.contains(&only)) {
+        session::run(page);
+    }
+}
+
 /// Checks a command that can't run here: it builds for minutes, needs the network or a GPU.
 fn check_without_running(place: &str, words: &[String]) {
     let first = words.iter().position(|word| !word.contains('='));
@@ -227,6 +257,7 @@ fn check_without_running(place: &str, words: &[String]) {
                 .output();
             succeeds(place, &command, &output.expect("restage starts"));
         }
+        "cargo" if words[1] == "install" && after("--path") == Some(".") => {}
         "cargo" => {
             let package = after("-p").unwrap_or_else(|| panic!("{place}: `{command}` has no -p"));
             let folder = package_folder(package)
@@ -279,6 +310,7 @@ fn every_block_is_of_a_kind_that_is_checked() {
             continue;
         };
         match language.as_str() {
+            "sh" if piece.names.is_some() && is_session(&piece.file) => {}
             "sh" if runs_here(&piece) => {
                 let ran = ran_by_a_test.contains(&piece.file.as_str());
                 assert!(ran, "{place}: no test runs this document's commands");
@@ -288,7 +320,21 @@ fn every_block_is_of_a_kind_that_is_checked() {
                     check_without_running(&place, &words);
                 }
             }
-            "yaml" => loads(&piece),
+            "yaml"
+                if piece
+                    .names
+                    .as_deref()
+                    .is_none_or(|name| name == "pipeline.yaml") =>
+            {
+                loads(&piece);
+            }
+            // A file of the page's session, which reads it.
+            "yaml" | "csv" | "toml" | "json" => assert!(
+                piece.names.is_some() && is_session(&piece.file),
+                "{place}: the line above does not say which file this is"
+            ),
+            "diff" => assert!(piece.names.is_some(), "{place}: what does this edit?"),
+            "console" if is_session(&piece.file) => {}
             // What is typed; what is answered depends on the files.
             "console" => {
                 for line in piece
@@ -300,6 +346,7 @@ fn every_block_is_of_a_kind_that_is_checked() {
                     check_without_running(&place, &words);
                 }
             }
+            "python" if piece.file.starts_with("docs/guide/") => compiles(&place, &piece.text),
             "python" => imports_exist(&place, &piece.text),
             // Drawings and layouts.
             "text" => {}
@@ -378,6 +425,18 @@ fn every_link_between_documents_leads_somewhere() {
 }
 
 #[test]
+fn every_page_of_the_guide_is_in_its_table_of_contents() {
+    let contents = fs::read_to_string(root().join("docs/SUMMARY.md")).expect("a document");
+    for file in documents() {
+        let page = file.strip_prefix("docs/").unwrap_or_default();
+        if page.starts_with("guide/") || page.starts_with("reference/") {
+            let link = format!("]({page})");
+            assert!(contents.contains(&link), "docs/SUMMARY.md lacks {page}");
+        }
+    }
+}
+
+#[test]
 fn the_architecture_page_shows_the_edges_that_cargo_has() {
     let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("a document");
     let rows = page.lines().filter(|line| line.starts_with("| `restage-"));
@@ -428,6 +487,18 @@ fn slug(heading: &str) -> String {
         .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
         .map(|letter| if letter == ' ' { '-' } else { letter })
         .collect()
+}
+
+/// Python that can be read as such.
+fn compiles(place: &str, text: &str) {
+    let check = "import sys; compile(sys.argv[1], 'block', 'exec')";
+    match isolated("python3", &root())
+        .args(["-c", check, text])
+        .output()
+    {
+        Ok(output) => succeeds(place, "its Python", &output),
+        Err(error) => println!("skipped: {place} needs python3: {error}"),
+    }
 }
 
 /// `from FILE import a, b`: the names are defined in the file beside the document.

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::root;
+use crate::session::introduced;
 
 /// A piece of a document that can be checked.
 pub(crate) struct Piece {
@@ -11,6 +12,8 @@ pub(crate) struct Piece {
     /// The section of the document.
     pub(crate) section: String,
     pub(crate) kind: Kind,
+    /// The file that the line above says it is.
+    pub(crate) names: Option<String>,
     pub(crate) text: String,
 }
 
@@ -74,6 +77,7 @@ pub(crate) fn pieces(file: &str) -> Vec<Piece> {
     let mut block: Option<Piece> = None;
     let mut paragraph = String::new();
     let mut section = String::new();
+    let mut above = "";
     for (number, line) in text.lines().enumerate() {
         if let Some(heading) = line.strip_prefix("## ") {
             heading.clone_into(&mut section);
@@ -83,6 +87,7 @@ pub(crate) fn pieces(file: &str) -> Vec<Piece> {
             line: number + 1,
             section: section.clone(),
             kind,
+            names: introduced(above).map(str::to_owned),
             text: text.to_owned(),
         };
         if let Some(language) = line.trim_start().strip_prefix("```") {
@@ -108,6 +113,9 @@ pub(crate) fn pieces(file: &str) -> Vec<Piece> {
                 }
                 paragraph.clear();
             }
+        }
+        if !line.is_empty() {
+            above = line;
         }
     }
     assert!(block.is_none(), "{file}: a code block has no end");
