@@ -229,7 +229,7 @@ pub(crate) fn run(page: &str) {
         succeeds(page, "its commands", &output);
     }
     let (mut wrong, mut bad) = (String::new(), String::new());
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut page_lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for (number, typed) in session.typed.iter().enumerate().rev() {
         // Before an answer stands the status of the command before.
         let real = answers[number];
@@ -239,9 +239,11 @@ pub(crate) fn run(page: &str) {
             real.split_once('\n').map_or("", |(_, rest)| rest)
         };
         let code = answers[number + 1].lines().next().unwrap_or_default();
-        let real: Vec<String> = real
-            .lines()
-            .map(|line| line.trim_end().to_owned())
+        // Said where the machine makes no namespaces.
+        let lines = real.lines().map(str::trim_end);
+        let real: Vec<String> = lines
+            .filter(|line| !line.starts_with("warning: isolation: "))
+            .map(str::to_owned)
             .collect();
         let real = match real.split_last() {
             Some((last, rest)) if last.is_empty() => rest.to_vec(),
@@ -252,7 +254,7 @@ pub(crate) fn run(page: &str) {
             let answer = real.join("\n");
             write!(wrong, "{place}: $ {}\n{answer}\n\n", typed.command)
                 .expect("a string takes all");
-            lines.splice(
+            page_lines.splice(
                 typed.at..typed.at + typed.answer.len(),
                 real.iter().cloned(),
             );
@@ -273,7 +275,7 @@ pub(crate) fn run(page: &str) {
         }
     }
     if std::env::var_os("UPDATE").is_some() && !wrong.is_empty() {
-        fs::write(&path, lines.join("\n") + "\n").expect("a file to write");
+        fs::write(&path, page_lines.join("\n") + "\n").expect("a file to write");
         return;
     }
     assert!(bad.is_empty(), "failed without a word:\n{bad}\n{wrong}");
