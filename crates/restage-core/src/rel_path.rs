@@ -6,8 +6,11 @@ use std::fmt;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// A normalised path such as `data/quick/cifar10.bin`; `/` separates, no `.`, no `..`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RelPath(String);
 
 /// Why a text is not a path below the pipeline's folder.
@@ -25,6 +28,20 @@ pub enum RelPathError {
     /// Has a control character (a NUL or a line break).
     #[error("path has a control character")]
     Control,
+}
+
+impl TryFrom<String> for RelPath {
+    type Error = RelPathError;
+
+    fn try_from(text: String) -> Result<Self, RelPathError> {
+        Self::new(&text)
+    }
+}
+
+impl From<RelPath> for String {
+    fn from(path: RelPath) -> Self {
+        path.0
+    }
 }
 
 impl RelPath {

@@ -1,7 +1,5 @@
 //! One attempt at a stage: its work directory, its environment, its command.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +8,11 @@ use super::audit::{self, Audit};
 use super::container::{Container, Inside};
 use super::environment_builds::Ready;
 use super::error::RunError;
-use super::host::stage_environment;
 use super::inputs::{Inputs, Sought};
 use super::isolation::Apart;
-use super::params_text;
-use super::plan::{OWN_NAME, own_name};
 use super::programs::Programs;
 use super::secrets;
+use super::spec;
 use super::tokens::Lease;
 use super::view::{self, Own};
 use super::workspace::Workspace;
@@ -24,15 +20,11 @@ use restage_core::digest::StageKey;
 use restage_core::fs;
 use restage_exec::{Job, Secrets, Tracing, View};
 use restage_pipeline::graph::{Graph, StageId};
-use restage_pipeline::{Action, Gpus, Stage};
 use restage_store::{EnvironmentPlace, KeptApart, KeyLock, LogPaths, Record};
+use restage_worker::{Given, Spec, params_text};
 
 /// Between TERM and KILL: long enough to finish writing a checkpoint.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// The first argument of a restage that downloads data: the address, the SHA-256, what it is unpacked
-/// from (or nothing) and the path to make follow.
-pub const FETCH_ARGUMENT: &str = "__fetch";
 
 /// A stage ready to be started.
 #[derive(Debug)]
@@ -49,6 +41,8 @@ pub(super) struct Attempt {
     pub(super) job: Job,
     /// The environment that it runs in, where nothing keeps it from writing to it.
     pub(super) environment: Option<EnvironmentPlace>,
+    /// What it is to do.
+    pub(super) spec: Spec,
     /// How it is kept apart.
     pub(super) kept: KeptApart,
     /// The container that it runs in.
@@ -121,7 +115,8 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
     if !stage.folder.is_empty() {
         fs::create_dir_all(&dir.join(&stage.folder))?;
     }
-    let argv = argv(stage, parts.programs);
+    let spec = spec::of(stage, held.lease.gpus.len());
+    let argv = spec.argv(&|package| parts.programs.get(package).cloned());
     let image = parts.ready.and_then(Ready::image);
     // It would trace what runs the image.
     let audit = parts.audit.filter(|_| image.is_none());
@@ -164,12 +159,15 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
         isolation.view = Some(view::view(ws, stage, &dir, &mut inputs, &own)?);
     }
     let kept = parts.apart.kept(stage, isolation.as_ref());
-    let places: [(&str, &Path); 3] = [
-        ("RESTAGE_PARAMS_FILE", file),
-        ("RESTAGE_EVENTS", written),
-        ("RESTAGE_SCRATCH", &scratch),
-    ];
-    let mut env = environment(ws, stage, &held.lease, params, &places);
+    let given = Given {
+        threads: held.lease.threads,
+        cards: &held.lease.gpus,
+        params: file,
+        events: written,
+        scratch: &scratch,
+        store: ws.store.location().shared(),
+    };
+    let mut env = spec.environment(&ws.env, &given);
     let mut argv = argv;
     if let Some(ready) = parts.ready {
         ready.enter(&mut argv, &mut env);
@@ -220,6 +218,7 @@ pub(super) fn prepare(parts: &Parts<'_>, held: &Held) -> Result<Attempt, RunErro
             .and_then(Ready::place)
             .filter(|_| !has_view)
             .cloned(),
+        spec,
         kept,
         number: parts.number,
         secrets,
@@ -231,72 +230,4 @@ fn make_parent(path: &Path) -> Result<(), RunError> {
         Some(parent) => Ok(fs::create_dir_all(parent)?),
         None => Ok(()),
     }
-}
-
-fn argv(stage: &Stage, programs: &Programs) -> Vec<OsString> {
-    match &stage.action {
-        Action::Program { package, args } => programs
-            .get(package)
-            .map(|path| path.clone().into_os_string())
-            .into_iter()
-            .chain(args.iter().map(OsString::from))
-            .collect(),
-        Action::Command(script) => {
-            let argv = stage.in_folder(script.argv()).into_iter();
-            argv.map(OsString::from).collect()
-        }
-        Action::Fetch(fetch) => {
-            let out = stage.outs.first().map(|out| out.path.as_str());
-            let unpack = fetch.unpack.as_deref().unwrap_or_default();
-            let words = [
-                "/proc/self/exe",
-                FETCH_ARGUMENT,
-                &fetch.url,
-                &fetch.sha256,
-                unpack,
-            ];
-            let words = words.into_iter().chain(out);
-            words.map(OsString::from).collect()
-        }
-    }
-}
-
-fn environment(
-    ws: &Workspace,
-    stage: &Stage,
-    lease: &Lease,
-    params: String,
-    places: &[(&str, &Path)],
-) -> BTreeMap<OsString, OsString> {
-    let mut env = stage_environment(&ws.env, stage);
-    for secret in &stage.secrets {
-        if let Some(value) = ws.env.get(&secret.name) {
-            env.insert((&secret.name).into(), value.to_owned());
-        }
-    }
-    // An override for measuring; results never depend on it.
-    let threads = ws
-        .env
-        .text("RESTAGE_THREADS")
-        .unwrap_or_else(|| lease.threads.to_string());
-    if stage.resources.gpu != Gpus::Unstated {
-        env.insert("CUDA_VISIBLE_DEVICES".into(), lease.gpus.join(",").into());
-        // A number has to mean the same card to us, to `nvidia-smi` and to CUDA.
-        env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
-    }
-    if let Some(name) = own_name(stage) {
-        env.insert(OWN_NAME.into(), name.into());
-    }
-    if params_text::fits_variable(&params) {
-        env.insert("RESTAGE_PARAMS".into(), params.into());
-    }
-    env.insert("RESTAGE_THREADS".into(), threads.into());
-    // A restage that the stage starts uses the same store.
-    if let Some(store) = ws.store.location().shared() {
-        env.insert("RESTAGE_STORE".into(), store.into());
-    }
-    for (name, place) in places {
-        env.insert(name.into(), place.into());
-    }
-    env
 }

@@ -13,13 +13,13 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::event::{Access, Audited, Undeclared};
-use super::host::HostEnv;
 use super::workspace::{TOOLCHAIN, Workspace};
 use restage_core::glob::Glob;
 use restage_core::rel_path::RelPath;
 use restage_exec::{Call, Scope, Trace};
 use restage_pipeline::Stage;
 use restage_pipeline::graph::{Graph, Input, StageId};
+use restage_worker::HostEnv;
 
 /// System folders and temporary ones.
 const SYSTEM: [&str; 18] = [

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environment_kinds::installers_environment;
-use super::host::{HostEnv, OF_THIS_MACHINE};
 use restage_core::digest::{Digest, Frame};
 use restage_core::rel_path::RelPath;
 use restage_pipeline::{Runtime, Stage};
+use restage_worker::{HostEnv, OF_THIS_MACHINE};
 
 /// Where a restage inside the stage would find the store: a place on this machine.
 const STORE: &str = "RESTAGE_STORE";

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::data_error::{DataError, Difference};
 use super::facts::FactsError;
-use super::host::HostEnv;
 use super::local::{Local, LocalError};
 use restage_core::digest::{
     Digest, Found, Kind, Manifest, Node, PathDigest, Touch, Witness, nothing,
@@ -18,6 +17,7 @@ use restage_core::rel_path::RelPath;
 use restage_pipeline::Data;
 use restage_store::lockfile::{LockFile, Pins};
 use restage_store::{Store, StoreError, data_lists};
+use restage_worker::HostEnv;
 
 /// Data as it is now.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cards::Card;
 use super::data_error::DataError;
 use super::environments::Unnamed;
 use super::stands::Stands;
@@ -17,6 +16,7 @@ use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Stage, Tool};
 use restage_programs::CodeError;
 use restage_store::{Record, RecordedOut, StoreError};
+use restage_worker::Card;
 
 /// Answers about files, code, records and the environment.
 pub trait Facts {

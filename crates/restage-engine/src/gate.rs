@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::facts::FactsError;
-use super::host::HostEnv;
 use super::stands::Stands;
 use restage_core::clock::WallTime;
 use restage_core::digest::{PathDigest, StageKey};
@@ -14,6 +13,7 @@ use restage_core::rel_path::RelPath;
 use restage_pipeline::{Gpus, Stage};
 use restage_store::lockfile::LockEntry;
 use restage_store::{Record, RecordedOut};
+use restage_worker::HostEnv;
 
 /// What a stage requires and this machine lacks.
 pub(super) fn lacks(root: &Path, env: &HostEnv, stage: &Stage) -> Vec<String> {

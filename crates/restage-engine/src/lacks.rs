@@ -8,13 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::attempt::Attempt;
-use super::host::HostEnv;
-use super::params_text;
 use super::said::{self, Said, under};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_exec::Outcome;
 use restage_pipeline::{Action, Script, Shell, Stage, shell};
+use restage_worker::HostEnv;
+use restage_worker::params_text;
 
 /// What a shell says by its status if it did not find a program.
 const NOT_FOUND: i32 = 127;

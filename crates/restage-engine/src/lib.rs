@@ -9,13 +9,12 @@
     warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
 )]
 
+mod accept;
 mod adopt;
 mod attempt;
 mod audit;
 mod bad_inputs;
 mod baseline;
-mod cards;
-mod completion;
 mod container;
 mod copied_params;
 mod data;
@@ -48,7 +47,6 @@ mod obstacle;
 mod one_place;
 #[cfg(test)]
 mod order_tests;
-mod params_text;
 mod patterns;
 mod pipeline_lock;
 mod plan;
@@ -64,6 +62,7 @@ mod said;
 mod scheduler;
 mod secrets;
 mod shared_inputs;
+mod spec;
 mod standing;
 mod stands;
 mod store_place;
@@ -75,10 +74,8 @@ mod view;
 mod workspace;
 
 pub use adopt::{AdoptError, Adopted, Word, adopt};
-pub use attempt::FETCH_ARGUMENT;
 pub use audit::Audit;
 pub use baseline::{Difference, Verdict};
-pub use cards::Card;
 pub use copied_params::edited_since_copied;
 pub use data::DataNow;
 pub use data_error::{DataError, Difference as DataDifference};
@@ -89,7 +86,8 @@ pub use estimate::{Estimate, estimate};
 pub use event::{Access, Audited, Event, Failure, Observer, StageOutcome, Summary, Undeclared};
 pub use facts::{Facts, FactsError, InFolder};
 pub use former::{FormerOut, PassedOver, clean, former_outs};
-pub use host::HostEnv;
+pub use spec::FETCH_ARGUMENT;
+
 pub use in_folders::{InFolder as FileInFolder, in_folders};
 pub use lacks::{BROKEN_PIPE, HAD_MORE_TO_SAY};
 pub use local::unknown_local_data;
@@ -98,6 +96,7 @@ pub use noop::{NoopRequest, UpToDate, nothing_to_do, remember_noop};
 pub use patterns::Patterns;
 pub use plan::{Decision, Gone, Lack, Obstacle, Plan, Planned, Reason, Unreadable, plan};
 pub use progress::{Metric, Progress, StageEvent};
+pub use restage_worker::{Card, HostEnv};
 pub use scheduler::{Results, RunOptions, run};
 pub use standing::{Foreigners, check as check_places};
 pub use stands::{Gate, Stands};

@@ -13,11 +13,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::cards::Card;
 use super::copied_params::edited_since_copied;
 use super::event::Summary;
 use super::facts::{Facts, FactsError};
-use super::host::HostEnv;
 use super::kept::is_temporary;
 use super::scheduler::Results;
 use super::tools::{Question, all_unchanged};
@@ -33,6 +31,8 @@ use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Gpus};
 use restage_store::lockfile::LockFile;
 use restage_store::{Location, Record, Store, StoreError, noop};
+use restage_worker::Card;
+use restage_worker::HostEnv;
 
 /// What was asked for, and where.
 #[derive(Debug, Clone)]

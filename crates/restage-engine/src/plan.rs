@@ -9,12 +9,14 @@ use super::kept;
 use super::notebook;
 pub use super::obstacle::{Gone, Lack, Obstacle, Unreadable};
 pub use super::reason::Reason;
+use super::spec;
 use super::stands::Gate;
 use restage_core::digest::{DepContent, KeyAction, KeyDep, KeyGlob, KeyOut, StageKey, diff};
 use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, Input, StageId};
 use restage_pipeline::{Action, Dep, DepPattern, Gpus, Stage};
 use restage_store::Record;
+use restage_worker::OWN_NAME;
 
 /// What becomes of one stage.
 #[derive(Debug, Clone)]
@@ -412,7 +414,7 @@ fn stage_key(
                 let value = value.clone().or_else(|| facts.host_env(name));
                 (name.clone(), value)
             })
-            .chain(own_name(stage).map(|name| (OWN_NAME.to_owned(), Some(name))))
+            .chain(spec::own_name(stage).map(|name| (OWN_NAME.to_owned(), Some(name))))
             .collect(),
         outs: stage
             .outs
@@ -431,19 +433,6 @@ fn stage_key(
         secrets: stage.secrets.iter().map(|s| s.name.clone()).collect(),
         environment,
     })
-}
-
-/// The variable in which a stage gets its name.
-pub(super) const OWN_NAME: &str = "RESTAGE_STAGE";
-
-/// The stage's name, if its command asks for it. It is part of the key then, and only then: a stage that
-/// can't know its name keeps its result when it is renamed.
-pub(super) fn own_name(stage: &Stage) -> Option<String> {
-    let asks = match &stage.action {
-        Action::Program { .. } | Action::Fetch(_) => false,
-        Action::Command(script) => script.for_key().iter().any(|line| line.contains(OWN_NAME)),
-    };
-    asks.then(|| stage.name.clone())
 }
 
 /// What an out, or a part of one, gives to a stage that reads it at `path`.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::cards::Card;
 use super::facts::{Facts, FactsError, InFolder};
 use super::plan::{Decision, Reason, decide, plan};
 use restage_core::clock::WallTime;
@@ -15,6 +14,7 @@ use restage_core::rel_path::RelPath;
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{LoadOptions, Stage, Tool, load};
 use restage_store::{Record, RecordedOut};
+use restage_worker::Card;
 
 /// A world in memory.
 #[derive(Default)]

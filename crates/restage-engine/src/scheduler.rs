@@ -1,6 +1,6 @@
 //! Carries a plan out: which stage is decided, started and settled when. See docs/adr/0014.
 //!
-//! How a stage starts is in `dispatch`, what its end means in `completion`; both return values,
+//! How a stage starts is in `dispatch`, what its end means in `accept`; both return values,
 //! and only the scheduler acts on them.
 
 mod committed;
@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::states::{Settled, State, States};
+use super::accept::{self, Ended, Success};
 use super::attempt::{self, Attempt, Held, Parts};
 use super::audit::Audit;
-use super::completion::{self, Ended, Success};
 use super::dispatch::{self, Reserved, Running};
 use super::environment_builds::{self, Built};
 use super::error::RunError;
@@ -295,7 +295,7 @@ impl<'a> Scheduler<'a> {
                         Err(error) if error.is_loss() => return self.run_instead(id, &error),
                         Err(error) => {
                             let stage = self.graph.stage(id);
-                            let failure = completion::not_restored(stage, &error);
+                            let failure = accept::not_restored(stage, &error);
                             self.settle_without(id, &StageOutcome::Failed(failure), id);
                             return Ok(());
                         }
@@ -308,7 +308,7 @@ impl<'a> Scheduler<'a> {
                 return Ok(());
             }
             Decision::Blocked(obstacle) => {
-                let failure = completion::blocked(&obstacle);
+                let failure = accept::blocked(&obstacle);
                 self.settle_without(id, &StageOutcome::Failed(failure), id);
                 return Ok(());
             }
@@ -413,7 +413,7 @@ impl<'a> Scheduler<'a> {
                 self.failed(
                     id,
                     held,
-                    completion::not_started(self.graph.stage(id), number, &error),
+                    accept::not_started(self.graph.stage(id), number, &error),
                 );
                 return self.decide_due();
             }
@@ -501,7 +501,7 @@ impl<'a> Scheduler<'a> {
     ) -> Result<(), RunError> {
         let stage = &self.graph.stage(id).name;
         self.observer.event(&Event::Retrying { stage, failure });
-        match completion::moved(self.ws, self.graph, id, &held.key, attempt) {
+        match accept::moved(self.ws, self.graph, id, &held.key, attempt) {
             None => self.start(id, held, attempt.number + 1),
             Some(failure) => {
                 self.failed(id, held, *failure);
@@ -512,7 +512,7 @@ impl<'a> Scheduler<'a> {
 
     /// Settles a stage that could not be started.
     fn not_started(&mut self, id: StageId, number: u32, error: &RunError) {
-        let failure = completion::not_started(self.graph.stage(id), number, error);
+        let failure = accept::not_started(self.graph.stage(id), number, error);
         self.settle_without(id, &StageOutcome::Failed(failure), id);
     }
 

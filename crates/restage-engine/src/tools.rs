@@ -13,9 +13,11 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::host::{HostEnv, stage_environment};
+use super::host::stage_environment;
+use super::spec;
 use restage_exec::CaptureError;
 use restage_pipeline::{Stage, Tool};
+use restage_worker::HostEnv;
 
 /// Every plan asks: a tool that takes longer to report its version is of no use.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -30,10 +32,8 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) fn of(stage: &Stage, tool: &Tool) -> Self {
-        let mut argv = stage.tool_shell().words();
-        argv.push(tool.line.clone());
         Self {
-            argv: stage.in_folder(argv),
+            argv: spec::question(stage, tool).argv,
             env: stage.env.clone(),
             pass_env: stage.pass_env.clone(),
         }

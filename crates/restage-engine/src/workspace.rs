@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::cards::Card;
 use super::data::DataSets;
 use super::environments::{Environments, Unnamed};
 use super::facts::{Facts, FactsError, InFolder};
 use super::former::Former;
 use super::gate;
-use super::host::HostEnv;
 use super::stands::Stands;
 use super::tools::{Answers, Question};
 use restage_core::digest::{
@@ -30,6 +28,8 @@ use restage_pipeline::{OtherSeeds, Stage, Tool};
 use restage_programs::CodeDigests;
 use restage_store::lockfile::{LeftOver, LockFile};
 use restage_store::{Record, RecordedOut, Store, StoreError, lockfile};
+use restage_worker::Card;
+use restage_worker::HostEnv;
 
 /// Files in the workspace's folder by which pyenv, uv, asdf, mise and rustup choose the program that they
 /// run: where one is, every command depends on it.

@@ -7,6 +7,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::redacting_pipe::Redaction;
 use crate::trace::{Trace, Tracing};
 use restage_core::fs::FsError;
@@ -103,7 +105,8 @@ pub struct Finished {
 }
 
 /// How a job ended. These are values, not errors: the caller decides what they mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// By itself, with this exit code.
     Exited(i32),

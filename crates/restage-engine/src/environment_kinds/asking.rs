@@ -6,12 +6,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::host::HostEnv;
 use restage_core::digest::Digest;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_environments::EnvironmentError;
 use restage_store::Store;
+use restage_worker::HostEnv;
 
 /// Every plan may ask: an interpreter that takes longer to say what it is is of no use.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -15,12 +15,12 @@ use self::checks::Log;
 use self::generator::{Case, Schedule, World, cases};
 use self::oracle::{Fate, Oracle};
 use super::event::Summary;
-use super::host::HostEnv;
 use super::scheduler::{RunOptions, run};
 use super::standing::Foreigners;
 use super::tokens::Capacity;
 use super::workspace::Workspace;
 use restage_testing::FakeExecutor;
+use restage_worker::HostEnv;
 
 /// A folder in which a case is run in one way, and what should be known by then.
 struct Place<'a> {

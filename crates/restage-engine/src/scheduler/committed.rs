@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::states::{Settled, State};
-use crate::completion;
+use crate::accept;
 use crate::error::RunError;
 use crate::event::{Event, StageOutcome};
 use restage_store::CommitOutcome;
@@ -25,10 +25,8 @@ impl Scheduler<'_> {
                     let writers = lost.and_then(|digest| self.shared.writers(&digest));
                     let attempt = &committed.attempt;
                     let failure = match writers {
-                        None => completion::not_kept(stage, attempt, &error),
-                        Some(writers) => {
-                            completion::written_early(self.graph, id, attempt, writers)
-                        }
+                        None => accept::not_kept(stage, attempt, &error),
+                        Some(writers) => accept::written_early(self.graph, id, attempt, writers),
                     };
                     self.settle_without(id, &StageOutcome::Failed(*failure), id);
                     continue;

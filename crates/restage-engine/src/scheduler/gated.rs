@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::states::{Settled, State};
-use crate::completion;
+use crate::accept;
 use crate::event::StageOutcome;
 use crate::stands::Gate;
 use restage_core::rel_path::RelPath;
@@ -28,7 +28,7 @@ impl Scheduler<'_> {
                 Err(error) => Err(error),
             };
             if let Err(error) = kept {
-                let failure = completion::not_restored(self.graph.stage(id), &error.into());
+                let failure = accept::not_restored(self.graph.stage(id), &error.into());
                 self.settle_without(id, &StageOutcome::Failed(failure), id);
                 return;
             }

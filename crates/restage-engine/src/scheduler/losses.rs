@@ -3,8 +3,8 @@
 
 use super::states::{Settled, State};
 use super::{Scheduler, decide_now};
+use crate::accept;
 use crate::attempt::Held;
-use crate::completion;
 use crate::error::RunError;
 use crate::event::{Event, StageOutcome};
 use crate::plan::{Decision, Plan, Planned};
@@ -96,7 +96,7 @@ impl Scheduler<'_> {
         }
         let can_run = self.ws.rerun.is_none();
         if lost.is_empty() || !can_run || lost.iter().any(|up| self.healed.contains(up)) {
-            let failure = completion::not_started(self.graph.stage(id), number, loss);
+            let failure = accept::not_started(self.graph.stage(id), number, loss);
             self.failed(id, held, failure);
             return self.decide_due();
         }

@@ -2,13 +2,13 @@
 
 use super::{RunOptions, run};
 use crate::event::{Event, Observer};
-use crate::host::HostEnv;
 use crate::standing::Foreigners;
 use crate::tokens::Capacity;
 use crate::workspace::Workspace;
 use restage_pipeline::graph::Graph;
 use restage_pipeline::{LoadOptions, load};
 use restage_testing::{FakeExecutor, Play};
+use restage_worker::HostEnv;
 
 const PIPELINE: &str = "
 schema: 1

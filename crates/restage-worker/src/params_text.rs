@@ -12,7 +12,7 @@ use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
 /// The text.
-pub(super) fn text(params: &BTreeMap<String, Value>) -> String {
+pub fn text(params: &BTreeMap<String, Value>) -> String {
     let mut bytes = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut bytes, Floats);
     nested(params)
@@ -25,7 +25,7 @@ pub(super) fn text(params: &BTreeMap<String, Value>) -> String {
 const LONGEST_VARIABLE: usize = 128 << 10;
 
 /// Whether a text can be the value of `RESTAGE_PARAMS`.
-pub(super) fn fits_variable(text: &str) -> bool {
+pub fn fits_variable(text: &str) -> bool {
     "RESTAGE_PARAMS=".len() + text.len() < LONGEST_VARIABLE
 }
 

@@ -26,7 +26,7 @@ pub struct Card {
 
 /// Cards that we may use: those in `visible` (the caller's `CUDA_VISIBLE_DEVICES`), or else all in
 /// the system below `root`.
-pub(super) fn cards(visible: Option<&str>, root: &Path) -> Vec<Card> {
+pub(crate) fn cards(visible: Option<&str>, root: &Path) -> Vec<Card> {
     let described = descriptions(root);
     let card = |name: &str| Card {
         name: name.to_owned(),

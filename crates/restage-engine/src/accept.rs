@@ -1,9 +1,8 @@
-//! What an attempt that has ended came to: a result, or a failure. Nothing here knows of the run.
+//! What an attempt that has ended came to: a result, or a failure in words. What it left is looked at by
+//! [`restage_worker::Left`]; here is what only the workspace and the pipeline know. Nothing here knows of the run.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::audit::{self, Audit};
@@ -17,22 +16,17 @@ use super::secrets;
 use super::shared_inputs::Spoiled;
 use super::view;
 use super::workspace::Workspace;
-use restage_core::clock::WallTime;
 use restage_core::digest::StageKey;
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
 use restage_exec::{Finished, Outcome};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Gpus, Resources, Stage, duration_text, size_text};
-use restage_store::{Record, RecordedOut, StoreError, Unflushed};
+use restage_store::{Record, StoreError, Unflushed};
+use restage_worker::{Ending, Left, Made};
 
 /// A disk with less free space than this counts as full.
 const FULL_BYTES: u64 = 64 << 10;
-/// A path with more bytes is not named as a whole.
-const LONG: usize = 512;
-/// Most undeclared files that a record names.
-const MOST_UNDECLARED: usize = 20;
-
 /// A result that is yet to be committed.
 #[derive(Debug)]
 pub(super) struct Success {
@@ -130,7 +124,15 @@ impl Ended<'_> {
         let machine = |error: RunError| not_kept(stage, attempt, &error);
         // Also after a failure: others are to run in it.
         let written = written_environment(ws, attempt).map_err(machine)?;
-        let bad_end = bad_end(ws, stage, finished);
+        let left = Left {
+            spec: &attempt.spec,
+            dir: &attempt.dir,
+            finished,
+            others: [&attempt.inputs.placed, &attempt.inputs.kept],
+            secrets: &attempt.secrets,
+        };
+        let bad_end = left.bad_end();
+        let bad_end = bad_end.map(|ending| words(ws, stage, finished, &ending));
         if let Some(spoiled) = &self.spoiled {
             let end = bad_end.map(|(end, _)| end);
             let reason = bad_inputs::spoiled(graph, id, &attempt.dir, spoiled, end);
@@ -155,19 +157,24 @@ impl Ended<'_> {
             let reason = format!("ran in an environment that was written to meanwhile: {what}");
             return Err(fail(reason, Some(ENVIRONMENT_HINT.to_owned())));
         }
-        if let Some((reason, hint)) = missing_out(stage, attempt, finished).map_err(machine)? {
+        let missing = left.missing().map_err(|error| machine(error.into()))?;
+        if let Some(ending) = missing {
+            let (reason, hint) = words(ws, stage, finished, &ending);
             let said = Said::by(&attempt.logs);
-            return Err(fail(reason, Some(said.hint(&place).unwrap_or(hint))));
+            return Err(fail(reason, said.hint(&place).or(hint)));
         }
-        let leaked = secrets::leaked(stage, &attempt.secrets, &attempt.dir);
-        if let Some(path) = leaked.map_err(machine)? {
-            return Err(Box::new(leak(stage, attempt, &path)));
+        let leaked = left.leaked().map_err(|error| machine(error.into()))?;
+        if let Some(ending) = leaked {
+            let (reason, hint) = words(ws, stage, finished, &ending);
+            return Err(without_files(fail(reason, hint)));
         }
         let written = attempt.inputs.written_source(ws, key);
         if let Some(path) = written.map_err(machine)? {
             return Err(moved_failure(stage, attempt, &path));
         }
-        let mut success = take_in(ws, stage, key, attempt, finished).map_err(machine)?;
+        let taken = left.take(ws.run_store().objects());
+        let (made, unflushed) = taken.map_err(|error| machine(error.into()))?;
+        let mut success = accept(ws, stage, key, attempt, made, unflushed);
         // It has read what its key says; only the next plan sees the edit. What can't be read now
         // is for that plan, too.
         if let Ok(Some(path)) = moved_input(ws, graph, id, key) {
@@ -247,52 +254,86 @@ fn refuse(stage: &Stage, attempt: &Attempt, audited: &Audited) -> Box<Failure> {
     Box::new(failure(stage, attempt, reason, Some(hint.to_owned())))
 }
 
-/// The failure of a stage that wrote a secret into an out. Its files are not kept for reading.
-fn leak(stage: &Stage, attempt: &Attempt, path: &str) -> Failure {
-    let reason = format!("wrote the value of a secret into `{path}`");
-    let hint = "nothing was recorded and its files were removed; outs are kept as they are, so a \
-                stage must not write its secrets there";
-    let mut failure = failure(stage, attempt, reason, Some(hint.to_owned()));
-    match fs::remove_all(&attempt.dir) {
-        Ok(()) => failure.work_dir = None,
-        Err(_) => failure.machine = true,
+/// A failure whose files are not kept for reading.
+fn without_files(mut failure: Box<Failure>) -> Box<Failure> {
+    if let Some(dir) = failure.work_dir.take()
+        && fs::remove_all(&dir).is_err()
+    {
+        failure.work_dir = Some(dir);
+        failure.machine = true;
     }
     failure
 }
 
-fn bad_end(ws: &Workspace, stage: &Stage, finished: &Finished) -> Option<(String, Option<String>)> {
-    match &finished.outcome {
-        Outcome::Exited(0) => None,
+/// How an attempt ended, in words, and what to do about it.
+fn words(
+    ws: &Workspace,
+    stage: &Stage,
+    finished: &Finished,
+    ending: &Ending,
+) -> (String, Option<String>) {
+    let outcome = match ending {
+        Ending::Bad(outcome) => outcome,
+        Ending::Missing {
+            outs,
+            wrote,
+            leftovers,
+        } => return missing(outs, wrote, *leftovers),
+        Ending::Leaked(path) => {
+            let hint = "nothing was recorded and its files were removed; outs are kept as they are, so a \
+                        stage must not write its secrets there";
+            let reason = format!("wrote the value of a secret into `{path}`");
+            return (reason, Some(hint.to_owned()));
+        }
+    };
+    match outcome {
         // A shell's way to say that a program was ended by signal 9.
-        Outcome::Exited(137) => Some((
+        Outcome::Exited(137) => (
             "exited with 137: a program in it was killed (signal 9)".to_owned(),
             Some(killed_hint(ws, finished)),
-        )),
-        Outcome::Exited(code) => Some((format!("exited with {code}"), None)),
-        Outcome::Signaled(9) => Some((
+        ),
+        Outcome::Exited(code) => (format!("exited with {code}"), None),
+        Outcome::Signaled(9) => (
             "was killed (signal 9)".to_owned(),
             Some(killed_hint(ws, finished)),
-        )),
-        Outcome::Signaled(signal) => Some((format!("was ended by signal {signal}"), None)),
+        ),
+        Outcome::Signaled(signal) => (format!("was ended by signal {signal}"), None),
         Outcome::TimedOut => {
             let limit = stage.timeout.unwrap_or_default();
             let raise = format!("timeout: {}", duration_text(limit.saturating_mul(2)));
-            Some((
+            (
                 format!("ran longer than its timeout of {}", duration_text(limit)),
                 Some(limit_hint(stage, &raise)),
-            ))
+            )
         }
         Outcome::OverMemory(held) => {
             let limit = stage.resources.mem.unwrap_or_default();
             let (held_text, limit_text) = (size_text(*held), size_text(limit));
-            Some((
+            (
                 format!("held {held_text} of memory, more than its `mem` of {limit_text}"),
                 Some(limit_hint(stage, &with_room(stage.resources, *held))),
-            ))
+            )
         }
-        Outcome::Cancelled => Some(("was cancelled".to_owned(), None)),
-        Outcome::NotStarted(why) => Some((format!("could not be started: {why}"), None)),
+        Outcome::Cancelled => ("was cancelled".to_owned(), None),
+        Outcome::NotStarted(why) => (format!("could not be started: {why}"), None),
     }
+}
+
+/// A stage that exited with 0 and did not write what it declares.
+fn missing(outs: &[RelPath], wrote: &[String], leftovers: bool) -> (String, Option<String>) {
+    let outs: Vec<String> = outs.iter().map(|out| format!("`{out}`")).collect();
+    let hint = if leftovers {
+        "processes that it had left running were stopped when its command ended; if one of them \
+         writes it, let the command wait for it (`wait`); nothing was recorded"
+            .to_owned()
+    } else if wrote.is_empty() {
+        "it wrote nothing else; nothing was recorded".to_owned()
+    } else {
+        let wrote = wrote.join("`, `");
+        format!("it did write `{wrote}`; nothing was recorded")
+    };
+    let reason = format!("exited with 0 but did not write {}", outs.join(", "));
+    (reason, Some(hint))
 }
 
 /// Why a process may have been killed.
@@ -393,94 +434,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn missing_out(
-    stage: &Stage,
-    attempt: &Attempt,
-    finished: &Finished,
-) -> Result<Option<(String, String)>, RunError> {
-    let mut missing = Vec::new();
-    for out in &stage.outs {
-        if !fs::exists(&out.path.under(&attempt.dir))? {
-            missing.push(format!("`{}`", out.path));
-        }
-    }
-    if missing.is_empty() {
-        return Ok(None);
-    }
-    let wrote = undeclared(stage, attempt)?;
-    let hint = if finished.leftovers {
-        "processes that it had left running were stopped when its command ended; if one of them \
-         writes it, let the command wait for it (`wait`); nothing was recorded"
-            .to_owned()
-    } else if wrote.is_empty() {
-        "it wrote nothing else; nothing was recorded".to_owned()
-    } else {
-        format!(
-            "it did write `{}`; nothing was recorded",
-            wrote.join("`, `")
-        )
-    };
-    Ok(Some((
-        format!("exited with 0 but did not write {}", missing.join(", ")),
-        hint,
-    )))
-}
-
-/// Files in the work directory that are not deps or outs and are not inside one. Nothing that is
-/// declared has a name that is not UTF-8.
-fn undeclared(stage: &Stage, attempt: &Attempt) -> Result<Vec<String>, RunError> {
-    let declared = |path: &RelPath| {
-        let inputs = &attempt.inputs;
-        inputs.placed.contains(path)
-            || inputs.kept.contains(path)
-            || stage.outs.iter().any(|out| out.path == *path)
-    };
-    let mut found = Vec::new();
-    let mut note = |path: &Path| {
-        if found.len() < MOST_UNDECLARED {
-            let text = attempt.secrets.text(&named(path));
-            found.push(text.escape_debug().to_string());
-        }
-    };
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let names = match fs::read_dir(&attempt.dir.join(&folder)) {
-            // Nothing that is declared is in it: that was there.
-            Err(error) if error.is_out_of_reach() => {
-                note(&folder);
-                continue;
-            }
-            names => names?,
-        };
-        for name in names {
-            let path = folder.join(name);
-            let known = path.to_str().and_then(|text| RelPath::new(text).ok());
-            if known.is_some_and(|path| declared(&path)) {
-                continue;
-            }
-            match fs::symlink_metadata_if_exists(&attempt.dir.join(&path)) {
-                // A process that outlived the stage may just have removed it.
-                Ok(None) => {}
-                Ok(Some(there)) if there.is_dir() => folders.push(path),
-                Ok(Some(_)) => note(&path),
-                Err(error) if error.is_out_of_reach() => note(&path),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// A path for people; one that is very long by the folder that it begins with.
-fn named(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    match text.split_once('/') {
-        Some((folder, _)) if text.len() > LONG => format!("{folder}/.."),
-        _ => text.into_owned(),
-    }
-}
-
 /// The failure to put a stage's outs back, which is the machine's fault.
 pub(super) fn not_restored(stage: &Stage, error: &RunError) -> Failure {
     Failure {
@@ -516,70 +469,35 @@ pub(super) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Bo
     Box::new(failure)
 }
 
-fn take_in(
+/// Makes a record of what a stage made.
+fn accept(
     ws: &Workspace,
     stage: &Stage,
     key: &Arc<StageKey>,
     attempt: &Attempt,
-    finished: &Finished,
-) -> Result<Success, RunError> {
-    // The stage has just ended; from here on it is our own time.
-    let ran = Duration::try_from_secs_f64(finished.seconds).unwrap_or_default();
-    let started = WallTime::now().earlier(ran);
-    let undeclared = undeclared(stage, attempt)?;
-    let mut unflushed = Unflushed::default();
-    let mut outs = Vec::new();
-    let objects = ws.run_store().objects();
-    for out in &stage.outs {
-        let path = out.path.under(&attempt.dir);
-        outs.push(RecordedOut {
-            freed: false,
-            path: out.path.to_string(),
-            volatile: out.volatile,
-            content: match through_a_link(&attempt.dir, &out.path)? {
-                true => objects.ingest_copy_into(&path, &mut unflushed)?,
-                false => objects.ingest_into(&path, &mut unflushed)?,
-            },
-        });
-    }
-    let before = ws.last_record(&stage.name);
-    let mut record = Record::new(
-        key.as_ref().clone(),
-        ws.qualified(&stage.name),
-        outs,
-        started,
-        finished.seconds,
-        finished.peak_memory,
-        undeclared.clone(),
-    );
-    record.isolation = Some(attempt.kept.clone());
+    made: Made,
+    unflushed: Unflushed,
+) -> Success {
     let mut warnings = Vec::new();
-    if !undeclared.is_empty() {
+    if !made.undeclared.is_empty() {
         warnings.push(format!(
             "wrote files that it does not declare, which are not kept: {}",
-            undeclared.join(", ")
+            made.undeclared.join(", ")
         ));
     }
-    if finished.leftovers {
+    if made.leftovers {
         warnings.push("left processes running; they were stopped".to_owned());
     }
+    let kept = attempt.kept.clone();
+    let record = made.into_record(key.as_ref().clone(), ws.qualified(&stage.name), kept);
+    let before = ws.last_record(&stage.name);
     let unchanged = before.is_some_and(|before| stable(&before) == stable(&record));
-    Ok(Success {
+    Success {
         record: Arc::new(record),
         unflushed,
         unchanged,
         warnings,
-    })
-}
-
-/// Whether a folder on the way to a path is a link, so that the path may lead anywhere.
-fn through_a_link(dir: &Path, path: &RelPath) -> Result<bool, RunError> {
-    for folder in Path::new(path.as_str()).ancestors().skip(1) {
-        if !folder.as_os_str().is_empty() && fs::symlink_metadata(&dir.join(folder))?.is_symlink() {
-            return Ok(true);
-        }
     }
-    Ok(false)
 }
 
 /// The part of a record that later stages depend on.
