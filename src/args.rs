@@ -79,11 +79,42 @@ pub(crate) enum Command {
     Init(Init),
     MergeLock(MergeLock),
     Schema(Schema),
+    #[command(hide = true)]
+    HandOver(HandOver),
+    #[command(hide = true)]
+    Worker(Worker),
     /// Print a shell completion script.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Put stages that would run, and all that they read, into the store as a batch of jobs for `restage
+/// worker`, and print its folder.
+///
+/// Only stages whose inputs are known by now are handed over.
+#[derive(Debug, Args)]
+pub(crate) struct HandOver {
+    /// Stages, groups or outs [default: all stages].
+    pub(crate) targets: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// Run a job of a batch, on any machine that sees its store.
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// The batch's folder.
+    pub(crate) batch: PathBuf,
+
+    /// Which of its jobs, from 0.
+    pub(crate) job: u32,
+
+    /// Where stages run and write [default: $SLURM_TMPDIR, else $TMPDIR, else /tmp].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
 }
 
 /// Print the JSON Schema of pipeline.yaml, for editors.

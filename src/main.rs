@@ -18,6 +18,7 @@ mod exit;
 mod fetching;
 mod find;
 mod format;
+mod handed_over;
 mod interrupts;
 mod judge;
 mod left_over;

@@ -10,6 +10,7 @@ mod data;
 mod export;
 mod fsck;
 mod gc;
+mod hand_over;
 mod init;
 mod logs;
 mod merge_lock;
@@ -20,6 +21,7 @@ mod status;
 mod trace;
 mod verify;
 mod why;
+mod worker;
 
 use crate::args::Command;
 use crate::error::CliError;
@@ -53,6 +55,8 @@ pub(crate) fn run(
         Command::Init(args) => init::init(settings, args, out),
         Command::MergeLock(args) => merge_lock::merge_lock(settings, args, out),
         Command::Schema(args) => schema::schema(settings, args, out),
+        Command::HandOver(args) => hand_over::hand_over(settings, args, out),
+        Command::Worker(args) => worker::worker(settings, args, out),
         Command::Completions { shell } => completions::completions(*shell, out),
     }
 }

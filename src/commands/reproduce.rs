@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::args::Reproduce;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::handed_over;
 use crate::interrupts;
 use crate::output::Output;
 use crate::render::{JsonRenderer, plan_lines, reason_text, summary_line};
@@ -65,6 +66,9 @@ pub(crate) fn reproduce(
         false => Session::open(settings, &loaded)?,
     };
     let workspace = &session.workspace;
+    if !args.dry_run {
+        handed_over::take_in_all(&workspace.store, out)?;
+    }
     let graph = &loaded.graph;
     let selected = loaded.select(&args.targets, args.downstream)?;
     let forced = match (args.force, args.targets.is_empty()) {

@@ -70,3 +70,4 @@ mod users;
 mod verify;
 mod whose;
 mod why;
+mod worker;

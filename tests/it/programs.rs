@@ -115,3 +115,18 @@ fn the_workspace_may_be_a_folder_of_its_own_and_to_make_it_one_runs_nothing() {
     call(&space).exits(0).says("1 ran");
     assert_eq!(space.read("out.txt"), "two");
 }
+
+#[test]
+fn a_worker_starts_the_very_program_that_was_built_where_it_was_handed_over() {
+    let space = space("one");
+    let handed = command(&space, &["hand-over"]).output();
+    let handed = Said::from(handed.expect("restage starts")).exits(0);
+    let batch = handed.out.trim();
+    // No task reads the sources, and the program is kept for it.
+    fs::remove_dir_all(space.path("tool/src")).expect("sources to lose");
+    let elsewhere = Space::empty();
+    elsewhere.restage(&["worker", batch, "0"]).exits(0);
+    code(&space, "one");
+    call(&space).exits(0).says("1 restored");
+    assert_eq!(space.read("out.txt"), "one");
+}

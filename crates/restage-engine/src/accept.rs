@@ -18,7 +18,6 @@ use super::view;
 use super::workspace::Workspace;
 use restage_core::digest::StageKey;
 use restage_core::fs;
-use restage_core::rel_path::RelPath;
 use restage_exec::{Finished, Outcome};
 use restage_pipeline::graph::{Graph, StageId};
 use restage_pipeline::{Gpus, Resources, Stage, duration_text, size_text};
@@ -275,34 +274,29 @@ fn words(
     let outcome = match ending {
         Ending::Bad(outcome) => outcome,
         Ending::Missing {
-            outs,
-            wrote,
-            leftovers,
-        } => return missing(outs, wrote, *leftovers),
-        Ending::Leaked(path) => {
+            wrote, leftovers, ..
+        } => return (ending.to_string(), Some(missing_hint(wrote, *leftovers))),
+        Ending::Leaked(_) => {
             let hint = "nothing was recorded and its files were removed; outs are kept as they are, so a \
                         stage must not write its secrets there";
-            let reason = format!("wrote the value of a secret into `{path}`");
-            return (reason, Some(hint.to_owned()));
+            return (ending.to_string(), Some(hint.to_owned()));
         }
     };
     match outcome {
         // A shell's way to say that a program was ended by signal 9.
         Outcome::Exited(137) => (
-            "exited with 137: a program in it was killed (signal 9)".to_owned(),
+            format!("{ending}: a program in it was killed (signal 9)"),
             Some(killed_hint(ws, finished)),
         ),
-        Outcome::Exited(code) => (format!("exited with {code}"), None),
         Outcome::Signaled(9) => (
             "was killed (signal 9)".to_owned(),
             Some(killed_hint(ws, finished)),
         ),
-        Outcome::Signaled(signal) => (format!("was ended by signal {signal}"), None),
         Outcome::TimedOut => {
             let limit = stage.timeout.unwrap_or_default();
             let raise = format!("timeout: {}", duration_text(limit.saturating_mul(2)));
             (
-                format!("ran longer than its timeout of {}", duration_text(limit)),
+                format!("{ending} of {}", duration_text(limit)),
                 Some(limit_hint(stage, &raise)),
             )
         }
@@ -314,26 +308,26 @@ fn words(
                 Some(limit_hint(stage, &with_room(stage.resources, *held))),
             )
         }
-        Outcome::Cancelled => ("was cancelled".to_owned(), None),
-        Outcome::NotStarted(why) => (format!("could not be started: {why}"), None),
+        Outcome::Exited(_) | Outcome::Signaled(_) | Outcome::Cancelled | Outcome::NotStarted(_) => {
+            (ending.to_string(), None)
+        }
     }
 }
 
-/// A stage that exited with 0 and did not write what it declares.
-fn missing(outs: &[RelPath], wrote: &[String], leftovers: bool) -> (String, Option<String>) {
-    let outs: Vec<String> = outs.iter().map(|out| format!("`{out}`")).collect();
-    let hint = if leftovers {
-        "processes that it had left running were stopped when its command ended; if one of them \
+/// What may be wrong with a stage that exited with 0 and did not write what it declares.
+fn missing_hint(wrote: &[String], leftovers: bool) -> String {
+    if leftovers {
+        return "processes that it had left running were stopped when its command ended; if one of them \
          writes it, let the command wait for it (`wait`); nothing was recorded"
-            .to_owned()
-    } else if wrote.is_empty() {
-        "it wrote nothing else; nothing was recorded".to_owned()
-    } else {
-        let wrote = wrote.join("`, `");
-        format!("it did write `{wrote}`; nothing was recorded")
-    };
-    let reason = format!("exited with 0 but did not write {}", outs.join(", "));
-    (reason, Some(hint))
+            .to_owned();
+    }
+    match wrote {
+        [] => "it wrote nothing else; nothing was recorded".to_owned(),
+        wrote => format!(
+            "it did write `{}`; nothing was recorded",
+            wrote.join("`, `")
+        ),
+    }
 }
 
 /// Why a process may have been killed.

@@ -11,8 +11,9 @@ use super::workspace::{TOOLCHAIN, Workspace};
 use restage_core::digest::{DepContent, Digest, Found, StageKey, Touch, Witness};
 use restage_core::fs;
 use restage_core::rel_path::RelPath;
-use restage_pipeline::graph::{Graph, Input, StageId};
-use restage_store::{Placement, Record, RecordedOut, SharedFile, StoreError};
+use restage_pipeline::graph::{Graph, Input as Reads, StageId};
+use restage_store::{Placement, Record, RecordedOut, SharedFile, StoreError, Unflushed};
+use restage_worker::Input;
 
 /// Up to this size a file or folder is copied, which costs less than a millisecond: whatever
 /// happens to a copy, and to the original meanwhile, concerns nobody else.
@@ -252,6 +253,62 @@ impl Inputs {
     }
 }
 
+/// What a stage reads, for somebody who knows the store alone: sources are put there, as they are in the key.
+/// What is new there must be flushed. `Err` is data from outside, which no store takes in.
+pub(super) fn in_store(
+    sought: &Sought<'_>,
+    unflushed: &mut Unflushed,
+) -> Result<Result<Vec<Input>, RelPath>, RunError> {
+    let Sought { ws, graph, id, .. } = *sought;
+    let workdirs = ws.store.workdirs();
+    let dir = workdirs.new_work(&graph.stage(id).name)?;
+    let inputs = each_in_store(sought, &dir, unflushed);
+    workdirs.discard(&dir);
+    inputs
+}
+
+fn each_in_store(
+    sought: &Sought<'_>,
+    dir: &Path,
+    unflushed: &mut Unflushed,
+) -> Result<Result<Vec<Input>, RelPath>, RunError> {
+    let ws = sought.ws;
+    let mut inputs = Vec::new();
+    for (count, (path, what)) in find(sought)?.into_iter().enumerate() {
+        if ws.data.at(&path).is_some() {
+            return Ok(Err(path));
+        }
+        let dest = dir.join(count.to_string());
+        let changed = || StoreError::SourceChanged {
+            path: path.under(&ws.root),
+        };
+        let (content, inside) = match what {
+            What::Out(out, inside) => (out.content, inside),
+            What::Source(content) => {
+                Inputs::default().place_source(ws, &path, &content, &dest, false)?;
+                let kept = ws.store.objects().ingest_into(&dest, unflushed)?;
+                if kept.content_id() != content {
+                    return Err(changed().into());
+                }
+                (kept, String::new())
+            }
+            What::Notebook(content) => {
+                if !notebook::place(ws, &path, &content, &dest)? {
+                    return Err(changed().into());
+                }
+                let kept = ws.store.objects().ingest_into(&dest, unflushed)?;
+                (kept, String::new())
+            }
+        };
+        inputs.push(Input {
+            path,
+            content,
+            inside,
+        });
+    }
+    Ok(Ok(inputs))
+}
+
 /// What the key says of a path.
 fn content(key: &StageKey, path: &RelPath) -> Option<Digest> {
     let by_path = |dep: &restage_core::digest::KeyDep| dep.path.as_str().cmp(path.as_str());
@@ -273,27 +330,27 @@ fn find(sought: &Sought<'_>) -> Result<BTreeMap<RelPath, What>, RunError> {
     };
     for input in graph.inputs(id) {
         match input {
-            Input::Source { path } => source(path.clone()),
+            Reads::Source { path } => source(path.clone()),
             // As they were listed for the key, whatever is there by now.
-            Input::SourceGlob { pattern, .. } => {
+            Reads::SourceGlob { pattern, .. } => {
                 let listed = key.globs.iter().find(|glob| glob.pattern == *pattern);
                 let listed = listed.into_iter().flat_map(|glob| &glob.paths);
                 listed
                     .filter_map(|path| RelPath::new(path).ok())
                     .for_each(&mut source);
             }
-            Input::Notebook { .. } | Input::Produced { .. } => {}
+            Reads::Notebook { .. } | Reads::Produced { .. } => {}
         }
     }
     for name in TOOLCHAIN {
         RelPath::new(name).ok().into_iter().for_each(&mut source);
     }
     for input in graph.inputs(id) {
-        if let Input::Notebook { path } = input {
+        if let Reads::Notebook { path } = input {
             let content = content(key, path).map(What::Notebook);
             found.extend(content.map(|content| (path.clone(), content)));
         }
-        let Input::Produced { stage, out, path } = input else {
+        let Reads::Produced { stage, out, path } = input else {
             continue;
         };
         let declared = &graph.stage(*stage).outs[*out].path;

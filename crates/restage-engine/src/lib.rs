@@ -32,6 +32,7 @@ mod flusher;
 mod former;
 mod gate;
 pub mod git;
+mod hand_over;
 mod host;
 mod in_folders;
 mod inputs;
@@ -88,6 +89,7 @@ pub use facts::{Facts, FactsError, InFolder};
 pub use former::{FormerOut, PassedOver, clean, former_outs};
 pub use spec::FETCH_ARGUMENT;
 
+pub use hand_over::{CantMove, HandedOver, hand_over};
 pub use in_folders::{InFolder as FileInFolder, in_folders};
 pub use lacks::{BROKEN_PIPE, HAD_MORE_TO_SAY};
 pub use local::unknown_local_data;

@@ -97,6 +97,14 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A batch of tasks can't be read.
+    #[error("the batch `{}` can't be read: {reason}", dir.display())]
+    Batch {
+        /// Its folder.
+        dir: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file changed after it was digested.
     #[error("`{}` changed after it was read", path.display())]
     SourceChanged {
@@ -140,6 +148,10 @@ impl StoreError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Batch { .. } => {
+                "it may have been copied or edited; if none of its jobs is left, remove the folder: what it was to \
+                 make runs again"
+            }
             Self::Fs(error) => error.hint()?,
             Self::NewerFormat { .. } => {
                 "update restage, or move the folder away: every stage then runs again"

@@ -16,6 +16,7 @@
     warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
 )]
 
+mod batches;
 mod commit;
 pub mod data_lists;
 mod environments;
@@ -41,10 +42,12 @@ mod store;
 mod store_lock;
 #[cfg(test)]
 mod tests;
+mod token;
 mod trash;
 mod unflushed;
 mod workdirs;
 
+pub use batches::{About, Batch, BatchResult, BatchTask, Batches, Reports};
 pub use commit::CommitOutcome;
 pub use environments::{EnvironmentNote, EnvironmentPlace, Environments};
 pub use error::{StoreError, object_gone};
@@ -58,5 +61,6 @@ pub use record::{Adoption, KeptApart, Record, RecordedOut};
 pub use records::Records;
 pub use registry::{Member, Presence, members};
 pub use store::Store;
+pub use token::Token;
 pub use unflushed::Unflushed;
 pub use workdirs::{LogPaths, Workdirs};

@@ -95,6 +95,14 @@ impl Location {
         }
     }
 
+    /// Of a worker, which has a folder for itself, and no workspace.
+    pub(super) fn of_worker(own: &Path, dir: &Path) -> Self {
+        Self {
+            own: own.to_owned(),
+            dir: dir.to_owned(),
+        }
+    }
+
     /// The workspace's own folder.
     pub fn own(&self) -> &Path {
         &self.own

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::batches::Batches;
 use super::environments::Environments;
 use super::error::StoreError;
 use super::listing;
@@ -34,6 +35,7 @@ struct Inner {
     locks: Locks,
     workdirs: Workdirs,
     environments: Environments,
+    batches: Batches,
 }
 
 impl Store {
@@ -77,6 +79,21 @@ impl Store {
         Ok(Store::assemble(location, history, Arc::new(lock)))
     }
 
+    /// Opens the store for a worker, whose own folder is at `own`: no workspace is registered, and nothing is
+    /// tidied.
+    pub fn open_to_work(own: &Path, dir: &Path) -> Result<Store, StoreError> {
+        let location = Location::of_worker(own, dir);
+        location.check()?;
+        let lock = Arc::new(StoreLock::take(&location, &|| {})?);
+        location.make().map_err(|error| match error {
+            StoreError::Fs(error) => location.explain(error),
+            error => error,
+        })?;
+        lock.share()?;
+        let history = own.join("history.jsonl");
+        Ok(Store::assemble(&location, history, lock))
+    }
+
     /// Opens the store for this process alone, and leaves everything as it is. While it is open,
     /// others wait to open it.
     pub fn open_alone(location: &Location) -> Result<Store, StoreError> {
@@ -118,6 +135,7 @@ impl Store {
             locks: Locks::new(location, &trash, lock),
             workdirs: Workdirs::new(location, &trash),
             environments: Environments::new(location, &trash),
+            batches: Batches::new(location),
             cache,
         }))
     }
@@ -155,6 +173,11 @@ impl Store {
     /// Software that stages run in.
     pub fn environments(&self) -> &Environments {
         &self.0.environments
+    }
+
+    /// Tasks that were handed over to run elsewhere.
+    pub fn batches(&self) -> &Batches {
+        &self.0.batches
     }
 
     /// What went wrong without doing harm since the last call: damaged caches and records.

@@ -87,6 +87,16 @@ impl HostEnv {
             .map(|value| distinct_text(value.as_encoded_bytes()))
     }
 
+    /// The same without these variables.
+    #[must_use]
+    pub fn without<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Self {
+        let mut variables = self.variables.clone();
+        for name in names {
+            variables.remove(OsStr::new(name));
+        }
+        Self::new(variables)
+    }
+
     /// Graphics cards that stages may use.
     pub fn cards(&self) -> &[Card] {
         let visible = || self.text("CUDA_VISIBLE_DEVICES");

@@ -1,6 +1,7 @@
 //! What a command that has ended left: its outs, or why there is no result. Where it ran, and in facts
 //! alone: what to tell people is up to whoever knows the pipeline.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +38,26 @@ pub enum Ending {
     },
     /// It wrote the value of a secret to this path.
     Leaked(String),
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bad(outcome) => match outcome {
+                Outcome::Exited(code) => write!(f, "exited with {code}"),
+                Outcome::Signaled(signal) => write!(f, "was ended by signal {signal}"),
+                Outcome::TimedOut => f.write_str("ran longer than its timeout"),
+                Outcome::OverMemory(_) => f.write_str("held more memory than its `mem`"),
+                Outcome::Cancelled => f.write_str("was cancelled"),
+                Outcome::NotStarted(why) => write!(f, "could not be started: {why}"),
+            },
+            Self::Missing { outs, .. } => {
+                let outs: Vec<String> = outs.iter().map(|out| format!("`{out}`")).collect();
+                write!(f, "exited with 0 but did not write {}", outs.join(", "))
+            }
+            Self::Leaked(path) => write!(f, "wrote the value of a secret into `{path}`"),
+        }
+    }
 }
 
 /// What a stage made. Its outs are in the store.

@@ -16,8 +16,14 @@ mod host;
 mod judge;
 pub mod params_text;
 mod spec;
+mod take_in;
+mod task;
+mod worker;
 
 pub use cards::Card;
 pub use host::{Declared, HostEnv, OF_THIS_MACHINE};
 pub use judge::{Ending, Left, Made};
 pub use spec::{Given, Limits, OWN_NAME, Out, Runs, Spec, ToolQuestion};
+pub use take_in::{Taken, take_in};
+pub use task::{CameTo, Input, Refusal, Said, Task, read_result, result_line};
+pub use worker::{Tally, WorkError, Worker};

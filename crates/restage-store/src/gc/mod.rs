@@ -55,7 +55,8 @@ pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreE
     garbage.forgotten = dead.map(|(key, _)| *key).collect();
     garbage.members = members;
     garbage.settle_listed(Category::Records, listing, &live)?;
-    let objects = roots::live_objects(store, &live_records)?;
+    let handed = store.batches().needed()?;
+    let objects = roots::live_objects(store, &live_records, &handed.contents)?;
     garbage.settle_listed(Category::Objects, store.objects().list()?, &objects)?;
     let code = live_records
         .iter()
@@ -63,12 +64,16 @@ pub fn find(store: &Store, root: &Path, needs: &Needs) -> Result<Garbage, StoreE
             KeyAction::Program { code, .. } => Some(*code),
             KeyAction::Command(_) | KeyAction::Script { .. } | KeyAction::Fetch { .. } => None,
         });
-    let programs = attempts::live_programs(store, code.collect(), needs.programs.as_ref())?;
+    let code = code.chain(handed.code).collect();
+    let programs = attempts::live_programs(store, code, needs.programs.as_ref())?;
     garbage.settle_listed(Category::Programs, attempts::programs(store)?, &programs)?;
     environments(&mut garbage, store, &live_records, needs)?;
     attempts::work(&mut garbage, store, &roots::own(store, &records)?)?;
-    scratch(&mut garbage, store, needs.scratch.as_ref())?;
+    scratch(&mut garbage, store, needs.scratch.as_ref(), &handed.keys)?;
     attempts::logs(&mut garbage, store, needs.runs)?;
+    for (path, is_closed) in store.batches().folders()? {
+        garbage.settle(Category::Logs, path, !is_closed)?;
+    }
     garbage.remove_all_of(Category::Quarantine, store.objects().quarantined()?)?;
     garbage.remove_all_of(Category::Leftovers, store.workdirs().leftovers()?)?;
     let pinned = roots::locked_digests(root)?;
@@ -117,8 +122,10 @@ fn scratch(
     garbage: &mut Garbage,
     store: &Store,
     needed: Option<&BTreeSet<Digest>>,
+    handed: &BTreeSet<Digest>,
 ) -> Result<(), StoreError> {
-    let is_needed = |key: &Digest| needed.is_none_or(|keys| keys.contains(key));
+    let is_needed =
+        |key: &Digest| handed.contains(key) || needed.is_none_or(|keys| keys.contains(key));
     for (key, path) in scratch::list(store.location())?.named {
         let keep = is_needed(&key) || store.locks().left(&key)? == Left::Orphan;
         garbage.settle(Category::Scratch, path, keep)?;

@@ -140,31 +140,32 @@ fn last_of_each_stage(
     Ok(live)
 }
 
-/// Digests of all objects that these records need.
+/// Digests of all objects that these records need, and these files and folders.
 pub(super) fn live_objects(
     store: &Store,
     records: &[&Arc<Record>],
+    contents: &[PathDigest],
 ) -> Result<BTreeSet<Digest>, StoreError> {
     let mut live = BTreeSet::new();
     let mut seen = BTreeSet::new();
-    for record in records {
-        for out in record.all_outs() {
-            if out.content.kind != Kind::Tree {
-                if !out.freed {
-                    live.insert(out.content.digest);
-                }
-                continue;
+    let outs = records.iter().flat_map(|record| record.all_outs());
+    let outs = outs.map(|out| (&out.content, out.freed));
+    for (content, freed) in outs.chain(contents.iter().map(|content| (content, false))) {
+        if content.kind != Kind::Tree {
+            if !freed {
+                live.insert(content.digest);
             }
-            // What a folder holds is known even where its files were given up.
-            live.insert(out.content.digest);
-            if out.freed || !seen.insert(out.content.digest) {
-                continue;
-            }
-            // A folder that is lost or damaged needs nothing: its stage runs again.
-            let bytes = fs::read_if_exists(&store.objects().path(&out.content.digest))?;
-            if let Some(manifest) = bytes.and_then(|b| Manifest::from_bytes(&b).ok()) {
-                live.extend(manifest.files().map(|(digest, _)| *digest));
-            }
+            continue;
+        }
+        // What a folder holds is known even where its files were given up.
+        live.insert(content.digest);
+        if freed || !seen.insert(content.digest) {
+            continue;
+        }
+        // A folder that is lost or damaged needs nothing: its stage runs again.
+        let bytes = fs::read_if_exists(&store.objects().path(&content.digest))?;
+        if let Some(manifest) = bytes.and_then(|b| Manifest::from_bytes(&b).ok()) {
+            live.extend(manifest.files().map(|(digest, _)| *digest));
         }
     }
     Ok(live)
