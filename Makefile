@@ -9,7 +9,7 @@ EACH     = scripts/each-workspace
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RESTAGE := $(TARGET)/release/restage
 
-.PHONY: help reproduce test check fmt compare claims audit bench-train bench-train-gpu bench-runner bench-isolation torture cuda fuzz clean
+.PHONY: help reproduce test check fmt compare claims audit bench-train bench-train-gpu bench-runner bench-isolation keras-check torture cuda fuzz clean
 
 help:
 	@echo 'make reproduce [PROFILE=quick|cpu|paper] [ARGS="-S key=value"]  run what is stale, print Table I, write the report page'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench-train-gpu [ARGS=..]   training speed on an NVIDIA GPU compared with PyTorch (docs/benchmarks.md)'
 	@echo 'make bench-runner [ARGS=--quick]  the runner compared with ninja, make, DVC and others (docs/benchmarks.md)'
 	@echo 'make bench-isolation [ARGS=..]   what keeping a stage apart costs (docs/benchmarks.md)'
+	@echo 'make keras-check [ARGS=--quick]  our training compared with Keras, step for step (docs/accuracy.md)'
 	@echo 'make audit                    licences, banned crates, sources (needs cargo-deny)'
 
 $(RESTAGE): FORCE
@@ -83,6 +84,10 @@ bench-runner:
 bench-isolation: $(RESTAGE)
 	@command -v python3 >/dev/null || { echo 'bench-isolation needs python3, 3.9 or later'; exit 1; }
 	@python3 scripts/bench-isolation --restage $(RESTAGE) $(ARGS)
+
+keras-check:
+	@command -v python3 >/dev/null || { echo 'keras-check needs python3, 3.9 or later'; exit 1; }
+	@python3 scripts/keras-check $(ARGS)
 
 clean:
 	$(CARGO) clean

@@ -13,55 +13,11 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
+from keras_model import CLASSES, build, forward_flops
 from serve import serve
 
-BATCH, CLASSES = 64, 10
-
-
-def conv_norm(x, filters, kernel=3, stride=1, bias=False):
-    # With stride 2, Keras's `same` pads one row less than PyTorch; the amount of arithmetic is the same.
-    x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=bias)(x)
-    return layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x)
-
-
-def basic(x, filters, stride, skip, projects):
-    y = layers.ReLU()(conv_norm(x, filters, stride=stride))
-    y = conv_norm(y, filters)
-    if skip:
-        y = layers.Add()([y, conv_norm(x, filters, 1, stride) if projects else x])
-    return layers.ReLU()(y)
-
-
-def build(network):
-    image = x = keras.Input((32, 32, 3))
-    if network["family"] == "plain_cnn":
-        for filters in network["filters"]:
-            x = layers.MaxPooling2D(2)(layers.ReLU()(conv_norm(x, filters, bias=network["conv_bias"])))
-    else:
-        channels = network["stem"]
-        x = layers.ReLU()(conv_norm(x, channels))
-        for filters, blocks, stride in zip(network["filters"], network["blocks"], network["stage_strides"]):
-            for block in range(blocks):
-                step = stride if block == 0 else 1
-                every = network["projection"] == "every_stage"
-                projects = block == 0 and (every or step != 1 or channels != filters)
-                x = basic(x, filters, step, network["skip"], projects)
-                channels = filters
-    x = layers.Dropout(network["dropout"])(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(image, layers.Dense(CLASSES)(x))
-
-
-def forward_flops(model):
-    """Operations of one image's convolutions and dense layer: strides show here, not in parameters."""
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D):
-            total += 2 * int(np.prod(layer.kernel.shape)) * layer.output.shape[1] * layer.output.shape[2]
-        elif isinstance(layer, layers.Dense):
-            total += 2 * int(np.prod(layer.kernel.shape))
-    return total
+BATCH = 64
 
 
 def main():
