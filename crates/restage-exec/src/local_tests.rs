@@ -196,6 +196,41 @@ fn a_job_over_its_time_is_stopped() {
     );
 }
 
+#[test]
+fn a_thread_waits_for_one_job_after_another() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        bench.run(bench.shell(":"));
+    }
+    assert_eq!(bench.exec.free.len(), 1);
+    let two = [bench.shell("sleep 0.2"), bench.shell("sleep 0.2")];
+    let started = two.map(|job| bench.exec.submit(job).unwrap());
+    assert!(bench.exec.free.is_empty());
+    let mut ended = Vec::new();
+    while ended.len() < started.len() {
+        ended.extend(bench.exec.poll(LONG));
+    }
+    assert_eq!(
+        bench.exec.free.len(),
+        2,
+        "as many as there were jobs at once"
+    );
+    let gone = mpsc::channel().0;
+    bench.exec.free.push(gone);
+    assert_eq!(bench.run(bench.shell(":")).outcome, Outcome::Exited(0));
+}
+
+#[test]
+fn a_thread_that_is_free_ends_with_the_executor() {
+    let (sender, ended) = mpsc::channel();
+    let task = Box::new(|| watch::not_started(JobId(1), Instant::now(), "text".into()));
+    let thread = thread::spawn(move || wait_for_jobs(task, &sender));
+    let (finished, way) = ended.recv().unwrap();
+    assert!(finished.id == JobId(1) && way.is_some() && !thread.is_finished());
+    drop((ended, way));
+    thread.join().unwrap();
+}
+
 /// Fills a shell variable with this many MiB.
 fn fill(mib: usize) -> String {
     format!("x=$(head -c {}m /dev/zero | tr '\\0' x)", mib)
