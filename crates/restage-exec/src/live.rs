@@ -22,7 +22,7 @@ pub(crate) struct Live {
     pub(super) phase: Phase,
     grace: Duration,
     deadline: Option<Instant>,
-    memory: Option<u64>,
+    pub(super) memory: Option<u64>,
     /// The most memory that it was seen to hold.
     pub(super) peak: u64,
     pub(super) kill_at: Option<Instant>,
@@ -147,6 +147,11 @@ impl Live {
         for at in [&mut self.deadline, &mut self.kill_at] {
             *at = at.and_then(|at| at.checked_add(by));
         }
+    }
+
+    /// Whether something happens to it at a certain time.
+    pub(super) fn is_timed(&self) -> bool {
+        self.deadline.is_some() || self.kill_at.is_some()
     }
 
     /// Its first process and its peak, as long as its first process runs.

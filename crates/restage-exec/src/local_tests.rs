@@ -197,6 +197,21 @@ fn a_job_over_its_time_is_stopped() {
 }
 
 #[test]
+fn limits_hold_for_every_job_also_after_a_moment_without_any() {
+    let mut bench = Bench::new();
+    bench.run(bench.shell(":"));
+    thread::sleep(Duration::from_millis(300));
+    let mut job = bench.shell("exec sleep 60");
+    job.timeout = Some(Duration::from_millis(100));
+    assert_eq!(bench.run(job).outcome, Outcome::TimedOut);
+    thread::sleep(Duration::from_millis(300));
+    let mut job = bench.shell(&format!("{}; sleep 60; :", fill(64)));
+    job.memory = Some(32 << 20);
+    let ended = bench.run(job).outcome;
+    assert!(matches!(ended, Outcome::OverMemory(_)), "{ended:?}");
+}
+
+#[test]
 fn a_thread_waits_for_one_job_after_another() {
     let mut bench = Bench::new();
     for _ in 0..3 {
@@ -229,6 +244,33 @@ fn a_thread_that_is_free_ends_with_the_executor() {
     assert!(finished.id == JobId(1) && way.is_some() && !thread.is_finished());
     drop((ended, way));
     thread.join().unwrap();
+}
+
+#[test]
+fn a_job_without_a_limit_is_measured_once_it_has_run_for_a_while() {
+    let bench = Bench::new();
+    let watch = Watch::default();
+    let begin = |id, memory| {
+        let job = Job {
+            memory,
+            ..bench.job(&["true"])
+        };
+        let mut live = Live::new(&job);
+        live.process = Some(ProcessRef::of(std::process::id()));
+        watch.jobs().insert(JobId(id), live);
+    };
+    begin(1, None);
+    let pause = Duration::from_secs(2);
+    thread::scope(|scope| {
+        let measuring = scope.spawn(|| watch.due_for_measuring(pause).unwrap());
+        thread::sleep(pause / 10);
+        begin(2, None);
+        begin(3, Some(1 << 20));
+        let due = measuring.join().unwrap().into_iter();
+        assert_eq!(due.map(|(id, ..)| id.0).collect::<Vec<_>>(), [1, 3]);
+        let next = watch.due_for_measuring(Duration::ZERO).unwrap();
+        assert_eq!(next.len(), 3);
+    });
 }
 
 /// Fills a shell variable with this many MiB.

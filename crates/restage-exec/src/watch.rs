@@ -29,7 +29,10 @@ const MOMENT: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     state: Mutex<State>,
+    /// What the thread that keeps time waits for.
     changed: Condvar,
+    /// What the thread that measures waits for while no job runs.
+    started: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -77,30 +80,34 @@ impl Watch {
         self.changed.notify_all();
     }
 
-    /// The process groups to measure after `pause`, with the peak of each so far. Waits while
-    /// there is none; `None` once closed.
+    /// The process groups to measure after `pause`, with the peak of each so far: those that ran all the
+    /// time, and those that have a limit. Waits while there is none; `None` once closed.
     pub(crate) fn due_for_measuring(&self, pause: Duration) -> Option<Vec<(JobId, u32, u64)>> {
-        let mut state = self.lock();
-        let mut since = Instant::now();
-        while !state.closed {
+        loop {
+            let mut state = self.lock();
+            while !state.closed && !state.jobs.values().any(|live| live.to_measure().is_some()) {
+                let woken = self.started.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+            }
+            let newest = state.jobs.keys().next_back().copied();
+            drop(state);
+            // Jobs that start and end meanwhile need not wake it.
+            thread::sleep(pause);
+            let state = self.lock();
+            if state.closed {
+                return None;
+            }
             let running = state.jobs.iter().filter_map(|(id, live)| {
-                let (group, peak) = live.to_measure()?;
+                // Of one that ends in a moment the system's figure is enough.
+                let matters = Some(*id) <= newest || live.memory.is_some();
+                let (group, peak) = live.to_measure().filter(|_| matters)?;
                 Some((*id, group, peak))
             });
             let due: Vec<_> = running.collect();
-            let rest = pause.saturating_sub(since.elapsed());
-            if due.is_empty() {
-                let woken = self.changed.wait(state);
-                state = woken.unwrap_or_else(PoisonError::into_inner);
-                since = Instant::now();
-            } else if rest.is_zero() {
+            if !due.is_empty() {
                 return Some(due);
-            } else {
-                let woken = self.changed.wait_timeout(state, rest);
-                state = woken.unwrap_or_else(PoisonError::into_inner).0;
             }
         }
-        None
     }
 
     /// Records how much memory a job's group holds.
@@ -121,6 +128,7 @@ impl Watch {
         }
         drop(state);
         self.changed.notify_all();
+        self.started.notify_all();
     }
 
     /// Stops all jobs, or lets them go on with the time that they had left.
@@ -186,6 +194,7 @@ pub(crate) fn start(start: &mut Start, watch: &Watch, id: JobId) -> io::Result<u
     let process = ProcessRef::of(pid);
     let mut state = watch.lock();
     let closed = state.closed;
+    let mut is_timed = false;
     if let Some(live) = state.jobs.get_mut(&id) {
         live.process = Some(process);
         live.launch = start.launch();
@@ -194,9 +203,13 @@ pub(crate) fn start(start: &mut Start, watch: &Watch, id: JobId) -> io::Result<u
         } else if live.cause.is_some() {
             live.stop();
         }
+        is_timed = live.is_timed();
     }
     drop(state);
-    watch.changed.notify_all();
+    watch.started.notify_all();
+    if is_timed {
+        watch.changed.notify_all();
+    }
     Ok(pid)
 }
 
@@ -234,7 +247,8 @@ pub(crate) fn see_through(
     id: JobId,
     since: Instant,
 ) -> (Finished, Option<io::Error>) {
-    let process = ProcessRef::of(first);
+    let process = watch.jobs().get(&id).and_then(Live::process);
+    let process = process.unwrap_or_else(|| ProcessRef::of(first));
     // Waiting without reaping keeps the process id ours: until the lock is held, signals to
     // the group cannot reach a stranger.
     if let Some(pid) = pid(first) {
