@@ -15,11 +15,21 @@ pub const SET_ASIDE: &str = "restage-set-aside";
 /// What one machine has to say of the pipeline in the same folder: uncommitted, and in no key.
 pub const LOCAL_FILE: &str = "restage.local.toml";
 
+/// What a project has to say of the places where it runs and keeps results: committed, and in no key.
+pub const PROJECT_FILE: &str = "restage.toml";
+
 /// The JSON Schema of a pipeline file, for editors, beside it.
 pub const SCHEMA_FILE: &str = "pipeline.schema.json";
 
 /// What no pattern matches or looks into: ours and git's.
-pub const HIDDEN: [&str; 5] = [".restage", ".git", SET_ASIDE, LOCAL_FILE, SCHEMA_FILE];
+pub const HIDDEN: [&str; 6] = [
+    ".restage",
+    ".git",
+    SET_ASIDE,
+    LOCAL_FILE,
+    PROJECT_FILE,
+    SCHEMA_FILE,
+];
 
 /// What is below a folder.
 #[derive(Debug, Default)]

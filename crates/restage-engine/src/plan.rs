@@ -234,7 +234,8 @@ pub(crate) fn decide_what(
     let mut not_kept = Vec::new();
     let decision = match facts.record(&key.digest())? {
         _ if must.run => Decision::Run(vec![Reason::Forced]),
-        Some(record) if !declares(&key, &record) => Decision::Run(vec![Reason::OtherOuts]),
+        // The key is ours; what a record says of its own key may be forged.
+        Some(record) if !record.has_outs_of(&key) => Decision::Run(vec![Reason::OtherOuts]),
         Some(record) => {
             let placed = kept::placed(stage, record, must.have_outs, facts)?;
             not_kept = placed.not_kept;
@@ -272,22 +273,6 @@ fn gate(stage: &Stage, key: &StageKey, facts: &dyn Facts) -> Result<Option<Gate>
     }
     let stands = facts.stands(stage, key)?;
     Ok(Some(Gate { lacks, stands }))
-}
-
-/// Whether a record has exactly the outs that its key declares. The key is ours; what a record says
-/// of its own key may be forged.
-fn declares(key: &StageKey, record: &Record) -> bool {
-    let declared: BTreeSet<_> = key
-        .outs
-        .iter()
-        .map(|o| (o.path.as_str(), o.volatile))
-        .collect();
-    let recorded: BTreeSet<_> = record
-        .outs
-        .iter()
-        .map(|o| (o.path.as_str(), o.volatile))
-        .collect();
-    declared == recorded && recorded.len() == record.outs.len()
 }
 
 fn reasons(stage: &str, key: &StageKey, facts: &dyn Facts) -> Vec<Reason> {

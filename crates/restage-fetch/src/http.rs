@@ -1,17 +1,16 @@
 //! HTTP requests for a file, from its start or from where the bytes end, until it is there.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ureq::http::{HeaderMap, Response, StatusCode, header};
-use ureq::{Agent, Body, ProxyProtocol};
+use ureq::{Agent, Body};
 
 use super::Watch;
+use super::client::{Patience, client, is_https};
 use super::error::FetchError;
 use super::partial::{Note, Partial};
 use super::retry::{Policy, retry_after};
-use super::tls;
 use restage_core::fs::Context;
 
 /// Fetches the whole of `url` into `partial`. Proxies are those of the environment.
@@ -21,24 +20,12 @@ pub(super) fn fetch(
     policy: &Policy,
     watch: &mut dyn Watch,
 ) -> Result<(), FetchError> {
-    let scheme = url.split(':').next().unwrap_or_default();
-    if scheme.eq_ignore_ascii_case("https") {
-        let missing = tls::missing_cpu_features();
-        if !missing.is_empty() {
-            return Err(FetchError::NoTls(missing));
-        }
-    }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what everybody who speaks TLS or asks a proxy reads there; no result depends on it"
-    )]
-    let (certificates, variable) = (
-        std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
-        |name: &str| std::env::var(name).ok(),
-    );
-    let certificates = certificates.filter(|path| !path.as_os_str().is_empty());
-    check_proxy(&variable)?;
-    let agent = agent(policy, certificates.as_deref())?;
+    let agent = client(&Patience {
+        connect: policy.timeout,
+        wait: policy.timeout,
+        connections: 1,
+        https: is_https(url),
+    })?;
     let mut failures = 0;
     let mut longest = partial.len()?;
     loop {
@@ -68,62 +55,12 @@ pub(super) fn fetch(
     }
 }
 
-/// Those that `ureq` asks, in its order; the first that it understands counts.
-const PROXIES: [&str; 6] = [
-    "ALL_PROXY",
-    "all_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-];
-
-/// Refuses a proxy that would be passed over without a word: whoever names one wants no other way to be taken.
-fn check_proxy(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), FetchError> {
-    let set = PROXIES
-        .iter()
-        .filter_map(|name| Some((*name, variable(name)?)));
-    // What is wrong with one is said without its value, which may have a password in it.
-    let refused = |name, problem| Err(FetchError::Proxy { name, problem });
-    let mut passed_over = Ok(());
-    for (name, value) in set.filter(|(_, value)| !value.trim().is_empty()) {
-        match ureq::Proxy::new(&value).map(|proxy| proxy.protocol()) {
-            Ok(ProxyProtocol::Http | ProxyProtocol::Https) => return Ok(()),
-            Ok(_) => return refused(name, "is a SOCKS proxy, which is not spoken here"),
-            Err(_) if passed_over.is_ok() => {
-                passed_over = refused(name, "is not the address of a proxy");
-            }
-            Err(_) => {}
-        }
-    }
-    passed_over
-}
-
 /// How a request ended, short of an error that no other try can mend.
 enum Outcome {
     /// The whole file is there.
     Complete,
     /// Another try may go better, after this time if the server asked for one.
     Again(FetchError, Option<Duration>),
-}
-
-/// A client with timeouts, for plain HTTP where the CPU cannot do TLS.
-fn agent(policy: &Policy, certificates: Option<&Path>) -> Result<Agent, FetchError> {
-    let timeout = Some(policy.timeout);
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        .user_agent(concat!("restage/", env!("CARGO_PKG_VERSION")))
-        .timeout_resolve(timeout)
-        .timeout_connect(timeout)
-        .timeout_send_request(timeout)
-        .timeout_recv_response(timeout)
-        .timeout_per_read(timeout);
-    let config = match tls::missing_cpu_features().is_empty() {
-        true => config.tls_config(tls::config(certificates)?),
-        // A redirect to https would panic without a provider: show it as a status instead.
-        false => config.max_redirects(0).max_redirects_will_error(false),
-    };
-    Ok(config.build().into())
 }
 
 /// Asks once, and writes what comes to the partial file.
@@ -308,50 +245,4 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 )]
 fn now() -> SystemTime {
     SystemTime::now()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proxy_that_can_not_be_used_is_an_error_and_not_passed_over() {
-        let checked = |set: &[(&str, &str)]| {
-            let value = |name: &str| {
-                let found = set.iter().find(|(variable, _)| *variable == name);
-                found.map(|(_, value)| (*value).to_owned())
-            };
-            check_proxy(&value).map_err(|error| error.to_string())
-        };
-        for fine in [
-            "http://127.0.0.1:3128",
-            "proxy.example:3128",
-            "https://u:p@proxy",
-            "",
-            " ",
-        ] {
-            assert_eq!(checked(&[("https_proxy", fine)]), Ok(()), "{fine}");
-        }
-        assert_eq!(checked(&[]), Ok(()));
-        for (value, problem) in [
-            ("socks5://u:secret@127.0.0.1:1080", "SOCKS"),
-            ("ftp://u:secret@proxy", "is not the address of a proxy"),
-            ("http://u:secret@", "is not the address of a proxy"),
-        ] {
-            let error = checked(&[("https_proxy", value)]).expect_err(value);
-            assert!(
-                error.contains(problem) && error.contains("`https_proxy`"),
-                "{error}"
-            );
-            assert!(!error.contains("secret"), "{error}");
-        }
-        // The one that counts.
-        let both = [("ALL_PROXY", "ftp://x"), ("http_proxy", "http://proxy:2")];
-        assert_eq!(checked(&both), Ok(()));
-        let both = [
-            ("all_proxy", "http://proxy:1"),
-            ("http_proxy", "socks5://proxy:2"),
-        ];
-        assert_eq!(checked(&both), Ok(()));
-    }
 }

@@ -11,6 +11,7 @@
     warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)
 )]
 
+mod client;
 mod error;
 mod http;
 mod partial;
@@ -31,9 +32,10 @@ use sha2::{Digest, Sha256};
 use restage_core::digest::{Touch, Witness, nothing};
 use restage_core::fs::{self, Context};
 
+pub use client::{Patience, client, is_https};
 pub use error::{FetchError, UnpackError};
 use partial::Partial;
-pub use retry::Policy;
+pub use retry::{Policy, retry_after};
 pub use unpack::{Limits, Unpack};
 
 /// What to fetch.

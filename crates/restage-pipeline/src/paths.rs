@@ -4,7 +4,7 @@
 use super::diagnostic::Diagnostic;
 use super::node::printable;
 use super::pipeline::{Dep, DepPattern, Out};
-use restage_core::files::{LOCAL_FILE, SET_ASIDE};
+use restage_core::files::{LOCAL_FILE, PROJECT_FILE, SET_ASIDE};
 use restage_core::glob::{Glob, GlobError};
 use restage_core::ignored::IGNORE_FILE;
 use restage_core::rel_path::{RelPath, RelPathError};
@@ -96,6 +96,7 @@ fn reserved(path: &RelPath, file_name: &str) -> Option<&'static str> {
             Some("restage writes this file itself")
         }
         LOCAL_FILE => Some("this file says where this machine has data"),
+        PROJECT_FILE => Some("this file says where results are kept for others"),
         _ => None,
     }
 }

@@ -57,6 +57,29 @@ impl Store {
         Ok(outcome)
     }
 
+    /// Makes `record`, which another store had, the record of the locked key. Its outs must be in this
+    /// store and on the disk, but for those that were given up. A record that the key has already stays. The
+    /// record is noted in `unflushed`. Returns whether the key had none.
+    pub fn take_in(
+        &self,
+        lock: &KeyLock,
+        record: &Record,
+        unflushed: &mut Unflushed,
+    ) -> Result<bool, StoreError> {
+        if record.key != *lock.key() {
+            return Err(StoreError::WrongKey {
+                record: record.key,
+                lock: *lock.key(),
+            });
+        }
+        if self.records().get(lock.key())?.is_some() {
+            return Ok(false);
+        }
+        self.check_outs(record.kept_outs())?;
+        self.records().put(record, unflushed)?;
+        Ok(true)
+    }
+
     /// Keeps what another run of the locked key wrote as a variant of its record, and marks the
     /// stage nondeterministic; the record's own outs stay. `outs` must be in the store. Returns
     /// whether the record has the variant now: there is nothing to keep without a record, or if
@@ -83,7 +106,10 @@ impl Store {
         Ok(true)
     }
 
-    fn check_outs(&self, outs: &[RecordedOut]) -> Result<(), StoreError> {
+    fn check_outs<'a>(
+        &self,
+        outs: impl IntoIterator<Item = &'a RecordedOut>,
+    ) -> Result<(), StoreError> {
         for out in outs {
             if !self.objects().has(&out.content)? {
                 return Err(StoreError::MissingObject {

@@ -56,7 +56,7 @@ pub use history::LastRun;
 pub use key_lock::KeyLock;
 pub use location::Location;
 pub use locks::Locks;
-pub use objects::{Look, Objects, Placement, SharedFile};
+pub use objects::{Arrival, Look, Objects, Placement, SharedFile};
 pub use record::{Adoption, KeptApart, Record, RecordedOut};
 pub use records::Records;
 pub use registry::{Member, Presence, members};

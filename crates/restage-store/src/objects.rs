@@ -9,9 +9,11 @@ mod fill;
 mod flush;
 mod inputs;
 mod place;
+mod travel;
 
 pub use inputs::SharedFile;
 pub use place::Look;
+pub use travel::Arrival;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};

@@ -3,6 +3,8 @@
 //! Its file has two lines, JSON and the digest of the JSON. One that was cut or edited is not a
 //! record: its stage runs again.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::sealed::{seal, unseal};
@@ -155,6 +157,21 @@ impl Record {
         }
     }
 
+    /// Whether it has exactly the outs that a key declares.
+    pub fn has_outs_of(&self, key: &StageKey) -> bool {
+        let declared: BTreeSet<_> = key
+            .outs
+            .iter()
+            .map(|out| (out.path.as_str(), out.volatile))
+            .collect();
+        let recorded: BTreeSet<_> = self
+            .outs
+            .iter()
+            .map(|out| (out.path.as_str(), out.volatile))
+            .collect();
+        declared == recorded && recorded.len() == self.outs.len()
+    }
+
     /// Whether no run can make all of it again.
     pub(super) fn holds_adopted(&self) -> bool {
         self.adopted.is_some() || self.adopted_variant
@@ -166,7 +183,7 @@ impl Record {
     }
 
     /// The same, without those whose bytes were given up.
-    pub(super) fn kept_outs(&self) -> impl Iterator<Item = &RecordedOut> {
+    pub fn kept_outs(&self) -> impl Iterator<Item = &RecordedOut> {
         self.all_outs().filter(|out| !out.freed)
     }
 

@@ -159,6 +159,11 @@ impl StagedFile {
         &mut self.file
     }
 
+    /// Where it is until it is in its place.
+    pub fn path(&self) -> &Path {
+        &self.temp
+    }
+
     /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
         write_all(&mut self.file, bytes, &self.target)
