@@ -3,6 +3,7 @@
 mod compare;
 mod export;
 mod pipeline;
+mod remote;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use compare::Compare;
 pub(crate) use export::{Export, RoCrate, Tensorboard};
 pub(crate) use pipeline::PipelineArgs;
+pub(crate) use remote::{Pull, Push, Remote, RemoteTargets};
 
 /// Run the stages of an experiment that are out of date, and cache every result by content.
 #[derive(Debug, Parser)]
@@ -73,6 +75,10 @@ pub(crate) enum Command {
     Verify(Verify),
     Logs(Logs),
     Adopt(Adopt),
+    Push(Push),
+    Pull(Pull),
+    #[command(subcommand)]
+    Remote(Remote),
     Clean(Clean),
     Gc(Gc),
     Fsck(Fsck),
@@ -182,6 +188,19 @@ pub(crate) struct Reproduce {
     /// Replace files that stand where outs go and that the store does not have: they are lost.
     #[arg(long)]
     pub(crate) replace: bool,
+
+    /// Use results that a remote has, signed by somebody whom restage.toml trusts. If it can't be reached, a warning
+    /// says so, and stages run.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) pull: bool,
+
+    /// The remote to pull from [default: the only one in restage.toml].
+    #[arg(long, value_name = "NAME", requires = "pull")]
+    pub(crate) remote: Option<String>,
+
+    /// Run nothing if the remote can't be reached.
+    #[arg(long, requires = "pull")]
+    pub(crate) remote_required: bool,
 
     /// Print only failures.
     #[arg(short = 'q', long)]

@@ -15,6 +15,7 @@ use restage_engine::{BROKEN_PIPE, FactsError, HAD_MORE_TO_SAY, RunError};
 use restage_exec::CaptureError;
 use restage_pipeline::graph::{Graph, SelectError};
 use restage_pipeline::{Diagnostic, Diagnostics};
+use restage_remote::{ConfigError, KeyError, RemoteError};
 use restage_report::export::PackageError;
 use restage_store::StoreError;
 
@@ -58,6 +59,15 @@ impl CliError {
             error: message.into().into(),
             hint: None,
             exit: Exit::Usage,
+        }
+    }
+
+    /// Another machine does not let us.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::Other {
+            error: message.into().into(),
+            hint: None,
+            exit: Exit::Machine,
         }
     }
 
@@ -128,6 +138,35 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let hint = error.hint();
         Self::machine(error).maybe_hint(hint)
+    }
+}
+
+impl From<RemoteError> for CliError {
+    fn from(error: RemoteError) -> Self {
+        let exit = match error {
+            RemoteError::Setup(_) => Exit::Usage,
+            _ => Exit::Machine,
+        };
+        let hint = error.hint();
+        Self::new(error, exit).maybe_hint(hint)
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self::new(error, Exit::Usage).maybe_hint(hint)
+    }
+}
+
+impl From<KeyError> for CliError {
+    fn from(error: KeyError) -> Self {
+        let exit = match error {
+            KeyError::Fs(_) | KeyError::NoRandom(_) => Exit::Machine,
+            _ => Exit::Usage,
+        };
+        let hint = error.hint();
+        Self::new(error, exit).maybe_hint(hint)
     }
 }
 

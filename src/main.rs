@@ -25,6 +25,7 @@ mod left_over;
 mod maintenance;
 mod not_from_here;
 mod output;
+mod remotes;
 mod render;
 mod session;
 mod settings;

@@ -331,7 +331,7 @@ pub(crate) fn launcher() -> Option<PathBuf> {
 /// A loaded pipeline in its workspace, whose store is open.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
-    settings: &'a Settings,
+    pub(crate) settings: &'a Settings,
     pub(crate) loaded: &'a Loaded,
     pub(crate) workspace: Workspace,
 }

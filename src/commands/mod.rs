@@ -14,6 +14,9 @@ mod hand_over;
 mod init;
 mod logs;
 mod merge_lock;
+mod pull;
+mod push;
+mod remote;
 mod report;
 mod reproduce;
 mod schema;
@@ -39,6 +42,9 @@ pub(crate) fn run(
         Command::Reproduce(args) => reproduce::reproduce(settings, args, out),
         Command::Status(args) => status::status(settings, args, out),
         Command::Why(args) => why::why(settings, args, out),
+        Command::Push(args) => push::push(settings, args, out),
+        Command::Pull(args) => pull::pull(settings, args, out),
+        Command::Remote(args) => remote::remote(settings, args, out),
         Command::Adopt(args) => adopt::adopt(settings, args, out),
         Command::Clean(args) => clean::clean(settings, args, out),
         Command::Data(args) => data::data(settings, args, out),

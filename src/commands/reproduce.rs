@@ -2,23 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::args::Reproduce;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::format::{count, size};
 use crate::handed_over;
 use crate::interrupts;
 use crate::output::Output;
-use crate::render::{JsonRenderer, plan_lines, reason_text, summary_line};
+use crate::remotes::{self, FromRemote};
+use crate::render::{JsonRenderer, Reading, plan_lines, reason_text, summary_line};
 use crate::session::{PipelineFile, Session, launcher};
 use crate::settings::Settings;
 use restage_core::clock::{Instant, WallTime};
 use restage_engine::{
-    Audit, Decision, Event, Facts, Foreigners, NoopRequest, Observer, Plan, RunOptions, Summary,
-    UpToDate, check_places, estimate, nothing_to_do, remember_noop, run,
+    Audit, Decision, Elsewhere, Event, Facts, Foreigners, FromElsewhere, NoopRequest, Observer,
+    Plan, RunOptions, Summary, UpToDate, bring, check_places, estimate, know, nothing_to_do,
+    remember_noop, run,
 };
 use restage_exec::LocalExecutor;
+use restage_pipeline::graph::StageId;
 
 pub(crate) fn reproduce(
     settings: &Settings,
@@ -95,6 +100,10 @@ pub(crate) fn reproduce(
         return Ok(Exit::Ok);
     }
 
+    let elsewhere = match args.pull {
+        true => pull_first(&session, args, &selected, &forced, out)?,
+        false => None,
+    };
     let mut executor = LocalExecutor::new();
     let interrupt = interrupts::watch(&executor)?;
     let options = RunOptions {
@@ -105,6 +114,7 @@ pub(crate) fn reproduce(
         audit,
         launcher: launcher(),
         foreigners,
+        elsewhere,
     };
     let mut go = |observer: &mut dyn Observer| {
         run(workspace, graph, &options, &mut executor, observer, &|| {
@@ -137,6 +147,47 @@ pub(crate) fn reproduce(
     }
     summary.seconds = started.elapsed().as_secs_f64();
     finish(&summary, settings, args, out)
+}
+
+/// Brings what a remote has of the stages that would run, and says whom to ask for more.
+fn pull_first(
+    session: &Session<'_>,
+    args: &Reproduce,
+    selected: &BTreeSet<StageId>,
+    forced: &BTreeSet<StageId>,
+    out: &mut Output,
+) -> Result<Option<FromElsewhere>, CliError> {
+    let (settings, loaded, workspace) = (session.settings, session.loaded, &session.workspace);
+    let (remote, config) = remotes::remote(settings, &loaded.root, args.remote.as_deref())?;
+    let trusted = remotes::trusted(settings, &config)?;
+    let from = FromRemote::new(remote, &workspace.store, trusted);
+    let reading = Reading::begins(settings);
+    let known = know(workspace, &loaded.graph, selected, forced, &from);
+    let known = known.map_err(|error| loaded.error(error))?;
+    drop(reading);
+    bring(workspace, &known, &from)?;
+    if args.remote_required
+        && let Some(error) = from.take_failure()
+    {
+        return Err(error.into());
+    }
+    for warning in from.take_warnings() {
+        out.warning(&format!("`{}` {warning}", from.name()));
+    }
+    let amount = from.amount();
+    if amount.results > 0 && !args.quiet && !settings.json {
+        out.note(&format!(
+            "pulled {} from {} ({}, {})\n",
+            count(amount.results, "result"),
+            from.name(),
+            count(amount.objects, "file"),
+            size(amount.bytes as f64)
+        ));
+    }
+    Ok(Some(FromElsewhere {
+        elsewhere: Arc::new(from),
+        asked: known.settled(),
+    }))
 }
 
 /// What would happen to each stage that is not up to date, and how long it would take.

@@ -48,6 +48,7 @@ mod patterns;
 mod placing;
 mod programs;
 mod python;
+mod remotes;
 mod removing;
 mod reused_inodes;
 mod ro_crate;

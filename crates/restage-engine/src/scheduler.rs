@@ -5,7 +5,9 @@
 
 mod committed;
 mod gated;
+mod inquiry;
 mod losses;
+mod options;
 mod reports;
 mod states;
 mod temporary;
@@ -13,14 +15,14 @@ mod temporary;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::inquiry::Inquiry;
+pub use self::options::{FromElsewhere, RunOptions};
 use self::states::{Settled, State, States};
 use super::accept::{self, Ended, Success};
 use super::attempt::{self, Attempt, Held, Parts};
-use super::audit::Audit;
 use super::dispatch::{self, Reserved, Running};
 use super::environment_builds::{self, Built};
 use super::error::RunError;
@@ -34,8 +36,7 @@ use super::preflight;
 use super::programs::{self, Programs};
 use super::publish::Publisher;
 use super::shared_inputs::SharedInputs;
-use super::standing::Foreigners;
-use super::tokens::{Capacity, Tokens};
+use super::tokens::Tokens;
 use super::unkeyed;
 use super::workspace::Workspace;
 use restage_core::clock::Instant;
@@ -47,26 +48,6 @@ use restage_store::{Record, Unflushed, Uses};
 const TICK: Duration = Duration::from_millis(100);
 /// How often we try again to start a stage that another restage runs.
 const BUSY_TICK: Duration = Duration::from_millis(250);
-
-/// What to run and with what.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// What may be used at once.
-    pub capacity: Capacity,
-    /// After a failure, go on with what does not depend on it.
-    pub keep_going: bool,
-    /// Stages to bring up to date.
-    pub selected: BTreeSet<StageId>,
-    /// Stages to run whatever is recorded.
-    pub forced: BTreeSet<StageId>,
-    /// Trace the stages that run, and report what they do not declare.
-    pub audit: Option<Audit>,
-    /// A program that becomes a launcher ([`restage_exec::launch`]): restage itself. `None`: no
-    /// stage is kept apart.
-    pub launcher: Option<PathBuf>,
-    /// What becomes of files that no run wrote and that stand where outs go.
-    pub foreigners: Foreigners,
-}
 
 /// The records of stages that have a result.
 pub type Results = BTreeMap<StageId, Arc<Record>>;
@@ -122,6 +103,12 @@ pub fn run(
         // What others committed stays as they wrote it.
         None => pipeline_lock::write(ws, graph, &made, observer),
     };
+    if let Some(FromElsewhere { elsewhere, .. }) = &options.elsewhere {
+        for text in elsewhere.take_warnings() {
+            let stage = elsewhere.name();
+            observer.event(&Event::Warning { stage, text: &text });
+        }
+    }
     let mut warnings = ws.store.take_warnings();
     warnings.extend(ws.run_store().take_warnings());
     for text in warnings {
@@ -158,6 +145,8 @@ struct Scheduler<'a> {
     restored: Unflushed,
     /// It was said that cores bound what runs at once.
     said_cores: bool,
+    /// Results that are asked for elsewhere.
+    inquiry: Option<Inquiry>,
     /// How stages with a result got it.
     concluded: BTreeMap<StageId, StageOutcome>,
     /// Stages whose committed outs stand, because they can't run here.
@@ -192,6 +181,8 @@ impl<'a> Scheduler<'a> {
             shared: SharedInputs::default(),
             restored: Unflushed::default(),
             said_cores: false,
+            inquiry: (options.elsewhere.as_ref())
+                .map(|from| Inquiry::new(&from.elsewhere, &from.asked)),
             concluded: BTreeMap::new(),
             gated: BTreeSet::new(),
             uses: None,
@@ -343,6 +334,10 @@ impl<'a> Scheduler<'a> {
                 let by = self.graph.stage(blame).name.clone();
                 self.settle_without(id, &StageOutcome::Blocked { by }, blame);
                 self.decide_due()?;
+                continue;
+            }
+            let asks = |inquiry: &Inquiry| inquiry.is_open(&key.digest());
+            if !self.options.forced.contains(&id) && self.inquiry.as_ref().is_some_and(asks) {
                 continue;
             }
             let (stage, must) = (self.graph.stage(id), self.must(id));

@@ -187,6 +187,7 @@ impl<'a> Verification<'a> {
             audit: None,
             launcher: launcher.map(Path::to_owned),
             foreigners: Foreigners::Refuse,
+            elsewhere: None,
         };
         let ran = scheduler::run(&ws, self.graph, &options, executor, observer, interrupted);
         let compared = ran.and_then(|(summary, records)| {

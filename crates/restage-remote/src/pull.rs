@@ -15,9 +15,9 @@ use super::push::{AT_ONCE, LIST_FROM, chunks};
 use super::remote::Remote;
 use super::sign::{self, Trusted};
 use super::uploads::{AT_ONCE as PARTS_AT_ONCE, LARGE, PART};
-use restage_core::digest::{Digest, Kind, PathDigest};
+use restage_core::digest::{Digest, Kind, PathDigest, digest_file};
 use restage_core::fs::Context;
-use restage_store::{Record, Store, Unflushed};
+use restage_store::{Arrival, Record, Store, Unflushed};
 
 /// Keys that are asked for at once.
 const KEYS_AT_ONCE: usize = 32;
@@ -312,6 +312,60 @@ impl Pull<'_> {
         Ok(files.collect())
     }
 
+    /// Fetches all bytes of these results and looks whether they are right. Manifests of folders are kept, and nothing
+    /// else.
+    pub fn check(&self, records: &[Arc<Record>]) -> Pulled {
+        let mut checked = Pulled::default();
+        for record in records {
+            match self.check_one(record) {
+                Ok((objects, bytes)) => {
+                    checked.keys.insert(record.key);
+                    checked.objects += objects;
+                    checked.bytes += bytes;
+                }
+                Err(error) if error.is_remote() => {
+                    checked.ended = Some(error);
+                    break;
+                }
+                Err(error) => checked.failed.push((record.stage.clone(), error)),
+            }
+        }
+        checked
+    }
+
+    fn check_one(&self, record: &Record) -> Result<(usize, u64), RemoteError> {
+        let mut wants: BTreeMap<Digest, Want> = BTreeMap::new();
+        let mut want = |digest: &Digest, size| {
+            let digest = *digest;
+            wants.insert(digest, Want { digest, size });
+        };
+        for out in record.kept_outs() {
+            let content = &out.content;
+            match content.kind {
+                Kind::File { .. } => want(&content.digest, Some(content.size)),
+                Kind::Tree => {
+                    want(&content.digest, None);
+                    self.bring_manifest(&content.digest)?;
+                    let manifest = self.store.objects().manifest(&content.digest)?;
+                    for (digest, size) in manifest.files() {
+                        want(digest, Some(size));
+                    }
+                }
+            }
+        }
+        let wants: Vec<Want> = wants.into_values().collect();
+        let fetched = each(&wants, AT_ONCE, &|want| {
+            let (arrival, bytes) = self.fetch(want)?;
+            match digest_file(arrival.path())? == want.digest {
+                true => Ok(bytes),
+                false => Err(RemoteError::Damaged {
+                    what: self.remote.shown(&layout::object(&want.digest)),
+                }),
+            }
+        });
+        Ok((wants.len(), all_of(fetched)?.into_iter().sum()))
+    }
+
     /// Brings the manifest of a folder, to look into the folder.
     pub fn bring_manifest(&self, digest: &Digest) -> Result<(), RemoteError> {
         let unflushed = Mutex::default();
@@ -374,8 +428,20 @@ impl Pull<'_> {
         if is_here {
             return Ok(None);
         }
-        let name = layout::object(digest);
-        let mut arrival = objects.arrive(digest)?;
+        let (arrival, bytes) = self.fetch(want)?;
+        let mut arrived = Unflushed::default();
+        if !objects.keep_arrival(arrival, &mut arrived)? {
+            let what = self.remote.shown(&layout::object(digest));
+            return Err(RemoteError::Damaged { what });
+        }
+        note().add(arrived);
+        Ok(Some(bytes))
+    }
+
+    /// Fetches an object, unchecked. Returns how many bytes it has, too.
+    fn fetch(&self, want: &Want) -> Result<(Arrival, u64), RemoteError> {
+        let name = layout::object(&want.digest);
+        let mut arrival = self.store.objects().arrive(&want.digest)?;
         let path = arrival.path().to_owned();
         let bytes = match want.size {
             Some(size) if size >= LARGE => match self.in_parts(&name, size, arrival.file()) {
@@ -388,13 +454,7 @@ impl Pull<'_> {
             size => self.whole(&name, size, arrival.file())?,
         };
         arrival.file().flush().at("write", &path)?;
-        let mut arrived = Unflushed::default();
-        if !objects.keep_arrival(arrival, &mut arrived)? {
-            let what = self.remote.shown(&name);
-            return Err(RemoteError::Damaged { what });
-        }
-        note().add(arrived);
-        Ok(Some(bytes))
+        Ok((arrival, bytes))
     }
 
     /// Fetches all of an object into a file.

@@ -76,6 +76,7 @@ impl<'a> Place<'a> {
             audit: None,
             launcher: None,
             foreigners: Foreigners::Refuse,
+            elsewhere: None,
         };
         let ws = self.workspace(world);
         let mut log = Log::default();

@@ -46,6 +46,7 @@ fn an_interrupt_stops_what_runs_and_starts_nothing_more() {
         audit: None,
         launcher: None,
         foreigners: Foreigners::Refuse,
+        elsewhere: None,
     };
     let started = record.clone();
     let (summary, _) = run(
