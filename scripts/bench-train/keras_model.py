@@ -19,13 +19,16 @@ class Style:
     norm: type = layers.BatchNormalization
     momentum: float = 0.99
     epsilon: float = 1e-3
+    # Of convolutions.
+    initializer: str = "glorot_uniform"
 
 
 def conv_norm(x, style, conv, norm, filters, kernel=3, stride=1, bias=False):
     padding = "same"
     if style.padding == "both" and kernel > 1 and stride > 1:
         x, padding = layers.ZeroPadding2D(kernel // 2)(x), "valid"
-    x = layers.Conv2D(filters, kernel, strides=stride, padding=padding, use_bias=bias, name=conv)(x)
+    options = {"padding": padding, "use_bias": bias, "kernel_initializer": style.initializer}
+    x = layers.Conv2D(filters, kernel, strides=stride, name=conv, **options)(x)
     return style.norm(momentum=style.momentum, epsilon=style.epsilon, name=norm)(x)
 
 

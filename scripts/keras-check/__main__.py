@@ -41,18 +41,32 @@ def arguments():
     parser = argparse.ArgumentParser(prog="keras-check", description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="PREFIX", default="", help="networks whose names begin so")
     parser.add_argument("--steps", type=int, default=50, help="of each training (default: 50)")
-    parser.add_argument("--data", type=Path, help="cifar10.bin of `preprocess` (default: one below data/, or generated images)")
+    parser.add_argument(
+        "--data", type=Path, help="cifar10.bin of `preprocess` (default: one below data/, or generated images)"
+    )
     parser.add_argument("--generated", action="store_true", help="generated images, whatever is below data/")
     parser.add_argument("--seed", type=int, default=42, help="of first weights and batches (default: 42)")
     parser.add_argument("--threads", type=int, default=machine.cpus())
     parser.add_argument("--mistakes", action="store_true", help="put mistakes into Keras's side too: each must be seen")
     parser.add_argument("--spoil", choices=MISTAKES, help="put this mistake into Keras's side: the check must fail")
-    parser.add_argument("--quick", action="store_true", help="two networks, five steps, generated images, four mistakes")
+    parser.add_argument(
+        "--quick", action="store_true", help="two networks, five steps, generated images, four mistakes"
+    )
+    parser.add_argument(
+        "--train",
+        action="store_true",
+        help="instead, whole trainings in Keras by the paper's schedule; a call that was ended goes on where it was",
+    )
+    parser.add_argument(
+        "--like", choices=["ours", "keras"], default="ours", help="--train: initialiser and padding (default: ours)"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="--train: how many, from --seed on (default: 1)")
+    parser.add_argument("--epochs", type=int, default=30, help="--train: at most (default: 30)")
     parser.add_argument("--csv", type=Path, help="write every difference here")
     parser.add_argument("--or-skip", action="store_true", help="exit with 0 if Keras cannot be installed")
     options = parser.parse_args()
-    if options.steps < 1 or options.threads < 1:
-        parser.error("steps and threads must be 1 at least")
+    if min(options.steps, options.threads, options.seeds, options.epochs) < 1:
+        parser.error("steps, threads, seeds and epochs must be 1 at least")
     if options.quick:
         options.steps, options.generated = 5, True
     return options
@@ -105,12 +119,32 @@ def witness(python, network, options, ours, nudged, runs):
     log = TARGET / "keras-check" / "keras.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w", encoding="utf-8") as errors:
-        result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+        result = subprocess.run(
+            [str(word) for word in command], stdout=subprocess.PIPE, stderr=errors, text=True, check=False
+        )
     if result.returncode != 0:
         last = (log.read_text(encoding="utf-8", errors="replace").strip() or "it said nothing").splitlines()[-1]
         raise Failed(f"Keras ended with {result.returncode}: {last}; see {log}")
     facts, *found = map(json.loads, result.stdout.splitlines())
     return facts["facts"], {one["run"]: one["differences"] for one in found}
+
+
+def whole(chosen, options, python):
+    """Whole trainings, one after the other; what they leave is below target."""
+    images = data(options)
+    if images is None:
+        raise environments.Missing("--train needs the images that `preprocess` writes: name them by --data")
+    for name, network in chosen.items():
+        for seed in range(options.seed, options.seed + options.seeds):
+            folder = TARGET / "keras-check" / "train" / name.replace(" ", "-") / options.like / f"seed-{seed}"
+            command = [python, "-B", HERE / "whole.py", name, json.dumps(network), images, folder, options.like, seed]
+            command += [options.epochs, options.threads]
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(folder / "log", "a", encoding="utf-8") as log:
+                result = subprocess.run([str(word) for word in command], stderr=log, check=False)
+            if result.returncode != 0:
+                raise Failed(f"training {name} with seed {seed} failed: {folder / 'log'} says why")
+    return True
 
 
 def has_stride(network):
@@ -133,8 +167,11 @@ def check(name, network, options, program, python):
         train(program, network, options, nudged, nudge=True)
         facts, found = witness(python, network, options, ours, nudged, alone)
     rounding = found["rounding"]
-    print(f"\n{name}: {facts['images']} images, {options.steps} steps of {facts['batch']}, {facts['trainable']} parameters, "
-          f"Keras {facts['version']}, our engine on {facts['isa']}", flush=True)
+    print(
+        f"\n{name}: {facts['images']} images, {options.steps} steps of {facts['batch']}, {facts['trainable']} parameters, "
+        f"Keras {facts['version']}, our engine on {facts['isa']}",
+        flush=True,
+    )
     table(found[first], rounding)
     if options.spoil:
         print(f"a mistake was put in: {options.spoil}")
@@ -143,7 +180,9 @@ def check(name, network, options, program, python):
     for mistake in runs[2:]:
         times = bounds.beyond(found[mistake], rounding)
         seen = bounds.is_seen(found[mistake], rounding)
-        where = ", ".join(f"{quantity} {factor:.3g} times" for quantity, factor in list(times.items())[:3] if factor > 1)
+        where = ", ".join(
+            f"{quantity} {factor:.3g} times" for quantity, factor in list(times.items())[:3] if factor > 1
+        )
         print(f"  mistake {mistake:<10} {'seen' if seen else 'NOT SEEN'}: {where or 'nothing'} its bound")
         well &= seen
     return well, [row for run in runs for row in rows(name, run, found[run], rounding)]
@@ -157,13 +196,21 @@ def table(found, rounding):
         value, limit = found[quantity]["value"], bounds.bound(quantity, rounding)
         own = f"{rounding[quantity]['value']:.1e}" if quantity in rounding else ""
         verdict = "" if value <= limit else "FAR"
-        place = [found[quantity].get("tensor"), f"step {found[quantity]['step']}" if "step" in found[quantity] else None]
+        place = [
+            found[quantity].get("tensor"),
+            f"step {found[quantity]['step']}" if "step" in found[quantity] else None,
+        ]
         place = ", ".join(filter(None, place))
         print(f"  {about.says:<54} {value:>10.1e} {limit:>9.1e} {verdict:4} {own:>9}  {place}")
-    grown = [(step, found["losses"][step - 1], rounding["losses"][step - 1])
-             for step in [*STEPS, len(found["losses"])] if step <= len(found["losses"])]
-    print("  losses apart (rounding alone), each side by itself: "
-          + ", ".join(f"step {step} {ours:.0e} ({own:.0e})" for step, ours, own in dict.fromkeys(grown)))
+    grown = [
+        (step, found["losses"][step - 1], rounding["losses"][step - 1])
+        for step in [*STEPS, len(found["losses"])]
+        if step <= len(found["losses"])
+    ]
+    print(
+        "  losses apart (rounding alone), each side by itself: "
+        + ", ".join(f"step {step} {ours:.0e} ({own:.0e})" for step, ours, own in dict.fromkeys(grown))
+    )
 
 
 def means(facts, found):
@@ -177,9 +224,15 @@ def rows(network, run, found, rounding):
     for quantity in bounds.QUANTITIES:
         if quantity in found:
             one = found[quantity]
-            yield {"network": network, "run": run, "quantity": quantity, "difference": f"{one['value']:.2e}",
-                   "bound": None if run == "rounding" else f"{bounds.bound(quantity, rounding):.1e}",
-                   "tensor": one.get("tensor"), "step": one.get("step")}
+            yield {
+                "network": network,
+                "run": run,
+                "quantity": quantity,
+                "difference": f"{one['value']:.2e}",
+                "bound": None if run == "rounding" else f"{bounds.bound(quantity, rounding):.1e}",
+                "tensor": one.get("tensor"),
+                "step": one.get("step"),
+            }
     for step, value in enumerate(found["losses"], 1):
         yield {"network": network, "run": run, "quantity": "own loss", "difference": f"{value:.2e}", "step": step}
 
@@ -193,12 +246,16 @@ def run(options):
     modules = "keras, safetensors, tensorflow"
     try:
         # The same as bench-train's, so that Keras is installed once.
-        python = environments.python(TARGET / "bench-venv", "keras", "RESTAGE_BENCH_KERAS_VENV", packages, modules, INSTALL_SECONDS)
+        python = environments.python(
+            TARGET / "bench-venv", "keras", "RESTAGE_BENCH_KERAS_VENV", packages, modules, INSTALL_SECONDS
+        )
     except environments.Missing as reason:
         if options.or_skip:
             print(f"skipped: {reason}")
             return True
         raise
+    if options.train:
+        return whole(chosen, options, python)
     program = build()
     well, table_rows = True, []
     for name, network in chosen.items():

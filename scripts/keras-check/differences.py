@@ -13,8 +13,16 @@ def norm(values):
     return float(np.sqrt(np.sum(np.square(values, dtype=np.float64))))
 
 
+def known(value):
+    """As a number that compares: what is undefined is infinitely far."""
+    return float(value) if np.isfinite(value) else float("inf")
+
+
 def apart(ours, theirs):
-    return norm(theirs - ours) / norm(ours)
+    difference, size = norm(theirs - ours), norm(ours)
+    if size == 0.0:
+        return 0.0 if difference == 0.0 else float("inf")
+    return known(difference / size)
 
 
 def worst(found):
@@ -56,7 +64,9 @@ def statistics(before, ours, theirs):
 def moved(start, ours, theirs):
     """Moving statistics, by how far they came since the start."""
     names = [name for name in ours if ".moving_" in name]
-    return worst({n: apart(ours[n].astype(np.float64) - start[n], theirs[n].astype(np.float64) - start[n]) for n in names})
+    return worst(
+        {n: apart(ours[n].astype(np.float64) - start[n], theirs[n].astype(np.float64) - start[n]) for n in names}
+    )
 
 
 def updates(before, ours, theirs):
@@ -71,11 +81,11 @@ def updates(before, ours, theirs):
 
 def loss(ours, theirs):
     """Relative, but not to less than 1: late in training a loss is small because large logits cancel."""
-    return {"value": abs(theirs - ours) / max(ours, 1.0)}
+    return {"value": known(abs(theirs - ours) / max(ours, 1.0))}
 
 
 def logits(ours, theirs):
-    return {"value": float(np.abs(theirs - ours).max() / np.abs(ours).max())}
+    return {"value": known(np.abs(theirs - ours).max() / np.abs(ours).max())}
 
 
 def idle(before, ours, theirs):
@@ -83,7 +93,7 @@ def idle(before, ours, theirs):
     found = {}
     for name in filter(is_idle, trained(ours)):
         weights = norm(gradient(before, ours, name.replace(".bias", ".weight")))
-        found[name] = max(norm(gradient(before, state, name)) for state in (ours, theirs)) / weights
+        found[name] = max(known(norm(gradient(before, state, name)) / weights) for state in (ours, theirs))
     return found
 
 

@@ -1,8 +1,12 @@
 """The check's own tests: `python3 scripts/keras-check/tests.py`. Those that train are skipped where Keras is missing."""
 
+import json
 import os
+import random
+import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -14,7 +18,7 @@ import bounds
 import environments
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parents[1] / "target"))
-KERAS = Path(os.environ.get("RESTAGE_BENCH_KERAS_VENV", TARGET / "bench-venv" / "keras")) / "bin" / "python"
+KERAS = Path(os.environ.get("RESTAGE_BENCH_KERAS_VENV", TARGET / "bench-venv" / "keras")).resolve() / "bin" / "python"
 ROUNDING = {name: {"value": 3e-2} for name in ("own losses", "own statistics", "own logits")}
 
 
@@ -22,6 +26,15 @@ def measured(**changed):
     """Differences that are all well within their bounds, but for some."""
     found = {name: {"value": bounds.bound(name, ROUNDING) / 10} for name in bounds.QUANTITIES}
     return found | {name.replace("_", " "): {"value": value} for name, value in changed.items()}
+
+
+def images(path):
+    """A small data set, as `preprocess` writes them."""
+    counts = {"train": 160, "validation": 40, "test": 40}
+    header = json.dumps({"label": "noise", "shape": [32, 32, 3], **counts}).encode()
+    noise = random.Random(1)
+    splits = [noise.randbytes(count * 3072) + bytes(i % 10 for i in range(count)) for count in counts.values()]
+    path.write_bytes(struct.pack("<8sII", b"RSTGDATA", 1, len(header)) + header + b"".join(splits) + b"\0\0\0\0")
 
 
 class Verdicts(unittest.TestCase):
@@ -63,6 +76,44 @@ class Trainings(unittest.TestCase):
         self.assertEqual(result.returncode, 1, result)
         far = [line for line in result.stdout.splitlines() if " FAR " in line]
         self.assertEqual([line.split("  ")[1] for line in far], ["what Adam adds to a tensor, given our gradient"])
+
+    def test_a_whole_training_that_was_ended_goes_on_to_the_same_numbers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            images(folder / "images.bin")
+
+            def train(target, epochs):
+                environment = {
+                    **os.environ,
+                    "RESTAGE_BENCH_KERAS_VENV": str(KERAS.parents[1]),
+                    "CARGO_TARGET_DIR": str(folder / target),
+                }
+                command = [
+                    sys.executable,
+                    HERE,
+                    "--train",
+                    "--only",
+                    "baseline_cnn",
+                    "--data",
+                    folder / "images.bin",
+                    "--epochs",
+                    epochs,
+                ]
+                result = subprocess.run(
+                    [str(word) for word in command], env=environment, capture_output=True, text=True, check=False
+                )
+                self.assertEqual(result.returncode, 0, result)
+                rows = (folder / target / "keras-check/train/baseline_cnn/ours/seed-42/history.csv").read_text(
+                    encoding="utf-8"
+                )
+                # All but the seconds.
+                return result.stdout, [row.rpartition(",")[0] for row in rows.splitlines()]
+
+            _, whole = train("whole", 2)
+            self.assertEqual(train("parts", 1)[1], whole[:2])
+            said, parts = train("parts", 2)
+            self.assertIn("goes on after epoch 1", said)
+            self.assertEqual(parts, whole)
 
     def test_an_unknown_network_is_named_with_those_that_there_are(self):
         result = self.check("--only", "lenet")
