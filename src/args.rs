@@ -194,8 +194,12 @@ pub(crate) struct Reproduce {
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) pull: bool,
 
-    /// The remote to pull from [default: the only one in restage.toml].
-    #[arg(long, value_name = "NAME", requires = "pull")]
+    /// Push the results of the targets to a remote afterwards. What can't be pushed costs a warning.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) push: bool,
+
+    /// The remote [default: the only one in restage.toml].
+    #[arg(long, value_name = "NAME")]
     pub(crate) remote: Option<String>,
 
     /// Run nothing if the remote can't be reached.

@@ -106,6 +106,9 @@ pub(crate) struct FromRemote {
 #[derive(Debug, Default)]
 struct Told {
     warnings: Vec<String>,
+    /// How many results nobody signed who is trusted, and who did.
+    unsigned: usize,
+    strangers: BTreeSet<String>,
     /// How much came.
     pulled: Amount,
     /// The first failure of the remote as a whole, until it was said.
@@ -195,28 +198,16 @@ impl FromRemote {
 
     /// Says what was found that can't be used.
     fn note_unusable(&self, found: &[Found]) {
-        let mut strangers = BTreeSet::new();
-        let mut count = 0;
         let mut told = self.told();
         for one in found {
             match &one.what {
                 Wanted::Refused(why) => told.warnings.push(why.clone()),
                 Wanted::Strangers(signers) => {
-                    count += 1;
-                    strangers.extend(signers.iter().cloned());
+                    told.unsigned += 1;
+                    told.strangers.extend(signers.iter().cloned());
                 }
                 Wanted::Record(_) | Wanted::NotThere => {}
             }
-        }
-        if count > 0 {
-            let results = match count {
-                1 => "a result".to_owned(),
-                count => format!("{count} results"),
-            };
-            let signers = list(strangers.iter().map(String::as_str));
-            told.warnings.push(format!(
-                "has {results} that nobody signed whom restage.toml trusts (signed by {signers}): not used"
-            ));
         }
     }
 }
@@ -260,6 +251,18 @@ impl Elsewhere for FromRemote {
     fn take_warnings(&self) -> Vec<String> {
         let mut told = self.told();
         let mut warnings = std::mem::take(&mut told.warnings);
+        let strangers = std::mem::take(&mut told.strangers);
+        let signers = list(strangers.iter().map(String::as_str));
+        let results = match std::mem::take(&mut told.unsigned) {
+            0 => None,
+            1 => Some("a result".to_owned()),
+            many => Some(format!("{many} results")),
+        };
+        warnings.extend(results.map(|results| {
+            format!(
+                "has {results} that nobody signed whom restage.toml trusts (signed by {signers}): not used"
+            )
+        }));
         if let Some(error) = told.failed.take() {
             let hint = error.hint().map(|hint| format!(" ({hint})"));
             warnings.push(format!(

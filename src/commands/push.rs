@@ -1,6 +1,7 @@
 //! `restage push`: puts results into a remote.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -15,7 +16,8 @@ use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_core::suggest::list;
 use restage_engine::Decision;
-use restage_remote::{Push, Pushed, RemoteError};
+use restage_pipeline::graph::StageId;
+use restage_remote::{Push, Pushed, Remote, RemoteError, Signer};
 use restage_store::Record;
 
 pub(crate) fn push(
@@ -24,26 +26,11 @@ pub(crate) fn push(
     out: &mut Output,
 ) -> Result<Exit, CliError> {
     let loaded = Loaded::open(settings, &args.pipeline)?;
-    let (remote, config) = remotes::remote(settings, &loaded.root, args.remote.as_deref())?;
-    let signer = remotes::own_key(settings)?.ok_or_else(|| {
-        CliError::usage("results are signed, and you have no key").with_hint(
-            "`restage remote key` makes one and shows what others write into `trusted` in restage.toml",
-        )
-    })?;
+    // What is wrong with it is said before inputs are read.
+    let to = To::open(settings, &loaded.root, args.remote.as_deref())?;
     let session = Session::open(settings, &loaded)?;
     let selected = loaded.select(&args.targets, false)?;
-    let plan = session.plan(&selected, &BTreeSet::new())?;
-    session.workspace.save_cache();
-    let mut records: Vec<Arc<Record>> = Vec::new();
-    let mut without = Vec::new();
-    for (id, planned) in &plan.stages {
-        match &planned.decision {
-            Decision::Fresh(record) | Decision::Restore(record, _) => {
-                records.push(Arc::clone(record));
-            }
-            _ => without.push(loaded.graph.stage(*id).name.as_str()),
-        }
-    }
+    let (pushed, without) = to.push(&session, &selected, args.repair, out)?;
     if !without.is_empty() {
         out.warning(&format!(
             "{} no result and can't be pushed: {}",
@@ -51,33 +38,17 @@ pub(crate) fn push(
                 1 => "a stage has".to_owned(),
                 many => format!("{many} stages have"),
             },
-            list(without.iter().copied())
+            list(without.iter().map(String::as_str))
         ));
     }
-    let others = remotes::trusted(settings, &config)?;
-    if !others.keys().iter().any(|key| key.is(signer.public())) {
-        out.warning(&format!(
-            "restage.toml does not trust your key: nobody who reads it uses what you push to `{}`",
-            remote.name()
-        ));
-        out.hint(&format!("add \"{}\" to `trusted`", signer.public()));
+    let name = to.remote.name();
+    if settings.json {
+        out.data(&format!("{}\n", in_json(name, &pushed)))?;
+    } else {
+        out.data(&format!("{}\n", in_words(name, &pushed)))?;
     }
-    let location = session.workspace.store.location();
-    let push = Push {
-        remote: &remote,
-        store: &session.workspace.store,
-        signer: &signer,
-        notes: location
-            .own()
-            .join("remotes")
-            .join(remote.name())
-            .join("uploads"),
-        repair: args.repair,
-    };
-    let pushed = push.push(&records);
-    say(settings, remote.name(), &pushed, out)?;
     let failed = !pushed.failed.is_empty();
-    for (stage, error) in pushed.failed {
+    for (stage, error) in &pushed.failed {
         out.warning(&format!("{stage} was not pushed: {error}"));
         if let Some(hint) = error.hint() {
             out.hint(&hint);
@@ -85,10 +56,7 @@ pub(crate) fn push(
     }
     match pushed.ended {
         Some(RemoteError::Refused { what, by, .. }) => {
-            let message = format!(
-                "remote `{}` does not let {by} write `{what}`",
-                remote.name()
-            );
+            let message = format!("remote `{name}` does not let {by} write `{what}`");
             Err(CliError::refused(message).with_hint(
                 "nothing is lost: what was sent stays, and the next push goes on; use credentials that may write",
             ))
@@ -99,14 +67,123 @@ pub(crate) fn push(
     }
 }
 
-fn say(settings: &Settings, name: &str, pushed: &Pushed, out: &mut Output) -> Result<(), CliError> {
+/// Pushes the results of a run. What can't be pushed costs a warning.
+pub(super) fn push_after_run(
+    session: &Session<'_>,
+    selected: &BTreeSet<StageId>,
+    name: Option<&str>,
+    quiet: bool,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    let settings = session.settings;
+    let to = match To::open(settings, &session.loaded.root, name) {
+        Ok(to) => to,
+        Err(error) => {
+            out.warning(&format!(
+                "nothing was pushed:\n{}",
+                error.render(settings.err_style).trim_end()
+            ));
+            return Ok(());
+        }
+    };
+    let (pushed, _) = to.push(session, selected, false, out)?;
+    let name = to.remote.name();
     if settings.json {
-        let value = json!({
-            "remote": name, "pushed": pushed.put, "were_there": pushed.were_there, "files": pushed.objects,
-            "files_there": pushed.objects_there, "bytes": pushed.bytes, "failed": pushed.failed.len(),
-        });
-        return out.data(&format!("{value}\n"));
+        out.data(&format!("{}\n", in_json(name, &pushed)))?;
+    } else if !quiet {
+        out.note(&format!("{}\n", in_words(name, &pushed)));
     }
+    let failed = pushed
+        .failed
+        .iter()
+        .map(|(stage, error)| (stage.as_str(), error));
+    let ended = pushed.ended.iter().map(|error| ("the rest", error));
+    for (what, error) in failed.chain(ended) {
+        let hint = error.hint().map(|hint| format!(" ({hint})"));
+        let hint = hint.unwrap_or_default();
+        out.warning(&format!("`{name}`: {what} was not pushed: {error}{hint}"));
+    }
+    Ok(())
+}
+
+/// Where results go, and who signs them.
+struct To {
+    remote: Remote,
+    signer: Signer,
+    /// Whether those who read restage.toml use what we push.
+    is_trusted: bool,
+}
+
+impl To {
+    fn open(settings: &Settings, root: &Path, name: Option<&str>) -> Result<Self, CliError> {
+        let (remote, config) = remotes::remote(settings, root, name)?;
+        let signer = remotes::own_key(settings)?.ok_or_else(|| {
+            CliError::usage("results are signed, and you have no key").with_hint(
+                "`restage remote key` makes one and shows what others write into `trusted` in restage.toml",
+            )
+        })?;
+        let trusted = remotes::trusted(settings, &config)?;
+        let is_trusted = trusted.keys().iter().any(|key| key.is(signer.public()));
+        Ok(Self {
+            remote,
+            signer,
+            is_trusted,
+        })
+    }
+
+    /// Pushes the current results of stages. Returns the names of those that have none, too.
+    fn push(
+        &self,
+        session: &Session<'_>,
+        selected: &BTreeSet<StageId>,
+        repair: bool,
+        out: &mut Output,
+    ) -> Result<(Pushed, Vec<String>), CliError> {
+        let plan = session.plan(selected, &BTreeSet::new())?;
+        session.workspace.save_cache();
+        let mut records: Vec<Arc<Record>> = Vec::new();
+        let mut without = Vec::new();
+        for (id, planned) in &plan.stages {
+            match &planned.decision {
+                Decision::Fresh(record) | Decision::Restore(record, _) => {
+                    records.push(Arc::clone(record));
+                }
+                _ => without.push(session.loaded.graph.stage(*id).name.clone()),
+            }
+        }
+        let name = self.remote.name();
+        if !self.is_trusted {
+            out.warning(&format!(
+                "restage.toml does not trust your key: nobody who reads it uses what you push to `{name}`"
+            ));
+            out.hint(&format!("add \"{}\" to `trusted`", self.signer.public()));
+        }
+        let store = &session.workspace.store;
+        let push = Push {
+            remote: &self.remote,
+            store,
+            signer: &self.signer,
+            notes: store
+                .location()
+                .own()
+                .join("remotes")
+                .join(name)
+                .join("uploads"),
+            repair,
+        };
+        Ok((push.push(&records), without))
+    }
+}
+
+fn in_json(name: &str, pushed: &Pushed) -> serde_json::Value {
+    json!({
+        "event": "pushed", "remote": name, "pushed": pushed.put, "were_there": pushed.were_there,
+        "files": pushed.objects, "files_there": pushed.objects_there, "bytes": pushed.bytes,
+        "failed": pushed.failed.len(),
+    })
+}
+
+fn in_words(name: &str, pushed: &Pushed) -> String {
     let sent = match pushed.objects {
         0 => "no file was missing".to_owned(),
         objects => format!("{}, {}", count(objects, "file"), size(pushed.bytes as f64)),
@@ -115,8 +192,6 @@ fn say(settings: &Settings, name: &str, pushed: &Pushed, out: &mut Output) -> Re
         0 => String::new(),
         there => format!("; {there} were there"),
     };
-    out.data(&format!(
-        "pushed {} to {name} ({sent}){there}\n",
-        count(pushed.put, "result")
-    ))
+    let results = count(pushed.put, "result");
+    format!("pushed {results} to {name} ({sent}){there}")
 }

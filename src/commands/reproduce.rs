@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::push::push_after_run;
 use crate::args::Reproduce;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -24,6 +25,7 @@ use restage_engine::{
 };
 use restage_exec::LocalExecutor;
 use restage_pipeline::graph::StageId;
+use restage_remote::Remotes;
 
 pub(crate) fn reproduce(
     settings: &Settings,
@@ -53,7 +55,7 @@ pub(crate) fn reproduce(
     let request_digest = request.digest();
     // JSON lists every stage, an audit traces them, and --force runs them: those need a plan.
     let audit = audit(args)?;
-    if !(args.dry_run || args.force || settings.json || audit.is_some())
+    if !(args.dry_run || args.force || args.push || settings.json || audit.is_some())
         && let Some(mut summary) = nothing_to_do(&request)
     {
         summary.seconds = started.elapsed().as_secs_f64();
@@ -146,7 +148,39 @@ pub(crate) fn reproduce(
         out.note("audit: no stage ran, so none was traced; `--force` runs up-to-date stages too\n");
     }
     summary.seconds = started.elapsed().as_secs_f64();
-    finish(&summary, settings, args, out)
+    let exit = finish(&summary, settings, args, out)?;
+    push_last(&session, args, &options.selected, &summary, out)?;
+    Ok(exit)
+}
+
+/// Pushes what there is now, if somebody wants that.
+fn push_last(
+    session: &Session<'_>,
+    args: &Reproduce,
+    selected: &BTreeSet<StageId>,
+    summary: &Summary,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    if summary.interrupted {
+        return Ok(());
+    }
+    if args.push {
+        return push_after_run(session, selected, args.remote.as_deref(), args.quiet, out);
+    }
+    if summary.ran == 0 {
+        return Ok(());
+    }
+    let remotes = match Remotes::read(&session.loaded.root) {
+        Ok(remotes) => remotes,
+        Err(error) => {
+            out.warning(&format!("nothing was pushed: {error}"));
+            return Ok(());
+        }
+    };
+    for name in remotes.after_a_run() {
+        push_after_run(session, selected, Some(name), args.quiet, out)?;
+    }
+    Ok(())
 }
 
 /// Brings what a remote has of the stages that would run, and says whom to ask for more.

@@ -230,6 +230,11 @@ fn files_that_are_in_place_are_not_fetched() {
 #[test]
 fn a_remote_that_is_not_there_costs_a_warning() {
     let lab = Lab::new();
+    let required = ["reproduce", "--pull", "--remote-required"];
+    lab.space
+        .restage(&required)
+        .exits(4)
+        .says("is not a folder");
     let said = lab.space.restage(&["reproduce", "--pull"]).exits(0);
     assert_eq!(said.err.matches("warning").count(), 1, "{}", said.err);
     let said = said.says("`lab` is not used any more: ");
@@ -242,7 +247,6 @@ fn a_remote_that_is_not_there_costs_a_warning() {
         "restage.toml",
         "[remote.web]\nurl = \"http://127.0.0.1:9/x\"\n",
     );
-    let required = ["reproduce", "--pull", "--remote-required"];
     space.restage(&required).exits(4).says("can't be reached");
     assert!(!space.exists("prep.txt"));
     let said = space.restage(&["reproduce", "--pull"]).exits(0);
@@ -439,6 +443,34 @@ fn mistakes_in_restage_toml_are_named_with_their_line() {
     lab.space.reproduce(&[]).exits(0);
     lab.space.write("restage.toml", &lab.settings(""));
     assert_eq!(ran(&reproduce(&lab.space, &[]).exits(0)), [] as [&str; 0]);
+}
+
+#[test]
+fn a_run_pushes_what_it_made_if_that_is_wanted() {
+    let lab = Lab::new();
+    let said = lab.space.restage(&["reproduce", "--push"]).exits(0);
+    said.says("pushed 3 results to lab");
+    // What is up to date is pushed all the same.
+    fs::remove_dir_all(lab.remote()).expect("a folder");
+    let said = lab.space.restage(&["reproduce", "--push"]).exits(0);
+    said.says("pushed 3 results to lab");
+    // By restage.toml only after a run.
+    lab.space
+        .write("restage.toml", &lab.settings("push = \"success\"\n"));
+    let said = lab.space.restage(&["reproduce"]).exits(0);
+    assert!(!said.err.contains("pushed"), "{}", said.err);
+    lab.space.write("in.txt", "c\n");
+    let said = lab.space.restage(&["reproduce"]).exits(0);
+    said.says("pushed 3 results to lab");
+    // What can't be pushed costs a warning.
+    fs::remove_file(lab.space.path(KEY)).expect("a file");
+    let said = lab.space.restage(&["reproduce", "--push"]).exits(0);
+    said.says("warning: nothing was pushed:")
+        .says("you have no key");
+    lab.space.write("restage.toml", "nonsense");
+    lab.space.write("in.txt", "d\n");
+    let said = lab.space.restage(&["reproduce"]).exits(0);
+    said.says("nothing was pushed: restage.toml:1");
 }
 
 #[test]

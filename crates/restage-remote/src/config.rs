@@ -15,7 +15,7 @@ use restage_core::suggest::{closest, hint_among};
 pub const CONFIG_FILE: &str = PROJECT_FILE;
 
 /// The fields of a remote.
-const FIELDS: [&str; 5] = ["url", "endpoint", "region", "profile", "trusted"];
+const FIELDS: [&str; 6] = ["url", "endpoint", "region", "profile", "push", "trusted"];
 
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -37,8 +37,22 @@ pub struct RemoteConfig {
     pub region: Option<String>,
     /// A profile in ~/.aws.
     pub profile: Option<String>,
+    /// When `reproduce` pushes what it has made.
+    #[serde(default)]
+    pub push: When,
     /// Public keys whose records are used, as `restage remote key` shows them. Without it only one's own.
     pub trusted: Option<Vec<String>>,
+}
+
+/// When results are pushed without being asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// Never.
+    #[default]
+    Never,
+    /// After a run that made some.
+    Success,
 }
 
 /// Why the file can't be used.
@@ -114,6 +128,13 @@ impl Remotes {
         self.remote.keys().map(String::as_str)
     }
 
+    /// The remotes to which results are pushed after a run.
+    pub fn after_a_run(&self) -> impl Iterator<Item = &str> {
+        let after = |remote: &RemoteConfig| remote.push == When::Success;
+        let remotes = self.remote.iter().filter(move |(_, remote)| after(remote));
+        remotes.map(|(name, _)| name.as_str())
+    }
+
     /// The remote of a name, or the only one.
     pub fn choose(&self, name: Option<&str>) -> Result<(&str, &RemoteConfig), ConfigError> {
         let none = || ConfigError {
@@ -183,6 +204,11 @@ mod tests {
             (
                 "[remote.lab]\nregion = \"x\"\n",
                 ":1: missing field `url`",
+                None,
+            ),
+            (
+                "[remote.lab]\nurl = \"x\"\npush = \"always\"\n",
+                ":3: unknown variant",
                 None,
             ),
             ("[remote.lab\n", ":1: ", None),

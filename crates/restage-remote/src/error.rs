@@ -24,6 +24,12 @@ pub enum RemoteError {
     /// The address, or what belongs to it, is wrong.
     #[error("{0}")]
     Setup(String),
+    /// The folder of a remote is not there.
+    #[error("`{0}` is not a folder")]
+    NoFolder(String),
+    /// A server is there, and must not be used.
+    #[error("{0}")]
+    Unusable(String),
     /// No answer.
     #[error("`{what}` can't be reached: {reason}")]
     Unreachable {
@@ -148,6 +154,8 @@ impl RemoteError {
             | Self::Refused { .. }
             | Self::Client(_)
             | Self::Setup(_)
+            | Self::NoFolder(_)
+            | Self::Unusable(_)
             | Self::Layout { .. }
             | Self::Down { .. } => true,
             _ => false,
@@ -166,6 +174,12 @@ impl RemoteError {
             Self::Store(error) => return error.hint(),
             Self::Client(error) => return Some(error.hint()),
             Self::GaveUp { last, .. } => return last.hint(),
+            Self::NoFolder(_) => {
+                "mount the disk that it is on, or make the folder that it is to be in: a push makes the last one"
+            }
+            Self::Unusable(_) => {
+                "nothing was sent; check `url` and, where a proxy reads along, SSL_CERT_FILE"
+            }
             Self::Setup(_) | Self::UploadGone { .. } | Self::NoParts { .. } => return None,
             Self::Unreachable { .. } | Self::Down { .. } => {
                 "check the network, the proxy (`https_proxy`) and `url` in restage.toml; results are kept here as ever"

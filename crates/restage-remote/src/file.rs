@@ -31,10 +31,7 @@ impl FileTransport {
     fn check_root(&self) -> Result<(), RemoteError> {
         match fs::metadata_if_exists(&self.root)? {
             Some(found) if found.is_dir() => Ok(()),
-            _ => Err(RemoteError::Setup(format!(
-                "`{}` is not a folder: is a disk not mounted?",
-                self.root.display()
-            ))),
+            _ => Err(RemoteError::NoFolder(self.root.display().to_string())),
         }
     }
 

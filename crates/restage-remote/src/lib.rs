@@ -34,7 +34,7 @@ mod transport;
 mod uploads;
 mod web;
 
-pub use config::{CONFIG_FILE, ConfigError, RemoteConfig, Remotes};
+pub use config::{CONFIG_FILE, ConfigError, RemoteConfig, Remotes, When};
 pub use error::RemoteError;
 pub use open::{Surroundings, open};
 pub use pull::{Found, Pull, Pulled, Wanted};

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::each::{all_of, each, telling};
@@ -444,24 +445,32 @@ impl Pull<'_> {
         let mut arrival = self.store.objects().arrive(&want.digest)?;
         let path = arrival.path().to_owned();
         let bytes = match want.size {
-            Some(size) if size >= LARGE => match self.in_parts(&name, size, arrival.file()) {
-                Err(RemoteError::NoParts { .. }) => self.whole(&name, want.size, arrival.file())?,
-                done => {
-                    done?;
-                    size
+            Some(size) if size >= LARGE => {
+                match self.in_parts(&name, size, (arrival.file(), &path)) {
+                    Err(RemoteError::NoParts { .. }) => {
+                        self.whole(&name, want.size, (arrival.file(), &path))?
+                    }
+                    done => {
+                        done?;
+                        size
+                    }
                 }
-            },
-            size => self.whole(&name, size, arrival.file())?,
+            }
+            size => self.whole(&name, size, (arrival.file(), &path))?,
         };
         arrival.file().flush().at("write", &path)?;
         Ok((arrival, bytes))
     }
 
     /// Fetches all of an object into a file.
-    fn whole(&self, name: &str, size: Option<u64>, file: &mut File) -> Result<u64, RemoteError> {
+    fn whole(
+        &self,
+        name: &str,
+        size: Option<u64>,
+        (file, local): (&mut File, &Path),
+    ) -> Result<u64, RemoteError> {
         let what = || self.remote.shown(name);
         let most = size.unwrap_or(MANIFEST);
-        let local = std::path::Path::new("an object that is coming in");
         self.remote.patiently(|| {
             file.seek(SeekFrom::Start(0)).at("write", local)?;
             file.set_len(0).at("write", local)?;
@@ -486,13 +495,16 @@ impl Pull<'_> {
     }
 
     /// Fetches the parts of an object into a file.
-    fn in_parts(&self, name: &str, size: u64, file: &mut File) -> Result<(), RemoteError> {
-        let local = std::path::Path::new("an object that is coming in");
+    fn in_parts(
+        &self,
+        name: &str,
+        size: u64,
+        (file, local): (&File, &Path),
+    ) -> Result<(), RemoteError> {
         file.set_len(size).at("write", local)?;
         let parts: Vec<Range<u64>> = (0..size.div_ceil(PART))
             .map(|number| number * PART..((number + 1) * PART).min(size))
             .collect();
-        let file = &*file;
         let done = each(&parts, PARTS_AT_ONCE, &|part| {
             self.remote.patiently(|| {
                 let mut at = part.start;

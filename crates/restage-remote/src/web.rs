@@ -33,7 +33,7 @@ pub(crate) fn no_answer(what: &str, error: &ureq::Error) -> RemoteError {
     let reason = match error {
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             // rustls hides its refusal of a certificate in an I/O error of this kind.
-            return RemoteError::Setup(format!("`{what}` can't be trusted: {error}"));
+            return RemoteError::Unusable(format!("`{what}` can't be trusted: {error}"));
         }
         ureq::Error::Io(error) => error.to_string(),
         ureq::Error::Timeout(timeout) => format!("timeout ({timeout})"),
@@ -41,10 +41,10 @@ pub(crate) fn no_answer(what: &str, error: &ureq::Error) -> RemoteError {
         ureq::Error::ConnectionFailed => "no connection".to_owned(),
         ureq::Error::Protocol(error) => format!("it does not speak HTTP ({error})"),
         ureq::Error::RedirectFailed | ureq::Error::TooManyRedirects => {
-            return RemoteError::Setup(format!("`{what}` leads elsewhere"));
+            return RemoteError::Unusable(format!("`{what}` leads elsewhere"));
         }
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            return RemoteError::Setup(format!("`{what}` is not an address that can be asked"));
+            return RemoteError::Unusable(format!("`{what}` is not an address that can be asked"));
         }
         ureq::Error::Tls(reason) => format!("TLS failed ({reason})"),
         _ => "the request failed".to_owned(),
