@@ -3,6 +3,8 @@
 mod compare;
 mod export;
 mod pipeline;
+#[cfg(test)]
+mod reference;
 mod remote;
 
 use std::path::PathBuf;
@@ -67,7 +69,7 @@ pub(crate) enum Command {
     Data(Data),
     Compare(Compare),
     Claims(Claims),
-    /// Export results for other tools.
+    /// Export results for other tools: TensorBoard, or an RO-Crate.
     #[command(subcommand)]
     Export(Export),
     Report(Report),
@@ -90,8 +92,11 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Worker(Worker),
     /// Print a shell completion script.
+    ///
+    /// The script asks restage for the names of stages, claims, profiles and parameters. For bash, put
+    /// `source <(restage completions bash)` into ~/.bashrc.
     Completions {
-        /// The shell.
+        /// The shell to print it for.
         shell: clap_complete::Shell,
     },
 }
@@ -137,6 +142,11 @@ pub(crate) struct Schema {
 }
 
 /// Run stages that are out of date, restore cached results, skip the rest.
+///
+/// A stage runs if no result is recorded for its key: a digest of its command or code, inputs, declared parameters
+/// and environment. What it leaves at its outs is stored, recorded and put into the workspace. If its outs
+/// are unchanged, nothing downstream runs. Ctrl-C asks running stages to stop, and kills them after ten seconds or
+/// at a second Ctrl-C; finished results and checkpoints stay.
 #[derive(Debug, Args)]
 pub(crate) struct Reproduce {
     /// Stages (`train@resnet18`), groups (`train`) or outs [default: all stages].
@@ -212,6 +222,9 @@ pub(crate) struct Reproduce {
 }
 
 /// Show which stages are up to date and which would run.
+///
+/// A stage is fresh, would be restored from the store, is stale (with what changed), waits for a stage that
+/// would run first, is gated (this machine lacks what it requires), or is blocked. Nothing is run or written.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Stages, groups or outs [default: all stages].
@@ -226,6 +239,9 @@ pub(crate) struct Status {
 }
 
 /// Explain why a stage would run, or what its current result was made from.
+///
+/// Shows every ingredient of the key, such as the command, parameters and digests of inputs, and what
+/// changed since an earlier result.
 #[derive(Debug, Args)]
 pub(crate) struct Why {
     /// A stage, a group or an out.
@@ -253,12 +269,15 @@ pub(crate) enum DagFormat {
 }
 
 /// Show the stages and their dependencies.
+///
+/// The text lists each stage with what it reads and writes. `--format dot | dot -Tsvg` draws it with Graphviz;
+/// GitHub draws a block of `mermaid` by itself.
 #[derive(Debug, Args)]
 pub(crate) struct Dag {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// The format.
+    /// How it is printed.
     #[arg(long, value_enum, default_value_t = DagFormat::Text)]
     pub(crate) format: DagFormat,
 
@@ -410,9 +429,12 @@ pub(crate) struct Verify {
 }
 
 /// Show the output of a stage's last run.
+///
+/// Both standard output and standard error are shown, of the last attempt whether or not it succeeded, or while
+/// it runs. Older ones are in .restage/logs until `restage gc`.
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
-    /// A stage.
+    /// A stage, such as `train@small`.
     pub(crate) stage: String,
 
     #[command(flatten)]

@@ -15,6 +15,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "readme/keys.rs"]
+mod keys;
 #[path = "readme/pieces.rs"]
 mod pieces;
 #[path = "readme/session.rs"]
@@ -422,6 +424,30 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
     assert!(checked >= 30, "only {checked} links: the reader is broken");
+}
+
+#[test]
+fn every_key_of_a_pipeline_is_shown_in_a_document_that_somebody_wrote() {
+    let output = isolated(RESTAGE, &root()).arg("schema").output();
+    let schema = output.expect("restage starts").stdout;
+    let schema: Value = serde_json::from_slice(&schema).expect("JSON");
+    let mut shown = BTreeSet::new();
+    for piece in all_pieces() {
+        let written = !piece.file.starts_with("docs/reference/");
+        if written && piece.kind == Kind::Block("yaml".to_owned()) {
+            if let Ok(value) = serde_saphyr::from_str::<Value>(&piece.text) {
+                keys::used(&schema, &schema, "the file", &value, &mut shown);
+            }
+        }
+    }
+    let all = keys::of_schema(&schema);
+    assert!(
+        all.len() > 90,
+        "only {} keys: the reader is broken",
+        all.len()
+    );
+    let missing: Vec<_> = all.difference(&shown).collect();
+    assert!(missing.is_empty(), "no document shows {missing:#?}");
 }
 
 #[test]

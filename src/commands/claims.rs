@@ -111,7 +111,7 @@ fn choose<'a>(loaded: &'a Loaded, ids: &[String]) -> Result<Vec<&'a Claim>, CliE
     if loaded.pipeline().claims.is_empty() {
         return Err(
             CliError::usage(format!("`{}` has no `claims:`", loaded.file_name))
-                .with_hint("add the paper's claims there; README.md shows how"),
+                .with_hint("add what the paper says, such as `claims: {works: {says: It works, holds: 'cell(\"t.csv\", 1, \"accuracy\") > 0.9'}}`"),
         );
     }
     let fits = |claim: &Claim, id: &str| claim.id == id || claim.id.split('@').next() == Some(id);
