@@ -6,7 +6,6 @@
 //! exist for them to pass, and all of them together take seconds rather than minutes. The pages of
 //! the guide have pipelines of their own, which run as they are (`readme/session.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,8 @@ use tempfile::TempDir;
 
 #[path = "readme/keys.rs"]
 mod keys;
+#[path = "readme/lists.rs"]
+mod lists;
 #[path = "readme/pieces.rs"]
 mod pieces;
 #[path = "readme/session.rs"]
@@ -215,7 +216,8 @@ const ILLUSTRATED: [(&str, &str); 3] = [
 
 /// Whether a page's commands are typed and its answers compared.
 fn is_session(file: &str) -> bool {
-    file.starts_with("docs/guide/") && !ILLUSTRATED.iter().any(|(page, _)| *page == file)
+    let written_so = file == "README.md" || file.starts_with("docs/guide/");
+    written_so && !ILLUSTRATED.iter().any(|(page, _)| *page == file)
 }
 
 #[test]
@@ -394,125 +396,6 @@ fn commands_in_sentences_have_these_flags() {
         checked >= 30,
         "only {checked} commands: the reader is broken"
     );
-}
-
-#[test]
-fn every_link_between_documents_leads_somewhere() {
-    let mut checked = 0;
-    for file in documents() {
-        let text = fs::read_to_string(root().join(&file)).expect("a document");
-        let targets = text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.contains("://")) {
-            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
-            let path = match path {
-                "" => root().join(&file),
-                _ => root().join(&file).parent().expect("a folder").join(path),
-            };
-            assert!(path.exists(), "{file}: `{target}` does not exist");
-            if !heading.is_empty() {
-                let text = fs::read_to_string(&path).expect("a document");
-                let known = text
-                    .lines()
-                    .filter(|line| line.starts_with('#'))
-                    .any(|line| slug(line) == heading);
-                assert!(known, "{file}: `{target}` has no such heading");
-            }
-            checked += 1;
-        }
-    }
-    assert!(checked >= 30, "only {checked} links: the reader is broken");
-}
-
-#[test]
-fn every_key_of_a_pipeline_is_shown_in_a_document_that_somebody_wrote() {
-    let output = isolated(RESTAGE, &root()).arg("schema").output();
-    let schema = output.expect("restage starts").stdout;
-    let schema: Value = serde_json::from_slice(&schema).expect("JSON");
-    let mut shown = BTreeSet::new();
-    for piece in all_pieces() {
-        let written = !piece.file.starts_with("docs/reference/");
-        if written && piece.kind == Kind::Block("yaml".to_owned()) {
-            if let Ok(value) = serde_saphyr::from_str::<Value>(&piece.text) {
-                keys::used(&schema, &schema, "the file", &value, &mut shown);
-            }
-        }
-    }
-    let all = keys::of_schema(&schema);
-    assert!(
-        all.len() > 90,
-        "only {} keys: the reader is broken",
-        all.len()
-    );
-    let missing: Vec<_> = all.difference(&shown).collect();
-    assert!(missing.is_empty(), "no document shows {missing:#?}");
-}
-
-#[test]
-fn every_page_of_the_guide_is_in_its_table_of_contents() {
-    let contents = fs::read_to_string(root().join("docs/SUMMARY.md")).expect("a document");
-    for file in documents() {
-        let page = file.strip_prefix("docs/").unwrap_or_default();
-        if page.starts_with("guide/") || page.starts_with("reference/") {
-            let link = format!("]({page})");
-            assert!(contents.contains(&link), "docs/SUMMARY.md lacks {page}");
-        }
-    }
-}
-
-#[test]
-fn the_architecture_page_shows_the_edges_that_cargo_has() {
-    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("a document");
-    let rows = page.lines().filter(|line| line.starts_with("| `restage-"));
-    let shown: BTreeMap<&str, BTreeSet<&str>> = rows
-        .map(|row| {
-            let cells: Vec<&str> = row.split(" | ").collect();
-            let crate_name = cells[0].trim_start_matches("| ").trim_matches('`');
-            let uses = cells[1].split('`').skip(1).step_by(2);
-            (crate_name, uses.collect())
-        })
-        .collect();
-    let mut manifests = Vec::new();
-    for entry in fs::read_dir(root().join("crates")).expect("the crates") {
-        let folder = entry.expect("an entry").path();
-        let name = folder
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        let text = fs::read_to_string(folder.join("Cargo.toml")).expect("a manifest");
-        manifests.push((name, text));
-    }
-    let real: BTreeMap<&str, BTreeSet<&str>> = manifests
-        .iter()
-        .map(|(name, text)| {
-            let normal = text
-                .split("[dev-dependencies]")
-                .next()
-                .expect("a first part");
-            let lines = normal
-                .lines()
-                .filter_map(|line| line.strip_prefix("restage-"));
-            let uses = lines.filter_map(|line| line.split(['.', ' ']).next());
-            (name.as_str(), uses.collect())
-        })
-        .collect();
-    assert!(
-        real.values().any(|uses| uses.len() > 3),
-        "the reader of manifests is broken"
-    );
-    assert_eq!(shown, real);
-}
-
-/// A heading's name in links, as GitHub makes it.
-fn slug(heading: &str) -> String {
-    let text = heading.trim_start_matches('#').trim().to_lowercase();
-    text.chars()
-        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
-        .map(|letter| if letter == ' ' { '-' } else { letter })
-        .collect()
 }
 
 /// Python that can be read as such.

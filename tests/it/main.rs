@@ -21,6 +21,7 @@ mod examples;
 mod failures;
 mod faults;
 mod finding;
+mod formats;
 mod freshness;
 mod gated;
 mod healing;

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::{RESTAGE, isolated, root, succeeds};
+use crate::{RESTAGE, can_trace, isolated, root, succeeds};
 
 /// Between two answers in the shell's output.
 const MARK: &str = "=#=#=";
@@ -183,6 +183,9 @@ fn matches(shown: &[String], real: &[String]) -> bool {
 
 /// Whether a page can be run here.
 fn lacks(text: &str) -> Option<&'static str> {
+    if text.contains("\n$ restage reproduce --audit") && !can_trace() {
+        return Some("a kernel that can trace");
+    }
     ["python3", "git", "bash"].into_iter().find(|program| {
         let there = isolated(program, Path::new("/")).arg("--version").output();
         text.contains(program) && !there.is_ok_and(|output| output.status.success())
