@@ -9,10 +9,10 @@ use clap::{Arg, Command, CommandFactory};
 use super::Cli;
 
 /// What 3 and 1 mean, by command, where it is more than "a stage failed".
-const CODES: [(&str, &str); 9] = [
+const CODES: [(&str, &str); 11] = [
     (
         "reproduce",
-        "1: a stage failed, or could not run because another one did.",
+        "1: a stage failed, or could not run because another one did. 4: also, with `--remote-required`, a remote can't be reached.",
     ),
     ("status", "3: with `--check`, something is stale."),
     ("compare", "3: a table differs."),
@@ -30,6 +30,8 @@ const CODES: [(&str, &str); 9] = [
         "fsck",
         "3: something was damaged, whether or not it was repaired.",
     ),
+    ("push", "4: also if not everything could be put there."),
+    ("remote check", "3: a file is damaged or missing."),
     (
         "init",
         "3: with `--from`, an imported stage does not do what it did.",
