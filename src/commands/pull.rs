@@ -32,7 +32,9 @@ pub(crate) fn pull(
     let known = know(workspace, &loaded.graph, &selected, &BTreeSet::new(), &from);
     let known = known.map_err(|error| loaded.error(error))?;
     drop(reading);
+    let moving = Reading::of_objects(settings);
     let here = bring(workspace, &known, &from)?;
+    drop(moving);
     workspace.save_cache();
     let failure = from.take_failure();
     for warning in from.take_warnings() {

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::format::{count, size};
 use crate::output::Output;
 use crate::remotes;
+use crate::render::Reading;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_core::suggest::list;
@@ -171,6 +172,7 @@ impl To {
                 .join("uploads"),
             repair,
         };
+        let _moving = Reading::of_objects(session.settings);
         Ok((push.push(&records), without))
     }
 }

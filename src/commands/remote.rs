@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::format::{count, size};
 use crate::output::Output;
 use crate::remotes::{self, FromRemote};
+use crate::render::Reading;
 use crate::session::{Loaded, Session};
 use crate::settings::Settings;
 use restage_core::digest::Digest;
@@ -142,7 +143,9 @@ fn check(settings: &Settings, args: &RemoteTargets, out: &mut Output) -> Result<
     });
     let records: Vec<_> = records.collect();
     let name = asked.from.remote.name();
+    let moving = Reading::of_objects(settings);
     let checked = asked.from.pull().check(&records);
+    drop(moving);
     let bad = checked.failed.len();
     for (stage, error) in &checked.failed {
         out.warning(&format!("`{name}` has not all of {stage}: {error}"));

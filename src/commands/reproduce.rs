@@ -199,7 +199,9 @@ fn pull_first(
     let known = know(workspace, &loaded.graph, selected, forced, &from);
     let known = known.map_err(|error| loaded.error(error))?;
     drop(reading);
+    let moving = Reading::of_objects(settings);
     bring(workspace, &known, &from)?;
+    drop(moving);
     if args.remote_required
         && let Some(error) = from.take_failure()
     {

@@ -39,5 +39,5 @@ pub use error::RemoteError;
 pub use open::{Surroundings, open};
 pub use pull::{Found, Pull, Pulled, Wanted};
 pub use push::{Push, Pushed};
-pub use remote::{Patience, Remote};
+pub use remote::{Patience, Remote, bytes_moved};
 pub use sign::{KeyError, PublicKey, Signer, Trusted};

@@ -13,7 +13,7 @@ use super::each::{all_of, each, telling};
 use super::error::RemoteError;
 use super::layout::{self, RECORDS};
 use super::push::{AT_ONCE, LIST_FROM, chunks};
-use super::remote::Remote;
+use super::remote::{Remote, moved};
 use super::sign::{self, Trusted};
 use super::uploads::{AT_ONCE as PARTS_AT_ONCE, LARGE, PART};
 use restage_core::digest::{Digest, Kind, PathDigest, digest_file};
@@ -480,6 +480,7 @@ impl Pull<'_> {
                 if got > most {
                     return Err(RemoteError::TooLong { what: what(), most });
                 }
+                moved(some.len() as u64);
                 Ok(file.write_all(some).at("write", local)?)
             })?;
             match size {
@@ -515,6 +516,7 @@ impl Pull<'_> {
                     }
                     file.write_all_at(some, at).at("write", local)?;
                     at += some.len() as u64;
+                    moved(some.len() as u64);
                     Ok(())
                 })?;
                 match there {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::each::{all_of, each, telling};
 use super::error::RemoteError;
 use super::layout::{self, OBJECTS};
-use super::remote::Remote;
+use super::remote::{Remote, moved};
 use super::sign::{Signer, without_variants};
 use super::transport::Body;
 use super::uploads::{self, LARGE, Uploads};
@@ -235,6 +235,7 @@ impl Push<'_> {
                 return Err(StoreError::SourceChanged { path }.into());
             }
             self.remote.put(&name, Body::Bytes(&bytes))?;
+            moved(size);
             return Ok(true);
         }
         objects.verify_object(digest)?;
@@ -243,7 +244,10 @@ impl Push<'_> {
                 let notes = Uploads(self.notes.clone());
                 uploads::send(self.remote, parts, &name, (&path, digest, size), &notes)?;
             }
-            None => self.remote.put(&name, Body::File(&path))?,
+            None => {
+                self.remote.put(&name, Body::File(&path))?;
+                moved(size);
+            }
         }
         Ok(true)
     }

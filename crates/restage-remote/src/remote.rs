@@ -1,12 +1,25 @@
 //! A remote with patience: what may pass is tried again with growing pauses, and one that is not there is
 //! not asked a hundred times.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::RemoteError;
 use super::layout::{FORMAT, FORMAT_TEXT};
 use super::transport::{Body, Transport};
+
+/// Bytes of objects that were sent and received.
+static MOVED: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes of objects this process has sent and received: for showing that something happens.
+pub fn bytes_moved() -> u64 {
+    MOVED.load(Ordering::Relaxed)
+}
+
+/// Counts bytes that were sent or received.
+pub(crate) fn moved(bytes: u64) {
+    MOVED.fetch_add(bytes, Ordering::Relaxed);
+}
 
 /// How patient we are with a server.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +62,8 @@ pub struct Remote {
     patience: Patience,
     /// It could not be reached: nobody else waits for that.
     down: AtomicBool,
+    /// It was found to be a remote.
+    is_remote: AtomicBool,
 }
 
 impl Remote {
@@ -58,6 +73,7 @@ impl Remote {
             transport,
             patience,
             down: AtomicBool::new(false),
+            is_remote: AtomicBool::new(false),
         }
     }
 
@@ -80,9 +96,15 @@ impl Remote {
     /// # Errors
     /// It can't be reached or read, or has another layout.
     pub fn check(&self) -> Result<bool, RemoteError> {
+        if self.is_remote.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
         match self.small(FORMAT, 256)? {
             None => Ok(false),
-            Some(text) if text == FORMAT_TEXT.as_bytes() => Ok(true),
+            Some(text) if text == FORMAT_TEXT.as_bytes() => {
+                self.is_remote.store(true, Ordering::Relaxed);
+                Ok(true)
+            }
             Some(_) => Err(RemoteError::Layout {
                 what: self.address().to_owned(),
             }),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::each::{all_of, each};
 use super::error::RemoteError;
-use super::remote::Remote;
+use super::remote::{Remote, moved};
 use super::transport::Parts;
 use restage_core::digest::Digest;
 use restage_core::fs::{self, Context};
@@ -171,6 +171,7 @@ impl Whole<'_> {
         let tag = self
             .remote
             .patiently(|| self.parts.send(self.name, upload, number, &bytes))?;
+        moved(length);
         let mut note = note.lock().unwrap_or_else(PoisonError::into_inner);
         note.tags.insert(number, tag);
         self.uploads.write(self.digest, &note)

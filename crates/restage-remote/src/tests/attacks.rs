@@ -121,6 +121,23 @@ fn a_record_under_our_name_that_somebody_else_signed_is_refused() {
 }
 
 #[test]
+fn no_byte_of_a_record_can_be_another_one_and_no_part_of_it_is_enough() {
+    let scene = Scene::new();
+    let key = &scene.record.key;
+    let by = scene.me.public();
+    let right = scene.text(&scene.name(key, &scene.me));
+    assert_eq!(sign::read(&right, key, by), Ok(Arc::clone(&scene.record)));
+    for at in 0..right.len() {
+        assert!(sign::read(&right[..at], key, by).is_err(), "{at}");
+        for bit in [1, 0x80] {
+            let mut wrong = right.clone();
+            wrong[at] ^= bit;
+            assert!(sign::read(&wrong, key, by).is_err(), "{at}");
+        }
+    }
+}
+
+#[test]
 fn our_own_record_under_another_key_is_refused() {
     let scene = Scene::new();
     let other = Digest::of(b"another key");
