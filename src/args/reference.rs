@@ -60,7 +60,7 @@ const EXITS: &str = "\
 | 70 | a bug in restage |
 | 130 | interrupted |
 
-What 1 and 3 mean for a command is said there. They are an interface: scripts may rely on them.
+What 1, 3 and 4 mean for a command is said there, if more than this. They are an interface: scripts may rely on them.
 
 ";
 
