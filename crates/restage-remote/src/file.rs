@@ -2,14 +2,20 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::RemoteError;
 use super::transport::{Body, Sink, Transport};
+use restage_core::clock::WallTime;
 use restage_core::fs::{self, Context, StagedFile};
 
 /// Where files are written before they get their names; on the same file system as these.
 const TMP: &str = "v1/tmp";
+
+/// Nobody writes to a file for so long, whatever clocks say.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A folder.
 #[derive(Debug)]
@@ -54,7 +60,9 @@ impl Transport for FileTransport {
     }
 
     fn make(&self) -> Result<(), RemoteError> {
-        self.named(self.make_root())
+        self.named(self.make_root())?;
+        self.tidy();
+        Ok(())
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>, RemoteError> {
@@ -80,6 +88,20 @@ impl Transport for FileTransport {
 }
 
 impl FileTransport {
+    /// Removes what pushes that were killed left. Who can't, leaves it to others.
+    fn tidy(&self) {
+        let tmp = self.root.join(TMP);
+        let long_ago = WallTime::now().earlier(ABANDONED).seconds;
+        for name in fs::read_dir_if_exists(&tmp).unwrap_or_default() {
+            let path = tmp.join(&name);
+            let found = fs::symlink_metadata_if_exists(&path).ok().flatten();
+            let old = found.is_some_and(|found| found.is_file() && found.mtime() < long_ago);
+            if old && fs::is_temp_name(&name) {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+
     /// An error of the remote's disk is the remote's.
     fn named<T>(&self, done: Result<T, RemoteError>) -> Result<T, RemoteError> {
         done.map_err(|error| match error {

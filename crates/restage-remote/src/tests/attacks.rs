@@ -127,13 +127,13 @@ fn no_byte_of_a_record_can_be_another_one_and_no_part_of_it_is_enough() {
     let by = scene.me.public();
     let right = scene.text(&scene.name(key, &scene.me));
     assert_eq!(sign::read(&right, key, by), Ok(Arc::clone(&scene.record)));
-    for at in 0..right.len() {
+    // Unoptimised, each takes milliseconds: all of the third line, and a part of the others.
+    let last = right.len() - 120;
+    for at in (0..last).step_by(11).chain(last..right.len()) {
         assert!(sign::read(&right[..at], key, by).is_err(), "{at}");
-        for bit in [1, 0x80] {
-            let mut wrong = right.clone();
-            wrong[at] ^= bit;
-            assert!(sign::read(&wrong, key, by).is_err(), "{at}");
-        }
+        let mut wrong = right.clone();
+        wrong[at] ^= 1;
+        assert!(sign::read(&wrong, key, by).is_err(), "{at}");
     }
 }
 

@@ -227,6 +227,30 @@ fn a_folder_that_is_not_mounted_is_not_an_empty_remote() {
 }
 
 #[test]
+fn what_a_killed_push_left_in_a_folder_is_removed_once_it_is_old() {
+    let dir = TempDir::new().expect("a folder");
+    let url = format!("file://{}/r", dir.path().display());
+    let tmp = dir.path().join("r/v1/tmp");
+    std::fs::create_dir_all(&tmp).expect("a folder");
+    let ago = |days: u64| std::time::SystemTime::now() - Duration::from_secs(days * 86_400);
+    for (name, days) in [
+        (".old.restage-7-1", 8),
+        (".new.restage-7-2", 6),
+        ("mine", 8),
+    ] {
+        let file = std::fs::File::create(tmp.join(name)).expect("a file");
+        file.set_modified(ago(days)).expect("a time");
+    }
+    let ((_key, me), here) = (signer("ada"), Bench::new());
+    let pushed = here
+        .push(&at(&url, None), &me)
+        .push(&[here.record(1, &[b"a"])]);
+    assert!(pushed.ended.is_none(), "{pushed:?}");
+    let left = restage_core::fs::read_dir(&tmp).expect("a folder");
+    assert_eq!(left, [".new.restage-7-2", "mine"]);
+}
+
+#[test]
 fn a_link_or_a_pipe_in_a_folder_is_not_followed_and_not_waited_for() {
     let dir = TempDir::new().expect("a folder");
     let url = format!("file://{}/r", dir.path().display());
