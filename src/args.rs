@@ -123,6 +123,12 @@ pub(crate) struct Worker {
     /// Which of its jobs, from 0.
     pub(crate) job: u32,
 
+    /// Look every so many seconds whether another worker has taken over. A worker that can't look for twice as
+    /// long ends its stage; one that does not show that it lives for four times as long is given up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) look: u64,
+
     /// Where stages run and write [default: $SLURM_TMPDIR, else $TMPDIR, else /tmp].
     #[arg(long, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,

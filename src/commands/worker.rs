@@ -1,7 +1,9 @@
 //! `restage worker`: runs a job of a batch, where there is a store and no workspace (docs/adr/0037).
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::args::Worker as Args;
 use crate::error::CliError;
@@ -12,7 +14,7 @@ use crate::session::launcher;
 use crate::settings::Settings;
 use restage_core::fs;
 use restage_exec::LocalExecutor;
-use restage_store::{Batch, Store, Token};
+use restage_store::{Batch, Store, Terms, Token};
 use restage_worker::{Tally, WorkError, Worker};
 
 /// Variables that name a folder on the machine's own disk.
@@ -30,12 +32,15 @@ pub(crate) fn worker(settings: &Settings, args: &Args, out: &mut Output) -> Resu
     let interrupt = interrupts::watch(&executor)?;
     let launcher = launcher();
     let interrupted = || interrupt.load(Ordering::Relaxed);
+    let told = RefCell::new(Output::new(settings.err_style));
     let mut worker = Worker {
         store: &store,
         host: &settings.env,
         executor: &mut executor,
         launcher: launcher.as_deref(),
         interrupted: &interrupted,
+        tell: &|line| told.borrow_mut().note(&format!("{line}\n")),
+        terms: Terms::looking_every(Duration::from_secs(args.look)),
     };
     let tally = worker.run(&batch, args.job).map_err(error)?;
     let Tally { done, failed, left } = tally;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -68,6 +68,23 @@ impl Elsewhere {
         let batch = batch.to_str().expect("a path of text");
         let mut command = self.machine.command(&["worker", batch, &job.to_string()]);
         command.env("TMPDIR", self.machine.root());
+        command
+    }
+
+    /// A worker in a process namespace of its own, which looks after its lease every second.
+    fn machine_of_its_own(&self, batch: &Path, who: &str) -> Command {
+        let worker = self.worker(batch, 0);
+        let mut command = Command::new("unshare");
+        command
+            .args(["-Urpf", "--mount-proc"])
+            .arg(worker.get_program())
+            .args(worker.get_args())
+            .args(["--look", "1"])
+            .current_dir(self.machine.root())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TMPDIR", self.machine.root())
+            .env("WHO", who);
         command
     }
 
@@ -177,6 +194,29 @@ fn a_failure_is_said_once_and_another_worker_has_nothing_to_add() {
     let log = fs::read(log).expect("a log");
     let at = |end: &str| usize::try_from(said[end].as_u64().expect("a number")).expect("small");
     assert_eq!(&log[at("from")..at("to")], b"oops\nno\n");
+}
+
+#[test]
+fn a_damaged_batch_costs_no_run_and_stops_gc() {
+    let there = Elsewhere::new();
+    let here = Space::new("  s: {cmd: \"echo x > o\", outs: [o]}\n");
+    let (batch, _) = there.hand_over(&here, &[]);
+    let tasks = batch.join("tasks.jsonl");
+    let text = fs::read_to_string(&tasks).expect("tasks");
+    fs::write(&tasks, text.replace("echo", "exho")).expect("tasks to damage");
+    there
+        .work(&batch, 0)
+        .exits(4)
+        .says("0 of 1 tasks can be read");
+    let damaged = there.call(&here, &["reproduce"]).exits(0);
+    damaged.says("0 of 1 tasks can be read");
+    assert_eq!(here.read("o"), "x\n");
+    there
+        .call(&here, &["gc"])
+        .exits(4)
+        .says("remove the folder");
+    fs::remove_dir_all(&batch).expect("a folder");
+    there.call(&here, &["gc"]).exits(0);
 }
 
 #[test]
@@ -342,11 +382,7 @@ fn a_secret_that_is_not_set_there_is_refused_and_its_value_is_nowhere() {
     let batch = PathBuf::from(line["batch"].as_str().expect("a batch"));
     there.work(&batch, 0).exits(1);
     assert_eq!(Elsewhere::results(&batch)[0]["refused"]["secret"], "TOKEN");
-    let (again, _) = (
-        batch.clone(),
-        fs::remove_dir_all(there.store().join("claims")),
-    );
-    for entry in fs::read_dir(&again).expect("a folder") {
+    for entry in fs::read_dir(&batch).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|it| it == "results") {
             fs::remove_file(path).expect("a result to forget");
@@ -380,4 +416,111 @@ fn what_can_only_run_here_is_named_with_the_reason() {
     assert_eq!(there.ran(&here), ["s"]);
     // A worker leaves nothing on its machine.
     assert_eq!(there.machine.files().len(), 0);
+}
+
+/// A stage that writes its machine's name to its scratch folder until there are a hundred lines, in some ten seconds.
+const LINES: &str = r#"  s:
+    cmd: "touch $RESTAGE_SCRATCH/log; until test $(wc -l < $RESTAGE_SCRATCH/log) -ge 100; do echo $WHO >> $RESTAGE_SCRATCH/log; sleep 0.1; done; cp $RESTAGE_SCRATCH/log o"
+    pass_env: [WHO]
+    outs: [o]
+"#;
+
+/// The first of two machines that share a store runs a stage when the kernel's lock on its key is lost, as it is when a
+/// server takes a client for dead. `None`, and it is said, where there can be no two process namespaces.
+fn first_of_two(there: &Elsewhere, batch: &Path) -> Option<Child> {
+    let possible = Command::new("unshare")
+        .args(["-Urpf", "--mount-proc", "true"])
+        .output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        println!("skipped: no process namespace can be made");
+        return None;
+    }
+    let first = there.machine_of_its_own(batch, "first").spawn();
+    let first = first.expect("unshare starts");
+    let scratch = there.store().join("scratch");
+    let lines = || {
+        let folder = fs::read_dir(&scratch).ok()?.next()?.ok()?.path();
+        Some(fs::read_to_string(folder.join("log")).ok()?.lines().count())
+    };
+    wait_until("it writes", || lines().is_some_and(|lines| lines >= 3));
+    for entry in fs::read_dir(there.store().join("claims")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|it| it == "lock") {
+            let other = path.with_extension("other");
+            fs::copy(&path, &other).expect("a lock that nobody holds");
+            fs::rename(other, path).expect("a file to replace");
+        }
+    }
+    Some(first)
+}
+
+/// What two machines wrote: never one after the other.
+fn check_lines(here: &Space) {
+    let text = here.read("o");
+    assert_eq!(text.lines().count(), 100, "{text}");
+    let mut writers: Vec<&str> = text.lines().collect();
+    writers.dedup();
+    // A copy that was not whole is not gone on from.
+    let all = ["first", "second"];
+    assert!(writers == all || writers == all[1..], "{writers:?}");
+}
+
+fn logs(batch: &Path) -> String {
+    let files = fs::read_dir(batch).expect("a folder");
+    let files = files.map(|entry| entry.expect("an entry").path());
+    let logs = files.filter(|path| path.extension().is_some_and(|it| it == "log"));
+    logs.map(|path| fs::read_to_string(path).expect("a log"))
+        .collect()
+}
+
+#[test]
+fn a_worker_whose_key_is_taken_elsewhere_ends_its_stage_and_the_other_goes_on_in_its_folder() {
+    let there = Elsewhere::new();
+    let here = Space::new(LINES);
+    let (batch, _) = there.hand_over(&here, &[]);
+    let Some(mut first) = first_of_two(&there, &batch) else {
+        return;
+    };
+    let second = there.machine_of_its_own(&batch, "second").output();
+    Said::from(second.expect("unshare starts")).exits(0);
+    assert_eq!(first.wait().expect("an end").code(), Some(4));
+    assert!(
+        logs(&batch).contains("was told to end, and has"),
+        "{}",
+        logs(&batch)
+    );
+    assert_eq!(there.ran(&here), Vec::<String>::new());
+    check_lines(&here);
+}
+
+#[test]
+fn a_worker_that_falls_silent_keeps_its_folder_and_the_other_has_one_of_its_own() {
+    let there = Elsewhere::new();
+    let here = Space::new(LINES);
+    let (batch, _) = there.hand_over(&here, &[]);
+    let Some(mut first) = first_of_two(&there, &batch) else {
+        return;
+    };
+    let id = first.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+    let worker = children
+        .expect("children")
+        .trim()
+        .parse()
+        .expect("one child");
+    let worker = Pid::from_raw(worker).expect("not 0");
+    // It looks at nothing any more, and its stage goes on.
+    kill_process(worker, Signal::STOP).expect("a signal");
+    let second = there.machine_of_its_own(&batch, "second").output();
+    let second = Said::from(second.expect("unshare starts"));
+    kill_process(worker, Signal::CONT).expect("a signal");
+    second.exits(0);
+    first.wait().expect("an end");
+    assert!(
+        logs(&batch).contains("may go on unseen"),
+        "{}",
+        logs(&batch)
+    );
+    assert_eq!(there.ran(&here), Vec::<String>::new());
+    check_lines(&here);
 }

@@ -140,33 +140,23 @@ impl Batches {
         Ok(folders)
     }
 
-    /// Batches that are not closed.
-    pub fn open(&self) -> Result<Vec<Batch>, StoreError> {
+    /// Batches that are not closed, and what is wrong with those that can't be read.
+    pub fn open(&self) -> Result<Vec<Result<Batch, StoreError>>, StoreError> {
         let mut open = Vec::new();
-        for batch in self.all()? {
-            if !batch.is_closed()? {
-                open.push(batch);
+        for (dir, is_over) in self.folders()? {
+            if !is_over {
+                open.push(Batch::open(&dir));
             }
         }
         Ok(open)
     }
 
-    /// All batches. One that can't be read is an error: what it needs can't be known.
-    pub fn all(&self) -> Result<Vec<Batch>, StoreError> {
-        let mut batches = Vec::new();
-        for name in fs::read_dir_if_exists(&self.folder())? {
-            // Its maker died before it was one.
-            if !fs::is_temp_name(&name) {
-                batches.push(Batch::open(&self.folder().join(name))?);
-            }
-        }
-        Ok(batches)
-    }
-
-    /// Files and folders that batches which are not closed need.
+    /// What batches that are not closed need.
     pub(super) fn needed(&self) -> Result<Needed, StoreError> {
         let mut needed = Needed::default();
         for batch in self.open()? {
+            // What one needs that can't be read is not known.
+            let batch = batch?;
             for task in batch.tasks()? {
                 needed.keys.insert(task.key);
                 needed.contents.extend(task.needs);

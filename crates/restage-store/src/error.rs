@@ -97,6 +97,12 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Somebody else took the lease of a key at the same moment.
+    #[error("another restage took over key {} at the same moment", key.short())]
+    LeaseTaken {
+        /// The key.
+        key: Digest,
+    },
     /// A batch of tasks can't be read.
     #[error("the batch `{}` can't be read: {reason}", dir.display())]
     Batch {
@@ -148,6 +154,7 @@ impl StoreError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::LeaseTaken { .. } => "run again: it waits for that one",
             Self::Batch { .. } => {
                 "it may have been copied or edited; if none of its jobs is left, remove the folder: what it was to \
                  make runs again"

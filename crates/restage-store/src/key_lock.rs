@@ -9,14 +9,16 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
+use super::lease::{Lease, Next, Outlived, Seen, Succession, Terms, look_at};
 use super::location::Location;
 use super::scratch::Scratch;
+use super::token::Token;
 use super::trash::Trash;
 use restage_core::digest::Digest;
 use restage_core::fs::{self, Context, FileLock, FsError};
@@ -25,6 +27,9 @@ use restage_core::whereabouts::Whereabouts;
 
 /// How long an orphan may take to end after TERM.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often an heir is looked for that is being written.
+const HEIR_TICK: Duration = Duration::from_millis(50);
 
 /// Ends the names of lock files.
 pub(super) const ENDING: &str = ".lock";
@@ -45,6 +50,21 @@ pub struct KeyLock {
     settled: AtomicBool,
     /// What works under this lock now.
     working: Mutex<Option<ProcessRef>>,
+    /// The folder of leases, and ours if we have one.
+    claims: PathBuf,
+    lease: Mutex<Option<Token>>,
+    /// The key is another's: what is in the file is, too.
+    forsaken: AtomicBool,
+}
+
+/// How somebody waits for a lease.
+pub struct Waiting<'a> {
+    /// How long things take.
+    pub terms: Terms,
+    /// A clock of who waits.
+    pub now: &'a dyn Fn() -> Duration,
+    /// Waits for a while, and says whether to go on.
+    pub pause: &'a dyn Fn() -> bool,
 }
 
 /// The contents of the lock's file.
@@ -63,6 +83,9 @@ struct Note {
     /// It released the lock, and left the file for the number of the folder alone.
     #[serde(default)]
     released: bool,
+    /// The lease by which it writes in that folder (docs/adr/0036).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<Token>,
 }
 
 impl Note {
@@ -79,6 +102,14 @@ impl Note {
             at: Whereabouts::here().clone(),
             ..Self::default()
         }))
+    }
+
+    /// The machine, for people.
+    fn place(&self) -> String {
+        match self.at.host.as_str() {
+            "" => "another machine".to_owned(),
+            host => format!("`{host}`"),
+        }
     }
 
     /// Whether a stage that can't be seen from here may work in its folder.
@@ -126,6 +157,9 @@ impl KeyLock {
                 left: note.filter(|note| !note.released),
                 settled: AtomicBool::new(false),
                 working: Mutex::new(None),
+                claims: folder(location),
+                lease: Mutex::new(None),
+                forsaken: AtomicBool::new(false),
             };
             if lock.left.is_none() {
                 lock.write_note(None)?;
@@ -153,7 +187,12 @@ impl KeyLock {
             stage,
             scratch: self.number(),
             released: false,
+            lease: self.our_lease().clone(),
         })
+    }
+
+    fn our_lease(&self) -> MutexGuard<'_, Option<Token>> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, note: &Note) -> Result<(), FsError> {
@@ -189,30 +228,121 @@ impl KeyLock {
         let Some(left) = &self.left else {
             return Ok(None);
         };
+        self.stop_orphans()?;
+        let mut told = None;
+        if left.is_out_of_sight() {
+            told = Some(match &left.lease {
+                None => self.take_another(left)?,
+                Some(token) => {
+                    // It ends when it looks at its lease. Nobody waits for that here.
+                    let lease = Lease::take(&self.claims, &self.key)?;
+                    let terms = Terms::looking_every(Duration::ZERO);
+                    let waiting = Waiting {
+                        terms,
+                        now: &|| Duration::ZERO,
+                        pause: &|| {
+                            std::thread::sleep(HEIR_TICK);
+                            true
+                        },
+                    };
+                    let told = self.succeed(&lease, left, token, &waiting)?;
+                    lease.withdraw();
+                    told.ok_or(StoreError::LeaseTaken { key: self.key })?
+                }
+            });
+        }
+        self.write_note(None)?;
+        self.settled.store(true, Ordering::Relaxed);
+        Ok(told)
+    }
+
+    /// Like [`KeyLock::settle`], by a lease: whoever works out of sight by one is told to end, and is waited for. If it
+    /// says that it has, its scratch folder is ours. `None` if it is not to be waited for any longer, or if
+    /// somebody else took the lease meanwhile.
+    pub fn settle_by_lease(
+        &self,
+        waiting: &Waiting<'_>,
+    ) -> Result<Option<(Lease, Option<String>)>, StoreError> {
+        let lease = Lease::take(&self.claims, &self.key)?;
+        let mut told = None;
+        if let Some(left) = &self.left {
+            self.stop_orphans()?;
+            if left.is_out_of_sight() {
+                told = match &left.lease {
+                    None => Some(self.take_another(left)?),
+                    Some(token) => self.succeed(&lease, left, token, waiting)?,
+                };
+                if told.is_none() {
+                    lease.withdraw();
+                    return Ok(None);
+                }
+            }
+        }
+        *self.our_lease() = Some(lease.token().clone());
+        self.write_note(None)?;
+        self.settled.store(true, Ordering::Relaxed);
+        Ok(Some((lease, told)))
+    }
+
+    fn stop_orphans(&self) -> Result<(), StoreError> {
         for process in self.orphans()? {
             if !process.stop(GRACE) {
                 return Err(StoreError::Orphan { process });
             }
         }
-        let mut told = None;
-        if left.is_out_of_sight() {
-            let before = self.number();
-            let place = match left.at.host.as_str() {
-                "" => "another machine".to_owned(),
-                host => format!("`{host}`"),
-            };
-            let goes_on = match self.scratch.follow(before)? {
-                true => "goes on from a copy of what it left in RESTAGE_SCRATCH",
-                false => "begins anew",
-            };
-            self.number.store(before + 1, Ordering::Relaxed);
-            told = Some(format!(
-                "a run of it on {place} ended without saying so, and may go on unseen: this one {goes_on}"
-            ));
+        Ok(())
+    }
+
+    /// Takes the scratch folder after ours, because somebody may yet write in ours.
+    fn take_another(&self, left: &Note) -> Result<String, StoreError> {
+        let before = self.number();
+        let goes_on = match self.scratch.follow(before)? {
+            true => "goes on from a copy of what it left in RESTAGE_SCRATCH",
+            false => "begins anew",
+        };
+        self.number.store(before + 1, Ordering::Relaxed);
+        let place = left.place();
+        Ok(format!(
+            "a run of it on {place} ended without saying so, and may go on unseen: this one {goes_on}"
+        ))
+    }
+
+    /// Becomes the heir of a holder, or of its last heir, and gets its scratch folder or the next one.
+    fn succeed(
+        &self,
+        lease: &Lease,
+        left: &Note,
+        first: &Token,
+        waiting: &Waiting<'_>,
+    ) -> Result<Option<String>, StoreError> {
+        let (terms, now, place) = (waiting.terms, waiting.now, left.place());
+        let mut succession = Succession::new(terms, first.clone(), self.number(), now());
+        loop {
+            let found = look_at(&self.claims, &self.key, &succession.holder)?;
+            match succession.looked(now(), found) {
+                Next::Look => continue,
+                Next::Inherit(scratch, how) if lease.inherit(&succession.holder, scratch)? => {
+                    self.number.store(succession.scratch, Ordering::Relaxed);
+                    return Ok(Some(match how {
+                        Outlived::Silent => self.take_another(left)?,
+                        Outlived::Gone => format!(
+                            "a run of it on {place} was told to end, and has: this one goes on in its \
+                             RESTAGE_SCRATCH"
+                        ),
+                    }));
+                }
+                // Another one was faster, and what it wrote is yet to be read.
+                Next::Inherit(..) | Next::Wait => {}
+            }
+            if lease.look() == Seen::Others || !(waiting.pause)() {
+                return Ok(None);
+            }
         }
-        self.write_note(None)?;
-        self.settled.store(true, Ordering::Relaxed);
-        Ok(told)
+    }
+
+    /// Lets go of a key that somebody else has taken: nothing of it is ours to remove any more.
+    pub fn forsake(&self) {
+        self.forsaken.store(true, Ordering::Relaxed);
     }
 
     fn number(&self) -> u32 {
@@ -246,6 +376,9 @@ impl KeyLock {
 
 impl Drop for KeyLock {
     fn drop(&mut self) {
+        if *self.forsaken.get_mut() {
+            return;
+        }
         let working = self
             .working
             .get_mut()

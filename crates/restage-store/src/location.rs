@@ -199,6 +199,11 @@ impl Location {
         Ok(())
     }
 
+    /// Creates a worker's own folder. The store is there, and stays as it is.
+    pub(super) fn make_own(&self) -> Result<(), StoreError> {
+        make(self, &self.own, OWN_FOLDERS.iter())
+    }
+
     /// Says that the shared store can't be used, if that is what the error means.
     pub(super) fn explain(&self, error: FsError) -> StoreError {
         match self.shared() {
@@ -255,8 +260,9 @@ fn unusable(dir: &Path, error: FsError) -> StoreError {
 const FIRST: [&str; 3] = ["lock", "CACHEDIR.TAG", ".gitignore"];
 
 /// The names that come later, besides those of folders.
-const OTHER: [&str; 10] = [
+const OTHER: [&str; 11] = [
     FORMAT_FILE,
+    "batches",
     "programs",
     "environments",
     "interpreters",

@@ -1,15 +1,18 @@
 //! Who works on which key, and that the store is open.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::StoreError;
 use super::key_lock::{self, KeyLock, Left};
+use super::lease;
 use super::listing::{self, Listing};
 use super::location::Location;
 use super::store_lock::StoreLock;
 use super::trash::Trash;
 use restage_core::digest::Digest;
+use restage_core::fs;
 
 /// The locks of a store.
 #[derive(Debug)]
@@ -57,6 +60,15 @@ impl Locks {
     /// Files of key locks: of keys that are locked, and of restages that died.
     pub(super) fn list(&self) -> Result<Listing, StoreError> {
         listing::of_digests(&key_lock::folder(&self.location), key_lock::ENDING)
+    }
+
+    /// Files of leases, by their keys.
+    pub(super) fn leases(&self) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
+        let folder = key_lock::folder(&self.location);
+        let names = fs::read_dir_if_exists(&folder)?.into_iter();
+        let named =
+            names.filter_map(|name| Some((lease::key_of(name.to_str()?)?, folder.join(&name))));
+        Ok(named.collect())
     }
 
     /// The lock on the store itself.

@@ -85,10 +85,8 @@ impl Store {
         let location = Location::of_worker(own, dir);
         location.check()?;
         let lock = Arc::new(StoreLock::take(&location, &|| {})?);
-        location.make().map_err(|error| match error {
-            StoreError::Fs(error) => location.explain(error),
-            error => error,
-        })?;
+        location.make_own()?;
+        location.check_format()?;
         lock.share()?;
         let history = own.join("history.jsonl");
         Ok(Store::assemble(&location, history, lock))
@@ -199,6 +197,8 @@ impl Store {
         for listing in [scratch, self.locks().list()?] {
             keys.extend(listing.named.into_iter().map(|(key, _)| key));
         }
+        let leases = self.locks().leases()?;
+        keys.extend(leases.iter().map(|(key, _)| *key));
         for key in keys {
             if fs::exists(&self.records().path(&key))?
                 && let Some(lock) = self.locks().try_lock(&key)?
@@ -207,6 +207,9 @@ impl Store {
             {
                 for scratch in lock.scratch_paths() {
                     self.workdirs().remove(&scratch);
+                }
+                for (_, lease) in leases.iter().filter(|(of, _)| *of == key) {
+                    self.workdirs().remove(lease);
                 }
             }
         }

@@ -14,6 +14,7 @@
 mod cards;
 mod host;
 mod judge;
+mod keeper;
 pub mod params_text;
 mod spec;
 mod take_in;

@@ -1,5 +1,7 @@
 //! A stage with its key and all that it reads, as plain data: what a worker is given, and what it answers.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Ending, Made};
@@ -77,6 +79,19 @@ impl CameTo {
     /// Whether another worker has nothing to add.
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Stopped | Self::NotRun { .. })
+    }
+}
+
+impl fmt::Display for CameTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Made { made, .. } => write!(f, "done in {:.1} s", made.seconds),
+            Self::Known => f.write_str("has a result already"),
+            Self::Failed { ending, .. } => ending.fmt(f),
+            Self::Refused(refusal) => write!(f, "refused: {refusal}"),
+            Self::Stopped => f.write_str("stopped: another worker goes on"),
+            Self::NotRun { why, .. } => write!(f, "could not be run: {why}"),
+        }
     }
 }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::cards::Card;
 use super::host::HostEnv;
 use super::judge::{Ending, Left};
+use super::keeper::Keeper;
 use super::params_text;
 use super::spec::Given;
 use super::task::{CameTo, Input, Refusal, Said, Task, read_result, result_line};
+use restage_core::clock::Instant;
 use restage_core::digest::{Digest, KeyAction};
 use restage_core::fs::{self, FsError};
 use restage_core::rel_path::RelPath;
@@ -17,7 +19,8 @@ use restage_exec::{
     Secrets, capture, probe,
 };
 use restage_store::{
-    Batch, KeptApart, KeyLock, LogPaths, Placement, Reports, Store, StoreError, Unflushed,
+    Batch, KeptApart, KeyLock, Lease, LogPaths, Placement, Reports, Seen, Store, StoreError, Terms,
+    Unflushed, Waiting,
 };
 
 /// How long one wait lasts at most.
@@ -53,6 +56,9 @@ pub enum WorkError {
         /// The last job.
         last: u32,
     },
+    /// The system gave no thread to look after the lease.
+    #[error("the system is out of threads")]
+    NoThread(#[source] std::io::Error),
     /// The launcher failed.
     #[error("stages can't be kept apart here")]
     Launcher(#[source] std::io::Error),
@@ -81,11 +87,18 @@ pub struct Worker<'a> {
     pub launcher: Option<&'a Path>,
     /// Whether the worker is to end.
     pub interrupted: &'a dyn Fn() -> bool,
+    /// How long leases take.
+    pub terms: Terms,
+    /// Is told what became of each task, a line each.
+    pub tell: &'a dyn Fn(&str),
 }
 
 /// A task that is to be run here.
 struct Ready {
     lock: KeyLock,
+    lease: Lease,
+    /// What became of whoever had the key before.
+    told: Option<String>,
     dir: PathBuf,
     logs: LogPaths,
     placed: Vec<RelPath>,
@@ -120,8 +133,15 @@ impl Worker<'_> {
                 continue;
             }
             let (came_to, lock) = match Task::read(line) {
-                Ok(task) => self.task(&task, &mut reports, &mut log)?,
-                Err(why) => (CameTo::NotRun { why, lost: None }, None),
+                Ok(task) => {
+                    let (came_to, lock) = self.task(&task, &mut reports, &mut log)?;
+                    (self.tell)(&format!("{}: {came_to}", task.qualified));
+                    (came_to, lock)
+                }
+                Err(why) => {
+                    (self.tell)(&format!("task {}: {why}", line.key.short()));
+                    (CameTo::NotRun { why, lost: None }, None)
+                }
             };
             match came_to {
                 CameTo::Made { .. } | CameTo::Known => tally.done += 1,
@@ -153,17 +173,26 @@ impl Worker<'_> {
             Err(error) => return Ok((not_run(error), None)),
         };
         let ended = self.carry_out(&ready);
-        let said = log.add(reports, task, &ready.logs)?;
+        let said = log.add(reports, task, &ready)?;
         let came_to = ended.and_then(|finished| self.judge(task, &ready, &finished, said));
         self.store.workdirs().remove(&ready.dir);
         self.store.workdirs().remove(&ready.logs.dir);
+        match ready.lease.look() {
+            Seen::Mine => ready.lease.remove(),
+            // Whoever has it now waits for this.
+            Seen::Others | Seen::Unreadable => {
+                ready.lock.forsake();
+                if let Err(error) = ready.lease.say_gone() {
+                    return Ok((not_run(error.into()), None));
+                }
+            }
+        }
         Ok((came_to.unwrap_or_else(not_run), Some(ready.lock)))
     }
 
-    /// Takes the key, puts inputs in place and looks at the machine; or what became of the task before
-    /// anything ran.
+    /// Takes the key and all that the task needs; or what became of it before anything ran.
     fn prepare(&mut self, task: &Task) -> Result<Result<Ready, CameTo>, WorkError> {
-        let (spec, key) = (&task.spec, task.key.digest());
+        let key = task.key.digest();
         let locks = self.store.locks();
         let Some(lock) = locks.lock(&key, self.interrupted, BUSY_TICK)? else {
             return Ok(Err(CameTo::Stopped));
@@ -171,7 +200,39 @@ impl Worker<'_> {
         if self.store.records().get(&key)?.is_some() {
             return Ok(Err(CameTo::Known));
         }
-        lock.settle()?;
+        let since = Instant::now();
+        let waiting = Waiting {
+            terms: self.terms,
+            now: &|| since.elapsed(),
+            pause: &|| {
+                std::thread::sleep(BUSY_TICK.min(self.terms.look()));
+                !(self.interrupted)()
+            },
+        };
+        let Some((lease, told)) = lock.settle_by_lease(&waiting)? else {
+            return Ok(Err(CameTo::Stopped));
+        };
+        // Whoever was waited for may have made it.
+        if self.store.records().get(&key)?.is_some() {
+            lease.remove();
+            return Ok(Err(CameTo::Known));
+        }
+        let ready = self.make_ready(task, lock, &lease, told);
+        if !matches!(ready, Ok(Ok(_))) {
+            lease.remove();
+        }
+        ready
+    }
+
+    /// Puts inputs in place and looks at the machine.
+    fn make_ready(
+        &mut self,
+        task: &Task,
+        lock: KeyLock,
+        lease: &Lease,
+        told: Option<String>,
+    ) -> Result<Result<Ready, CameTo>, WorkError> {
+        let spec = &task.spec;
         let secrets = match self.secrets(task) {
             Ok(secrets) => secrets,
             Err(refusal) => return Ok(Err(CameTo::Refused(refusal))),
@@ -236,6 +297,8 @@ impl Worker<'_> {
         };
         Ok(Ok(Ready {
             lock,
+            lease: lease.clone(),
+            told,
             dir,
             logs,
             placed,
@@ -359,15 +422,16 @@ impl Worker<'_> {
         ))
     }
 
-    /// Runs the command to its end, or until the worker is to end.
+    /// Runs the command to its end, or until the worker is to end, or somebody else has the key.
     fn carry_out(&mut self, ready: &Ready) -> Result<Finished, WorkError> {
+        let keeper = Keeper::new(&ready.lease, self.terms).map_err(WorkError::NoThread)?;
         let id = self.executor.submit(ready.job.clone())?;
         if let Some(process) = self.executor.process(id) {
             ready.lock.note_process(&process)?;
         }
         let mut asked = false;
         loop {
-            if !asked && (self.interrupted)() {
+            if !asked && ((self.interrupted)() || keeper.is_lost()) {
                 asked = true;
                 self.executor.cancel(id);
             }
@@ -416,6 +480,11 @@ impl Worker<'_> {
         if let Some(ending) = ending {
             return Ok(failed(ending));
         }
+        // Whoever took the key meanwhile has a result as good as this one, and others may have read it.
+        let is_ours = ready.lease.look() == Seen::Mine;
+        if !is_ours && self.store.records().get(&task.key.digest())?.is_some() {
+            return Ok(CameTo::Known);
+        }
         let (made, unflushed) = left.take(self.store.objects())?;
         let kept = ready.kept.clone();
         let (key, stage) = (task.key.clone(), task.qualified.clone());
@@ -459,12 +528,15 @@ impl Log {
         &mut self,
         reports: &mut Reports,
         task: &Task,
-        logs: &LogPaths,
+        ready: &Ready,
     ) -> Result<Said, WorkError> {
-        let head = format!("==> {} {}\n", task.qualified, task.key.digest());
+        let mut head = format!("==> {} {}\n", task.qualified, task.key.digest());
+        if let Some(told) = &ready.told {
+            head += &format!("==> {told}\n");
+        }
         self.write(reports, head.as_bytes())?;
         let from = self.length;
-        for path in [&logs.stdout, &logs.stderr] {
+        for path in [&ready.logs.stdout, &ready.logs.stderr] {
             self.write(reports, &fs::read_if_exists(path)?.unwrap_or_default())?;
         }
         let to = self.length;

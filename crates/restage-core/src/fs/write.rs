@@ -9,7 +9,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use super::error::{Context, FsError};
 use super::ops::{metadata_if_exists, sync_dir};
@@ -75,7 +77,8 @@ pub fn write_all(file: &mut File, bytes: &[u8], path: &Path) -> Result<(), FsErr
 
 /// A name beside `path` that nothing else uses: `.NAME.restage-PID-COUNT`.
 pub fn temp_name(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // Not from 0: in another container, or on another machine, a process may have the same id.
+    static COUNT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(nanoseconds()));
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     // A name may have 255 bytes: a long one is left out, to have room for the number.
     let name = path
@@ -86,6 +89,12 @@ pub fn temp_name(path: &Path) -> PathBuf {
     temp.push(name.unwrap_or_default());
     temp.push(format!(".restage-{}-{count}", std::process::id()));
     path.with_file_name(temp)
+}
+
+/// Of this moment: another number in each process.
+fn nanoseconds() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_nanos() as u64)
 }
 
 /// Whether a file's name is one that [`temp_name`] makes.

@@ -139,6 +139,9 @@ fn scratch(
         };
         garbage.settle(Category::Claims, path, keep)?;
     }
+    for (key, path) in store.locks().leases()? {
+        garbage.settle(Category::Claims, path, is_needed(&key))?;
+    }
     Ok(())
 }
 
