@@ -58,8 +58,8 @@ class Verdicts(unittest.TestCase):
         self.assertFalse(bounds.agrees(measured(own_losses=16e-2), ROUNDING))
         # One ReLU may switch on either side: even without any rounding seen.
         none = {name: {"value": 0.0} for name in ROUNDING}
-        self.assertTrue(bounds.agrees({"own losses": {"value": 9e-3}}, none))
-        self.assertFalse(bounds.agrees({"own losses": {"value": 11e-3}}, none))
+        self.assertTrue(bounds.agrees({"own losses": {"value": 9e-2}}, none))
+        self.assertFalse(bounds.agrees({"own losses": {"value": 11e-2}}, none))
 
 
 class Trainings(unittest.TestCase):
