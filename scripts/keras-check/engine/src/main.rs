@@ -51,10 +51,10 @@ struct Args {
     #[arg(long, value_delimiter = ',')]
     check: Vec<usize>,
     /// How many small batches' gradients are written.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 12)]
     small: usize,
     /// Images of a small batch.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 2)]
     small_batch: usize,
     /// Images whose logits are written.
     #[arg(long, default_value_t = 256)]
