@@ -62,7 +62,7 @@ class Loop:
 
 def restage(program):
     def write(folder, stages):
-        lines = ["schema: 1", "name: bench", "stages:"]
+        lines = ["schema: 1", "name: bench", "shell: sh", "stages:"]
         for stage in stages:
             lines += [f"  {stage.name}:", f"    cmd: {json.dumps(stage.command)}",
                       f"    deps: {json.dumps(stage.inputs)}", f"    outs: {json.dumps([stage.out])}"]
