@@ -244,6 +244,31 @@ fn a_lost_out_of_a_recorded_stage_is_restored_not_rerun() {
     );
 }
 
+#[test]
+fn a_record_that_names_other_outs_than_its_stage_declares_is_no_result() {
+    let case = Case {
+        reads: vec![vec![]],
+        constant: vec![false],
+        rounds: vec![],
+    };
+    let graph = graph(&case);
+    let mut world = World::default();
+    world.sources.insert("in0".to_owned(), Digest::of(b"x"));
+    assert_eq!(reproduce(&world, &graph, &case), BTreeSet::from([0]));
+    for honest in world.records.borrow_mut().values_mut() {
+        let mut out = honest.outs[0].clone();
+        out.path = "elsewhere".to_owned();
+        *honest = Arc::new(record(&world.last.borrow()["s0"], out));
+    }
+    let all: BTreeSet<StageId> = graph.topological().iter().copied().collect();
+    let planned = plan(&graph, &all, &BTreeSet::new(), &world).expect("every source is there");
+    let decisions: Vec<&Decision> = planned.stages.values().map(|p| &p.decision).collect();
+    assert!(
+        matches!(decisions[..], [Decision::Run(why)] if why == &[Reason::OtherOuts]),
+        "{decisions:?}"
+    );
+}
+
 /// The key's facts of the machine, for a stage with these `resources` on these kinds of cards.
 fn machine(gpu: &str, kinds: &[&str]) -> Option<String> {
     let text = format!(

@@ -236,6 +236,14 @@ proptest! {
             let taken = merged.lock.get(profile, stage) == Some(entry);
             prop_assert!(taken || removed || replaced || left_out(profile, stage));
         }
+        for out in &merged.left_out {
+            let has = |side: &LockFile| side.get(&out.profile, &out.stage).is_some();
+            let expected = match has(&a) && has(&b) {
+                true => Reason::BothChanged,
+                false => Reason::RemovedAndChanged,
+            };
+            prop_assert_eq!(&out.reason, &expected);
+        }
         prop_assert_eq!(LockFile::parse(merged.lock.to_text().as_bytes()), Ok(merged.lock));
     }
 }
