@@ -417,21 +417,10 @@ pub(super) fn blocked(obstacle: &Obstacle) -> Failure {
     }
 }
 
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text += &format!(": {source}");
-        cause = source.source();
-    }
-    text
-}
-
 /// The failure to put a stage's outs back, which is the machine's fault.
 pub(super) fn not_restored(stage: &Stage, error: &RunError) -> Failure {
     Failure {
-        reason: format!("could not be restored: {}", chain(error)),
+        reason: format!("could not be restored: {}", restage_worker::chain(error)),
         ..not_started(stage, 1, error)
     }
 }
@@ -439,7 +428,7 @@ pub(super) fn not_restored(stage: &Stage, error: &RunError) -> Failure {
 /// The failure to start a stage.
 pub(super) fn not_started(stage: &Stage, number: u32, error: &RunError) -> Failure {
     Failure {
-        reason: format!("could not be started: {}", chain(error)),
+        reason: format!("could not be started: {}", restage_worker::chain(error)),
         attempt: number,
         attempts: stage.retries + 1,
         hint: error.hint(),
@@ -454,7 +443,7 @@ pub(super) fn not_started(stage: &Stage, number: u32, error: &RunError) -> Failu
 /// The failure to keep a result, which is the machine's fault unless the stage wrote what no folder
 /// can hold.
 pub(super) fn not_kept(stage: &Stage, attempt: &Attempt, error: &RunError) -> Box<Failure> {
-    let reason = format!("could not be recorded: {}", chain(error));
+    let reason = format!("could not be recorded: {}", restage_worker::chain(error));
     let mut failure = failure(stage, attempt, reason, error.hint());
     failure.machine = !matches!(
         error,

@@ -27,4 +27,4 @@ pub use judge::{Ending, Left, Made};
 pub use spec::{Given, Limits, OWN_NAME, Out, Runs, Spec, ToolQuestion};
 pub use take_in::{Taken, take_in};
 pub use task::{CameTo, Input, Refusal, Said, Task, read_result, result_line};
-pub use worker::{Tally, WorkError, Worker};
+pub use worker::{Tally, WorkError, Worker, chain};
